@@ -1,0 +1,26 @@
+"""What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
+
+from hypercl.config.check import check_sweep
+from hypercl.config.experiment import Experiment
+from hypercl.config.load import assign, known_paths, load, loads, lookup, resolved, to_yaml
+from hypercl.config.problems import ConfigError, Problem, UserError, did_you_mean
+from hypercl.config.space import Distribution
+from hypercl.config.sweep import SweepFile
+
+__all__ = [
+    "ConfigError",
+    "Distribution",
+    "Experiment",
+    "Problem",
+    "SweepFile",
+    "UserError",
+    "assign",
+    "check_sweep",
+    "did_you_mean",
+    "known_paths",
+    "load",
+    "loads",
+    "lookup",
+    "resolved",
+    "to_yaml",
+]

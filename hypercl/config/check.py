@@ -1,0 +1,81 @@
+"""What no section can see alone: the space against the experiment, the search against the space."""
+
+from typing import Any
+
+from hypercl.config.load import assign, known_paths, lookup
+from hypercl.config.problems import ConfigError, Problem, did_you_mean
+from hypercl.config.space import Distribution
+from hypercl.config.sweep import SweepFile
+
+_CLOSED = {
+    "training.seed": "seeds are not settings: a space that varies them would pick the luckiest",
+    "training.device": "the device is given by --device and the resources",
+    "training.threads": "threads belong to the resources of a trial",
+    "training.report_samples": "all trials must be measured alike",
+}
+
+
+def check_sweep(file: SweepFile, source: str) -> None:
+    """Refuses a space that cannot be searched.
+
+    Raises:
+        ConfigError: with every mistake: an unknown path, a bound that the experiment refuses, a base outside of
+            its distribution, a grid over a continuous range, an empty space.
+    """
+    problems: list[Problem] = []
+    if not file.space:
+        fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
+        problems.append(Problem("space", "a sweep needs a space to search", fix=fix))
+    for path, distribution in file.space.items():
+        problems += _check_path(file, path, distribution)
+    if problems:
+        raise ConfigError(source, problems)
+
+
+def _check_path(file: SweepFile, path: str, distribution: Distribution) -> list[Problem]:
+    where = f"space.{path}"
+    reason = _CLOSED.get(path) or (
+        "the stream is what a sweep is about: trials on other data cannot be compared"
+        if path.startswith("tasks.") and path != "tasks.augment"
+        else ""
+    )
+    if reason:
+        return [Problem(where, f"a space cannot vary this: {reason}", fix="remove it from the space")]
+    try:
+        base = lookup(file.experiment, path)
+    except KeyError:
+        names = [name for name in known_paths(file.experiment) if name.split(".")[0] != "tasks"]
+        return [Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(path, names))]
+    problems = [
+        Problem(where, f"{value!r} cannot stand there: {problem.message}", value, problem.allowed)
+        for value in distribution.values
+        for problem in _refusals(file, path, value)
+    ]
+    if file.search.include_base and not problems and not distribution.contains(_plain(base)):
+        fix = f"widen the range to include {base!r}, change experiment.{path}, or set search.include_base: false"
+        message = "the experiment's own value, which is the first trial, lies outside"
+        problems.append(Problem(where, message, base, _span(distribution), fix))
+    if file.search.sampler == "grid" and distribution.kind != "choice" and distribution.step is None:
+        if distribution.kind != "int":
+            fix = "use choice, int, or give a step"
+            problems.append(Problem(where, "the grid sampler needs values that can be listed", fix=fix))
+    return problems
+
+
+def _refusals(file: SweepFile, path: str, value: Any) -> list[Problem]:
+    try:
+        assign(file.experiment, {path: value})
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _span(distribution: Distribution) -> str:
+    if distribution.kind == "choice":
+        return ", ".join(repr(value) for value in distribution.values)
+    low, high = distribution.values
+    return f"{low:g} to {high:g}" + (f" in steps of {distribution.step:g}" if distribution.step else "")

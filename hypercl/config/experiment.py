@@ -1,0 +1,23 @@
+"""`experiment`: one run, complete on its own."""
+
+from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet
+from hypercl.config.method import Hnet, Method
+from hypercl.config.section import Section
+from hypercl.config.target import MLP, Target
+from hypercl.config.tasks import Tasks
+from hypercl.config.training import Training
+
+
+class Experiment(Section):
+    """A stream of tasks, a target network, its hypernetwork, a method, and how to train."""
+
+    tasks: Tasks  # pyright: ignore[reportInvalidTypeForm]
+    """The stream of tasks: the one thing without a default."""
+    target: Target = MLP()  # pyright: ignore[reportInvalidTypeForm]
+    """The network whose weights are generated."""
+    hypernet: AnyHypernet = ChunkedHypernet()  # pyright: ignore[reportInvalidTypeForm]
+    """The network that generates them."""
+    method: Method = Hnet()  # pyright: ignore[reportInvalidTypeForm]
+    """How a learner meets a new task."""
+    training: Training = Training()
+    """How long, with what optimiser, on what."""

@@ -1,0 +1,48 @@
+"""`method`: how a learner meets a new task."""
+
+from typing import Literal
+
+from hypercl.config.kinds import kinds
+from hypercl.config.section import Count, Flag, NotNegative, Section
+
+
+class Regularizer(Section):
+    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j, theta*)|^2."""
+
+    tasks: Count | None = None
+    """Earlier tasks compared at each step, drawn anew without replacement; null compares all."""
+    mask_heads: Flag = True
+    """With one head a task, leave out the heads that an earlier task does not use."""
+
+
+class Hnet(Section):
+    """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed."""
+
+    name: Literal["hnet"] = "hnet"
+    beta: NotNegative = 0.01
+    """Weight of the output regulariser."""
+    lookahead: Flag = True
+    """Evaluate the regulariser where the optimiser would go on the task's gradient alone."""
+    regularizer: Regularizer = Regularizer()
+    """What the regulariser compares."""
+
+
+class Finetune(Section):
+    """The same hypernetwork without protection (beta 0): what forgetting looks like."""
+
+    name: Literal["finetune"] = "finetune"
+
+
+class Scratch(Section):
+    """A new hypernetwork for each task: what a task reaches without its past."""
+
+    name: Literal["scratch"] = "scratch"
+
+
+class Joint(Section):
+    """All tasks met so far are trained together, one batch of each a step: the upper reference."""
+
+    name: Literal["joint"] = "joint"
+
+
+Method = kinds(Hnet, Finetune, Scratch, Joint, default=Hnet)

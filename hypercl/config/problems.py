@@ -1,0 +1,61 @@
+"""Mistakes of a user, each with file, key path, value, what is allowed, and the fix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a file or on the command line."""
+
+    path: str
+    """Key path, '' for the file as a whole."""
+    message: str
+    """What is wrong, as a sentence without the value."""
+    value: Any = None
+    """What was given."""
+    allowed: str = ""
+    """What may stand there."""
+    fix: str = ""
+    """What to do."""
+    line: int | None = None
+    """Line in the file, where known."""
+
+    def render(self, source: str) -> str:
+        """The problem as a few aligned lines."""
+        where = f"{source}:{self.line}" if self.line else source
+        lines = [f"{where}  {self.path}".rstrip() + f": {self.message}"]
+        if self.value is not None:
+            lines.append(f"    given:   {_short(self.value)}")
+        if self.allowed:
+            lines.append(f"    allowed: {self.allowed}")
+        if self.fix:
+            lines.append(f"    fix:     {self.fix}")
+        return "\n".join(lines)
+
+
+class UserError(Exception):
+    """A mistake of the user's that is told as a message, never as a traceback. Exit code 2."""
+
+
+class ConfigError(UserError):
+    """All mistakes of one file."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+        super().__init__("\n".join([f"{count} in {source}", *(problem.render(source) for problem in problems)]))
+
+
+def did_you_mean(word: object, known: Sequence[str]) -> str:
+    """'did you mean ...?' or an empty string."""
+    close = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def _short(value: Any, limit: int = 120) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,188 @@
+"""What a sweep is beside its experiment and space."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from hypercl.config.experiment import Experiment
+from hypercl.config.kinds import kinds
+from hypercl.config.section import Count, Flag, Name, NotNegative, Number, Positive, Section, Whole
+from hypercl.config.space import Distribution
+
+Metric = Literal[
+    "validation/final_accuracy",
+    "validation/during_accuracy",
+    "validation/forgetting",
+    "validation/backward_transfer",
+    "compression_ratio",
+]
+
+
+class Bound(Section):
+    """The least and the most a quantity may be."""
+
+    min: NotNegative | None = None
+    """No less than this."""
+    max: NotNegative | None = None
+    """No more than this."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "Bound":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Constraints(Section):
+    """Bounds known before training: a suggestion outside them costs nothing."""
+
+    compression_ratio: Bound | None = None
+    """(Hypernetwork parameters + task embeddings) / target parameters."""
+    parameters: Bound | None = None
+    """Hypernetwork parameters, task embeddings included."""
+
+
+class Objective(Section):
+    """What is sought: one metric, always measured on validation data."""
+
+    maximize: Metric | None = None
+    """The metric to raise (validation/final_accuracy where nothing is said)."""
+    minimize: Metric | None = None
+    """The metric to lower."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default(cls, data: Any) -> Any:
+        return data or {"maximize": "validation/final_accuracy"}
+
+    @model_validator(mode="after")
+    def _one(self) -> "Objective":
+        if (self.maximize is None) == (self.minimize is None):
+            raise ValueError("give exactly one of maximize and minimize")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The metric's key."""
+        return str(self.maximize or self.minimize)
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for it."""
+        return "maximize" if self.maximize else "minimize"
+
+
+class Search(Section):
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    """Who suggests the next setting."""
+    trials: Count = 100
+    """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
+    startup_trials: Annotated[Whole, Field(ge=0)] = 10
+    """Settings drawn at random before tpe starts to model."""
+    include_base: Flag = True
+    """The experiment as written is the first trial; it must then lie inside the space."""
+    seed: Whole = 1
+    """Seed of the sampler."""
+    max_failed: Count = 5
+    """The sweep stops after so many failed trials in a row."""
+    retries: Annotated[Whole, Field(ge=0)] = 3
+    """How often a trial whose process died is taken up again."""
+
+
+class _Pruner(Section):
+    reports_per_task: Count = 4
+    """Intermediate values a task: the scale of progress, equal for all trials."""
+
+
+class _StoppingPruner(_Pruner):
+    warmup_tasks: Count = 2
+    """Tasks learned before the first trial may be stopped: earlier than two nothing can be forgotten."""
+
+
+class ASHA(_StoppingPruner):
+    """Asynchronous successive halving."""
+
+    name: Literal["asha"] = "asha"
+    reduction_factor: Annotated[Whole, Field(ge=2)] = 2
+    """One in so many goes on at each rung; rungs are apart by this factor."""
+
+
+class Median(_StoppingPruner):
+    """Stops a trial that is below the median of the earlier ones at the same step."""
+
+    name: Literal["median"] = "median"
+    startup_trials: Annotated[Whole, Field(ge=0)] = 5
+    """Trials that must be complete before any is stopped."""
+
+
+class NoPruner(_Pruner):
+    """Every trial is trained to its end."""
+
+    name: Literal["none"] = "none"
+
+
+class Stream(Section):
+    """Tune on the validation data of the whole stream; the same stream's test data is for the report."""
+
+    name: Literal["stream"] = "stream"
+
+
+class Resources(Section):
+    """What one trial takes, and how many run at once."""
+
+    cpus: Positive | Literal["auto"] = "auto"
+    """CPUs a trial; auto is one."""
+    gpus: NotNegative | Literal["auto"] = "auto"
+    """GPUs a trial, fractions allowed; auto is a quarter where there is a GPU. Dropped, and said, where there is none."""
+    max_concurrent: Count | None = None
+    """Trials at once; null is what fits."""
+
+
+class Wandb(Section):
+    """Each trial is a W&B run in the sweep's group."""
+
+    project: Name = "hypercl"
+    """W&B project."""
+    entity: str | None = None
+    """W&B user or team; null is the key's default."""
+    tags: tuple[str, ...] = ()
+    """Tags of every run."""
+    mode: Literal["online", "offline"] = "online"
+    """offline writes files for a later `wandb sync`; online falls back to it without key or network."""
+
+
+class Logging(Section):
+    """Who listens beside the files of the results folder."""
+
+    wandb: Wandb | None = None
+    """No block: wandb is not imported."""
+
+
+class SweepFile(Section):
+    """One file: a run (`experiment`) and a sweep over it (the rest)."""
+
+    name: Name | None = None
+    """Name of the results folder; null is the file's own name."""
+    experiment: Experiment
+    """The base: a run complete on its own, and the first trial."""
+    space: dict[str, Distribution] = {}
+    """Key path in the experiment -> distribution."""
+    constraints: Constraints = Constraints()
+    """Bounds known before training."""
+    objective: Objective = Objective(maximize="validation/final_accuracy")
+    """What is sought."""
+    search: Search = Search()
+    """Who searches, and how long."""
+    pruner: kinds(ASHA, Median, NoPruner, default=ASHA) = ASHA()  # pyright: ignore[reportInvalidTypeForm]
+    """Which trials are stopped early."""
+    protocol: Stream = Stream()
+    """On what is tuned, on what reported."""
+    resources: Resources = Resources()
+    """What a trial takes."""
+    logging: Logging = Logging()
+    """Who listens."""
+
+
+__all__ = ["ASHA", "Bound", "Median", "Metric", "Number", "SweepFile", "Wandb"]

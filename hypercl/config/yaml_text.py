@@ -1,0 +1,102 @@
+"""YAML in and out: safe, numbers as people write them, no key twice, every key path with its line."""
+
+import re
+from typing import Any
+
+import yaml
+
+from hypercl.config.problems import ConfigError, Problem
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader to which `1e-4` is a number (YAML 1.1 wants `1.0e-4`) and a repeated key is a mistake."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _no_key_twice(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        key = str(getattr(key_node, "value", key_node))
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is there twice", key_node.start_mark)
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+def _construct_map(loader: _Loader, node: yaml.MappingNode) -> Any:
+    data: dict[Any, Any] = {}
+    yield data
+    data.update(_no_key_twice(loader, node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
+
+
+def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
+    """The value of a YAML text and the line of each key path.
+
+    Raises:
+        ConfigError: the text is not YAML, has a tag that would run code, or names a key twice.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            value = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        message = getattr(error, "problem", None) or str(error)
+        fix = "write plain values only" if "constructor" in message else "check indentation, colons and brackets"
+        problem = Problem("", f"this is not valid YAML: {message}", fix=fix, line=mark.line + 1 if mark else None)
+        raise ConfigError(source, [problem]) from None
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ConfigError(source, [Problem("", f"this is not valid YAML: {error}")]) from None
+    return value, _lines(node)
+
+
+def value_of(text: str) -> Any:
+    """The value of a piece of YAML, as given to `--set`.
+
+    Raises:
+        ConfigError: the text is not YAML.
+    """
+    return parse(text, "--set")[0]
+
+
+def dump(value: Any) -> str:
+    """A value as YAML that `parse` reads back to the same value; short lists stand on one line."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+        return True
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+        flat = all(not isinstance(item, dict | list | tuple) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=True if flat else flow_style)
+
+
+def _lines(node: yaml.Node | None, path: str = "") -> dict[str, int]:
+    found: dict[str, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            here = f"{path}.{getattr(key, 'value', '')}" if path else str(getattr(key, "value", ""))
+            found[here] = key.start_mark.line + 1
+            found |= _lines(child, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            found |= _lines(child, f"{path}.{index}")
+    return found

@@ -1,0 +1,79 @@
+"""What a run tells while it goes: the items of `hypercl.training.run`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypercl.config import Experiment
+
+Row = dict[str, float | int]
+"""One line of metrics.jsonl: `iteration` (over the whole run), `task`, `task_iteration`, and what was measured."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The first item: what is about to be trained, and from where."""
+
+    experiment: Experiment
+    folder: Path
+    num_tasks: int
+    iterations: tuple[int, ...]
+    """Steps of each task."""
+    parameters: int
+    """Hypernetwork parameters, task embeddings included."""
+    target_parameters: int
+    device: str
+    threads: int
+    history: tuple["Report", ...] = ()
+    """Reports of an earlier, interrupted part of this run, oldest first: a listener that was there has seen them."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The run is alive: told about once a second, measured by nobody, logged nowhere."""
+
+    task: int
+    task_iteration: int
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Accuracies on the tasks met so far. The checkpoint that covers it is on disk."""
+
+    step: int
+    """Reports so far on the one scale of progress: R x tasks learned + the report's index within the task."""
+    value: float
+    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream."""
+    task: int
+    """The task being learned."""
+    iteration: int
+    """Steps over the whole run."""
+    accuracies: tuple[float, ...]
+    """Validation accuracy of the tasks 0 .. task."""
+    learned: bool
+    """Whether the task is learned: all its steps are done and all its validation data was read."""
+    seconds: float
+    """Training time so far, over all restarts."""
+    rows: tuple[Row, ...] = field(default=(), repr=False)
+    """Losses since the report before, then this report's own row."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last item: the run's summary, as in summary.json."""
+
+    summary: dict[str, Any]
+
+
+Progress = Started | Tick | Report | Finished
+
+
+class Diverged(Exception):
+    """A loss or a weight is no longer finite."""
+
+    def __init__(self, iteration: int, value: float, task: int) -> None:
+        super().__init__(f"the loss became {value} at step {iteration} (task {task + 1})")
+        self.iteration = iteration
+        self.value = value
+        self.task = task
