@@ -55,10 +55,9 @@ def _check_path(file: SweepFile, path: str, distribution: Distribution) -> list[
         fix = f"widen the range to include {base!r}, change experiment.{path}, or set search.include_base: false"
         message = "the experiment's own value, which is the first trial, lies outside"
         problems.append(Problem(where, message, base, _span(distribution), fix))
-    if file.search.sampler == "grid" and distribution.kind != "choice" and distribution.step is None:
-        if distribution.kind != "int":
-            fix = "use choice, int, or give a step"
-            problems.append(Problem(where, "the grid sampler needs values that can be listed", fix=fix))
+    if file.search.sampler == "grid" and distribution.kind not in ("choice", "int") and distribution.step is None:
+        fix = "use choice, int, or give a step"
+        problems.append(Problem(where, "the grid sampler needs values that can be listed", fix=fix))
     return problems
 
 

@@ -33,8 +33,8 @@ def load(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        near = did_you_mean(path.name, [p.name for p in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else [])
-        raise ConfigError(str(file), [Problem("", "there is no such file", fix=near)]) from None
+        beside = [other.name for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
+        raise ConfigError(str(file), [Problem("", "there is no such file", fix=did_you_mean(path.name, beside))]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), [Problem("", f"the file cannot be read: {error}")]) from None
     return loads(text, str(file), overrides)
@@ -45,7 +45,8 @@ def loads(text: str, source: str, overrides: Sequence[str] = ()) -> SweepFile:
     data, lines = parse(text, source)
     if not isinstance(data, dict):
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
-        raise ConfigError(source, [Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)])
+        problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
+        raise ConfigError(source, [problem])
     data, problems = _overridden(data, overrides)
     model, found = _validated(SweepFile, data, lines)
     if model is None or problems:
@@ -235,15 +236,19 @@ def _follow(model: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str]
         if match is not None:
             owner, pending = match, []
             continue
-        if str(part).startswith(("function-", "literal[", "constrained-", "nullable")) or part in ("int", "float"):
-            if not (owner and str(part) in _names(owner)):
-                continue
+        if _is_branch(str(part)) and str(part) not in _names(owner):
+            continue
         if len(pending) == 1:
             owner, pending = pending[0], []
         keys.append(str(part))
         field = _field(owner, str(part)) if owner else None
         pending = _models_in(field.annotation) if field is not None else pending
     return keys, owner
+
+
+def _is_branch(part: str) -> bool:
+    """Whether a part of an error's place names a branch of a union rather than a key."""
+    return part.startswith(("function-", "literal[", "constrained-", "nullable")) or part in ("int", "float")
 
 
 def _field(owner: type[Section], key: str) -> Any:

@@ -77,7 +77,8 @@ class Distribution(Section):
     def contains(self, value: Any) -> bool:
         """Whether a value could be drawn."""
         if self.kind == "choice":
-            return any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in self.values)
+            same_kind = [choice for choice in self.values if isinstance(choice, bool) == isinstance(value, bool)]
+            return value in same_kind
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         low, high = self.values
