@@ -1,0 +1,19 @@
+"""Streams of tasks: what a learner meets, and the batches it learns from."""
+
+from hypercl.tasks.batches import Batches, steps_in_epochs
+from hypercl.tasks.opening import open_stream, open_with_test
+from hypercl.tasks.shape import shape_of
+from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream
+
+__all__ = [
+    "Batches",
+    "NoTestData",
+    "Shape",
+    "Split",
+    "Task",
+    "TaskStream",
+    "open_stream",
+    "open_with_test",
+    "shape_of",
+    "steps_in_epochs",
+]

@@ -79,6 +79,12 @@ class Shape:
     num_outputs: int
     """Outputs of the target: all heads together."""
 
+    @property
+    def heads(self) -> tuple[slice, ...]:
+        """Outputs of the target that belong to each task."""
+        width = self.outputs_per_task
+        return tuple(slice(task * width, (task + 1) * width) for task in range(self.num_tasks))
+
 
 class TaskStream(ABC):
     """Tasks in their order. While tuning this is all there is: it has no test data."""

@@ -1,0 +1,75 @@
+"""From uint8 images to the float inputs of a target, on the device where the images are."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hypercl.seeds import generator
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Pixels divided by their largest value: inputs in 0 .. 1."""
+
+    highest: int
+    """The largest value of a pixel."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.to(torch.float32) / self.highest
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """Pixels scaled to 0 .. 1, then (x - mean) / std for each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    _constants: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        factor, shift = self._on(images.device)
+        return images.to(torch.float32) * factor - shift
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._constants:
+            mean = torch.tensor(self.mean, dtype=torch.float64).reshape(-1, 1, 1)
+            std = torch.tensor(self.std, dtype=torch.float64).reshape(-1, 1, 1)
+            self._constants[device] = (
+                (1 / (255 * std)).to(device=device, dtype=torch.float32),
+                (mean / std).to(device=device, dtype=torch.float32),
+            )
+        return self._constants[device]
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Black borders added, then all pixels put in an order of the task's own; scaled to 0 .. 1.
+
+    Only the order is kept, and made when first needed: a permuted task has no images of its own. Task 0 keeps the
+    order of the pixels.
+    """
+
+    task: int
+    padding: int
+    """Pixels added on each side."""
+    order_seed: int
+    _orders: dict[tuple[torch.device, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        padded = functional.pad(images, (self.padding,) * 4)
+        if self.task > 0:
+            pixels = padded.flatten(1)
+            padded = pixels.index_select(1, self.order(pixels.shape[1], images.device)).reshape(padded.shape)
+        return padded.to(torch.float32) / 255
+
+    def order(self, pixels: int, device: torch.device) -> Tensor:
+        """Which padded pixel stands at each place, int64, (pixels,)."""
+        key = (device, pixels)
+        if key not in self._orders:
+            order = torch.arange(pixels)
+            if self.task > 0:
+                order = torch.randperm(pixels, generator=generator(self.order_seed, "permutation", self.task))
+            self._orders[key] = order.to(device)
+        return self._orders[key]

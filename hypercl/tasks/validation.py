@@ -1,0 +1,33 @@
+"""The validation split: held out of a task's training data, alike in every trial."""
+
+import torch
+from torch import Tensor
+
+from hypercl.config import UserError
+
+
+def hold_out(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits samples at random within each class.
+
+    Args:
+        labels: int64, (samples,).
+        share: part of each class to hold out; at least one sample a class is, and at least one stays.
+        seed: the same seed gives the same split; take it from the settings of the stream, not from a run's seed.
+
+    Returns:
+        Places of the samples that stay and of those held out, each in rising order.
+
+    Raises:
+        UserError: a class has fewer than two samples.
+    """
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    random = torch.Generator().manual_seed(seed)
+    for label in labels.unique().tolist():
+        places = (labels == label).nonzero().flatten()
+        if len(places) < 2:
+            raise UserError(
+                f"class {label} of a task has a single training sample: a validation split needs at least two a class"
+            )
+        count = min(max(1, round(share * len(places))), len(places) - 1)
+        held[places[torch.randperm(len(places), generator=random)[:count]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
