@@ -1,0 +1,9 @@
+"""Who listens to a run: metrics.jsonl, the terminal, W&B."""
+
+from hypercl.loggers.fan_out import Loggers, LoggerSpec, build
+from hypercl.loggers.jsonl import JsonLines
+from hypercl.loggers.logger import Logger
+from hypercl.loggers.terminal import Terminal
+from hypercl.loggers.wandb_mode import decide_mode, sync_hint
+
+__all__ = ["JsonLines", "Logger", "LoggerSpec", "Loggers", "Terminal", "build", "decide_mode", "sync_hint"]

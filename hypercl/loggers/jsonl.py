@@ -1,0 +1,87 @@
+"""metrics.jsonl: every row of a run, once, whatever happened to its process."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from hypercl.training.progress import Finished, Report, Row, Started, Tick
+
+
+class JsonLines:
+    """Appends the rows of each report to `metrics.jsonl`, one JSON object a line, on disk before the run goes on.
+
+    A run may die between its checkpoint and the append, and may be taken up again from an older checkpoint. So the file
+    is cut back at the start to the newest report of the run's history, and a row that is there is not written again:
+    the newest report, which a resumed run tells again, fills what is missing.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.jsonl"
+        self._last = -1
+        self._newest: set[str] = set()
+
+    def started(self, item: Started) -> None:
+        """Cuts the file back to what the run's history covers; without a history it is emptied."""
+        covered = item.history[-1].iteration if item.history else -1
+        self._last, self._newest = -1, set()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        end = 0
+        with self.path.open("rb+") as file:
+            for line in file:
+                iteration = _iteration(line)
+                if iteration is None or iteration > covered:
+                    break
+                end += len(line)
+                self._note(iteration, line.decode().rstrip("\n"))
+            file.truncate(end)
+            os.fsync(file.fileno())
+
+    def tick(self, item: Tick) -> None:
+        """A tick holds nothing to keep."""
+
+    def report(self, item: Report) -> None:
+        """Appends the report's rows that the file does not hold."""
+        fresh: list[str] = []
+        for row in item.rows:
+            iteration, line = int(row["iteration"]), encode(row)
+            if iteration > self._last or (iteration == self._last and line not in self._newest):
+                fresh.append(line)
+                self._note(iteration, line)
+        if fresh:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in fresh)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def finished(self, item: Finished) -> None:
+        """The summary has a file of its own."""
+
+    def close(self, outcome: str) -> None:
+        """Nothing is held open."""
+
+    def _note(self, iteration: int, line: str) -> None:
+        if iteration > self._last:
+            self._last, self._newest = iteration, set()
+        self._newest.add(line)
+
+
+def encode(row: Row) -> str:
+    """A row as one line of JSON; what is not finite, which JSON cannot say, becomes null."""
+    return json.dumps({key: value if math.isfinite(value) else None for key, value in row.items()})
+
+
+def _iteration(line: bytes) -> int | None:
+    """The iteration of a line; None where the line is torn."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row: Any = json.loads(line)
+        return int(row["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,157 @@
+"""A single run in the terminal."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hypercl.loggers.matrix import FILES, Matrix, flatten, matrices
+from hypercl.training.progress import Finished, Report, Started, Tick
+
+WIDEST = 10
+"""Matrices of more tasks do not fit into 80 columns; their file is named instead."""
+METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer")
+
+
+class Terminal:
+    """A progress bar over each task's steps, a line for each task learned, the matrix and the metrics at the end.
+
+    Where the console is not a terminal there is no bar, only lines.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._shown: TaskID | None = None
+        self._iterations: tuple[int, ...] = ()
+        self._last_step = -1
+        self._folder = Path()
+
+    def started(self, item: Started) -> None:
+        """Says what is trained and, for a run that was interrupted, where it goes on."""
+        self._iterations, self._folder = item.iterations, item.folder
+        ratio = item.parameters / item.target_parameters
+        threads = f"{item.threads} thread" + "s" * (item.threads != 1)
+        self._line(
+            f"{item.experiment.tasks.name}: {item.num_tasks} tasks, {sum(item.iterations):,} steps on {item.device} "
+            f"({threads}); {item.parameters:,} parameters for {item.target_parameters:,} weights "
+            f"(compression ratio {ratio:.3f})"
+        )
+        if item.history:
+            newest = item.history[-1]
+            self._last_step = newest.step
+            self._line(
+                f"goes on after step {newest.iteration:,} of {sum(item.iterations):,} (task {newest.task + 1}, "
+                f"validation accuracy {_percent(_mean(newest.accuracies))} on the tasks met)"
+            )
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[accuracy]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+
+    def tick(self, item: Tick) -> None:
+        """Moves the bar."""
+        self._move(item.task, item.task_iteration)
+
+    def report(self, item: Report) -> None:
+        """Moves the bar; for a learned task, writes its line."""
+        done = item.iteration - sum(self._iterations[: item.task])
+        self._move(item.task, done, f"accuracy {_percent(_mean(item.accuracies))}")
+        if item.step <= self._last_step:
+            return
+        self._last_step = item.step
+        if item.learned:
+            each = " ".join(_percent(accuracy) for accuracy in item.accuracies[-WIDEST:])
+            dots = "... " if len(item.accuracies) > WIDEST else ""
+            tasks = f"task {item.task + 1}/{len(self._iterations)}"
+            mean = _percent(_mean(item.accuracies))
+            self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {_time(item.seconds)}")
+
+    def finished(self, item: Finished) -> None:
+        """Writes the accuracy matrices and the metrics."""
+        self._stop()
+        for split, matrix in matrices(self._folder).items():
+            if len(matrix.tasks) <= WIDEST:
+                self._console.print(_matrix_table(split, matrix))
+            else:
+                self._line(f"accuracy matrix ({split}): {self._folder / FILES[split]}")
+        self._console.print(_metrics_table(flatten(item.summary)))
+
+    def close(self, outcome: str) -> None:
+        """Takes the bar away; says how a run that did not finish ended."""
+        self._stop()
+        if outcome != "finished" and self._iterations:
+            self._line(outcome)
+        self._iterations = ()
+
+    def _move(self, task: int, done: int, accuracy: str | None = None) -> None:
+        if self._bar is None:
+            return
+        description = f"task {task + 1}/{len(self._iterations)}"
+        if self._shown is None:
+            self._shown = self._bar.add_task(description, total=self._iterations[task], accuracy="")
+        if self._bar.tasks[0].description != description:
+            self._bar.reset(self._shown, total=self._iterations[task], description=description)
+        self._bar.update(self._shown, completed=done)
+        if accuracy is not None:
+            self._bar.update(self._shown, accuracy=accuracy)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _matrix_table(split: str, matrix: Matrix) -> Table:
+    table = Table(title=f"accuracy on {split} data, %", box=None, title_justify="left")
+    table.add_column("after")
+    for number in range(1, len(matrix.tasks) + 1):
+        table.add_column(f"task {number}" if len(matrix.tasks) <= 6 else str(number), justify="right")
+    for after, cells in zip(matrix.after, matrix.cells, strict=True):
+        table.add_row(after, *("" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+    return table
+
+
+def _metrics_table(summary: dict[str, object]) -> Table:
+    splits = [split for split in FILES if any(key.startswith(f"{split}/") for key in summary)]
+    table = Table(box=None)
+    table.add_column("metric")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for metric in METRICS:
+        values = [summary.get(f"{split}/{metric}") for split in splits]
+        if any(isinstance(value, float | int) for value in values):
+            shown = (_percent(value) if isinstance(value, float | int) else "" for value in values)
+            table.add_row(metric.replace("_", " "), *shown)
+    ratio = summary.get("compression_ratio")
+    if isinstance(ratio, float | int):
+        table.add_row("compression ratio", f"{ratio:.3f}")
+    return table
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / max(1, len(values))
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
