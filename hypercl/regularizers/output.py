@@ -1,0 +1,122 @@
+"""The output regulariser: what the hypernetwork generates for earlier tasks shall stay what it was."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from hypercl.regularizers.masks import HeadMask
+
+Tensors = dict[str, Tensor]
+
+
+class Generates(Protocol):
+    """A hypernetwork: parameters and embeddings (tasks, dim) -> weights (tasks, weights)."""
+
+    def __call__(self, theta: Tensors, embeddings: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the earlier tasks were before the current one; derived from a snapshot, so never part of a checkpoint."""
+
+    embeddings: Tensor
+    """Embeddings of the earlier tasks, frozen: (tasks, dim)."""
+
+
+AnyAnchor = TypeVar("AnyAnchor", bound=Anchor)
+
+
+class OutputRegularizer(ABC, Generic[AnyAnchor]):
+    """R = (1/|S|) sum_{j in S} sum_w m_jw (h(e_j, theta*)_w - h(e_j, theta)_w)^2 (von Oswald et al. 2020, eq. 2).
+
+    S are the earlier tasks that are compared, theta* the parameters before the current task, m the mask. With a
+    look-ahead, `theta` is the shifted point theta + dtheta: the step is held constant, so the gradient there is the
+    gradient with respect to theta.
+
+    Args:
+        hypernet: the network whose outputs are held.
+        mask: which weights count; None counts all.
+    """
+
+    def __init__(self, hypernet: Generates, mask: HeadMask | None = None) -> None:
+        self.hypernet = hypernet
+        self.mask = mask
+
+    @abstractmethod
+    def anchor(self, theta: Tensors, embeddings: Tensor) -> AnyAnchor:
+        """What a task's steps are compared with; computed once, before the task's first step.
+
+        Args:
+            theta: parameters before the task.
+            embeddings: of the earlier tasks, at least one, in the order of the stream: (tasks, dim).
+        """
+
+    @abstractmethod
+    def value_and_grad(self, theta: Tensors, anchor: AnyAnchor, tasks: Tensor | None = None) -> tuple[Tensor, Tensors]:
+        """R and its gradient with respect to theta.
+
+        Args:
+            theta: where R is evaluated; nothing is differentiated through it.
+            anchor: from `anchor`.
+            tasks: the tasks of S, int64 (|S|,); None compares all.
+        """
+
+
+@dataclass(frozen=True)
+class DirectAnchor(Anchor):
+    """Targets of the direct form, or what they are computed from."""
+
+    theta: Tensors
+    """Parameters before the current task."""
+    targets: Tensor | None
+    """Generated weights of the earlier tasks (tasks, weights), where they are stored."""
+
+
+class DirectForm(OutputRegularizer[DirectAnchor]):
+    """Generates the earlier tasks' weights and compares them: all tasks in one batched pass.
+
+    Args:
+        hypernet: the network whose outputs are held.
+        mask: which weights count; None counts all.
+        store: keep the targets of all earlier tasks, (tasks, weights) numbers; otherwise those of the compared tasks
+            are generated again at each step, which pays where a step compares few of many tasks.
+    """
+
+    def __init__(self, hypernet: Generates, mask: HeadMask | None = None, store: bool = True) -> None:
+        super().__init__(hypernet, mask)
+        self.store = store
+
+    @torch.no_grad()
+    def anchor(self, theta: Tensors, embeddings: Tensor) -> DirectAnchor:
+        theta = {name: parameter.detach().clone() for name, parameter in theta.items()}
+        embeddings = embeddings.detach().clone()
+        return DirectAnchor(embeddings, theta, self.hypernet(theta, embeddings) if self.store else None)
+
+    def value_and_grad(
+        self, theta: Tensors, anchor: DirectAnchor, tasks: Tensor | None = None
+    ) -> tuple[Tensor, Tensors]:
+        leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
+        embeddings = anchor.embeddings if tasks is None else anchor.embeddings[tasks]
+        with torch.enable_grad():
+            weights = self.hypernet(leaves, embeddings)
+        with torch.no_grad():
+            residual = weights - self._targets(anchor, embeddings, tasks)
+            if self.mask is not None:
+                self.mask.apply_(residual, slice(len(embeddings)) if tasks is None else tasks)
+            value = residual.square().sum() / len(embeddings)
+            residual *= 2 / len(embeddings)
+        gradients = torch.autograd.grad(weights, list(leaves.values()), residual)
+        return value, dict(zip(leaves, gradients, strict=True))
+
+    def _targets(self, anchor: DirectAnchor, embeddings: Tensor, tasks: Tensor | None) -> Tensor:
+        if anchor.targets is None:
+            return self.hypernet(anchor.theta, embeddings)
+        return anchor.targets if tasks is None else anchor.targets[tasks]
+
+
+def draw_subset(num_tasks: int, size: int, generator: Generator) -> Tensor:
+    """`size` of the tasks 0 .. num_tasks - 1, uniform without replacement: int64, on the generator's device."""
+    return torch.randperm(num_tasks, generator=generator, device=generator.device)[:size]

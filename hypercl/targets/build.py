@@ -1,0 +1,75 @@
+"""From the section `target` to a network that takes its weights as an argument."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hypercl.config import UserError
+from hypercl.config.target import MLP, ImportedTarget, ResNet32
+from hypercl.targets.generated import GeneratedModel, generated_parameters
+from hypercl.targets.imported import import_module_of
+from hypercl.targets.mlp import MLPNet
+from hypercl.targets.resnet import ResNet
+
+AnyTarget = MLP | ResNet32 | ImportedTarget
+
+_counts: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], int] = {}
+
+
+def build_target(
+    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
+) -> GeneratedModel:
+    """The target of a settings section, on the CPU.
+
+    What the module does not let be generated (frozen parameters, initial buffers) is drawn from a fixed seed, so that
+    two processes hold the same constants; the global random state is left as it was.
+
+    Args:
+        config: which network.
+        input_shape: of one input, (channels, height, width).
+        num_outputs: outputs of the target, all heads together.
+        import_paths: folders in which an import path is looked for, before what is installed.
+
+    Raises:
+        UserError: the module cannot be found, built, or run on such inputs; nothing in it can be generated; it does
+            not return (batch, num_outputs); `target.head` is not a linear layer with so many outputs.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = _module(config, input_shape, num_outputs, import_paths)
+    head = config.head if isinstance(config, ImportedTarget) else None
+    return GeneratedModel(module, input_shape, num_outputs, head)
+
+
+def count_weights(
+    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
+) -> int:
+    """Weights to be generated for the target of a settings section; no memory is taken for them where that works.
+
+    Raises:
+        UserError: the module cannot be found or built.
+    """
+    key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)))
+    if key not in _counts:
+        with torch.random.fork_rng(devices=[]):
+            try:
+                with torch.device("meta"):
+                    module = _module(config, input_shape, num_outputs, import_paths)
+            except UserError:  # a constructor that reads values cannot run without any
+                module = _module(config, input_shape, num_outputs, import_paths)
+        _counts[key] = sum(parameter.numel() for parameter in generated_parameters(module).values())
+    return _counts[key]
+
+
+def _module(
+    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path]
+) -> nn.Module:
+    if isinstance(config, ImportedTarget):
+        return import_module_of(config, num_outputs, import_paths)
+    if isinstance(config, MLP):
+        return MLPNet(input_shape, config.hidden, num_outputs, config.activation)
+    if len(input_shape) != 3:
+        raise UserError(f"target: resnet32 reads images (channels, height, width), not inputs of shape {input_shape}")
+    return ResNet(input_shape[0], num_outputs, blocks=5)

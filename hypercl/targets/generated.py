@@ -1,0 +1,133 @@
+"""A plain module called with weights that somebody else generates."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hypercl.config import UserError
+from hypercl.targets.head import find_head
+
+
+def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters to be generated, by name, in the module's order: all that require a gradient, tied ones once."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+class GeneratedModel:
+    """A module whose parameters are one flat vector given with each call.
+
+    The module knows nothing of this. Parameters that do not require a gradient stay its own constants; buffers (such
+    as the running statistics of batch normalisation) go in and come out, so that a caller can keep them per task.
+
+    Args:
+        module: any module that maps (batch, *input_shape) to (batch, num_outputs).
+        input_shape: of one input.
+        num_outputs: outputs, all heads together.
+        head: name of the linear layer that makes the outputs; otherwise the last linear layer that fits.
+
+    Raises:
+        UserError: nothing can be generated, the module cannot run on such inputs, it returns something else, or `head`
+            names no linear layer with `num_outputs` outputs.
+    """
+
+    def __init__(
+        self, module: nn.Module, input_shape: tuple[int, ...], num_outputs: int, head: str | None = None
+    ) -> None:
+        parameters = generated_parameters(module)
+        self.module = module
+        self.num_outputs = num_outputs
+        self.shapes: dict[str, torch.Size] = {name: parameter.shape for name, parameter in parameters.items()}
+        """Shape of each generated parameter, in the order of the flat vector."""
+        self.num_weights: int = sum(shape.numel() for shape in self.shapes.values())
+        """Length of the flat vector."""
+        if not self.num_weights:
+            raise UserError(
+                f"target: no parameter of {_name(module)} requires a gradient: nothing to generate"
+            )
+        self._head = head
+        if head is not None:
+            find_head(module, num_outputs, head)
+        self.random: bool = self._try_out(input_shape)
+        """Whether a training-mode forward draws random numbers from torch (dropout and the like)."""
+
+    def to(self, device: torch.device | str) -> "GeneratedModel":
+        """Moves the module's constants and initial buffers; returns itself."""
+        self.module.to(device)
+        return self
+
+    def initial_buffers(self) -> dict[str, Tensor]:
+        """Copies of the module's buffers as it was built, on its device."""
+        return {name: buffer.detach().clone() for name, buffer in self.module.named_buffers()}
+
+    def initial_weights(self) -> Tensor:
+        """The module's own parameters as one vector: (num_weights,)."""
+        return torch.cat([parameter.detach().flatten() for parameter in generated_parameters(self.module).values()])
+
+    def split(self, weights: Tensor) -> dict[str, Tensor]:
+        """Views of a flat vector (num_weights,), one for each generated parameter."""
+        parts = weights.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        shapes = self.shapes.items()
+        return {name: part.view(*part.shape[:-1], *shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+
+    def __call__(
+        self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One forward pass.
+
+        Args:
+            weights: (num_weights,).
+            buffers: as `initial_buffers` or an earlier call returned them; never modified.
+            inputs: (batch, *input_shape).
+            training: whether layers behave as in training.
+
+        Returns:
+            Outputs (batch, num_outputs), and the buffers after the pass: new tensors in training, the same dict
+            otherwise.
+        """
+        if self.module.training != training:
+            self.module.train(training)
+        state = self.split(weights) | {name: buffer.clone() for name, buffer in buffers.items()}
+        outputs = functional_call(self.module, state, (inputs,))
+        # functional_call also writes a buffer that the module replaced, rather than changed in place, back into `state`
+        return outputs, {name: state[name].detach() for name in buffers} if training else buffers
+
+    def output_of(self) -> Tensor:
+        """The output that a weight belongs to: int64, (num_weights,).
+
+        Rows of the head's weight matrix and entries of its bias belong to one output each; all other weights are -1.
+
+        Raises:
+            UserError: no linear layer of the module can be its head.
+        """
+        name, layer = find_head(self.module, self.num_outputs, self._head)
+        owners = {weight: torch.full((shape.numel(),), -1) for weight, shape in self.shapes.items()}
+        units = torch.arange(self.num_outputs)
+        if f"{name}.weight" in owners:
+            owners[f"{name}.weight"] = units.repeat_interleave(layer.in_features)
+        if f"{name}.bias" in owners:
+            owners[f"{name}.bias"] = units
+        return torch.cat(list(owners.values()))
+
+    def _try_out(self, input_shape: tuple[int, ...]) -> bool:
+        """Runs two blank inputs; says whether random numbers were drawn."""
+        inputs = torch.zeros(2, *input_shape)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            before = torch.get_rng_state()
+            try:
+                outputs, _ = self(self.initial_weights(), self.initial_buffers(), inputs, training=True)
+            except Exception as error:
+                raise UserError(
+                    f"target: {_name(self.module)} cannot run on inputs of shape {tuple(inputs.shape)}: {error}"
+                ) from error
+            drawn = not torch.equal(before, torch.get_rng_state())
+        if not isinstance(outputs, Tensor) or outputs.shape != (2, self.num_outputs):
+            given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+            raise UserError(
+                f"target: {_name(self.module)} returned {given} for inputs of shape {tuple(inputs.shape)}, "
+                f"not ({len(inputs)}, {self.num_outputs}): a target maps (batch, ...) to (batch, outputs)"
+            )
+        return drawn
+
+
+def _name(module: nn.Module) -> str:
+    return type(module).__name__
