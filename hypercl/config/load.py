@@ -34,7 +34,8 @@ def load(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         beside = [other.name for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
-        raise ConfigError(str(file), [Problem("", "there is no such file", fix=did_you_mean(path.name, beside))]) from None
+        fix = did_you_mean(path.name, beside)
+        raise ConfigError(str(file), [Problem("", "there is no such file", fix=fix)]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), [Problem("", f"the file cannot be read: {error}")]) from None
     return loads(text, str(file), overrides)

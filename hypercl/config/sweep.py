@@ -135,7 +135,7 @@ class Resources(Section):
     cpus: Positive | Literal["auto"] = "auto"
     """CPUs a trial; auto is one."""
     gpus: NotNegative | Literal["auto"] = "auto"
-    """GPUs a trial, fractions allowed; auto is a quarter of one where there is one. A share is dropped, and said, where there is none."""
+    """GPUs a trial, fractions allowed; auto is a quarter of one; dropped, and said, where there is no GPU."""
     max_concurrent: Count | None = None
     """Trials at once; null is what fits."""
 

@@ -1,0 +1,26 @@
+"""One run: the loop over tasks, evaluation, metrics, checkpoints."""
+
+from hypercl.training.cost import two_steps
+from hypercl.training.device import available_cpus
+from hypercl.training.folder import Place
+from hypercl.training.metrics import of_summary
+from hypercl.training.parts import Sizes, build_learner, sizes
+from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+from hypercl.training.run import run
+
+__all__ = [
+    "Diverged",
+    "Finished",
+    "Place",
+    "Progress",
+    "Report",
+    "Sizes",
+    "Started",
+    "Tick",
+    "available_cpus",
+    "build_learner",
+    "of_summary",
+    "run",
+    "sizes",
+    "two_steps",
+]

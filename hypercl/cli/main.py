@@ -1,0 +1,122 @@
+"""The console script `hypercl`: `hypercl train FILE`, `hypercl sweep FILE`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypercl import __version__
+from hypercl.cli.exit_codes import EXIT_CODES, ExitCode
+from hypercl.config import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code; a user's mistake is a message, never a traceback."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return given.run(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.MISTAKE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hypercl",
+        description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
+    )
+    parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_train, _add_sweep):
+        add(commands)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "train", "Train one experiment: the section `experiment` of a file.")
+    parser.add_argument("--device", metavar="D", help="auto (cuda, else mps, else cpu), cpu, mps, cuda, cuda:1")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, batches, augmentation")
+    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads (part of the result)")
+    parser.set_defaults(run=_train)
+
+
+def _add_sweep(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.")
+    parser.add_argument("--trials", type=_count, metavar="N", help="trained trials in all (search.trials)")
+    parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
+    parser.add_argument("--cpus", type=float, metavar="N", help="CPUs a trial (resources.cpus)")
+    parser.add_argument("--gpus", type=float, metavar="N", help="GPUs a trial, fractions allowed (resources.gpus)")
+    parser.add_argument("--max-concurrent", type=_count, metavar="N", help="trials at once")
+    parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
+    parser.set_defaults(run=_sweep)
+
+
+def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
+    """A command with what all commands share."""
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose,
+        epilog="exit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="YAML file, such as search_spaces/quickstart.yaml")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change one key of the file, such as method.beta=0.1; repeatable",
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
+    parser.add_argument("--name", help="name of the folder in the results; default: the file's name")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("HYPERCL_DATA") or "data"),
+        metavar="DIR",
+        help="where data sets lie; default: $HYPERCL_DATA, else ./data",
+    )
+    parser.add_argument("--offline", action="store_true", help="no network at all (also HYPERCL_OFFLINE=1)")
+    return parser
+
+
+def _train(given: argparse.Namespace) -> int:
+    from hypercl.cli.train import train  # each command imports only what it needs: a run needs no ray
+
+    return train(given)
+
+
+def _sweep(given: argparse.Namespace) -> int:
+    from hypercl.cli.sweep import sweep_command
+
+    return sweep_command(given)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
+    return value
+
+
+def _duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `30m`, `2h`, `1h30m`."""
+    units, seconds, number = {"s": 1, "m": 60, "h": 3600}, 0.0, ""
+    for letter in text.strip().lower() + ("s" if text[-1:].isdigit() else ""):
+        if letter in units and number:
+            seconds, number = seconds + float(number) * units[letter], ""
+        elif letter.isdigit() or letter == ".":
+            number += letter
+        else:
+            raise argparse.ArgumentTypeError(f"{text} is not a time such as 90s, 30m or 1h30m")
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a time above zero")
+    return seconds

@@ -1,0 +1,77 @@
+"""`hypercl train`: one run, in the terminal and in its folder."""
+
+import argparse
+import hashlib
+import signal
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+
+from hypercl.analysis import write_matrix_png
+from hypercl.cli.exit_codes import ExitCode
+from hypercl.cli.interrupt import Interrupt
+from hypercl.cli.places import import_paths, name_of, offline
+from hypercl.config import SweepFile, load
+from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
+from hypercl.training import Diverged, Place, run
+
+
+def train(given: argparse.Namespace) -> int:
+    """Trains the experiment of a file; the same command goes on with an interrupted run."""
+    console = Console(soft_wrap=True)
+    file = load(given.file, [*given.overrides, *_overrides(given)])
+    name = name_of(given, file)
+    seed = file.experiment.training.seed
+    folder = given.results.resolve() / name / "runs" / f"seed-{seed}"
+    place = Place(folder, given.data_dir, offline(given), import_paths(given), name)
+    spec = _spec(file, given, name, folder, console)
+    loggers = Loggers([*build(spec, folder), Terminal(console)])
+    outcome = "failed"
+    with Interrupt() as interrupt:
+        try:
+            with closing(run(file.experiment, place, test=True)) as progress:
+                for item in progress:
+                    loggers.hear(item)
+                    if interrupt.signal:
+                        break
+                else:
+                    outcome = "finished"
+            if interrupt.signal and outcome != "finished":
+                outcome = "interrupted"
+        except Diverged as error:
+            console.print(f"diverged: {error}. A smaller training.optimizer.lr or method.beta may help.", style="red")
+        finally:
+            if outcome == "finished":
+                write_matrix_png(folder)
+            loggers.close(outcome)
+    if outcome == "failed":
+        return ExitCode.FAILED
+    if outcome == "interrupted":
+        console.print(f"A checkpoint is in {folder}; the same command goes on from there.", highlight=False)
+        return ExitCode.TERMINATED if interrupt.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+    console.print(f"results: {folder}", highlight=False)
+    hint = sync_hint(spec.wandb_dir) if spec else None
+    if hint:
+        console.print(hint, highlight=False)
+    return ExitCode.DONE
+
+
+def _overrides(given: argparse.Namespace) -> list[str]:
+    wishes = {"device": given.device, "seed": given.seed, "threads": given.threads}
+    return [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
+
+
+def _spec(
+    file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console
+) -> LoggerSpec | None:
+    """Which W&B run this is: the same for the same folder, so that a run that goes on is one run there too."""
+    wandb = file.logging.wandb
+    if wandb is None:
+        return None
+    mode, reason = decide_mode(wandb, offline(given))
+    if reason:
+        console.print(reason, highlight=False)
+    seed = file.experiment.training.seed
+    run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
+    return LoggerSpec(wandb, mode, None, run_id, f"{name}-seed-{seed}", given.results.resolve() / name)

@@ -1,0 +1,149 @@
+"""A task-conditioned hypernetwork trained on one task after the other, without protection: fine-tuning."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hypercl.config.training import Training
+from hypercl.hypernets import Hypernetwork
+from hypercl.methods.learner import Batch, Learner, Losses, Memory, Moment, State
+from hypercl.regularizers import build_optimizer, clip_norm
+from hypercl.seeds import derive, generator
+from hypercl.targets import GeneratedModel
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a method is made of."""
+
+    target: GeneratedModel
+    hypernet: Hypernetwork
+    heads: tuple[slice, ...]
+    """Outputs of each task."""
+    training: Training
+    device: torch.device
+
+
+class HypernetLearner(Learner):
+    """A target whose weights for task t are h(e_t, theta). The methods on a hypernetwork add to this what they are.
+
+    State:
+        theta: the hypernetwork's parameters, chunk embeddings included.
+        embeddings: (tasks, dim).
+        buffers: the target's buffers for each task, such as running statistics.
+        optimizer: states of the optimisers of theta and of the embeddings trained on, made anew for each task.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.optimizer = build_optimizer(parts.training.optimizer)
+
+    def init(self) -> State:
+        """Initial weights are drawn on the CPU, so that they do not depend on the device."""
+        buffers = self.parts.target.initial_buffers()
+        tasks = range(len(self.parts.heads))
+        embeddings = self.parts.hypernet.init_embeddings(len(tasks), self._draw("embeddings"))
+        return {
+            "theta": self._initial_theta("theta"),
+            "embeddings": embeddings.to(self.parts.device),
+            "buffers": {str(task): {name: value.clone() for name, value in buffers.items()} for task in tasks},
+            "optimizer": {},
+        }
+
+    def start_task(self, state: State, task: int) -> State:
+        embeddings = state["embeddings"][list(self.trains_on(task))]
+        optimizer = {
+            "theta": self.optimizer.init(state["theta"]),
+            "embeddings": self.optimizer.init({"embeddings": embeddings}),
+        }
+        return {**state, "optimizer": optimizer}
+
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+        tasks, bound = list(self.trains_on(now.task)), self.parts.training.clip_norm
+        loss, grads, embedding_grads, buffers = self._task_gradients(state, tasks, batches, now)
+        grads, losses = self._protected(state, memory, grads, now)
+        theta, theta_state = self._moved(
+            state["theta"], clip_norm(grads, bound), state["optimizer"]["theta"], now.lr
+        )
+        own, own_state = self._moved(
+            {"embeddings": state["embeddings"][tasks]},
+            clip_norm({"embeddings": embedding_grads}, bound),
+            state["optimizer"]["embeddings"],
+            now.lr,
+        )
+        embeddings = state["embeddings"].clone()
+        embeddings[tasks] = own["embeddings"]
+        changed = {
+            "theta": theta,
+            "embeddings": embeddings,
+            "buffers": {**state["buffers"], **buffers},
+            "optimizer": {"theta": theta_state, "embeddings": own_state},
+        }
+        return {**state, **changed}, {"task": loss, **losses}
+
+    def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
+        theta, head = self._theta_of(state, task), self.parts.heads[task]
+        with torch.no_grad():
+            weights = self.parts.hypernet(theta, state["embeddings"][task : task + 1])[0]
+
+        def predict(inputs: Tensor) -> Tensor:
+            with torch.no_grad():
+                outputs, _ = self.parts.target(weights, state["buffers"][str(task)], inputs, training=False)
+            return outputs[:, head]
+
+        return predict
+
+    def knowledge(self, state: State) -> State:
+        return {key: value for key, value in state.items() if key != "optimizer"}
+
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> tuple[Tensors, Losses]:
+        """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
+        del state, memory, now
+        return grads, {}
+
+    def _theta_of(self, state: State, task: int) -> Tensors:
+        """The hypernetwork that makes a task's weights."""
+        del task
+        return state["theta"]
+
+    def _initial_theta(self, *purpose: int | str) -> Tensors:
+        theta = self.parts.hypernet.init(self._draw(*purpose))
+        return {name: value.to(self.parts.device) for name, value in theta.items()}
+
+    def _draw(self, *purpose: int | str) -> torch.Generator:
+        return generator(self.parts.training.seed, *purpose)
+
+    def _task_gradients(
+        self, state: State, tasks: Sequence[int], batches: Sequence[Batch], now: Moment
+    ) -> tuple[Tensor, Tensors, Tensor, dict[str, Tensors]]:
+        """The mean of the tasks' losses, its gradients, and the target's new buffers.
+
+        Returns:
+            Loss; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers by task.
+        """
+        theta = {name: value.detach().requires_grad_() for name, value in state["theta"].items()}
+        embeddings = state["embeddings"][list(tasks)].detach().requires_grad_()
+        weights = self.parts.hypernet(theta, embeddings)
+        if self.parts.target.random:
+            torch.manual_seed(derive(self.parts.training.seed, "dropout", now.task, now.step))
+        losses, buffers = [], {}
+        for task, own, (inputs, labels) in zip(tasks, weights, batches, strict=True):
+            outputs, buffers[str(task)] = self.parts.target(own, state["buffers"][str(task)], inputs, training=True)
+            losses.append(cross_entropy(outputs[:, self.parts.heads[task]], labels))
+        loss = torch.stack(losses).mean()
+        *grads, embedding_grad = torch.autograd.grad(loss, [*theta.values(), embeddings])
+        return loss.detach(), dict(zip(theta, grads, strict=True)), embedding_grad, buffers
+
+    def _moved(self, values: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
+        """Values after a step of the optimiser, and the optimiser's new state."""
+        delta, state = self.optimizer.delta(values, grads, state, lr)
+        return _sum(values, delta), state
+
+
+def _sum(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensors:
+    return {name: value.detach() + right[name] for name, value in left.items()}

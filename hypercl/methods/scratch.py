@@ -1,0 +1,20 @@
+"""A new hypernetwork for each task: what a task reaches without its past."""
+
+from hypercl.methods.hypernet_learner import HypernetLearner, Tensors
+from hypercl.methods.learner import State
+
+
+class ScratchLearner(HypernetLearner):
+    """Adds to the state `learned`: theta of each task that is learned."""
+
+    def init(self) -> State:
+        return {**super().init(), "learned": {}}
+
+    def start_task(self, state: State, task: int) -> State:
+        return super().start_task({**state, "theta": self._initial_theta("theta", task)}, task)
+
+    def end_task(self, state: State, task: int) -> State:
+        return {**state, "learned": {**state["learned"], str(task): state["theta"]}}
+
+    def _theta_of(self, state: State, task: int) -> Tensors:
+        return state["learned"].get(str(task), state["theta"])

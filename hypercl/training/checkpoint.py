@@ -1,0 +1,106 @@
+"""Checkpoints that survive being killed, garbled or truncated while they are written.
+
+A file is one line of JSON (format, version, length and SHA-256 of what follows) and then what `torch.save` writes. It
+is written beside its final place, synced and renamed, and the folder is synced; the newest two are kept.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_FORMAT = "hypercl-checkpoint"
+_VERSION = 1
+_NAME = re.compile(r"^step-(\d{12})\.pt$")
+
+
+class BrokenFile(Exception):
+    """A file's content is not what was written."""
+
+
+def write(path: Path, content: Any) -> None:
+    """Writes tensors, numbers, texts, lists and dicts to a file, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getvalue()
+    header = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "bytes": len(payload),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+    }
+    write_bytes(path, json.dumps(header).encode() + b"\n" + payload)
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> Any:
+    """What `write` wrote, its tensors on a device.
+
+    Raises:
+        BrokenFile: the file was cut, changed, or is of a later version.
+    """
+    first, _, payload = path.read_bytes().partition(b"\n")
+    try:
+        header = json.loads(first)
+        known = header["format"] == _FORMAT and header["version"] <= _VERSION
+    except (ValueError, KeyError, TypeError):
+        raise BrokenFile(f"{path}: this is not a checkpoint") from None
+    if not known:
+        raise BrokenFile(f"{path}: version {header['version']} is later than this program's ({_VERSION})")
+    if hashlib.sha256(payload).hexdigest() != header["sha256"]:
+        raise BrokenFile(f"{path}: the checksum does not match: {len(payload)} of {header['bytes']} bytes")
+    return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces a file's content, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("wb") as sink:
+            sink.write(content)
+            sink.flush()
+            os.fsync(sink.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class Checkpoints:
+    """The checkpoints of one run, named by the run's step."""
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, step: int, content: Any) -> None:
+        """Writes a checkpoint, then sweeps away what is older than the newest `keep` and what a kill left over."""
+        write(self.folder / f"step-{step:012d}.pt", content)
+        for old in self._found()[self.keep :]:
+            old.unlink(missing_ok=True)
+        for leftover in self.folder.glob("*.partial-*"):
+            leftover.unlink(missing_ok=True)
+
+    def newest(self, device: torch.device | str = "cpu") -> Any | None:
+        """The newest sound checkpoint; broken ones are named in a warning and set aside. None if there is none."""
+        for path in self._found():
+            try:
+                return read(path, device)
+            except BrokenFile as error:
+                warnings.warn(f"{error}; using the checkpoint before it", RuntimeWarning, stacklevel=2)
+                path.replace(path.with_suffix(".broken"))
+        return None
+
+    def _found(self) -> list[Path]:
+        return sorted((path for path in self.folder.glob("step-*.pt") if _NAME.match(path.name)), reverse=True)

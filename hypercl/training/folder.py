@@ -1,0 +1,100 @@
+"""The folder of one run: every file in it is for people too."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from hypercl.config import ConfigError, Experiment, UserError, load, resolved
+from hypercl.config.yaml_text import dump
+from hypercl.training.checkpoint import write_bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run finds and leaves things."""
+
+    folder: Path
+    """The run's own folder: config.yaml, checkpoints/, metrics.jsonl, summary.json, accuracy_matrix.csv."""
+    data_dir: Path
+    """Where data sets lie."""
+    offline: bool = False
+    """Never fetch what is missing."""
+    import_paths: tuple[Path, ...] = ()
+    """Folders in which a user's own modules are looked for."""
+    name: str | None = None
+    """Name written into config.yaml, under which the run can be trained again."""
+
+
+class RunFolder:
+    """Reads and writes the files of a run's folder."""
+
+    def __init__(self, place: Place) -> None:
+        self.path = place.folder
+        self.name = place.name
+
+    def stored(self) -> Experiment | None:
+        """The experiment that was begun here, if any.
+
+        Raises:
+            UserError: config.yaml is there but cannot be read.
+        """
+        if not (self.path / "config.yaml").exists():
+            return None
+        try:
+            return load(self.path / "config.yaml").experiment
+        except ConfigError as error:
+            raise UserError(f"the run's own file is damaged; restore it or use another --name.\n{error}") from None
+
+    def begin(self, experiment: Experiment) -> None:
+        """Writes config.yaml, or makes sure that what was begun here is the same.
+
+        Raises:
+            UserError: the folder holds another experiment; shows what differs.
+        """
+        stored = self.stored()
+        if stored is None:
+            content = {"name": self.name} if self.name else {}
+            text = dump({**content, "experiment": resolved(experiment)})
+            write_bytes(self.path / "config.yaml", text.encode())
+        elif stored != experiment:
+            lines = "\n".join(differences(resolved(stored), resolved(experiment)))
+            raise UserError(
+                f"{self.path} holds a run with other settings:\n{lines}\n"
+                "Use another --name (or --seed) for the new settings, or put the old ones back to go on."
+            )
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary of the finished run, or None."""
+        path = self.path / "summary.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json: from then on the run is finished."""
+        write_bytes(self.path / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+
+    def write_matrix(self, matrix: Sequence[Sequence[float]], file: str = "accuracy_matrix.csv") -> None:
+        """Accuracy on each task (columns) before training and after each task (rows); empty where not measured."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["after", *(f"task {task + 1}" for task in range(len(matrix[0])))])
+        for index, row in enumerate(matrix):
+            name = f"task {index}" if index else "before"
+            table.writerow([name, *("" if isnan(value) else f"{value:.6f}" for value in row)])
+        write_bytes(self.path / file, text.getvalue().encode())
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """The key paths at which two plain values differ, as lines `path: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [
+            line
+            for key in keys
+            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        ]
+    return [] if old == new else [f"    {path}: {old!r} -> {new!r}"]

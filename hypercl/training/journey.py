@@ -1,0 +1,56 @@
+"""How far a run has come: all that a checkpoint holds."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from hypercl.methods import State
+from hypercl.training.progress import Report, Row
+
+
+@dataclass
+class Journey:
+    """The one thing in a run that changes."""
+
+    state: State
+    """The learner's state."""
+    task: int = 0
+    """The task being learned; the number of tasks once all are."""
+    step: int = 0
+    """Steps of this task done."""
+    iteration: int = 0
+    """Steps of the whole run done."""
+    matrix: list[list[float]] = field(default_factory=list)
+    """Rows of the validation accuracy matrix so far."""
+    reports: list[Report] = field(default_factory=list)
+    """Reports so far, without their rows."""
+    rows: list[Row] = field(default_factory=list)
+    """Rows that belong to the next report."""
+    untold: Report | None = None
+    """The newest report with its rows, until it is known to have been heard."""
+    seconds: float = 0.0
+    """Time so far, over all restarts."""
+
+    def tell(self, report: Report) -> None:
+        """Takes up a report; its rows are told with it."""
+        self.untold = replace(report, rows=tuple(self.rows))
+        self.reports.append(report)
+        self.rows = []
+
+    def content(self) -> dict[str, Any]:
+        """As plain data and tensors, for a checkpoint."""
+        told = {
+            "reports": [asdict(report) for report in self.reports],
+            "untold": asdict(self.untold) if self.untold else None,
+        }
+        return {each.name: getattr(self, each.name) for each in fields(self)} | told
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> "Journey":
+        """The journey that a checkpoint holds."""
+        reports = [_report(report) for report in content["reports"]]
+        untold = _report(content["untold"]) if content["untold"] else None
+        return cls(**{**content, "reports": reports, "untold": untold})
+
+
+def _report(content: dict[str, Any]) -> Report:
+    return Report(**{**content, "accuracies": tuple(content["accuracies"]), "rows": tuple(content["rows"])})

@@ -1,0 +1,81 @@
+"""Everything that is computed from an accuracy matrix.
+
+a[i][j] is the accuracy on task j after learning task i; row 0 is before any training, nan where it was not measured.
+Definitions: ../shared/spec/protocols.md (Lopez-Paz & Ranzato, arXiv 1706.08840; Chaudhry et al., arXiv 1801.10112).
+"""
+
+from collections.abc import Sequence
+from math import isnan
+from typing import Any
+
+from hypercl.config import UserError
+
+Matrix = Sequence[Sequence[float]]
+
+
+def final_accuracy(matrix: Matrix) -> float:
+    """Mean over the tasks after the last one: mean_j a[T][j]."""
+    return _mean(matrix[-1])
+
+
+def during_accuracy(matrix: Matrix) -> float:
+    """Mean over the tasks, each when it was just learned: mean_j a[j][j]."""
+    return _mean([matrix[task + 1][task] for task in range(len(matrix) - 1)])
+
+
+def forgetting(matrix: Matrix) -> float:
+    """How far the earlier tasks fell from their best: mean_{j<T} (max_{i<T} a[i][j] - a[T][j]); nan for one task."""
+    tasks = len(matrix) - 1
+    falls = [
+        max(matrix[i][j] for i in range(1, tasks) if not isnan(matrix[i][j])) - matrix[tasks][j]
+        for j in range(tasks - 1)
+    ]
+    return _mean(falls)
+
+
+def backward_transfer(matrix: Matrix) -> float:
+    """What learning later tasks did to earlier ones: mean_{j<T} (a[T][j] - a[j][j]); nan for one task."""
+    tasks = len(matrix) - 1
+    return _mean([matrix[tasks][j] - matrix[j + 1][j] for j in range(tasks - 1)])
+
+
+def summarize(matrix: Matrix) -> dict[str, Any]:
+    """The metrics of one accuracy matrix by their keys, fractions; null with a `why` where one cannot be known."""
+    values: dict[str, float | None] = {
+        "final_accuracy": final_accuracy(matrix),
+        "during_accuracy": during_accuracy(matrix),
+        "forgetting": forgetting(matrix),
+        "backward_transfer": backward_transfer(matrix),
+        "forward_transfer": None,
+        "task_inference_accuracy": None,
+    }
+    why = {
+        "forward_transfer": "needs the accuracies of the same target trained from scratch (method: scratch)",
+        "task_inference_accuracy": "the task's identity is given (scenario: task)",
+    }
+    for key, value in values.items():
+        if value is not None and isnan(value):
+            values[key] = None
+            why[key] = "needs at least two tasks"
+    per_task = {f"task_{task + 1}": accuracy for task, accuracy in enumerate(matrix[-1])}
+    return {**values, "final_accuracy_per_task": per_task, "why": why}
+
+
+def of_summary(summary: dict[str, Any], key: str) -> float:
+    """A metric of a summary by its key, such as `validation/final_accuracy` or `compression_ratio`.
+
+    Raises:
+        UserError: the summary has no value for it; says why.
+    """
+    node: Any = summary
+    for part in key.split("/"):
+        node = node.get(part) if isinstance(node, dict) else None
+    if node is None:
+        why = summary.get(key.split("/")[0], {})
+        reason = why.get("why", {}).get(key.split("/")[-1], "") if isinstance(why, dict) else ""
+        raise UserError(f"the run has no value for '{key}'" + (f": {reason}" if reason else ""))
+    return float(node)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")

@@ -1,0 +1,255 @@
+"""One run: a learner over a stream of tasks, as a plain generator of what is worth telling."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil, nan
+from pathlib import Path
+
+import torch
+
+from hypercl.config import Experiment, assign
+from hypercl.methods import Moment, State
+from hypercl.tasks import Batches, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.training.checkpoint import Checkpoints, read, write
+from hypercl.training.device import computing, resolve
+from hypercl.training.evaluate import accuracy
+from hypercl.training.folder import Place, RunFolder
+from hypercl.training.journey import Journey
+from hypercl.training.parts import build_learner, sizes
+from hypercl.training.progress import Finished, Progress, Report, Row, Started, Tick
+from hypercl.training.schedule import lr_factor
+from hypercl.training.summary import summary_of
+from hypercl.training.watch import Watch
+
+LOSS_ROWS_PER_TASK = 50
+SECONDS_PER_TICK = 1.0
+SECONDS_PER_CHECKPOINT = 120.0
+
+
+def run(
+    experiment: Experiment, place: Place, *, test: bool = False, reports_per_task: int = 4
+) -> Iterator[Progress]:
+    """Trains an experiment, from where its folder says it was left.
+
+    Closing the generator writes a checkpoint first. The same seed on the same machine gives the same numbers, whether
+    interrupted or not.
+
+    Args:
+        experiment: what to train.
+        place: where data lies and where the run's folder is.
+        test: open the test data at the end and measure on it; never in a sweep's trial.
+        reports_per_task: reports for each task, the last one when it is learned.
+
+    Yields:
+        `Started`, then `Tick`s and `Report`s, then `Finished`.
+
+    Raises:
+        Diverged: a loss or a weight is no longer finite.
+        UserError: missing data, another experiment in the folder, a device that is not there.
+    """
+    folder = RunFolder(place)
+    experiment = resolve(_as_begun(experiment, folder))
+    folder.begin(experiment)
+    with computing(experiment.training.device, experiment.training.threads) as device:
+        yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()
+
+
+def report_steps(steps: int, reports: int) -> dict[int, int]:
+    """After which steps of a task to report: step -> the report's index within the task, 1 .. reports.
+
+    A task of fewer steps than reports skips indices, never the last.
+    """
+    return {ceil(steps * index / reports): index for index in range(1, reports + 1)}
+
+
+def _as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """Thread count and device are part of a run: what is `auto` stays as it was when the run began."""
+    stored = folder.stored()
+    if stored is None:
+        return experiment
+    keep = {
+        f"training.{key}": getattr(stored.training, key)
+        for key in ("device", "threads")
+        if getattr(experiment.training, key) == "auto"
+    }
+    return assign(experiment, keep)
+
+
+class _Run:
+    def __init__(
+        self,
+        experiment: Experiment,
+        place: Place,
+        folder: RunFolder,
+        device: torch.device,
+        reports_per_task: int,
+        test: bool,
+    ) -> None:
+        self.experiment, self.folder, self.device = experiment, folder, device
+        self.reports_per_task, self.test = reports_per_task, test
+        opener = open_with_test if test else open_stream
+        self.stream = opener(experiment.tasks, place.data_dir, place.offline)
+        self.sizes = sizes(experiment, place.import_paths)
+        self.learner = build_learner(experiment, device, place.import_paths)
+        self.checkpoints = Checkpoints(place.folder / "checkpoints")
+        self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
+        self.steps = tuple(self._steps_of(task) for task in self.tasks)
+        self.began = time.monotonic()
+        self.saved = self.told = self.began
+
+    def progress(self) -> Iterator[Progress]:
+        content = self.checkpoints.newest(self.device)
+        journey = Journey.of(content) if content else Journey(self.learner.init())
+        self.began -= journey.seconds
+        yield self._started(journey)
+        summary = self.folder.summary()
+        if summary is not None:
+            yield Finished(summary)
+            return
+        if journey.untold:
+            yield journey.untold
+        try:
+            if not journey.matrix:
+                journey.matrix.append(self._before_training(journey.state))
+            while journey.task < len(self.tasks):
+                yield from self._learn(journey)
+        except GeneratorExit:
+            self._save(journey)
+            raise
+        yield Finished(self._finish(journey))
+
+    def _learn(self, journey: Journey) -> Iterator[Progress]:
+        """The rest of the task that the journey has come to."""
+        task, steps, training = journey.task, self.steps[journey.task], self.experiment.training
+        if journey.step == 0:
+            journey.state = self.learner.start_task(journey.state, task)
+        memory = self.learner.memory(journey.state, task)
+        batches = [self._batches(index) for index in self.learner.trains_on(task)]
+        reports = report_steps(steps, self.reports_per_task)
+        every = max(1, steps // LOSS_ROWS_PER_TASK)
+        watch = Watch(self.device)
+        while journey.step < steps:
+            now = Moment(task, journey.step, training.optimizer.lr * lr_factor(training.schedule, journey.step, steps))
+            drawn = [batch(journey.step) for batch in batches]
+            journey.state, losses = self.learner.step(journey.state, memory, drawn, now)
+            journey.step += 1
+            journey.iteration += 1
+            watch.see(losses, journey.iteration)
+            due = reports.get(journey.step)
+            if due or journey.step % every == 0:
+                watch.check(task)
+                named = {f"loss/{name}": float(value) for name, value in losses.items()}
+                journey.rows.append(self._row(journey) | named | {"lr": now.lr})
+            if due:
+                yield self._report(journey, watch, due)
+            elif time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
+                self._save(journey)
+            if time.monotonic() - self.told > SECONDS_PER_TICK:
+                watch.check(task)
+                self.told = time.monotonic()
+                yield Tick(task, journey.step, journey.iteration)
+            if due == self.reports_per_task:
+                return
+
+    def _report(self, journey: Journey, watch: Watch, index: int) -> Report:
+        """Measures, saves a checkpoint that covers what was measured, and only then lets it be told."""
+        task, learned = journey.task, index == self.reports_per_task
+        if learned:
+            journey.state = self.learner.end_task(journey.state, task)
+        knowledge = self.learner.knowledge(journey.state)
+        watch.check(task, knowledge, journey.iteration)
+        met = self.tasks[: task + 1]
+        limit = None if learned else self.experiment.training.report_samples
+        accuracies = tuple(self._accuracy(journey.state, each, limit) for each in met)
+        journey.seconds = time.monotonic() - self.began
+        report = Report(
+            step=self.reports_per_task * task + index,
+            value=sum(accuracies) / len(self.tasks),
+            task=task,
+            iteration=journey.iteration,
+            accuracies=accuracies,
+            learned=learned,
+            seconds=journey.seconds,
+        )
+        measured = {f"validation/task_{number}": value for number, value in enumerate(accuracies, start=1)}
+        journey.rows[-1] |= {"step": report.step, "progress": report.value, **measured}
+        journey.tell(report)
+        if learned:
+            journey.matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
+            if self.test:
+                write(self._learned(task), knowledge)
+            journey.task, journey.step = task + 1, 0
+        self._save(journey)
+        assert journey.untold is not None
+        return journey.untold
+
+    def _finish(self, journey: Journey) -> dict[str, object]:
+        """Summary and matrices; the test data is read here and nowhere else."""
+        matrices = {"validation": journey.matrix}
+        self.folder.write_matrix(journey.matrix)
+        if self.test:
+            matrices["test"] = self._test_matrix()
+            self.folder.write_matrix(matrices["test"], "accuracy_matrix_test.csv")
+        summary = summary_of(matrices, self.sizes, self.experiment, journey.iteration, time.monotonic() - self.began)
+        self.folder.finish(summary)
+        shutil.rmtree(self._learned(0).parent, ignore_errors=True)
+        return summary
+
+    def _test_matrix(self) -> list[list[float]]:
+        tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
+        rows = []
+        for after in range(len(self.tasks) + 1):
+            state = read(self._learned(after - 1), self.device) if after else self.learner.init()
+            known = range(after) if after else range(len(self.tasks))
+            row = [accuracy(self.learner, state, self.tasks[task], tests[task]) for task in known]
+            rows.append([*row, *[nan] * (len(self.tasks) - len(row))])
+        return rows
+
+    def _started(self, journey: Journey) -> Started:
+        return Started(
+            experiment=self.experiment,
+            folder=self.folder.path,
+            num_tasks=len(self.tasks),
+            iterations=self.steps,
+            parameters=self.sizes.parameters,
+            target_parameters=self.sizes.target_parameters,
+            device=self.experiment.training.device,
+            threads=int(self.experiment.training.threads),
+            history=tuple(journey.reports),
+        )
+
+    def _save(self, journey: Journey) -> None:
+        journey.seconds = time.monotonic() - self.began
+        self.checkpoints.save(journey.iteration, journey.content())
+        self.saved = time.monotonic()
+
+    def _met(self, index: int) -> Task:
+        """A task as it is evaluated: its training data stays where it is."""
+        task = self.stream.task(index)
+        return replace(task, validation=task.validation.to(self.device))
+
+    def _batches(self, index: int) -> Batches:
+        training = self.experiment.training
+        return Batches(self.stream.task(index).to(self.device), training.batch_size, training.seed)
+
+    def _steps_of(self, task: Task) -> int:
+        training = self.experiment.training
+        if training.iterations is not None:
+            return training.iterations
+        return steps_in_epochs(len(task.train), training.batch_size, training.epochs or 1)
+
+    def _before_training(self, state: State) -> list[float]:
+        return [self._accuracy(state, task, self.experiment.training.report_samples) for task in self.tasks]
+
+    def _accuracy(self, state: State, task: Task, limit: int | None) -> float:
+        split = task.validation.first(limit, seed=0) if limit else task.validation
+        return accuracy(self.learner, state, task, split)
+
+    def _row(self, journey: Journey) -> Row:
+        return {"iteration": journey.iteration, "task": journey.task + 1, "task_iteration": journey.step}
+
+    def _learned(self, task: int) -> Path:
+        """Where a run keeps, until its end, what it knew after a task."""
+        return self.folder.path / "learned" / f"task-{task + 1}.pt"

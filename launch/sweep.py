@@ -1,0 +1,8 @@
+"""Sweep over an experiment: `python launch/sweep.py FILE`; the same as `hypercl sweep FILE`."""
+
+import sys
+
+from hypercl.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(["sweep", *sys.argv[1:]]))
