@@ -30,6 +30,6 @@ def _halves() -> tuple[Source, Source]:
     pixels, digits = load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).to(torch.uint8).reshape(-1, 1, 8, 8)
     labels = torch.from_numpy(digits).to(torch.int64)
-    train, test = hold_out(labels, TEST_SHARE, derive("split_digits", "test"))
+    train, test = hold_out(labels, DIGITS, TEST_SHARE, derive("split_digits", "test"))
     # Indexing copies: the training half holds no test image, not even one that no row points at.
     return Source(images[train], labels[train], DIGITS), Source(images[test], labels[test], DIGITS)

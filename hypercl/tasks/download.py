@@ -4,7 +4,7 @@ import shutil
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -32,14 +32,16 @@ class DataSet:
     """What torchvision leaves there, test data included."""
     layout: str
     """What a person may put where, as a phrase."""
+    forms: tuple[str, ...] = ("",)
+    """Endings under which a file may stand in its place, such as .gz."""
+
+    def missing(self, path: Path, names: Sequence[str]) -> list[str]:
+        """Those of the files that are not below a data folder in any form."""
+        place = path / self.folder
+        return [name for name in names if not any((place / f"{name}{form}").is_file() for form in self.forms)]
 
 
-def require(
-    dataset: DataSet,
-    folder: DataFolder,
-    names: Sequence[str],
-    missing: Callable[[DataFolder, Sequence[str]], list[str]],
-) -> None:
+def require(dataset: DataSet, folder: DataFolder, names: Sequence[str]) -> None:
     """Makes sure that files of a data set are there, fetching the data set if that is allowed.
 
     Many processes may call this at once: one downloads, the others wait. A download goes to a folder of its own and
@@ -49,12 +51,11 @@ def require(
         dataset: the data set.
         folder: where to look.
         names: the files needed.
-        missing: which of the names are not there, in any form that can be read.
 
     Raises:
         UserError: data is missing and may not, or cannot, be fetched.
     """
-    lacking = missing(folder, names)
+    lacking = dataset.missing(folder.path, names)
     if not lacking:
         return
     if not folder.download:
@@ -64,8 +65,7 @@ def require(
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.path / f".{dataset.name}.lock"):
-            lacking = missing(folder, names)
-            if lacking:
+            if dataset.missing(folder.path, names):
                 _fetch(dataset, folder.path)
     except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError) as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
@@ -81,9 +81,8 @@ def _fetch(dataset: DataSet, path: Path) -> None:
             fetch_with_torchvision(dataset.name, partial)
         target = path / dataset.folder
         target.mkdir(parents=True, exist_ok=True)
-        for name in dataset.files:
-            if not (target / name).exists():
-                (partial / dataset.folder / name).rename(target / name)
+        for name in dataset.missing(path, dataset.files):
+            (partial / dataset.folder / name).rename(target / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

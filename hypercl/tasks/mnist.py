@@ -1,6 +1,5 @@
 """MNIST in tasks of two digits, and MNIST with the pixels of each task in another order."""
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -25,6 +24,7 @@ MNIST = DataSet(
     folder="MNIST/raw",
     files=(*TRAIN, *TEST),
     layout=f"{', '.join((*TRAIN, *TEST))}, plain or packed (.gz), as torchvision.datasets.MNIST lays them out",
+    forms=("", ".gz"),
 )
 
 
@@ -72,8 +72,8 @@ class PermutedStream(TaskStream):
 
     @cached_property
     def _splits(self) -> tuple[Split, Split]:
-        labels = self._train.labels
-        kept, held = hold_out(labels, self._config.validation, derive(self._config.split_seed, "validation"))
+        labels, seed = self._train.labels, derive(self._config.split_seed, "validation")
+        kept, held = hold_out(labels, self._train.classes, self._config.validation, seed)
         return Split(self._train.images, kept, labels[kept]), Split(self._train.images, held, labels[held])
 
     def _check(self, index: int) -> None:
@@ -82,12 +82,8 @@ class PermutedStream(TaskStream):
 
 
 def _load(folder: DataFolder, with_test: bool) -> tuple[Source, Source | None]:
-    require(MNIST, folder, (*TRAIN, *TEST) if with_test else TRAIN, _missing)
+    require(MNIST, folder, (*TRAIN, *TEST) if with_test else TRAIN)
     return _half(folder, TRAIN), _half(folder, TEST) if with_test else None
-
-
-def _missing(folder: DataFolder, names: Sequence[str]) -> list[str]:
-    return [name for name in names if not find_idx(folder.path / MNIST.folder, name).is_file()]
 
 
 def _half(folder: DataFolder, names: tuple[str, str]) -> Source:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hypercl.config.tasks import PermutedMNIST, SplitDigits, SplitMNIST, Stream
+from hypercl.config.tasks import PermutedMNIST, SplitCIFAR, SplitDigits, SplitMNIST, Stream
+from hypercl.tasks.cifar import open_split_cifar
 from hypercl.tasks.digits import open_split_digits
 from hypercl.tasks.mnist import open_permuted_mnist, open_split_mnist
 from hypercl.tasks.source import DataFolder
@@ -41,5 +42,7 @@ def _open(config: Stream, data_dir: Path, offline: bool, with_test: bool) -> Tas
             return open_split_mnist(config, folder, with_test)
         case PermutedMNIST():
             return open_permuted_mnist(config, folder, with_test)
+        case SplitCIFAR():
+            return open_split_cifar(config, folder, with_test)
         case _:
             raise TypeError(f"no stream is known for the settings {type(config).__name__}")

@@ -48,10 +48,11 @@ class SplitStream(TaskStream):
         group = self._group(index)
         everything = rows_of(group.train, group.classes)
         seed = derive(self._config.split_seed, "validation", index)
-        kept, held = hold_out(everything.labels, self._config.validation, seed)
+        classes = tuple(group.train.classes[label] for label in group.classes)
+        kept, held = hold_out(everything.labels, classes, self._config.validation, seed)
         return Task(
             index=index,
-            classes=tuple(group.train.classes[label] for label in group.classes),
+            classes=classes,
             head=head_of(index, self.shape),
             train=Split(everything.images, everything.rows[kept], everything.labels[kept]),
             validation=Split(everything.images, everything.rows[held], everything.labels[held]),

@@ -1,16 +1,19 @@
 """The validation split: held out of a task's training data, alike in every trial."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from hypercl.config import UserError
 
 
-def hold_out(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Splits samples at random within each class.
 
     Args:
-        labels: int64, (samples,).
+        labels: int64, (samples,): 0 .. len(classes) - 1.
+        classes: names of the classes.
         share: part of each class to hold out; at least one sample a class is, and at least one stays.
         seed: the same seed gives the same split; take it from the settings of the stream, not from a run's seed.
 
@@ -22,12 +25,11 @@ def hold_out(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """
     held = torch.zeros(len(labels), dtype=torch.bool)
     random = torch.Generator().manual_seed(seed)
-    for label in labels.unique().tolist():
+    for label, name in enumerate(classes):
         places = (labels == label).nonzero().flatten()
         if len(places) < 2:
-            raise UserError(
-                f"class {label} of a task has a single training sample: a validation split needs at least two a class"
-            )
+            message = f"class '{name}' has {len(places)} training samples: a validation split needs at least two a class"
+            raise UserError(message)
         count = min(max(1, round(share * len(places))), len(places) - 1)
         held[places[torch.randperm(len(places), generator=random)[:count]]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()
