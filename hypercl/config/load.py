@@ -145,8 +145,8 @@ def _set(data: dict[str, Any], path: str, value: Any) -> Problem | None:
         node = node[part]
         if not isinstance(node, dict):
             return Problem(path, f"'{part}' holds a value, not keys", node)
-    if last == "name" and node.get("name", value) != value:
-        node = _keep_common(data, parents, node, value)
+    if last == "name" and parents:
+        _drop_foreign(node, parents[-1], value)
     node[last] = value
     rival = {"iterations": "epochs", "epochs": "iterations"}.get(last)
     if rival and parents[-1:] == ["training"]:
@@ -154,18 +154,13 @@ def _set(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     return None
 
 
-def _keep_common(data: dict[str, Any], parents: list[str], node: dict[str, Any], kind: Any) -> dict[str, Any]:
-    """Another kind of a section keeps the keys it knows, so that `--set method.name=finetune` is enough."""
-    owner: Any = data
-    for part in parents[:-1]:
-        owner = owner[part]
-    known = next((set(model.model_fields) for model in _all_kinds(Section) if _is_kind(model, kind, parents[-1])), None)
-    owner[parents[-1]] = {key: value for key, value in node.items() if known is None or key in known}
-    return owner[parents[-1]]
-
-
-def _is_kind(model: type[Section], kind: Any, section: str) -> bool:
-    return "name" in model.model_fields and kind_of(model) == kind and model in _kinds_of(section)
+def _drop_foreign(node: dict[str, Any], section: str, kind: Any) -> None:
+    """Another kind of a section loses the keys of the other kinds, so that `--set method.name=finetune` is enough."""
+    models = _kinds_of(section)
+    own = next((set(model.model_fields) for model in models if kind_of(model) == kind), None)
+    others = {key for model in models for key in model.model_fields}
+    for key in [] if own is None else others - own:
+        node.pop(key, None)
 
 
 def _all_kinds(model: type[Section]) -> list[type[Section]]:

@@ -26,11 +26,13 @@ def two_steps(experiment: Experiment, place: Place) -> float:
             memory = learner.memory(state, task)
             tasks = [stream.task(index).to(device) for index in learner.trains_on(task)]
             batches = [Batches(each, training.batch_size, training.seed) for each in tasks]
+            took = 0.0
             for step in range(2):
                 began = time.monotonic()
                 state, losses = learner.step(
                     state, memory, [batch(step) for batch in batches], Moment(task, step, training.optimizer.lr)
                 )
                 losses["task"].item()
-            seconds.append(time.monotonic() - began)
+                took = time.monotonic() - began
+            seconds.append(took)
     return sum(seconds) / len(seconds)

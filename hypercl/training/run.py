@@ -52,7 +52,7 @@ def run(
     folder = RunFolder(place)
     experiment = resolve(_as_begun(experiment, folder))
     folder.begin(experiment)
-    with computing(experiment.training.device, experiment.training.threads) as device:
+    with computing(experiment.training.device, int(experiment.training.threads)) as device:
         yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()
 
 

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from hypercl.training.parts import Sizes
 
 
 def summary_of(
-    matrices: dict[str, Matrix], sizes: Sizes, experiment: Experiment, iterations: int, seconds: float
+    matrices: Mapping[str, Matrix], sizes: Sizes, experiment: Experiment, iterations: int, seconds: float
 ) -> dict[str, Any]:
     """The metrics of each accuracy matrix (`validation`, and `test` in a run), sizes and cost.
 

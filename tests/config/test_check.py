@@ -1,0 +1,52 @@
+"""The space against the experiment."""
+
+import pytest
+
+from hypercl.config import ConfigError, check_sweep, loads
+
+
+def problems_of(space: str, rest: str = "") -> dict[str, str]:
+    file = loads(f"experiment: {{tasks: {{name: split_digits}}}}\nspace: {space}\n{rest}", "file.yaml")
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(file, "file.yaml")
+    return {problem.path: str(problem) + problem.render("file.yaml") for problem in caught.value.problems}
+
+
+def test_a_sweep_needs_a_space() -> None:
+    assert "needs a space" in problems_of("{}")["space"]
+
+
+def test_an_unknown_path_is_named_with_the_nearest_one() -> None:
+    assert "did you mean 'method.beta'?" in problems_of("{method.betta: {uniform: [0, 1]}}")["space.method.betta"]
+
+
+def test_the_base_must_lie_inside_unless_the_file_says_otherwise() -> None:
+    outside = "{method.beta: {uniform: [1, 2]}}"
+    assert "lies outside" in problems_of(outside)["space.method.beta"]
+    text = f"experiment: {{tasks: {{name: split_digits}}}}\nspace: {outside}\nsearch: {{include_base: false}}"
+    check_sweep(loads(text, "x"), "x")
+
+
+@pytest.mark.parametrize("path", ["training.seed", "tasks.num_tasks", "tasks.validation", "tasks.split_seed"])
+def test_seeds_and_the_stream_cannot_be_varied(path: str) -> None:
+    assert "cannot vary" in problems_of(f"{{{path}: {{int: [1, 5]}}}}")[f"space.{path}"]
+
+
+def test_augmentation_can_be_varied() -> None:
+    text = "experiment: {tasks: {name: split_cifar}}\nspace: {tasks.augment: {choice: [true, false]}}"
+    check_sweep(loads(text, "x"), "x")
+
+
+def test_a_bound_that_the_experiment_refuses_is_named() -> None:
+    found = problems_of("{hypernet.chunk_size: {int: [0, 50000]}}")
+    assert "0 cannot stand there" in found["space.hypernet.chunk_size"]
+
+
+def test_a_grid_needs_values_that_can_be_listed() -> None:
+    found = problems_of("{method.beta: {log_uniform: [1e-3, 1]}}", "search: {sampler: grid}")
+    assert "can be listed" in found["space.method.beta"]
+
+
+def test_trunk_shapes_may_be_choices() -> None:
+    text = "experiment: {tasks: {name: split_digits}}\nspace: {hypernet.hidden: {choice: [[10, 10], [], [25]]}}"
+    check_sweep(loads(text, "x"), "x")

@@ -1,0 +1,188 @@
+"""Reading a file: every mistake at once, numbers as people write them, overrides."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, loads, lookup, to_yaml
+
+SHIPPED = sorted(Path(__file__).parents[2].glob("search_spaces/*.yaml"))
+SMALLEST = "experiment: {tasks: {name: split_digits}}"
+
+
+def problems_of(text: str, *overrides: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        loads(text, "file.yaml", overrides)
+    return {problem.path: problem.render("file.yaml") for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_shipped_file_is_valid_and_survives_being_written_out(file: Path) -> None:
+    model = load(file)
+    check_sweep(model, str(file))
+    assert loads(to_yaml(model), "again") == model
+
+
+def test_five_files_are_shipped() -> None:
+    expected = {"quickstart", "split_mnist", "permuted_mnist", "permuted_mnist_100", "cifar"}
+    assert {file.stem for file in SHIPPED} >= expected
+
+
+def test_everything_but_the_stream_has_a_default() -> None:
+    model = loads(SMALLEST, "x")
+    assert model.experiment.training.iterations == 2000
+    assert model.experiment.method.name == "hnet"
+    assert model.objective.metric == "validation/final_accuracy"
+
+
+def test_every_mistake_is_told_at_once_with_its_line_value_and_fix() -> None:
+    found = problems_of(
+        """
+experiment:
+  tasks:    {name: split_mnits}
+  hypernet: {name: chunked, chunk_sze: 10, task_embedding: 2.5}
+  method:   {beta: -1}
+  training: {optimizer: {name: adam, lr: fast}}
+space:
+  method.beta: {log_uniform: [10, 1e-3]}
+objectiv: 3
+"""
+    )
+    assert set(found) == {
+        "experiment.tasks.name",
+        "experiment.hypernet.chunk_sze",
+        "experiment.hypernet.task_embedding",
+        "experiment.method.beta",
+        "experiment.training.optimizer.lr",
+        "space.method.beta",
+        "objectiv",
+    }
+    assert "file.yaml:3" in found["experiment.tasks.name"]
+    assert "did you mean 'split_mnist'?" in found["experiment.tasks.name"]
+    assert "did you mean 'chunk_size'?" in found["experiment.hypernet.chunk_sze"]
+    assert "-1" in found["experiment.method.beta"]
+    assert "inverted" in found["space.method.beta"]
+    assert "did you mean 'objective'?" in found["objectiv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-4", 1e-4), ("1E4", 1e4), ("5e3", 5000.0), ("-2e-1", -0.2), (".5e1", 5.0)]
+)
+def test_numbers_with_an_exponent_are_numbers(text: str, number: float) -> None:
+    beta = f"experiment: {{tasks: {{name: split_digits}}, method: {{beta: {text}}}}}"
+    if number < 0:
+        assert "greater than or equal to 0" in problems_of(beta)["experiment.method.beta"]
+    else:
+        assert loads(beta, "x").experiment.method.beta == number
+
+
+def test_a_whole_number_may_be_written_with_an_exponent_and_text_is_no_number() -> None:
+    assert loads(SMALLEST, "x", ["training.iterations=1e3"]).experiment.training.iterations == 1000
+    assert "experiment.training.iterations" in problems_of(SMALLEST, "training.iterations='7'")
+    assert "experiment.training.iterations" in problems_of(SMALLEST, "training.iterations=true")
+
+
+def test_iterations_and_epochs_exclude_each_other_but_an_override_wins() -> None:
+    both = "experiment: {tasks: {name: split_digits}, training: {iterations: 5, epochs: 2}}"
+    assert "keep one of them" in problems_of(both)["experiment.training"]
+    changed = loads("experiment: {tasks: {name: split_digits}, training: {epochs: 2}}", "x", ["training.iterations=7"])
+    assert (changed.experiment.training.iterations, changed.experiment.training.epochs) == (7, None)
+
+
+def test_an_override_of_a_kind_keeps_the_keys_that_the_new_kind_knows() -> None:
+    kinds = "method: {name: hnet, beta: 3}, hypernet: {chunk_size: 9, hidden: [3]}"
+    text = f"experiment: {{tasks: {{name: split_digits}}, {kinds}}}"
+    changed = loads(text, "x", ["method.name=finetune", "hypernet.name=full"]).experiment
+    assert changed.method.name == "finetune"
+    assert (changed.hypernet.name, changed.hypernet.hidden) == ("full", (3,))
+
+
+def test_an_override_reaches_the_sections_beside_the_experiment() -> None:
+    assert loads(SMALLEST, "x", ["search.trials=3", "pruner.name=none"]).search.trials == 3
+
+
+@pytest.mark.parametrize("override", ["method.beta", "=3", "method.beta=[1", "method.betta=1", "tasks.name.deep=1"])
+def test_a_wrong_override_is_a_problem(override: str) -> None:
+    assert problems_of(SMALLEST, override)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1, 2]",
+        "just text",
+        "a: [1",
+        "experiment: !!python/object/apply:os.system [ls]",
+        "experiment: {a: 1, a: 2}",
+        "{? {a: b} : c}",
+    ],
+)
+def test_what_is_not_a_file_of_sections_is_a_problem(text: str) -> None:
+    assert problems_of(text)
+
+
+def test_a_missing_file_is_a_problem_that_names_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "cifar.yaml").write_text(SMALLEST)
+    with pytest.raises(ConfigError, match=r"did you mean 'cifar.yaml'"):
+        load(tmp_path / "cifr.yaml")
+
+
+def test_scenarios_to_come_are_refused_by_name() -> None:
+    found = problems_of("experiment: {tasks: {name: split_digits, scenario: class}}")
+    assert "only 'task' is" in found["experiment.tasks.scenario"]
+
+
+def test_every_known_path_can_be_looked_up_and_assigned_to_itself() -> None:
+    experiment = loads(SMALLEST, "x").experiment
+    values = {path: lookup(experiment, path) for path in known_paths(experiment)}
+    given = {path: value for path, value in values.items() if value is not None}
+    assert assign(experiment, given) == experiment
+    with pytest.raises(KeyError):
+        lookup(experiment, "method.betta")
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def _places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
+    return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
+
+
+def _problems(text: str) -> str | None:
+    try:
+        check_sweep(loads(text, "mutated.yaml"), "mutated.yaml")
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), file=st.sampled_from(SHIPPED))
+def test_a_mutated_file_is_valid_or_a_list_of_problems(data: st.DataObject, file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    place = data.draw(st.sampled_from(_places(content)[1:]))
+    node = content
+    for key in place[:-1]:
+        node = node[key]
+    if data.draw(st.booleans()):
+        node[place[-1]] = data.draw(junk)
+    elif isinstance(node, dict):
+        node[data.draw(st.text(max_size=8))] = node.pop(place[-1])
+    problems = _problems(yaml.safe_dump(content, allow_unicode=True))
+    assert problems is None or "mutated.yaml" in problems
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_is_valid_or_a_list_of_problems(text: str) -> None:
+    with pytest.raises(ConfigError):
+        loads(text, "text.yaml")

@@ -1,0 +1,228 @@
+"""What every method must do, and what each adds."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hypercl.config import Experiment, loads
+from hypercl.methods import Batch, Learner, Moment, State
+from hypercl.training import build_learner
+
+CPU = torch.device("cpu")
+METHODS = ("hnet", "finetune", "scratch", "joint")
+
+
+def experiment(*overrides: str) -> Experiment:
+    text = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 3}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {name: chunked, hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  method: {name: hnet, beta: 0.5}
+  training: {optimizer: {name: adam, lr: 1e-2}}
+"""
+    return loads(text, "x", overrides).experiment
+
+
+def learner(*overrides: str) -> Learner:
+    return build_learner(experiment(*overrides), CPU)
+
+
+def batch(seed: int) -> Batch:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.rand(16, 1, 8, 8, generator=draw), torch.randint(0, 2, (16,), generator=draw)
+
+
+def trained(method: Learner, tasks: int, steps: int = 5, state: State | None = None, first: int = 0) -> State:
+    state = method.init() if state is None else state
+    for task in range(first, tasks):
+        state = method.start_task(state, task)
+        memory = method.memory(state, task)
+        for step in range(steps):
+            batches = [batch(100 * each + step) for each in method.trains_on(task)]
+            state, _ = method.step(state, memory, batches, Moment(task, step, 1e-2))
+        state = method.end_task(state, task)
+    return state
+
+
+def leaves(tree: Any) -> list[Tensor]:
+    return [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
+
+
+def copied(tree: Any) -> Any:
+    return {key: copied(value) for key, value in tree.items()} if isinstance(tree, dict) else tree.clone()
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    return torch.equal(left, right)
+
+
+@pytest.mark.parametrize("name", METHODS)
+class TestEveryMethod:
+    def test_starts_from_its_seed(self, name: str) -> None:
+        method = f"method.name={name}"
+        assert same(learner(method).init(), learner(method).init())
+        assert not same(learner(method).init(), learner(method, "training.seed=2").init())
+
+    def test_learns_a_first_task(self, name: str) -> None:
+        method = learner(f"method.name={name}")
+        inputs, labels = batch(0)
+        losses = []
+        state = method.start_task(method.init(), 0)
+        for step in range(60):
+            state, loss = method.step(state, method.memory(state, 0), [(inputs, labels)], Moment(0, step, 1e-2))
+            losses.append(float(loss["task"]))
+        assert losses[-1] < 0.2 * losses[0]
+        assert (method.predictor(state, 0)(inputs).argmax(1) == labels).all()
+
+    def test_does_not_change_the_state_it_is_given(self, name: str) -> None:
+        method = learner(f"method.name={name}")
+        before = method.start_task(trained(method, 1), 1)
+        kept = copied(before)
+        trained(method, 2, state=before, first=1)
+        assert same(before, kept)
+
+    def test_needs_nothing_but_its_state_to_go_on(self, name: str) -> None:
+        whole = trained(learner(f"method.name={name}"), 3)
+        half = copied(trained(learner(f"method.name={name}"), 2))
+        assert same(trained(learner(f"method.name={name}"), 3, state=half, first=2), whole)
+
+    def test_predicts_from_its_knowledge_alone(self, name: str) -> None:
+        method = learner(f"method.name={name}")
+        state = trained(method, 2)
+        inputs, _ = batch(5)
+        for task in range(2):
+            logits = method.predictor(state, task)(inputs)
+            assert logits.shape == (16, 2)
+            assert torch.equal(logits, method.predictor(method.knowledge(state), task)(inputs))
+
+    def test_holds_tensors_only(self, name: str) -> None:
+        assert all(isinstance(leaf, Tensor) for leaf in leaves(trained(learner(f"method.name={name}"), 2)))
+
+
+def _optimizer(name: str) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+    return {
+        "adam": lambda values: torch.optim.Adam(values, lr=1e-2),
+        "sgd": lambda values: torch.optim.SGD(values, lr=1e-2, momentum=0.9),
+    }[name]
+
+
+@pytest.mark.parametrize("lookahead", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("bound", [None, 0.5])
+def test_hnet_takes_the_steps_of_the_paper(lookahead: bool, optimizer: str, bound: float | None) -> None:
+    """The order of method.md 3.1, written out with autograd, a loop over tasks and torch's own optimisers."""
+    changes = [f"method.lookahead={lookahead}".lower(), "method.regularizer.mask_heads=false"]
+    changes += [f"training.optimizer.name={optimizer}", f"training.clip_norm={bound or 'null'}"]
+    method: Any = learner(*changes)
+    state = method.start_task(trained(method, 2), 2)
+    memory = method.memory(state, 2)
+
+    hypernet, target = method.parts.hypernet, method.parts.target
+    theta = {name: value.clone().requires_grad_() for name, value in state["theta"].items()}
+    embedding = state["embeddings"][2:3].clone().requires_grad_()
+    stored = [hypernet(state["theta"], state["embeddings"][task : task + 1]).detach() for task in range(2)]
+    of_theta = _optimizer(optimizer)(list(theta.values()))
+    of_embedding = _optimizer(optimizer)([embedding])
+    for step in range(4):
+        inputs, labels = batch(200 + step)
+        state, _ = method.step(state, memory, [(inputs, labels)], Moment(2, step, 1e-2))
+
+        outputs, _ = target(hypernet(theta, embedding)[0], {}, inputs, training=True)
+        loss = cross_entropy(outputs[:, 4:6], labels)
+        *grads, own = torch.autograd.grad(loss, [*theta.values(), embedding])
+        ahead = {name: value.detach().clone().requires_grad_() for name, value in theta.items()}
+        if lookahead:
+            trial = _optimizer(optimizer)(list(ahead.values()))
+            trial.load_state_dict(copy.deepcopy(of_theta.state_dict()))
+            for value, grad in zip(ahead.values(), grads, strict=True):
+                value.grad = grad.clone()
+            if bound:
+                torch.nn.utils.clip_grad_norm_(ahead.values(), bound)
+            trial.step()
+        moved = [hypernet(ahead, state["embeddings"][task : task + 1]) for task in range(2)]
+        residuals = [(now - then).square().sum() for now, then in zip(moved, stored, strict=True)]
+        pull = torch.autograd.grad(torch.stack(residuals).sum() / 2, list(ahead.values()))
+        for value, grad, pulled in zip(theta.values(), grads, pull, strict=True):
+            value.grad = grad + 0.5 * pulled
+        embedding.grad = own
+        if bound:
+            torch.nn.utils.clip_grad_norm_(theta.values(), bound)
+            torch.nn.utils.clip_grad_norm_([embedding], bound)
+        of_theta.step()
+        of_embedding.step()
+    for name, value in theta.items():
+        torch.testing.assert_close(state["theta"][name], value.detach(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(state["embeddings"][2:3], embedding.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_hnet_freezes_the_embeddings_of_earlier_tasks() -> None:
+    method = learner()
+    before, after = trained(method, 2), trained(method, 3)
+    assert torch.equal(before["embeddings"][:2], after["embeddings"][:2])
+    assert not torch.equal(before["embeddings"][2], after["embeddings"][2])
+
+
+def test_hnet_drifts_less_with_a_larger_beta() -> None:
+    inputs, _ = batch(7)
+
+    def drift(beta: float) -> float:
+        method = learner(f"method.beta={beta}")
+        first = trained(method, 1, steps=20)
+        last = trained(method, 3, steps=20, state=first, first=1)
+        return float((method.predictor(first, 0)(inputs) - method.predictor(last, 0)(inputs)).norm())
+
+    assert drift(100.0) < 0.5 * drift(0.1)
+
+
+def test_hnet_without_beta_is_finetuning() -> None:
+    unprotected, finetuned = trained(learner("method.beta=0"), 3), trained(learner("method.name=finetune"), 3)
+    assert all(torch.equal(unprotected["theta"][name], value) for name, value in finetuned["theta"].items())
+
+
+def test_hnet_compares_a_subset_of_the_earlier_tasks_when_asked() -> None:
+    some, every = learner("method.regularizer.tasks=1"), learner()
+    assert same(trained(some, 2)["theta"], trained(every, 2)["theta"])
+    assert not same(trained(some, 3)["theta"], trained(every, 3)["theta"])
+
+
+def test_a_masked_head_is_free_to_move() -> None:
+    masked, whole = learner("method.regularizer.mask_heads=true"), learner("method.regularizer.mask_heads=false")
+    assert not same(trained(masked, 2)["theta"], trained(whole, 2)["theta"])
+
+
+def test_scratch_keeps_every_task_as_it_was_learned() -> None:
+    method = learner("method.name=scratch")
+    inputs, _ = batch(7)
+    first, last = trained(method, 1), trained(method, 3)
+    assert torch.equal(method.predictor(first, 0)(inputs), method.predictor(last, 0)(inputs))
+
+
+def test_joint_trains_the_embeddings_of_all_tasks_met() -> None:
+    method = learner("method.name=joint")
+    before, after = trained(method, 2), trained(method, 3)
+    assert list(method.trains_on(2)) == [0, 1, 2]
+    assert not torch.equal(before["embeddings"][0], after["embeddings"][0])
+
+
+def test_running_statistics_are_kept_for_each_task() -> None:
+    method = learner("target.name=import", "target.path=small_nets:NormNet", "target.kwargs={width: 5}")
+    state = trained(method, 2)
+    means = [state["buffers"][str(task)]["norm.running_mean"] for task in range(3)]
+    assert not torch.equal(means[0], means[1])
+    assert torch.equal(means[2], torch.zeros(5))
+
+
+def test_dropout_is_the_same_for_the_same_seed() -> None:
+    changes = ("target.name=import", "target.path=small_nets:DropNet", "target.kwargs={width: 8}")
+    torch.manual_seed(1)
+    first = trained(learner(*changes), 2)
+    torch.manual_seed(2)
+    assert same(trained(learner(*changes), 2), first)
