@@ -28,7 +28,7 @@ def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) ->
     for label, name in enumerate(classes):
         places = (labels == label).nonzero().flatten()
         if len(places) < 2:
-            message = f"class '{name}' has {len(places)} training samples: a validation split needs at least two a class"
+            message = f"class '{name}' has {len(places)} training samples: a validation split needs two a class"
             raise UserError(message)
         count = min(max(1, round(share * len(places))), len(places) - 1)
         held[places[torch.randperm(len(places), generator=random)[:count]]] = True
