@@ -58,14 +58,15 @@ class _Adam(Optimizer):
     def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
         beta1, beta2 = self.betas
         after = {"step": state["step"] + 1}
+        step = after["step"].to(next(iter(params.values())).dtype)
+        rate, root_unbias = -lr / _unbias(beta1, step), _unbias(beta2, step).sqrt()
         deltas: Tensors = {}
         for name, param in params.items():
             grad = grads[name].add(param, alpha=self.l2) if self.l2 else grads[name]
             mean = state[f"mean/{name}"].lerp(grad, 1 - beta1)
             square = (state[f"square/{name}"] * beta2).addcmul_(grad, grad, value=1 - beta2)
-            step = after["step"].to(param.dtype)
-            root = square.sqrt().div_(_unbias(beta2, step).sqrt()).add_(self.eps)
-            deltas[name] = mean.div(root).mul_(-lr / _unbias(beta1, step))
+            root = square.sqrt().div_(root_unbias).add_(self.eps)
+            deltas[name] = mean.div(root).mul_(rate)
             if self.shrink:
                 deltas[name].sub_(param, alpha=lr * self.shrink)
             after |= {f"mean/{name}": mean, f"square/{name}": square}

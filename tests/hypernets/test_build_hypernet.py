@@ -1,0 +1,37 @@
+import pytest
+
+from hypercl.config.hypernet import ChunkedHypernet, FullHypernet
+from hypercl.hypernets import build_hypernet
+
+
+def section(hidden: tuple[int, ...], chunk: int, chunk_embedding: int, task_embedding: int) -> ChunkedHypernet:
+    return ChunkedHypernet(
+        hidden=hidden, chunk_size=chunk, chunk_embedding=chunk_embedding, task_embedding=task_embedding
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "num_weights", "chunks", "tasks", "total"),
+    [
+        (section((10, 10), 42_000, 96, 96), 478_410, 12, 5, 465_672),
+        (section((25, 25), 78_000, 8, 24), 2_127_100, 28, 10, 2_029_939),
+        (section((200, 250, 350), 7_500, 12, 128), 3_028_000, 404, 100, 2_816_448),
+        (section((100, 150, 200), 5_500, 80, 48), 1_276_508, 233, 6, 1_182_678),
+        (section((), 7_000, 32, 32), 468_540, 67, 6, 457_336),
+    ],
+    ids=["split_mnist", "permuted_mnist", "permuted_mnist_100", "zenke", "resnet32"],
+)
+def test_the_papers_settings_have_the_papers_sizes(config, num_weights, chunks, tasks, total):
+    hypernet = build_hypernet(config, num_weights)
+    assert hypernet.num_chunks == chunks
+    assert hypernet.num_parameters + tasks * hypernet.task_embedding == total
+
+
+def test_a_full_section_makes_one_chunk_of_all_weights():
+    hypernet = build_hypernet(FullHypernet(hidden=(6,), task_embedding=4, activation="elu"), 90)
+    assert (hypernet.num_chunks, hypernet.chunk_size, hypernet.chunk_embedding) == (1, 90, 0)
+    assert hypernet.activation == "elu"
+
+
+def test_a_chunk_is_never_larger_than_the_target():
+    assert build_hypernet(section((), 5000, 2, 3), 90).chunk_size == 90

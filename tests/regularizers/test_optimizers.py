@@ -1,0 +1,100 @@
+import pytest
+import torch
+from torch import Tensor
+
+from hypercl.config.training import SGD, Adam, AdamW
+from hypercl.regularizers import build_optimizer
+
+SETTINGS = {
+    "adam": (Adam(), torch.optim.Adam, {}),
+    "adam with decay": (Adam(weight_decay=0.1), torch.optim.Adam, {"weight_decay": 0.1}),
+    "adam with other betas": (Adam(betas=(0.0, 0.5), eps=1e-3), torch.optim.Adam, {"betas": (0.0, 0.5), "eps": 1e-3}),
+    "adamw": (AdamW(weight_decay=0.1), torch.optim.AdamW, {"weight_decay": 0.1}),
+    "adamw without decay": (AdamW(), torch.optim.AdamW, {"weight_decay": 0.0}),
+    "sgd": (SGD(momentum=0.0), torch.optim.SGD, {}),
+    "sgd with momentum": (SGD(momentum=0.9), torch.optim.SGD, {"momentum": 0.9}),
+    "sgd with decay": (SGD(momentum=0.8, weight_decay=0.1), torch.optim.SGD, {"momentum": 0.8, "weight_decay": 0.1}),
+    "nesterov": (
+        SGD(momentum=0.9, nesterov=True, weight_decay=0.1),
+        torch.optim.SGD,
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
+}
+each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
+
+
+def start(dtype: torch.dtype) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "weight": torch.randn(7, 5, generator=generator, dtype=dtype),
+        "bias": torch.randn(7, generator=generator, dtype=dtype),
+    }
+
+
+def gradients(params: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(100 + step)
+    scale = 10 ** (step % 5 - 2)
+    return {name: scale * torch.randn(p.shape, generator=generator, dtype=p.dtype) for name, p in params.items()}
+
+
+def rate(step: int) -> float:
+    """A scheduled rate, another one at each step."""
+    return 1e-2 * 0.95**step
+
+
+@each_setting
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
+def test_sixty_steps_equal_those_of_torch_and_each_lookahead_the_step_then_taken(setting, dtype, tolerance):
+    config, kind, keywords = setting
+    ours = start(dtype)
+    optimizer = build_optimizer(config)
+    state = optimizer.init(ours)
+    theirs = {name: torch.nn.Parameter(p.clone()) for name, p in ours.items()}
+    reference = kind(theirs.values(), lr=1.0, **keywords)
+    for step in range(60):
+        grads = gradients(ours, step)
+        lookahead, _ = optimizer.delta(ours, grads, state, rate(step))
+        before = {name: p.detach().clone() for name, p in theirs.items()}
+        for name, parameter in theirs.items():
+            parameter.grad = grads[name].clone()
+        reference.param_groups[0]["lr"] = rate(step)
+        reference.step()
+        delta, state = optimizer.delta(ours, grads, state, rate(step))
+        for name in ours:
+            assert torch.equal(lookahead[name], delta[name])
+            taken = theirs[name].detach() - before[name]
+            torch.testing.assert_close(lookahead[name], taken, rtol=10 * tolerance, atol=tolerance)
+        ours = {name: p + delta[name] for name, p in ours.items()}
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name].detach(), rtol=tolerance, atol=tolerance)
+
+
+@each_setting
+def test_a_step_changes_nothing_in_place(setting):
+    config, _, _ = setting
+    params = start(torch.float32)
+    grads = gradients(params, 1)
+    optimizer = build_optimizer(config)
+    _, state = optimizer.delta(params, grads, optimizer.init(params), 0.1)
+    given = {**params, **{f"g.{n}": g for n, g in grads.items()}, **{f"s.{n}": s for n, s in state.items()}}
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    optimizer.delta(params, grads, state, 0.1)
+    assert all(torch.equal(given[name], before[name]) for name in given)
+
+
+@each_setting
+def test_the_state_keeps_its_shape_so_that_a_checkpoint_fits_any_step(setting):
+    config, _, _ = setting
+    params = start(torch.float32)
+    optimizer = build_optimizer(config)
+    state = optimizer.init(params)
+    _, after = optimizer.delta(params, gradients(params, 1), state, 0.1)
+    assert {n: (t.shape, t.dtype) for n, t in after.items()} == {n: (t.shape, t.dtype) for n, t in state.items()}
+
+
+def test_adams_first_step_in_float32_is_the_rate_times_the_sign():
+    """A correction computed as a plain float32 power would be off by 1e-5 here."""
+    params = {"w": torch.zeros(3)}
+    optimizer = build_optimizer(Adam(eps=1e-30))
+    delta, _ = optimizer.delta(params, {"w": torch.tensor([3.0, -1e-3, 40.0])}, optimizer.init(params), 0.5)
+    torch.testing.assert_close(delta["w"], torch.tensor([-0.5, 0.5, -0.5]), rtol=5e-7, atol=0)
