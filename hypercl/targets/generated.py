@@ -41,9 +41,7 @@ class GeneratedModel:
         self.num_weights: int = sum(shape.numel() for shape in self.shapes.values())
         """Length of the flat vector."""
         if not self.num_weights:
-            raise UserError(
-                f"target: no parameter of {_name(module)} requires a gradient: nothing to generate"
-            )
+            raise UserError(f"target: no parameter of {_name(module)} requires a gradient: nothing to generate")
         self._head = head
         if head is not None:
             find_head(module, num_outputs, head)

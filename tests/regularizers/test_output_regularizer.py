@@ -28,10 +28,8 @@ class Setting:
             NUM_WEIGHTS, chunk_size, hidden, task_embedding=3, chunk_embedding=2, activation="tanh"
         )
         self.before = tensors(self.hypernet, 1)
-        self.now = {
-            name: p + step
-            for (name, p), step in zip(self.before.items(), tensors(self.hypernet, 2, 0.1).values(), strict=True)
-        }
+        steps = tensors(self.hypernet, 2, 0.1)
+        self.now = {name: parameter + steps[name] for name, parameter in self.before.items()}
         self.embeddings = torch.randn(TASKS, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
     def loop(self, theta: dict[str, Tensor], tasks: list[int], masked: bool) -> Tensor:
