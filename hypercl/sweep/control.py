@@ -1,0 +1,72 @@
+"""What driver, searcher and scheduler agree on while a sweep runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from hypercl.sweep.outcome import Outcome
+
+Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible"]
+
+
+class Listener(Protocol):
+    """Hears what a sweep does: the live table, or lines of text."""
+
+    def said(self, text: str) -> None:
+        """Something a person should know."""
+
+    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
+        """A trial is handed to Ray; `again`: taken up from a driver that died."""
+
+    def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:
+        """A trial reported its accuracy on the tasks met."""
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        """The study was told how a trial ended."""
+
+    def trial_interrupted(self, number: int) -> None:
+        """A trial wrote its checkpoint and stopped; it will be taken up by the next driver."""
+
+    def tick(self) -> None:
+        """About ten times a second."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Silent:
+    """A listener that ignores everything."""
+
+    def said(self, text: str) -> None: ...
+
+    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None: ...
+
+    def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None: ...
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None: ...
+
+    def trial_interrupted(self, number: int) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Control:
+    """Whether the sweep is stopping, and why. The stop file is what trials look at, on every node."""
+
+    stop_file: Path
+    reason: Stop | None = None
+    failed_in_row: int = 0
+    first_failure: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def stop(self, reason: Stop) -> None:
+        """No more trials; running ones write a checkpoint and end."""
+        self.reason = self.reason or reason
+        self.stop_file.touch()
+
+    def stop_asking(self, reason: Stop) -> None:
+        """No more trials; running ones go on to their end."""
+        self.reason = self.reason or reason

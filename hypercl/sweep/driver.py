@@ -1,0 +1,226 @@
+"""A sweep from its file to its results: `sweep(file, options)`."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
+from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
+from hypercl.sweep import journal, options
+from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
+from hypercl.sweep.constraints import Bounds
+from hypercl.sweep.control import Control
+from hypercl.sweep.engine import Engine
+from hypercl.sweep.identity import check_same
+from hypercl.sweep.job import TrialJob
+from hypercl.sweep.lock import driver_lock
+from hypercl.sweep.options import SweepOptions, SweepResult
+from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.resources import Machine, Slots, fit, this_machine
+from hypercl.sweep.signals import AtOnce, handled
+from hypercl.sweep.study import SweepStudy
+
+STOP_FILE, RAY_FOLDER = ".stop", ".ray"
+LEAST_DISK = 100 * 2**20
+
+
+def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> SweepResult:
+    """Sweeps, or goes on with the sweep that the folder holds.
+
+    Args:
+        file: what is asked.
+        given: where, on what, for how long.
+        engine: what trains a trial; a test's own.
+
+    Raises:
+        UserError: a mistake in the file, a folder in use or of another sweep, data or a cluster that is not there.
+    """
+    check_sweep(file, given.source)
+    check_reachable(file)
+    with driver_lock(given.folder):
+        return _Session(file, given, engine or Engine()).run()
+
+
+def check_reachable(file: SweepFile) -> None:
+    """Refuses an objective that no trial of this stream can have.
+
+    Raises:
+        UserError: forgetting and its like over one task.
+    """
+    metric = file.objective.metric
+    if file.experiment.tasks.num_tasks < 2 and metric in ("validation/forgetting", "validation/backward_transfer"):
+        raise UserError(f"objective: {metric} needs at least two tasks, and the stream has one")
+
+
+class _Session:
+    """From one command to its exit, under the folder's lock."""
+
+    def __init__(self, file: SweepFile, given: SweepOptions, engine: Engine) -> None:
+        self.began = time.monotonic()
+        self.file, self.given, self.engine = file, given, engine
+        self.folder, self.listener = given.folder, given.listener
+        self.name = file.name or self.folder.name
+        self.control = Control(self.folder / STOP_FILE)
+        self.bounds = Bounds(file, engine.sizes, given.import_paths)
+
+    def run(self) -> SweepResult:
+        check_same(self.folder, self.file)
+        _check_disk(self.given)
+        self._tidy()
+        mended = journal.mend(self.folder / journal.NAME)
+        if mended:
+            self.listener.said(mended)
+        with handled(self.control, self.listener) as self.signals:
+            try:
+                if self.given.address is None:
+                    self.engine.prepare(self.file.experiment, self.given.data_dir, self.given.offline)
+                with suppress(AtOnce), self._ray() as there:
+                    self.signals.install()
+                    self._tune(self._slots(there))
+            finally:
+                self._tidy()
+                self.listener.close()
+        return self._result()
+
+    @contextmanager
+    def _ray(self) -> Iterator[Machine]:
+        if self.given.address is not None:
+            with attached_ray(self.given.address) as there:
+                check_shared(self.folder)
+                self._open(self._slots(there))
+                yield there
+            return
+        there = this_machine(self.given.cpus, self.given.gpus)
+        self._open(self._slots(there))
+        if self._finished():
+            yield there
+            return
+        with local_ray(there):
+            yield there
+
+    def _slots(self, there: Machine) -> Slots:
+        return fit(self.file.resources, there, self.given.max_concurrent)
+
+    def _open(self, slots: Slots) -> None:
+        for note in slots.notes:
+            self.listener.said(note)
+        write_sweep(self.folder, self.file, self.name)
+        self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
+
+    def _finished(self) -> bool:
+        return self.study.trained >= self.file.search.trials
+
+    def _tune(self, slots: Slots) -> None:
+        if self._finished():
+            return
+        from hypercl.sweep.scheduler import StudyScheduler
+        from hypercl.sweep.searcher import StudySearcher
+        from hypercl.sweep.tuning import Heartbeat, tune_study
+
+        self.slots, self.logged = slots, self._logged()
+        searcher = StudySearcher(self.file, self.study, self.bounds, self.control, self.listener, self._job)
+        scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
+        heartbeat = Heartbeat(self.file, self.folder, self.study, self.control, self.listener)
+        if self.given.time_limit_s is not None:
+            heartbeat.deadline = self.began + self.given.time_limit_s - room_to_stop(self.given.time_limit_s)
+        tune_study(self.engine.trainable(), slots, searcher, scheduler, heartbeat, self.folder / RAY_FOLDER)
+
+    def _job(self, number: int, experiment: Experiment) -> TrialJob:
+        threads = {"training.threads": self.study.threads} if experiment.training.threads == "auto" else {}
+        return TrialJob(
+            number=number,
+            experiment=resolved(assign(experiment, threads)),
+            folder=self.folder / "trials" / str(number),
+            stop_file=self.control.stop_file,
+            data_dir=self.given.data_dir,
+            offline=self.given.offline,
+            import_paths=self.given.import_paths,
+            reports_per_task=self.file.pruner.reports_per_task,
+            gpus=self.slots.gpus > 0,
+            loggers=self._loggers(number),
+        )
+
+    def _logged(self) -> str:
+        """Whether W&B is online, asked once; '' without W&B."""
+        wandb = self.file.logging.wandb
+        if wandb is None:
+            return ""
+        mode, why = decide_mode(wandb, self.given.offline)
+        self.listener.said(why)
+        return mode
+
+    def _loggers(self, number: int) -> LoggerSpec | None:
+        wandb = self.file.logging.wandb
+        if wandb is None:
+            return None
+        return LoggerSpec(
+            wandb=wandb,
+            mode="online" if self.logged == "online" else "offline",
+            group=self.name,
+            run_id=f"{self.study.uid}-{number}",
+            run_name=f"{self.name}-{number}",
+            wandb_dir=self.folder,
+        )
+
+    def _tidy(self) -> None:
+        """Removes what only a running session needs."""
+        self.control.stop_file.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
+
+    def _result(self) -> SweepResult:
+        write_trials(self.folder, self.file, self.study)
+        best_file = write_best(self.folder, self.file, self.study, self.name)
+        code, message = self._ending()
+        lines = [message]
+        if best_file is not None:
+            lines.append(f"Train the winner: python launch/train.py {os.path.relpath(best_file)}")
+        hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
+        best = self.study.best()
+        return SweepResult(
+            exit_code=code,
+            message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
+            counts=dict(self.study.counts()),
+            best=best.number if best else None,
+            best_value=best.value if best else None,
+            table=ranked_rows(self.file, self.study),
+        )
+
+    def _ending(self) -> tuple[int, str]:
+        reason = self.control.reason
+        trained, trials = self.study.trained, self.file.search.trials
+        again = f"{trained} of {trials} trials are trained; the same command goes on"
+        if trained >= trials or reason is None:
+            if self.study.best() is None:
+                return options.FAILED, "no trial was trained to its end"
+            return options.FINISHED, f"{trained} trials are trained"
+        if reason == "failed":
+            row = self.control.failed_in_row
+            return (
+                options.FAILED,
+                f"stopped: {row} trials failed in a row. The first:\n{self.control.first_failure.strip()}",
+            )
+        if reason == "infeasible":
+            share, drawn = self.bounds.share()
+            return options.INFEASIBLE, (
+                f"stopped: 50 suggestions in a row were out of bounds; of {drawn} settings drawn at random {share:.0%} "
+                f"are within. Change the space or the constraints (under another --name)"
+            )
+        if reason == "time":
+            return options.TIME_UP, f"the time is up: {again}"
+        return {"sigint": options.INTERRUPTED, "sigterm": options.TERMINATED}[reason], f"interrupted: {again}"
+
+
+def room_to_stop(limit: float) -> float:
+    """Seconds before a time limit at which trials are told to write their checkpoints."""
+    return min(60.0, max(10.0, limit / 10), limit / 2)
+
+
+def _check_disk(given: SweepOptions) -> None:
+    free = shutil.disk_usage(given.folder).free
+    if free < LEAST_DISK:
+        raise UserError(
+            f"{given.folder}: only {free / 2**20:.0f} MiB are free there\n"
+            f"    fix:     make room, or --results DIR on another disk"
+        )

@@ -1,0 +1,32 @@
+"""What a sweep drives: the trainable of a trial, the sizes of a network, the data."""
+
+from pathlib import Path
+
+from hypercl.config import Experiment
+from hypercl.sweep.constraints import Sized
+
+
+class Engine:
+    """hypercl's own training. A test puts a quick one in its place."""
+
+    def trainable(self) -> type:
+        """A `ray.tune.Trainable` whose config holds a `TrialJob`."""
+        from hypercl.sweep.trainable import RunTrainable
+
+        return RunTrainable
+
+    def sizes(self, experiment: Experiment, import_paths: tuple[Path, ...]) -> Sized:
+        """The sizes of an experiment's networks, without reading data."""
+        from hypercl.training import sizes
+
+        return sizes(experiment, import_paths)
+
+    def prepare(self, experiment: Experiment, data_dir: Path, offline: bool) -> None:
+        """Fetches and decodes the data once, before trials need it.
+
+        Raises:
+            UserError: data is missing.
+        """
+        from hypercl.tasks import open_stream
+
+        open_stream(experiment.tasks, data_dir, offline)

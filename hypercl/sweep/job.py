@@ -1,0 +1,41 @@
+"""What a worker is told about a trial, and the keys of what it tells back: all that crosses between processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """One trial as its worker gets it: plain data, pickled by Ray."""
+
+    number: int
+    """The trial's number in the study."""
+    experiment: dict[str, Any]
+    """The resolved experiment."""
+    folder: Path
+    """`trials/<number>/` of the sweep."""
+    stop_file: Path
+    """A file that appears when the sweep is to stop: the trial then checkpoints and ends."""
+    data_dir: Path
+    offline: bool
+    import_paths: tuple[Path, ...]
+    reports_per_task: int
+    gpus: bool
+    """Whether the trial may see a GPU."""
+    loggers: Any
+    """A `hypercl.loggers.LoggerSpec`, or None for metrics.jsonl alone."""
+
+
+STEP, VALUE, HISTORY = "step", "value", "history"
+"""A report: its step, its value, and the (step, value) pairs of the reports before a restart."""
+OUTCOME, WHY, METRICS, SECONDS = "outcome", "why", "metrics", "seconds"
+"""The last result: how the trial ended, a sentence, pairs of a metric's key and its value, seconds of training."""
+
+FINISHED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
+    "finished",
+    "diverged",
+    "out_of_memory",
+    "failed",
+    "interrupted",
+)

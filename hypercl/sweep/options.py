@@ -1,0 +1,54 @@
+"""What a sweep is given beside its file, and what it gives back."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hypercl.sweep.control import Listener, Silent
+
+FINISHED, FAILED, INFEASIBLE, TIME_UP, INTERRUPTED, TERMINATED = 0, 1, 3, 75, 130, 143
+"""Exit codes; 2 is a mistake of the user's. 75 (EX_TEMPFAIL) lets a queue start the sweep again."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Everything of a sweep that is not in its file."""
+
+    folder: Path
+    """`results/<name>`, absolute."""
+    data_dir: Path
+    """Where data sets lie."""
+    offline: bool = False
+    """Fetch nothing, and keep W&B offline."""
+    address: str | None = None
+    """A running Ray cluster; None starts a local one."""
+    cpus: float | None = None
+    """At most so many CPUs in all."""
+    gpus: float | None = None
+    """At most so many GPUs in all."""
+    max_concurrent: int | None = None
+    """At most so many trials at once."""
+    time_limit_s: float | None = None
+    """Seconds after which trials have written their checkpoints and the sweep has ended."""
+    import_paths: tuple[Path, ...] = ()
+    """Folders of a user's own modules, on the workers too."""
+    source: str = ""
+    """The sweep's file, as given; named in messages."""
+    listener: Listener = field(default_factory=Silent)
+    """Hears what happens."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended."""
+
+    exit_code: int
+    message: str
+    """What happened and what to do next, in sentences."""
+    counts: dict[str, int]
+    """Trials by how they ended."""
+    best: int | None
+    """Number of the best trial."""
+    best_value: float | None
+    table: list[dict[str, Any]]
+    """Complete trials, best first: number, value, every parameter."""

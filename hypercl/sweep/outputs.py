@@ -1,0 +1,126 @@
+"""The files of a sweep's folder that people read: sweep.yaml, trials.csv, best.yaml."""
+
+import csv
+import io
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hypercl import __version__
+from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
+from hypercl.config.yaml_text import dump
+from hypercl.seeds import derive
+from hypercl.sweep.files import write_text
+from hypercl.sweep.identity import NAME as SWEEP_YAML
+from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.space import experiment_of, values_of
+from hypercl.sweep.study import SweepStudy, outcome_of
+
+_PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
+
+
+def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
+    """sweep.yaml: what was asked, every default written out; versions of code and packages at its head."""
+    found = {package: _version(package) for package in _PACKAGES}
+    head = [
+        f"# {name}: what this sweep was asked to do, every default written out.",
+        f"# hypercl {__version__}{_commit()}, Python {platform.python_version()}, "
+        + ", ".join(f"{package} {number}" for package, number in found.items() if number),
+    ]
+    write_text(folder / SWEEP_YAML, "\n".join(head) + "\n" + to_yaml(file))
+
+
+def write_trials(folder: Path, file: SweepFile, study: SweepStudy) -> None:
+    """trials.csv: one row a trial."""
+    rows = [_row(file, trial) for trial in study.trials()]
+    metrics = sorted({key for row in rows for key in row if key not in _FIRST and key not in file.space})
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*_FIRST, *file.space, *metrics], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(folder / "trials.csv", text.getvalue())
+
+
+def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> Path | None:
+    """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete."""
+    best = study.best()
+    if best is None:
+        return None
+    experiment = best_experiment(file, best.params, study.threads)
+    head = [
+        f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
+        f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
+        f"#     python launch/train.py {_display(folder / 'best.yaml')}",
+    ]
+    text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
+    write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)
+    return folder / "best.yaml"
+
+
+def best_experiment(file: SweepFile, params: Mapping[str, Any], threads: int) -> Experiment:
+    """A suggestion as it is trained outside of the search: fresh seed, the trials' thread count."""
+    seed = derive(file.search.seed, file.experiment.training.seed, "best") % 1_000_000 + 1
+    fresh = seed if seed != file.experiment.training.seed else seed + 1
+    found = experiment_of(file.experiment, file.space, params)
+    wish = found.training.threads
+    return assign(found, {"training.seed": fresh, "training.threads": threads if wish == "auto" else wish})
+
+
+def ranked_rows(file: SweepFile, study: SweepStudy) -> list[dict[str, Any]]:
+    """Complete trials, best first: number, value, and every parameter."""
+    return [
+        {"trial": trial.number, "value": trial.value, **values_of(file.space, trial.params)} for trial in study.ranked()
+    ]
+
+
+_FIRST = ("number", "state", "value", "why", "seconds", "step")
+
+
+def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
+    done = trial.state.is_finished()
+    outcome = outcome_of(trial) if done else Outcome("complete")
+    values = {path: _plain(value) for path, value in values_of(file.space, trial.params).items()}
+    return {
+        "number": trial.number,
+        "state": outcome.kind if done else trial.state.name.lower(),
+        "value": trial.value if trial.state == TrialState.COMPLETE else None,
+        "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
+        "seconds": outcome.seconds,
+        "step": trial.last_step,
+        **values,
+        **outcome.metrics,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return dump(value).strip() if isinstance(value, list | dict) else value
+
+
+def _display(path: Path) -> str:
+    """The path as a person would type it: relative where the working directory is above."""
+    inside = os.path.relpath(path)
+    return str(path) if inside.startswith("..") else inside
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    """' (git 1a2b3c4, changed)' in a checkout."""
+    here = Path(__file__).parent
+    try:
+        asked = ["git", "-C", str(here), "describe", "--always", "--dirty=, changed", "--exclude=*"]
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f" (git {found.stdout.strip()})"

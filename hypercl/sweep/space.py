@@ -1,0 +1,111 @@
+"""From a file's `space` to Optuna's distributions, and from a suggestion to an experiment."""
+
+import json
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hypercl.config import Distribution, Experiment, UserError, assign, lookup
+
+Params = Mapping[str, Any]
+"""A suggestion as Optuna knows it: key path -> number, or choice (as JSON where Optuna cannot store the choice)."""
+
+
+def distributions(space: Mapping[str, Distribution]) -> dict[str, BaseDistribution]:
+    """Optuna's distribution for each key path."""
+    return {path: _distribution(one) for path, one in space.items()}
+
+
+def _distribution(one: Distribution) -> BaseDistribution:
+    if one.kind == "choice":
+        return CategoricalDistribution([_encoded(one, value) for value in one.values])
+    low, high = one.values
+    if one.kind == "int":
+        return IntDistribution(low, high, step=int(one.step or 1))
+    if one.kind == "int_log":
+        return IntDistribution(low, high, log=True)
+    return FloatDistribution(low, high, log=one.kind == "log_uniform", step=one.step)
+
+
+def values_of(space: Mapping[str, Distribution], params: Params) -> dict[str, Any]:
+    """The values to be set in an experiment, by key path."""
+    return {path: json.loads(value) if _as_json(space[path]) else value for path, value in params.items()}
+
+
+def experiment_of(base: Experiment, space: Mapping[str, Distribution], params: Params) -> Experiment:
+    """The experiment of a suggestion.
+
+    Raises:
+        ConfigError: the values cannot stand together.
+    """
+    return assign(base, values_of(space, params), "suggestion")
+
+
+def base_params(base: Experiment, space: Mapping[str, Distribution]) -> dict[str, Any]:
+    """The experiment as written, as a suggestion.
+
+    Raises:
+        UserError: a value lies outside its distribution (Optuna would take it silently).
+    """
+    found: dict[str, Any] = {}
+    for path, one in space.items():
+        value = lookup(base, path)
+        if not one.contains(value):
+            raise UserError(f"the experiment's own {path}, {value!r}, lies outside the space")
+        found[path] = _encoded(one, value) if one.kind == "choice" else value
+    return found
+
+
+def draw(space: Mapping[str, Distribution], rng: random.Random) -> dict[str, Any]:
+    """A suggestion at random."""
+    return {path: _draw(one, rng) for path, one in space.items()}
+
+
+def _draw(one: Distribution, rng: random.Random) -> Any:
+    if one.kind == "choice":
+        return _encoded(one, rng.choice(one.values))
+    low, high = one.values
+    if one.kind == "log_uniform":
+        return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
+    if one.kind == "int_log":
+        return min(max(round(math.exp(rng.uniform(math.log(low - 0.5), math.log(high + 0.5)))), low), high)
+    if one.step or one.kind == "int":
+        step = one.step or 1
+        value = low + step * rng.randint(0, round((high - low) / step))
+        return int(value) if one.kind == "int" else value
+    return rng.uniform(low, high)
+
+
+def listed(space: Mapping[str, Distribution]) -> dict[str, list[Any]]:
+    """Every value of each distribution, for a grid.
+
+    Raises:
+        UserError: a range without a step has no list.
+    """
+    return {path: _listed(path, one) for path, one in space.items()}
+
+
+def _listed(path: str, one: Distribution) -> list[Any]:
+    if one.kind == "choice":
+        return [_encoded(one, value) for value in one.values]
+    low, high = one.values
+    if one.kind == "int" or one.step:
+        step = one.step or 1
+        values = [low + step * index for index in range(round((high - low) / step) + 1)]
+        return [int(value) for value in values] if one.kind == "int" else values
+    raise UserError(f"space.{path}: the grid sampler needs values that can be listed: use choice, int, or give a step")
+
+
+def _as_json(one: Distribution) -> bool:
+    """Whether choices are stored as JSON: lists and mappings, and values that Python holds equal, such as 1 and True."""
+    if one.kind != "choice":
+        return False
+    plain = all(value is None or isinstance(value, bool | int | float | str) for value in one.values)
+    return not plain or len({value for value in one.values}) < len(one.values)
+
+
+def _encoded(one: Distribution, value: Any) -> Any:
+    return json.dumps(value) if _as_json(one) else value

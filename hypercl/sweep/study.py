@@ -1,0 +1,217 @@
+"""The Optuna study of a sweep: the one truth about what was suggested, reported and decided."""
+
+import math
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hypercl.config.sweep import SweepFile
+from hypercl.sweep.journal import open_journal
+from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.pruners import final_step, pruner_of
+from hypercl.sweep.samplers import Grid, sampler_of
+from hypercl.sweep.space import base_params, distributions
+
+_OUTCOME, _THREADS, _UID = "outcome", "threads", "uid"
+
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+    "out_of_memory": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A trial of the study that is to be trained."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+class SweepStudy:
+    """The study in a sweep's journal. Everything is written before anything acts on it.
+
+    Intermediate values are the mean validation accuracy over the whole stream where the objective is maximised, and
+    one minus it where it is minimised, so that 'better' means the same to pruner and sampler.
+
+    Args:
+        journal: `study.journal`, mended.
+        name: the study's name, where it is created.
+        file: the sweep.
+        threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
+    """
+
+    def __init__(self, journal: Path, name: str, file: SweepFile, threads: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._file = file
+        self._distributions = distributions(file.space)
+        storage = open_journal(journal)
+        names = optuna.get_all_study_names(storage)
+        there = 0
+        if names:
+            name = names[0]
+            there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
+        self._sampler = sampler_of(file.search, file.space, there)
+        self.optuna = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=file.objective.direction,
+            sampler=self._sampler,
+            pruner=pruner_of(file),
+            load_if_exists=True,
+        )
+        if _THREADS not in self.optuna.user_attrs:
+            self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
+            self.optuna.set_user_attr(_THREADS, threads)
+        if not there and file.search.include_base:
+            self.optuna.enqueue_trial(base_params(file.experiment, file.space), {"base": True})
+        self._live: dict[int, Trial] = {}
+        self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
+        self._settle_decided()
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of every trial of this study: part of the results."""
+        return int(self.optuna.user_attrs[_THREADS])
+
+    @property
+    def uid(self) -> str:
+        """Eight characters that no other study has."""
+        return str(self.optuna.user_attrs[_UID])
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial, in the order of numbers; not to be changed."""
+        return self.optuna.get_trials(deepcopy=False)
+
+    def counts(self) -> Counter[str]:
+        """Trials by how they ended ('complete', 'pruned', ...), and 'running', 'waiting', 'trained'."""
+        counts: Counter[str] = Counter(self._ended)
+        counts["trained"] = self.trained
+        counts.update(trial.state.name.lower() for trial in self.trials() if not trial.state.is_finished())
+        return counts
+
+    @property
+    def trained(self) -> int:
+        """Trials that count towards `search.trials`, without those running."""
+        return sum(self._ended[kind] for kind in TRAINED)
+
+    @property
+    def ended(self) -> int:
+        """Trials that are told."""
+        return self._ended.total()
+
+    def leftovers(self) -> list[Suggestion]:
+        """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
+        running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+        return [self._taken_up(frozen) for frozen in running if frozen.number not in self._live]
+
+    def ask(self) -> Suggestion | None:
+        """The next trial, enqueued ones first; None when a grid has no cell left."""
+        waiting = any(trial.state == TrialState.WAITING for trial in self.trials())
+        if isinstance(self._sampler, Grid) and not waiting and self._sampler.next_cell(self.optuna) is None:
+            return None
+        trial = self.optuna.ask(self._distributions)
+        self._live[trial.number] = trial
+        return Suggestion(trial.number, trial.params)
+
+    def constrain(self, number: int, violations: Mapping[str, float]) -> None:
+        """Writes constraint values of a running trial, zero and below being within; written ones stay."""
+        trial = self._trial(number)
+        for name, value in violations.items():
+            if name not in trial.constraints:
+                trial.set_constraint(name, value)
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Writes an intermediate value, once a step.
+
+        Args:
+            number: the trial.
+            step: its place on the scale of progress.
+            value: mean validation accuracy over the whole stream, tasks not met counting 0.
+
+        Returns:
+            whether the pruner would stop the trial here; never at the final step.
+        """
+        trial = self._trial(number)
+        if not math.isfinite(value) or step in self.reported(number):
+            return False
+        trial.report(value if self._file.objective.direction == "maximize" else 1.0 - value, step)
+        return step < final_step(self._file) and trial.should_prune()
+
+    def reported(self, number: int) -> Mapping[int, float]:
+        """The intermediate values of a trial, by step."""
+        return self.trials()[number].intermediate_values
+
+    def decide(self, number: int, outcome: Outcome) -> None:
+        """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
+        if self.decided(number) is None:
+            self._trial(number).set_user_attr(_OUTCOME, outcome.plain())
+
+    def decided(self, number: int) -> Outcome | None:
+        """The written decision on a trial."""
+        stored = self.trials()[number].user_attrs.get(_OUTCOME)
+        return Outcome(**stored) if stored else None
+
+    def settle(self, number: int) -> Outcome | None:
+        """Tells the study a trial's decided end, once; None while nothing is decided."""
+        outcome = self.decided(number)
+        if outcome is None or self.trials()[number].state.is_finished():
+            return outcome
+        fatal = {name: float(outcome.kind == name) for name in ("diverged", "out_of_memory")}
+        self.constrain(number, {"valid": 0.0, **fatal})
+        values = outcome.value if outcome.kind == "complete" else None
+        self.optuna.tell(number, values, _STATES[outcome.kind], skip_if_finished=True)
+        self._live.pop(number, None)
+        self._ended[outcome.kind] += 1
+        return outcome
+
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the best value."""
+        ranked = self.ranked()
+        return ranked[0] if ranked else None
+
+    def ranked(self) -> list[FrozenTrial]:
+        """Complete trials, best first; equal values in the order of numbers."""
+        complete = [trial for trial in self.trials() if trial.state == TrialState.COMPLETE]
+        sign = -1.0 if self._file.objective.direction == "maximize" else 1.0
+        return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    def _settle_decided(self) -> None:
+        for trial in self.trials():
+            if trial.state == TrialState.RUNNING and _OUTCOME in trial.user_attrs:
+                self.settle(trial.number)
+
+    def _trial(self, number: int) -> Trial:
+        if number not in self._live:
+            self._live[number] = Trial(self.optuna, self.trials()[number]._trial_id)
+        return self._live[number]
+
+    def _taken_up(self, frozen: FrozenTrial) -> Suggestion:
+        """A driver killed inside `ask` leaves a trial without some of its parameters: they are suggested now."""
+        trial = self._trial(frozen.number)
+        for path, one in self._distributions.items():
+            if path in frozen.params:
+                continue
+            if isinstance(one, CategoricalDistribution):
+                trial.suggest_categorical(path, one.choices)
+            elif isinstance(one, IntDistribution):
+                trial.suggest_int(path, one.low, one.high, step=one.step, log=one.log)
+            elif isinstance(one, FloatDistribution):
+                trial.suggest_float(path, one.low, one.high, step=one.step, log=one.log)
+        return Suggestion(frozen.number, trial.params)
+
+
+def outcome_of(trial: FrozenTrial) -> Outcome:
+    """How a finished trial ended."""
+    return Outcome(**trial.user_attrs[_OUTCOME])

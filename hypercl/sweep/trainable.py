@@ -1,0 +1,153 @@
+"""A trial's process: a run inside a Ray trainable. Imports nothing of the driver's."""
+
+import os
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from ray import tune
+
+from hypercl.config import Experiment, UserError
+from hypercl.sweep import job
+from hypercl.sweep.job import TrialJob
+from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+
+
+class RunTrainable(tune.Trainable):
+    """Advances a run to its next report with every step; the run writes its own checkpoints.
+
+    Nothing escapes a step: an exception of the code is an outcome, so that Ray retries only what died.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._job: TrialJob = config["job"]
+        if not self._job.gpus:
+            # Ray leaves a trial without a GPU share all GPUs of its node.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._run: Iterator[Progress] | None = None
+        self._loggers: list[Any] = []
+        self._history: tuple[tuple[int, float], ...] = ()
+        self._seconds: float | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Another trial in the same process; one still open was stopped by the pruner."""
+        self._close("stopped")
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        self._close("stopped")
+
+    def step(self) -> dict[str, Any]:
+        """The next report, or the end."""
+        try:
+            return self._advance()
+        except Diverged as error:
+            return self._end(job.DIVERGED, f"{error}", "failed")
+        except UserError as error:
+            return self._failed(str(error))
+        except Exception as error:
+            if _is_out_of_memory(error):
+                return self._end(job.OUT_OF_MEMORY, str(error).strip().splitlines()[0], "failed")
+            return self._failed(traceback.format_exc())
+
+    def start(self) -> Iterator[Progress]:
+        """The run of this trial."""
+        from hypercl.training import Place, run
+
+        place = Place(self._job.folder, self._job.data_dir, self._job.offline, self._job.import_paths)
+        experiment = Experiment.model_validate(self._job.experiment)
+        return run(experiment, place, reports_per_task=self._job.reports_per_task)
+
+    def _advance(self) -> dict[str, Any]:
+        if self._run is None:
+            if self._job.stop_file.exists():
+                return self._end(job.INTERRUPTED, "", "interrupted")
+            self._run = self.start()
+            self._loggers = self._listeners()
+        for item in self._run:
+            if isinstance(item, Started):
+                self._history = tuple((report.step, report.value) for report in item.history)
+                self._tell("started", item)
+            elif isinstance(item, Report):
+                self._tell("report", item)
+                return self._reported(item)
+            elif isinstance(item, Finished):
+                self._tell("finished", item)
+                return self._end(job.FINISHED, "", "finished") | {job.METRICS: metrics_of(item.summary)}
+            elif isinstance(item, Tick):
+                self._tell("tick", item)
+                if self._job.stop_file.exists():
+                    return self._end(job.INTERRUPTED, "", "interrupted")
+        return self._failed("the run ended without a summary")
+
+    def _reported(self, item: Report) -> dict[str, Any]:
+        self._seconds = item.seconds
+        history, self._history = self._history, ()
+        return {
+            job.STEP: item.step,
+            job.VALUE: item.value,
+            job.HISTORY: history,
+            job.SECONDS: item.seconds,
+            "accuracies": item.accuracies,
+            "task": item.task,
+            "iteration": item.iteration,
+        }
+
+    def _listeners(self) -> list[Any]:
+        from hypercl.loggers import build
+
+        return list(build(self._job.loggers, self._job.folder))
+
+    def _tell(self, event: str, item: Progress) -> None:
+        for logger in self._loggers:
+            getattr(logger, event)(item)
+
+    def _end(self, outcome: str, why: str, closing: str) -> dict[str, Any]:
+        self._close(closing)
+        result = {"done": True, job.OUTCOME: outcome, job.WHY: why, job.SECONDS: self._seconds}
+        return result | ({job.HISTORY: self._history} if self._history else {})
+
+    def _failed(self, text: str) -> dict[str, Any]:
+        self._job.folder.mkdir(parents=True, exist_ok=True)
+        (self._job.folder / "error.txt").write_text(text, encoding="utf-8")
+        return self._end(job.FAILED, text, "failed")
+
+    def _close(self, outcome: str) -> None:
+        """Ends the run, which writes a checkpoint where one is due, and then the loggers."""
+        run, self._run = self._run, None
+        loggers, self._loggers = self._loggers, []
+        if run is not None:
+            close = getattr(run, "close", None)
+            if close is not None:
+                close()
+        for logger in loggers:
+            logger.close(outcome)
+
+
+def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """A summary's numbers by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings."""
+    found: dict[str, float] = {}
+    for key, value in summary.items():
+        if isinstance(value, dict) and key == "validation":
+            found |= {f"{key}/{name}": number for name, number in value.items() if _is_number(number)}
+        elif _is_number(value):
+            found[key] = value
+    return tuple((key, float(value)) for key, value in found.items())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in text
+        or "CUDA out of memory" in text
+    )
+
+
+__all__ = ["RunTrainable", "metrics_of"]

@@ -1,0 +1,85 @@
+"""One session of Ray Tune over a study."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import Callback
+
+from hypercl.config import SweepFile
+from hypercl.sweep.control import Control, Listener
+from hypercl.sweep.outputs import write_trials
+from hypercl.sweep.resources import Slots
+from hypercl.sweep.scheduler import StudyScheduler
+from hypercl.sweep.searcher import StudySearcher
+from hypercl.sweep.study import SweepStudy
+
+
+class Heartbeat(Callback):
+    """Runs with every turn of Ray Tune's loop, about ten times a second: time limit, trials.csv, the listener."""
+
+    def __init__(self, file: SweepFile, folder: Path, study: SweepStudy, control: Control, listener: Listener) -> None:
+        self._file, self._folder, self._study = file, folder, study
+        self._control, self._listener = control, listener
+        self.deadline: float | None = None
+        """On the monotonic clock."""
+        self._written, self._next_write = -1, 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles callbacks into snapshots that are never read."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:  # noqa: ARG002
+        now = time.monotonic()
+        if self.deadline is not None and now > self.deadline and self._control.reason is None:
+            self._listener.said("the time is up: running trials write their checkpoints")
+            self._control.stop("time")
+        ended = self._study.ended
+        if ended != self._written and now > self._next_write:
+            write_trials(self._folder, self._file, self._study)
+            # However many trials there are, writing them takes at most a twentieth of the time.
+            done = time.monotonic()
+            self._written, self._next_write = ended, done + max(1.0, 20 * (done - now))
+        self._listener.tick()
+
+
+def tune_study(
+    trainable: type,
+    slots: Slots,
+    searcher: StudySearcher,
+    scheduler: StudyScheduler,
+    heartbeat: Heartbeat,
+    storage: Path,
+) -> None:
+    """Runs trials until the searcher has finished and none is left.
+
+    Args:
+        trainable: what runs a trial.
+        slots: what a trial takes, and how many run at once.
+        searcher: hands out trials.
+        scheduler: hears their reports.
+        heartbeat: runs with every turn of the loop.
+        storage: a folder that all nodes see, for what Ray insists on writing; nothing in it is read again.
+    """
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,
+            max_concurrent_trials=slots.concurrent,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"trial-{trial.config['job'].number}",
+            trial_dirname_creator=lambda trial: f"{trial.config['job'].number}-{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name="session",
+            storage_path=str(storage),
+            callbacks=[heartbeat],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=searcher.retries),
+        ),
+    )
+    tuner.fit()

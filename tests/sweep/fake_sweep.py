@@ -1,0 +1,30 @@
+"""`python fake_sweep.py FOLDER FILE [TIME]`: a sweep with the fake training, as a process that can be killed."""
+
+import sys
+from pathlib import Path
+
+from fake_training import FakeEngine
+
+from hypercl.config import UserError, load
+from hypercl.sweep import SweepOptions, sweep
+
+
+def main() -> int:
+    folder, file, *rest = sys.argv[1:]
+    options = SweepOptions(
+        folder=Path(folder).absolute(),
+        data_dir=Path(folder),
+        source=file,
+        time_limit_s=float(rest[0]) if rest else None,
+    )
+    try:
+        result = sweep(load(file), options, FakeEngine())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(result.message)
+    return result.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

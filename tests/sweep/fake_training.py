@@ -1,0 +1,94 @@
+"""A training of tenths of a second for the tests of sweeps: five tasks, a checkpoint after each report."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hypercl.config import Experiment
+from hypercl.sweep.engine import Engine
+from hypercl.sweep.trainable import RunTrainable
+from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+
+SECONDS = "FAKE_SECONDS_A_REPORT"
+FAULT = "FAKE_FAULT"
+"""`<kind>:<parameter>`: what goes wrong in which trial."""
+
+
+class FakeSizes:
+    def __init__(self, experiment: Experiment) -> None:
+        self.parameters = experiment.hypernet.task_embedding * 1000
+        self.target_parameters = 10_000
+        self.compression_ratio = self.parameters / self.target_parameters
+
+
+def accuracy(experiment: Experiment, task: int) -> float:
+    """Best at beta = 0.1."""
+    return 0.9 - 0.1 * abs(math.log10(experiment.method.beta) + 1) - 0.01 * task
+
+
+def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Iterator[Progress]:
+    """Every start is written to `starts.txt`; every report's step, once it is told, to `steps.txt`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number, kind = int(folder.name), os.environ.get(FAULT, "")
+    with (folder / "starts.txt").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    starts = len((folder / "starts.txt").read_text().split())
+    checkpoint = folder / "checkpoint.json"
+    done = json.loads(checkpoint.read_text()) if checkpoint.exists() else []
+    tasks = experiment.tasks.num_tasks
+    history = tuple(Report(step, value, 0, step, (value,), False, 0.0) for step, value in done)
+    yield Started(experiment, folder, tasks, (10,) * tasks, 1, 1, "cpu", 1, history)
+    for step in range(len(done) + 1, tasks * reports_per_task + 1):
+        time.sleep(float(os.environ.get(SECONDS, "0.01")))
+        _fault(kind, number, step, starts)
+        task = (step - 1) // reports_per_task
+        accuracies = tuple(accuracy(experiment, each) for each in range(task + 1))
+        value = sum(accuracies) / tasks
+        done.append((step, value))
+        checkpoint.with_suffix(".tmp").write_text(json.dumps(done))
+        checkpoint.with_suffix(".tmp").replace(checkpoint)
+        with (folder / "steps.txt").open("a") as file:
+            file.write(f"{step}\n")
+        yield Report(step, value, task, step, accuracies, step % reports_per_task == 0, step * 0.01)
+        yield Tick(task, step, step)
+    final = sum(accuracy(experiment, each) for each in range(tasks)) / tasks
+    if kind == "missing":
+        yield Finished({"validation": {"forgetting": 0.0}})
+        return
+    if kind == "nan":
+        final = math.nan
+    yield Finished({"validation": {"final_accuracy": final, "forgetting": 0.01}, "compression_ratio": 0.5})
+
+
+def _fault(kind: str, number: int, step: int, starts: int) -> None:
+    if kind == "raise":
+        raise RuntimeError(f"broken on purpose in trial {number}")
+    if kind == "diverge" and number % 2 and step == 9:
+        raise Diverged(step, math.nan, 2)
+    if kind == "memory" and number == 1:
+        raise MemoryError("cannot allocate")
+    if kind == "die" and step == 10 and starts == 1:
+        os.kill(os.getpid(), 9)
+    if kind == "die_always" and number == 1:
+        os.kill(os.getpid(), 9)
+
+
+class FakeTrainable(RunTrainable):
+    def start(self) -> Iterator[Progress]:
+        experiment = Experiment.model_validate(self._job.experiment)
+        return fake_run(experiment, self._job.folder, self._job.reports_per_task)
+
+
+class FakeEngine(Engine):
+    def trainable(self) -> type:
+        return FakeTrainable
+
+    def sizes(self, experiment: Experiment, import_paths: tuple[Path, ...]) -> Any:  # noqa: ARG002
+        return FakeSizes(experiment)
+
+    def prepare(self, experiment: Experiment, data_dir: Path, offline: bool) -> None:
+        pass
