@@ -1,6 +1,6 @@
 """Checkpoints that survive being killed, garbled or truncated while they are written.
 
-A file is one line of JSON (format, version, length and SHA-256 of what follows) and then what `torch.save` writes. It
+A file is one line of JSON (format, version and SHA-256 of what follows) and then what `torch.save` writes. It
 is written beside its final place, synced and renamed, and the folder is synced; the newest two are kept.
 """
 
@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,7 +33,6 @@ def write(path: Path, content: Any) -> None:
     header = {
         "format": _FORMAT,
         "version": _VERSION,
-        "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
     write_bytes(path, json.dumps(header).encode() + b"\n" + payload)
@@ -47,14 +47,19 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
     first, _, payload = path.read_bytes().partition(b"\n")
     try:
         header = json.loads(first)
-        known = header["format"] == _FORMAT and header["version"] <= _VERSION
+        form, version, checksum = header["format"], int(header["version"]), header["sha256"]
     except (ValueError, KeyError, TypeError):
         raise BrokenFile(f"{path}: this is not a checkpoint") from None
-    if not known:
-        raise BrokenFile(f"{path}: version {header['version']} is later than this program's ({_VERSION})")
-    if hashlib.sha256(payload).hexdigest() != header["sha256"]:
-        raise BrokenFile(f"{path}: the checksum does not match: {len(payload)} of {header['bytes']} bytes")
-    return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    if form != _FORMAT:
+        raise BrokenFile(f"{path}: this is not a checkpoint")
+    if version > _VERSION:
+        raise BrokenFile(f"{path}: version {version} is later than this program's ({_VERSION})")
+    if hashlib.sha256(payload).hexdigest() != checksum:
+        raise BrokenFile(f"{path}: the checksum does not match")
+    try:
+        return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    except UnpicklingError as error:
+        raise BrokenFile(f"{path}: holds more than data, which is not loaded: {error}") from None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

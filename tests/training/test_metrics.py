@@ -1,0 +1,49 @@
+"""Metrics of an accuracy matrix, against values worked out by hand."""
+
+from math import isnan, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypercl.config import UserError
+from hypercl.training.metrics import (
+    backward_transfer,
+    during_accuracy,
+    final_accuracy,
+    forgetting,
+    of_summary,
+    summarize,
+)
+
+BY_HAND = [[0.1, 0.1, 0.1], [0.9, nan, nan], [0.95, 0.8, nan], [0.6, 0.7, 1.0]]
+
+
+def test_the_metrics_of_a_matrix() -> None:
+    assert final_accuracy(BY_HAND) == pytest.approx((0.6 + 0.7 + 1.0) / 3)
+    assert during_accuracy(BY_HAND) == pytest.approx((0.9 + 0.8 + 1.0) / 3)
+    assert forgetting(BY_HAND) == pytest.approx(((0.95 - 0.6) + (0.8 - 0.7)) / 2)
+    assert backward_transfer(BY_HAND) == pytest.approx(((0.6 - 0.9) + (0.7 - 0.8)) / 2)
+
+
+def test_one_task_has_no_forgetting_and_says_why() -> None:
+    assert isnan(forgetting([[0.1], [0.9]]))
+    summary = summarize([[0.1], [0.9]])
+    assert summary["forgetting"] is None
+    assert summary["why"]["forgetting"] == "needs at least two tasks"
+
+
+def test_a_metric_is_found_by_its_key_or_missing_with_its_reason() -> None:
+    summary = {"validation": summarize(BY_HAND), "compression_ratio": 0.5}
+    assert of_summary(summary, "validation/final_accuracy") == final_accuracy(BY_HAND)
+    assert of_summary(summary, "compression_ratio") == 0.5
+    with pytest.raises(UserError, match="from scratch"):
+        of_summary(summary, "validation/forward_transfer")
+
+
+@given(st.integers(2, 6).flatmap(lambda n: st.lists(st.floats(0, 1), min_size=n * n, max_size=n * n)))
+def test_forgetting_is_never_less_than_what_was_lost(values: list[float]) -> None:
+    tasks = int(len(values) ** 0.5)
+    rows = [[values[i * tasks + j] if j <= i else nan for j in range(tasks)] for i in range(tasks)]
+    matrix = [[0.0] * tasks, *rows]
+    assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
