@@ -106,10 +106,10 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
             residual = weights - self._targets(anchor, embeddings, tasks)
             if self.mask is not None:
                 self.mask.apply_(residual, slice(len(embeddings)) if tasks is None else tasks)
-            value = residual.square().sum() / len(embeddings)
-            residual *= 2 / len(embeddings)
-        gradients = torch.autograd.grad(weights, list(leaves.values()), residual)
-        return value, dict(zip(leaves, gradients, strict=True))
+        halves = torch.autograd.grad(weights, list(leaves.values()), residual)
+        gradient = {name: half * (2 / len(embeddings)) for name, half in zip(leaves, halves, strict=True)}
+        # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
+        return residual.square_().sum() / len(embeddings), gradient
 
     def _targets(self, anchor: DirectAnchor, embeddings: Tensor, tasks: Tensor | None) -> Tensor:
         if anchor.targets is None:

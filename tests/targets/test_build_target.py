@@ -60,7 +60,8 @@ def test_a_count_is_kept(tmp_path):
     folder = tmp_path / "nets"
     folder.mkdir()
     (folder / "counted_net.py").write_text(
-        "import torch\nmade = []\ndef net(num_classes):\n    made.append(1)\n    return torch.nn.Linear(4, num_classes)\n"
+        "import torch\nmade = []\ndef net(num_classes):\n    made.append(1)\n"
+        "    return torch.nn.Linear(4, num_classes)\n"
     )
     config = ImportedTarget(path="counted_net:net")
     assert [count_weights(config, (4,), outputs, [folder]) for outputs in (3, 3, 5)] == [15, 15, 25]
