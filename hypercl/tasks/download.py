@@ -32,6 +32,8 @@ class DataSet:
     """What torchvision leaves there, test data included."""
     layout: str
     """What a person may put where, as a phrase."""
+    elsewhere: str = ""
+    """Another folder below the data folder whose content would do, where there is one."""
     forms: tuple[str, ...] = ("",)
     """Endings under which a file may stand in its place, such as .gz."""
 
@@ -106,13 +108,13 @@ def _patience(seconds: float) -> Iterator[None]:
 
 
 def _not_there(dataset: DataSet, folder: DataFolder, lacking: Sequence[str], reason: str) -> UserError:
-    place = (folder.path / dataset.folder).resolve()
+    places = [str((folder.path / place).resolve()) for place in (dataset.elsewhere, dataset.folder) if place]
     others = [] if folder.download else ["let torchvision fetch it: `download: true` in the section `tasks`"]
     others += ["leave out --offline and HYPERCL_OFFLINE"] if folder.offline else []
     others += ["name the folder that holds the data with --data-dir DIR or HYPERCL_DATA=DIR"]
     lines = [
         f"the data set {dataset.name} is not there, and {reason}",
-        f"    looked in: {place}",
+        f"    looked in: {' and '.join(places)}",
         f"    missing:   {', '.join(lacking)}",
         f"    put there: {dataset.layout}",
         *(f"    or:        {other}" for other in others),

@@ -61,15 +61,13 @@ class Permuted:
         padded = functional.pad(images, (self.padding,) * 4)
         if self.task > 0:
             pixels = padded.flatten(1)
-            padded = pixels.index_select(1, self.order(pixels.shape[1], images.device)).reshape(padded.shape)
+            padded = pixels.index_select(1, self._order(pixels.shape[1], images.device)).reshape(padded.shape)
         return padded.to(torch.float32) / 255
 
-    def order(self, pixels: int, device: torch.device) -> Tensor:
+    def _order(self, pixels: int, device: torch.device) -> Tensor:
         """Which padded pixel stands at each place, int64, (pixels,)."""
         key = (device, pixels)
         if key not in self._orders:
-            order = torch.arange(pixels)
-            if self.task > 0:
-                order = torch.randperm(pixels, generator=generator(self.order_seed, "permutation", self.task))
+            order = torch.randperm(pixels, generator=generator(self.order_seed, "permutation", self.task))
             self._orders[key] = order.to(device)
         return self._orders[key]
