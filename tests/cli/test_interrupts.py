@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM on `hypercl train`, in a process of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILE = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 3}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  training: {iterations: 500, batch_size: 16, threads: 1, device: cpu}
+"""
+
+
+def command(folder: Path, name: str) -> list[str]:
+    return [sys.executable, "-m", "hypercl", "train", "file.yaml", "--results", str(folder / "results"), "--name", name]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text(FILE)
+    with subprocess.Popen(command(tmp_path, "cut"), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as begun:
+        assert begun.stdout is not None
+        for line in begun.stdout:
+            if "task 1/3 learned" in line:
+                begun.send_signal(number)
+                break
+        rest = begun.stdout.read()
+    assert begun.returncode == code
+    if number != signal.SIGKILL:
+        assert "the same command goes on" in rest
+        assert "task 3/3" not in rest
+    resumed = subprocess.run(command(tmp_path, "cut"), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "goes on after step" in resumed.stdout
+    subprocess.run(command(tmp_path, "whole"), cwd=tmp_path, capture_output=True, check=True)
+    cut, whole = (tmp_path / "results" / name / "runs" / "seed-1" for name in ("cut", "whole"))
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (cut, whole)]
+    assert summaries[0]["test"] == summaries[1]["test"]
+    assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()

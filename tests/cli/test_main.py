@@ -1,0 +1,109 @@
+"""Commands as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hypercl.cli import main
+from hypercl.cli.exit_codes import EXIT_CODES
+from hypercl.cli.main import _duration
+
+SMALL = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 2}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  training: {iterations: 20, batch_size: 16, threads: 1, device: cpu}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path / "small.yaml"
+
+
+def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "small.yaml"]) == 0
+    folder = file.parent / "results" / "small" / "runs" / "seed-1"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.yaml",
+        "metrics.jsonl",
+        "summary.json",
+        "accuracy_matrix.csv",
+        "accuracy_matrix_test.csv",
+        "accuracy_matrix.png",
+        "accuracy_matrix_test.png",
+        "checkpoints",
+    }
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == list(range(1, 41))
+    printed = capsys.readouterr().out
+    assert "task 2/2 learned" in printed
+    assert "final accuracy" in printed
+    assert str(folder) in printed
+
+
+def test_a_config_of_a_run_trains_again_to_the_same_numbers(file: Path) -> None:
+    assert main(["train", "small.yaml"]) == 0
+    runs = file.parent / "results" / "small" / "runs" / "seed-1"
+    assert main(["train", str(runs / "config.yaml"), "--name", "again"]) == 0
+    again = file.parent / "results" / "again" / "runs" / "seed-1"
+    first, second = (json.loads((folder / "summary.json").read_text()) for folder in (runs, again))
+    assert first["test"] == second["test"]
+
+
+def test_options_are_part_of_the_run(file: Path) -> None:
+    assert main(["train", "small.yaml", "--seed", "7", "--name", "other", "--set", "training.iterations=5"]) == 0
+    config = (file.parent / "results" / "other" / "runs" / "seed-7" / "config.yaml").read_text()
+    assert "seed: 7" in config
+    assert "iterations: 5" in config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "missing.yaml"], ["there is no such file"]),
+        (["train", "small.yaml", "--set", "method.betta=1"], ["did you mean 'beta'?"]),
+        (["train", "small.yaml", "--name", "../out"], ["cannot name a folder"]),
+        (["train", "small.yaml", "--device", "cuda:9"], ["there is no device"]),
+        (["train", "small.yaml", "--set", "tasks={name: split_mnist}", "--data-dir", "nowhere"], ["nowhere", "MNIST"]),
+        (["sweep", "small.yaml"], ["needs a space"]),
+    ],
+)
+def test_a_mistake_is_a_message_with_exit_code_2(
+    file: Path, arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words)
+    assert "Traceback" not in said
+    assert not (file.parent / "out").exists()
+
+
+def test_what_diverges_fails_with_a_hint(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = ["--set", "training.optimizer.name=sgd", "--set", "training.optimizer.lr=1e18"]
+    assert main(["train", str(file), *sets]) == 1
+    assert "A smaller training.optimizer.lr" in capsys.readouterr().out
+
+
+def test_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sweep", "--help"])
+    said = capsys.readouterr().out
+    assert all(f"{code.value}" in said and meaning in said for code, meaning in EXIT_CODES.items())
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
+def test_times_are_written_as_people_write_them(text: str, seconds: float) -> None:
+    assert _duration(text) == seconds
+
+
+@pytest.mark.parametrize("options", [["--time", "soon"], ["--time", "0"], ["--trials", "0"], ["--nothing"]])
+def test_a_wrong_option_is_refused_by_the_parser(file: Path, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", str(file), *options])
+    assert caught.value.code == 2
