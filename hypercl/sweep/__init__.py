@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hypercl.sweep.driver import sweep
+    from hypercl.sweep.live import listener_for
     from hypercl.sweep.options import SweepOptions, SweepResult
+    from hypercl.sweep.planning import plan
+    from hypercl.sweep.rehearsal import dry_run
 
 _HOME = {
     "SweepOptions": "hypercl.sweep.options",
     "SweepResult": "hypercl.sweep.options",
+    "dry_run": "hypercl.sweep.rehearsal",
+    "listener_for": "hypercl.sweep.live",
+    "plan": "hypercl.sweep.planning",
     "sweep": "hypercl.sweep.driver",
 }
 
-__all__ = ["SweepOptions", "SweepResult", "sweep"]
+__all__ = ["SweepOptions", "SweepResult", "dry_run", "listener_for", "plan", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

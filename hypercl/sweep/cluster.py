@@ -7,9 +7,8 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
 
 from hypercl.config import UserError
 from hypercl.sweep.resources import Machine
@@ -53,12 +52,13 @@ def local_ray(there: Machine) -> Iterator[Machine]:
                 object_store_memory=OBJECT_STORE,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 _temp_dir=str(folder),
             )
         try:
             yield there
         finally:
+            _end_helpers()
             ray.shutdown()
 
 
@@ -77,7 +77,7 @@ def attached_ray(address: str) -> Iterator[Machine]:
             ray.init(
                 address=address,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 runtime_env={"py_modules": [str(package)], "env_vars": settings},
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -139,6 +139,17 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_helpers() -> None:
+    """Ends Ray's monitors and dashboard, which have nothing to lose: Ray would wait a second for each (5.4 s in all,
+    2.4 s with this). Its server and raylet, by which it shuts down, stay."""
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for pid in listed.read_text().split():
+            with suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"/ray/" in command and Path(command.split(b"\0")[0].decode()).name.startswith("python"):
+                    os.kill(int(pid), signal.SIGKILL)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What driver, searcher and scheduler agree on while a sweep runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,9 @@ Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible"]
 
 class Listener(Protocol):
     """Hears what a sweep does: the live table, or lines of text."""
+
+    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
+        """The study is open: the budget, what of it is trained, and number and value of the best trial so far."""
 
     def said(self, text: str) -> None:
         """Something a person should know."""
@@ -37,6 +40,8 @@ class Listener(Protocol):
 class Silent:
     """A listener that ignores everything."""
 
+    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None: ...
+
     def said(self, text: str) -> None: ...
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None: ...
@@ -60,7 +65,6 @@ class Control:
     reason: Stop | None = None
     failed_in_row: int = 0
     first_failure: str = ""
-    notes: list[str] = field(default_factory=list)
 
     def stop(self, reason: Stop) -> None:
         """No more trials; running ones write a checkpoint and end."""

@@ -1,6 +1,5 @@
 """A sweep from its file to its results: `sweep(file, options)`."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from hypercl.sweep.identity import check_same
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.lock import driver_lock
 from hypercl.sweep.options import SweepOptions, SweepResult
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
 from hypercl.sweep.study import SweepStudy
@@ -108,6 +107,9 @@ class _Session:
             self.listener.said(note)
         write_sweep(self.folder, self.file, self.name)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
+        best = self.study.best()
+        found = (best.number, best.value or 0.0) if best else None
+        self.listener.begun(self.file.search.trials, self.study.trained, found)
 
     def _finished(self) -> bool:
         return self.study.trained >= self.file.search.trials
@@ -175,7 +177,7 @@ class _Session:
         code, message = self._ending()
         lines = [message]
         if best_file is not None:
-            lines.append(f"Train the winner: python launch/train.py {os.path.relpath(best_file)}")
+            lines.append(f"Train the winner: python launch/train.py {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = self.study.best()
         return SweepResult(

@@ -56,7 +56,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
-        f"#     python launch/train.py {_display(folder / 'best.yaml')}",
+        f"#     python launch/train.py {shown(folder / 'best.yaml')}",
     ]
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
     write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)
@@ -102,7 +102,7 @@ def _plain(value: Any) -> Any:
     return dump(value).strip() if isinstance(value, list | dict) else value
 
 
-def _display(path: Path) -> str:
+def shown(path: Path) -> str:
     """The path as a person would type it: relative where the working directory is above."""
     inside = os.path.relpath(path)
     return str(path) if inside.startswith("..") else inside

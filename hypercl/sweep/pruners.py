@@ -38,4 +38,5 @@ def described(file: SweepFile) -> str:
     while rungs[-1] * pruner.reduction_factor < tasks:
         rungs.append(rungs[-1] * pruner.reduction_factor)
     *most, last = map(str, rungs)
-    return f"asha: one in {pruner.reduction_factor} goes on at {' and '.join(filter(None, [', '.join(most), last]))} tasks learned"
+    places = f"{', '.join(most)} and {last}" if most else last
+    return f"asha: one in {pruner.reduction_factor} goes on at {places} tasks learned"

@@ -1,8 +1,8 @@
 """Ray reports, the study's pruner decides: intermediate values in, stops out."""
 
+from pathlib import Path
 from typing import Any
 
-from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -43,12 +43,20 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """A process died: what Ray knows of it is kept for the case that it is not taken up again."""
-        error = trial.get_pickled_error()
-        lines = str(error).strip().splitlines()
-        kind = "out_of_memory" if isinstance(error, OutOfMemoryError) else "failed"
-        why = f"its process died: {lines[0] if lines else type(error).__name__}"
+        text = _last_failure(trial)
+        kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"
+        why = f"its process died: {text}"
         self._searcher.deaths[trial.config["job"].number] = (kind, why)
 
     def _why(self, step: int) -> str:
         learned, extra = divmod(step, self._file.pruner.reports_per_task)
         return f"stopped at step {step} ({learned} tasks learned{', into the next' if extra else ''})"
+
+
+def _last_failure(trial: Trial) -> str:
+    """The newest failure in Ray's own record of a trial's processes, on one line."""
+    path = Path(trial.error_file) if trial.error_file else None
+    if path is None or not path.exists():
+        return "no reason is known"
+    newest = path.read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
+    return " ".join(newest.partition("\n")[2].split())[:500]

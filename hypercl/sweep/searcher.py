@@ -66,7 +66,7 @@ class StudySearcher(Searcher):
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:  # noqa: ARG002
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial as a worker's job; FINISHED once the budget is met and nothing runs that could fail."""
         while self._control.reason is None and self._budget_left():
             suggestion, again = self._next()
@@ -87,7 +87,7 @@ class StudySearcher(Searcher):
             return
         for step, value in (result or {}).get(job.HISTORY, ()):
             self._study.report(number, step, value)
-        outcome = self._death(number) if error else self._outcome(number, result or {})
+        outcome = self._death(number) if error else self._outcome(result or {})
         if outcome is not None:
             self._study.decide(number, outcome)
         settled = self._study.settle(number)
@@ -133,7 +133,7 @@ class StudySearcher(Searcher):
         kind, why = self.deaths.get(number, ("failed", "its process died"))
         return Outcome(kind, f"{why} (after {self.retries} retries)")
 
-    def _outcome(self, number: int, result: dict[str, Any]) -> Outcome | None:
+    def _outcome(self, result: dict[str, Any]) -> Outcome | None:
         """The outcome in a trial's last result; None for a trial that was stopped or interrupted."""
         ended = result.get(job.OUTCOME)
         seconds, why = result.get(job.SECONDS), str(result.get(job.WHY, ""))

@@ -100,11 +100,11 @@ def _listed(path: str, one: Distribution) -> list[Any]:
 
 
 def _as_json(one: Distribution) -> bool:
-    """Whether choices are stored as JSON: lists and mappings, and values that Python holds equal, such as 1 and True."""
+    """Whether choices are stored as JSON: lists, mappings, and values that Python holds equal, such as 1 and True."""
     if one.kind != "choice":
         return False
     plain = all(value is None or isinstance(value, bool | int | float | str) for value in one.values)
-    return not plain or len({value for value in one.values}) < len(one.values)
+    return not plain or len(set(one.values)) < len(one.values)
 
 
 def _encoded(one: Distribution, value: Any) -> Any:

@@ -3,7 +3,7 @@
 import os
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from ray import tune
 
@@ -130,13 +130,13 @@ def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     found: dict[str, float] = {}
     for key, value in summary.items():
         if isinstance(value, dict) and key == "validation":
-            found |= {f"{key}/{name}": number for name, number in value.items() if _is_number(number)}
+            found |= {f"{key}/{name}": float(number) for name, number in value.items() if _is_number(number)}
         elif _is_number(value):
-            found[key] = value
-    return tuple((key, float(value)) for key, value in found.items())
+            found[key] = float(value)
+    return tuple(found.items())
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -1,0 +1,181 @@
+"""A sweep as it goes: a live table in a terminal, a line an event elsewhere."""
+
+import time
+from collections import Counter
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hypercl.config import SweepFile
+from hypercl.sweep.control import Listener, Silent
+from hypercl.sweep.outcome import TRAINED, Outcome
+
+WORDS = {
+    "complete": "complete",
+    "pruned": "stopped early",
+    "infeasible": "out of bounds",
+    "diverged": "diverged",
+    "out_of_memory": "out of memory",
+    "failed": "failed",
+}
+SECONDS_PER_FRAME = 0.5
+LINES_OF_NEWS = 6
+
+
+def listener_for(file: SweepFile, console: Console | None = None) -> Listener:
+    """A live table where there is a terminal, plain lines where there is none."""
+    where = console or Console()
+    return LiveTable(file, where) if where.is_terminal else PlainLines(file, where)
+
+
+class _Score(Silent):
+    """What both ways of telling count."""
+
+    def __init__(self, file: SweepFile, console: Console) -> None:
+        self.console, self.objective = console, file.objective
+        self.tasks, self.reports = file.experiment.tasks.num_tasks, file.pruner.reports_per_task
+        self.budget, self.trained = file.search.trials, 0
+        self.best: tuple[int, float] | None = None
+        self.counts: Counter[str] = Counter()
+        self.began, self.trained_before = time.monotonic(), 0
+
+    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
+        self.budget, self.trained, self.best = trials, trained, best
+        self.began, self.trained_before = time.monotonic(), trained
+
+    def count(self, number: int, outcome: Outcome) -> bool:
+        """Counts an ending; whether it is the best so far."""
+        self.counts[outcome.kind] += 1
+        self.trained += outcome.kind in TRAINED
+        if outcome.value is None:
+            return False
+        sign = 1.0 if self.objective.direction == "maximize" else -1.0
+        better = self.best is None or sign * outcome.value > sign * self.best[1]
+        if better:
+            self.best = (number, outcome.value)
+        return better
+
+    def left(self) -> str:
+        """The time left, from the pace of this session; '' before it is known."""
+        done = self.trained - self.trained_before
+        if not done:
+            return ""
+        return duration((time.monotonic() - self.began) / done * max(0, self.budget - self.trained))
+
+    def ending(self, number: int, outcome: Outcome, best: bool) -> str:
+        """A trial's end as a line."""
+        text = f"trial {number} {WORDS[outcome.kind]}"
+        if outcome.value is not None:
+            return text + f": {outcome.value:.4f}" + (" (best so far)" if best else "")
+        return text + (f": {_last_line(outcome.why)}" if outcome.why else "")
+
+
+class PlainLines(_Score):
+    """One line an event, for logs and pipes."""
+
+    def said(self, text: str) -> None:
+        self._print(text)
+
+    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
+        values = ", ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in params.items())
+        self._print(f"trial {number} {'taken up again' if again else 'started'}: {values}")
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        line = self.ending(number, outcome, self.count(number, outcome))
+        left = f", about {self.left()} left" if self.left() and outcome.kind in TRAINED else ""
+        self._print(f"{line} [{self.trained}/{self.budget}{left}]")
+
+    def trial_interrupted(self, number: int) -> None:
+        self._print(f"trial {number} interrupted: its checkpoint is written")
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveTable(_Score):
+    """Best so far, running trials with task and accuracy, news of ended ones, and the estimated end."""
+
+    def __init__(self, file: SweepFile, console: Console) -> None:
+        super().__init__(file, console)
+        self._running: dict[int, tuple[float, int, float]] = {}
+        self._news: list[str] = []
+        self._drawn = 0.0
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
+        super().begun(trials, trained, best)
+        self._live.start()
+        self._draw()
+
+    def said(self, text: str) -> None:
+        self._news.append(text)
+        self._draw()
+
+    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:  # noqa: ARG002
+        self._running[number] = (time.monotonic(), 0, 0.0)
+
+    def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:  # noqa: ARG002
+        began = self._running[number][0] if number in self._running else time.monotonic()
+        mean = sum(accuracies) / len(accuracies) if accuracies else 0.0
+        self._running[number] = (began, step, mean)
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        self._running.pop(number, None)
+        line = self.ending(number, outcome, self.count(number, outcome))
+        if outcome.kind != "infeasible":
+            self._news.append(line)
+
+    def trial_interrupted(self, number: int) -> None:
+        self._running.pop(number, None)
+        self._news.append(f"trial {number} interrupted: its checkpoint is written")
+
+    def tick(self) -> None:
+        if time.monotonic() - self._drawn > SECONDS_PER_FRAME:
+            self._draw()
+
+    def close(self) -> None:
+        self._draw()
+        self._live.stop()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        self._live.update(self.frame(), refresh=True)
+
+    def frame(self) -> Group:
+        """What stands in the terminal now."""
+        left = self.left()
+        head = f"{self.trained} of {self.budget} trials trained" + (f", about {left} left" if left else "")
+        best = "best: none yet"
+        if self.best is not None:
+            best = f"best: trial {self.best[0]}, {self.objective.metric} {self.best[1]:.4f}"
+        counts = ", ".join(f"{self.counts[kind]} {word}" for kind, word in WORDS.items() if self.counts[kind])
+        table = Table("trial", "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)
+        for number, (began, step, mean) in sorted(self._running.items()):
+            task = min(step // self.reports + 1, self.tasks)
+            table.add_row(
+                str(number),
+                f"{task} of {self.tasks}",
+                f"{mean:.4f}" if step else "",
+                duration(time.monotonic() - began),
+            )
+        lines = [Text(head), Text(best), Text(counts)] if counts else [Text(head), Text(best)]
+        return Group(*lines, table, *(Text(line, style="dim") for line in self._news[-LINES_OF_NEWS:]))
+
+
+def duration(seconds: float) -> str:
+    """'45 s', '12 min', '3 h 20 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

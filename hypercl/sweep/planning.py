@@ -1,0 +1,114 @@
+"""What a sweep will do, before it does it."""
+
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from hypercl.config import Distribution, SweepFile
+from hypercl.sweep.constraints import Bounds
+from hypercl.sweep.engine import Engine
+from hypercl.sweep.journal import NAME as JOURNAL
+from hypercl.sweep.journal import open_journal
+from hypercl.sweep.options import SweepOptions
+from hypercl.sweep.outcome import TRAINED
+from hypercl.sweep.outputs import shown
+from hypercl.sweep.pruners import described
+from hypercl.sweep.resources import Slots, fit, this_machine
+from hypercl.sweep.study import outcome_of
+
+Rows = list[tuple[str, str]]
+
+
+def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> Rows:
+    """What will be done, as rows of a name and a sentence. Starts no Ray and writes nothing.
+
+    Raises:
+        UserError: a trial is larger than this machine.
+    """
+    bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
+    tasks = file.experiment.tasks
+    return [
+        ("stream", f"{tasks.name}, {tasks.num_tasks} tasks; judged by {tasks.validation:.0%} of their training data"),
+        ("objective", f"{file.objective.direction} {file.objective.metric}"),
+        ("trials", _trials(file)),
+        *_resumed(file, given),
+        *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
+        *feasible_rows(file, bounds),
+        ("pruner", described(file)),
+        *_resources(file, given),
+        ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
+        ("results", shown(given.folder)),
+        ("W&B", _wandb(file)),
+    ]
+
+
+def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
+    """How much of the space is within its bounds, and whether the experiment as written is."""
+    limits: dict[str, Any] = file.constraints.model_dump(exclude_none=True)
+    if not limits:
+        return []
+    share, drawn = bounds.share()
+    words = [
+        " and ".join(f"{'at least' if side == 'min' else 'at most'} {value:g}" for side, value in bound.items())
+        for bound in limits.values()
+    ]
+    text = "; ".join(f"{name.replace('_', ' ')} {word}" for name, word in zip(limits, words, strict=True))
+    rows = [("bounds", f"{text}: about {share:.0%} of the space is within ({drawn} draws)")]
+    base = bounds.of(file.experiment)
+    if file.search.include_base and not base.feasible:
+        rows.append(("note", f"the experiment as written is out of bounds and will not be trained: {base.why}"))
+    return rows
+
+
+def described_distribution(one: Distribution) -> str:
+    """A distribution in words."""
+    if one.kind == "choice":
+        return "one of " + ", ".join(str(value) for value in one.values)
+    low, high = one.values
+    whole = "whole numbers " if one.kind.startswith("int") else ""
+    step = f" in steps of {one.step:g}" if one.step else ""
+    return f"{whole}{low:g} to {high:g}{step}" + (", logarithmic" if "log" in one.kind else "")
+
+
+def resources_row(slots: Slots) -> tuple[str, str]:
+    """What runs at once, in words."""
+    each = f"{slots.cpus:g} CPU" + (f" and {slots.gpus:g} GPU" if slots.gpus else "")
+    return "resources", f"{slots.concurrent} trials at once, {each} each, {slots.threads} thread(s) a trial"
+
+
+def _trials(file: SweepFile) -> str:
+    search = file.search
+    first = ", the experiment as written first" if search.include_base else ""
+    start = f", {search.startup_trials} at random before it models" if search.sampler == "tpe" else ""
+    return f"{search.trials} trained ones, suggested by {search.sampler}{start}{first}"
+
+
+def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
+    """What stands in the folder already. Only reads: the journal is mended later, under the driver's lock."""
+    if not (given.folder / JOURNAL).exists():
+        return []
+    try:
+        storage = open_journal(given.folder / JOURNAL)
+        names = optuna.get_all_study_names(storage)
+        trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
+    except ValueError:
+        return [("resume", "the journal is damaged and will be mended or refused")]
+    trained = sum(outcome_of(trial).kind in TRAINED for trial in trials if trial.state.is_finished())
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    left = max(0, file.search.trials - trained)
+    if not trials:
+        return []
+    return [("resume", f"{trained} trials are trained, {running} are taken up again, {left} are left")]
+
+
+def _resources(file: SweepFile, given: SweepOptions) -> Rows:
+    if given.address is not None:
+        return [("resources", f"what fits on the Ray cluster at {given.address}")]
+    slots = fit(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+    return [resources_row(slots), *[("note", note) for note in slots.notes]]
+
+
+def _wandb(file: SweepFile) -> str:
+    block = file.logging.wandb
+    return f"project {block.project}, {block.mode}" if block else "not used"
