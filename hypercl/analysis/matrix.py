@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hypercl.config import UserError
@@ -35,28 +36,31 @@ def read_matrix(path: Path) -> pd.DataFrame:
 def matrix_figure(frame: pd.DataFrame, title: str) -> Figure:
     """A heat map of an accuracy matrix, in percent.
 
+    The colours span what was reached by learning, so that forgetting shows; chance, before training, lies below them.
+
     Args:
         frame: as from `read_matrix`, fractions.
         title: written above it.
     """
     values = 100 * frame.to_numpy(dtype=float)
     rows, columns = values.shape
-    cell = 0.62 if columns <= MOST_NUMBERS else max(0.06, 9 / columns)
+    cell = 0.52 if columns <= MOST_NUMBERS else max(0.06, 8 / columns)
     width, height = max(4.2, cell * columns + 2.0), max(2.6, 0.62 * cell * rows + 1.3)
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_facecolor("0.93")
-    low = float(np.nanmin(values, initial=100.0))
-    image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=min(low, 90.0), vmax=100.0, aspect="auto")
+    low = 5 * np.floor(np.nanmin(values[rows - columns :], initial=95.0) / 5)
+    shades = Normalize(vmin=float(low), vmax=100.0)
+    image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", norm=shades, aspect="auto")
     _tick_tasks(axes, frame)
     if columns <= MOST_NUMBERS:
         for row, column in np.argwhere(np.isfinite(values)):
             value = values[row, column]
-            colour = "black" if image.norm(value) > 0.55 else "white"
+            colour = "black" if value > low + 0.55 * (100 - low) else "white"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_title(title, fontsize=10)
-    figure.colorbar(image, ax=axes, label="accuracy, %", fraction=0.05, pad=0.02)
+    figure.colorbar(image, ax=axes, label="accuracy, %", extend="min", fraction=0.05, pad=0.02)
     return figure
 
 
@@ -86,7 +90,7 @@ def _tick_tasks(axes: Axes, frame: pd.DataFrame) -> None:
     rows, columns = frame.shape
     stride = next(step for step in (1, 5, 10, 25, 50, 10**6) if columns / step <= MOST_NUMBERS)
     shift = rows - columns
-    kept = [column for column in range(columns) if stride == 1 or (column + 1) % stride == 0 or column == 0]
+    kept = [column for column in range(columns) if (column + 1) % stride == 0]
     axes.set_xticks(kept, [str(column + 1) for column in kept])
     names = [str(name).removeprefix("task ") for name in frame.index]
     shown = [*range(shift), *(column + shift for column in kept)]

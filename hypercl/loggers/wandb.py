@@ -116,6 +116,8 @@ class WandbLogger:
         for row in item.rows:
             if row["iteration"] > self._sent:
                 moments.setdefault(int(row["iteration"]), {}).update(row)
+        if item.iteration in moments:
+            moments[item.iteration]["validation/mean_so_far"] = sum(item.accuracies) / len(item.accuracies)
         for iteration, values in sorted(moments.items()):
             self._run.log(values, step=iteration)
         if moments:
