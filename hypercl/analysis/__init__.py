@@ -1,5 +1,14 @@
-"""Tables and figures from the folders of finished runs."""
+"""Tables and figures from the folders of finished runs and sweeps."""
 
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+from hypercl.analysis.sweep import history_figure, parameter_figure, read_trials, write_sweep_figures
 
-__all__ = ["matrix_figure", "read_matrix", "write_matrix_png"]
+__all__ = [
+    "history_figure",
+    "matrix_figure",
+    "parameter_figure",
+    "read_matrix",
+    "read_trials",
+    "write_matrix_png",
+    "write_sweep_figures",
+]

@@ -24,9 +24,10 @@ LOG = logging.getLogger(__name__)
 class WandbLogger:
     """Each run or trial is a W&B run of its own, the same one over all restarts.
 
-    Rows are logged at their `iteration`, which is every metric's axis. The last iteration sent is kept in `wandb.json`
-    in the run's folder, so a resumed run sends nothing twice. The result of a run never depends on W&B: where it cannot
-    be reached the run goes offline, and any later error ends the logging, not the run.
+    Rows are logged at their `iteration`, which is every metric's axis. `wandb.json` in the run's folder holds the W&B
+    run's id, which outlives a renamed folder, and the last iteration sent, so a resumed run sends nothing twice. The
+    result of a run never depends on W&B: where it cannot be reached the run goes offline, and any later error ends the
+    logging, not the run.
 
     Args:
         spec: the W&B block, the mode decided before, and the run's names.
@@ -37,7 +38,7 @@ class WandbLogger:
         self._spec = spec
         self._folder = folder
         self._cursor = folder / "wandb.json"
-        self._sent, self._done = -1, False
+        self._id, self._sent, self._done = spec.run_id, -1, False
         self._run: Any = None
 
     def started(self, item: Started) -> None:
@@ -81,10 +82,12 @@ class WandbLogger:
         except Exception as error:
             if self._spec.mode == "offline":
                 raise
-            LOG.warning("W&B cannot be reached: run %s is logged offline (%s)", self._spec.run_id, _first_line(error))
+            LOG.warning("W&B cannot be reached: run %s is logged offline (%s)", self._id, _first_line(error))
             # After a failed init its service holds the id as 'in use' (wandb 0.31): a new service frees it.
             wandb.teardown()
             self._run = self._init("offline", config)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._write_cursor()
         self._run.define_metric("iteration")
         self._run.define_metric("*", step_metric="iteration")
 
@@ -97,7 +100,7 @@ class WandbLogger:
         return wandb.init(
             project=settings.project,
             entity=settings.entity,
-            id=self._spec.run_id,
+            id=self._id,
             name=self._spec.run_name,
             group=self._spec.group,
             tags=list(settings.tags),
@@ -146,19 +149,20 @@ class WandbLogger:
         try:
             action()
         except Exception as error:
-            LOG.warning("W&B logging of run %s ends here: %s", self._spec.run_id, _first_line(error))
+            LOG.warning("W&B logging of run %s ends here: %s", self._id, _first_line(error))
             self._run = None
 
     def _read_cursor(self) -> None:
         try:
             stored = json.loads(self._cursor.read_text(encoding="utf-8"))
-            self._sent, self._done = int(stored["iteration"]), bool(stored["finished"])
+            self._id, self._sent, self._done = str(stored["id"]), int(stored["iteration"]), bool(stored["finished"])
         except (OSError, ValueError, KeyError, TypeError):
-            self._sent, self._done = -1, False
+            self._id, self._sent, self._done = self._spec.run_id, -1, False
 
     def _write_cursor(self) -> None:
         beside = self._cursor.with_suffix(".tmp")
-        beside.write_text(json.dumps({"iteration": self._sent, "finished": self._done}), encoding="utf-8")
+        content = {"id": self._id, "iteration": self._sent, "finished": self._done}
+        beside.write_text(json.dumps(content), encoding="utf-8")
         beside.replace(self._cursor)
 
 

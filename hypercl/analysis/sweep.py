@@ -1,0 +1,160 @@
+"""Figures of a sweep: how the search went, and what each parameter did."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+
+from hypercl.config import Distribution, UserError, load
+from hypercl.config.sweep import Objective
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
+"""Told apart by colour-blind readers (Okabe & Ito, 2008)."""
+MOST_COLUMNS = 3
+
+
+def read_trials(path: Path) -> pd.DataFrame:
+    """A sweep's trials.csv: one row a trial, `value` NaN where a trial is not complete.
+
+    Raises:
+        UserError: the file is missing or holds no trials.
+    """
+    try:
+        frame = pd.read_csv(path)
+        return frame.astype({"number": int, "state": str, "value": float})
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} holds no trials: {error}") from None
+
+
+def history_table(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Number, state and value of each trial, and the best value up to it (`best`)."""
+    table = trials.sort_values("number")[["number", "state", "value"]].reset_index(drop=True)
+    running = np.fmax if objective.direction == "maximize" else np.fmin
+    return table.assign(best=running.accumulate(table["value"].to_numpy(dtype=float)))
+
+
+def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
+    """Objective value by trial number, the best so far as a line, trials stopped early along the bottom.
+
+    Args:
+        trials: as from `read_trials`.
+        objective: the metric and its direction.
+    """
+    table = history_table(trials, objective)
+    figure = _figure(6.4, 3.6)
+    axes = figure.add_subplot(xlabel="trial", ylabel=_words(objective.metric))
+    number = table["number"].to_numpy()
+    axes.plot(number, table["value"], "o", color=BLUE, markersize=4.5, alpha=0.75, label="complete")
+    axes.step(number, table["best"], where="post", color=ORANGE, linewidth=1.5, label="best so far")
+    _rug(axes, number[_pruned(table)])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], objective: Objective) -> Figure:
+    """Objective value against each parameter, one panel each; the best trial is marked.
+
+    Args:
+        trials: as from `read_trials`, with a column for each parameter.
+        space: key path -> distribution; a logarithmic one gets a logarithmic axis.
+        objective: the metric and its direction.
+    """
+    columns = max(1, min(MOST_COLUMNS, len(space)))
+    rows = max(1, -(-len(space) // columns))
+    figure = _figure(2.9 * columns + 0.6, 2.6 * rows + 0.5)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes in panels.flat[len(space) :]:
+        axes.remove()
+    value = trials["value"].to_numpy(dtype=float)
+    best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))
+    for axes, (path, distribution) in zip(panels.flat, space.items(), strict=False):
+        places = _places(axes, trials, path, distribution)
+        axes.plot(places, value, "o", color=BLUE, markersize=4, alpha=0.7, label="complete")
+        axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label="best")
+        _rug(axes, places[_pruned(trials)])
+        axes.set_xlabel(path)
+        axes.grid(alpha=0.25)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(_words(objective.metric))
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def write_sweep_figures(folder: Path) -> list[Path]:
+    """Draws a sweep's figures from its sweep.yaml and trials.csv into `figures/`, each with its numbers as CSV beside.
+
+    Returns:
+        The pictures: history.png and, where the space is not empty, parameters.png; none while no trial is complete.
+
+    Raises:
+        UserError: sweep.yaml or trials.csv is missing or damaged.
+    """
+    file, trials = load(folder / "sweep.yaml"), read_trials(folder / "trials.csv")
+    if np.isnan(trials["value"].to_numpy(dtype=float)).all():
+        return []
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    history_table(trials, file.objective).to_csv(figures / "history.csv", index=False)
+    history_figure(trials, file.objective).savefig(figures / "history.png")
+    pictures = [figures / "history.png"]
+    if file.space:
+        trials[["number", "state", "value", *file.space]].to_csv(figures / "parameters.csv", index=False)
+        parameter_figure(trials, file.space, file.objective).savefig(figures / "parameters.png")
+        pictures.append(figures / "parameters.png")
+    return pictures
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribution) -> np.ndarray:
+    """Where each trial lies on a parameter's axis: its value, or its choice's index, spread a little."""
+    if distribution.kind != "choice":
+        if distribution.kind in ("log_uniform", "int_log"):
+            low, high = distribution.values
+            wide = high / low >= 100
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(LogFormatterSciNotation() if wide else FuncFormatter(lambda x, _: f"{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        return trials[path].to_numpy(dtype=float)
+    names = [_name(choice) for choice in distribution.values]
+    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 6 else 0)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    given = [_name(value) for value in trials[path]]
+    index = np.array([names.index(name) if name in names else np.nan for name in given])
+    return index + (trials["number"].to_numpy() * 0.618034 % 1 - 0.5) * 0.3
+
+
+def _pruned(trials: pd.DataFrame) -> np.ndarray:
+    return trials["state"].to_numpy() == "pruned"
+
+
+def _name(value: object) -> str:
+    """A choice's name, the same for 8 and for the 8.0 that a CSV column with gaps gives back."""
+    try:
+        return f"{float(str(value)):g}"
+    except ValueError:
+        return str(value)
+
+
+def _rug(axes: Axes, places: np.ndarray) -> None:
+    """Trials stopped early: they have no final value, so they stand along the bottom."""
+    if len(places):
+        heights = np.full(len(places), 0.03)
+        axes.plot(places, heights, "|", color=GREY, markersize=8, transform=axes.get_xaxis_transform(), label="pruned")
+
+
+def _words(metric: str) -> str:
+    return metric.replace("/", " ").replace("_", " ")
