@@ -183,7 +183,7 @@ class _Session:
         return SweepResult(
             exit_code=code,
             message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
-            counts=dict(self.study.counts()),
+            counts=self.study.counts(),
             best=best.number if best else None,
             best_value=best.value if best else None,
             table=ranked_rows(self.file, self.study),

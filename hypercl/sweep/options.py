@@ -1,5 +1,6 @@
 """What a sweep is given beside its file, and what it gives back."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ class SweepResult:
     exit_code: int
     message: str
     """What happened and what to do next, in sentences."""
-    counts: dict[str, int]
-    """Trials by how they ended."""
+    counts: Counter[str]
+    """Trials by how they ended, those 'running', and those 'trained', which the budget counts."""
     best: int | None
     """Number of the best trial."""
     best_value: float | None

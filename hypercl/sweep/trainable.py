@@ -48,7 +48,8 @@ class RunTrainable(tune.Trainable):
             return self._failed(str(error))
         except Exception as error:
             if _is_out_of_memory(error):
-                return self._end(job.OUT_OF_MEMORY, str(error).strip().splitlines()[0], "failed")
+                first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+                return self._end(job.OUT_OF_MEMORY, first, "failed")
             return self._failed(traceback.format_exc())
 
     def start(self) -> Iterator[Progress]:

@@ -53,7 +53,8 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         with (folder / "steps.txt").open("a") as file:
             file.write(f"{step}\n")
-        yield Report(step, value, task, step, accuracies, step % reports_per_task == 0, step * 0.01)
+        rows = ({"iteration": step, "task": task + 1, "progress": value},)
+        yield Report(step, value, task, step, accuracies, step % reports_per_task == 0, step * 0.01, rows)
         yield Tick(task, step, step)
     final = sum(accuracy(experiment, each) for each in range(tasks)) / tasks
     if kind == "missing":

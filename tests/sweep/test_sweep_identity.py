@@ -1,0 +1,55 @@
+"""A file edited between two runs of a sweep."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypercl.config import SweepFile, UserError
+from hypercl.sweep.identity import check_same
+from hypercl.sweep.outputs import write_sweep
+
+Files = Callable[..., SweepFile]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "search.trials=99",
+        "search.max_failed=1",
+        "search.retries=0",
+        "resources.max_concurrent=1",
+        "resources.gpus=0",
+        "logging={wandb: {project: x}}",
+        "name=other",
+        "training.device=cpu",
+    ],
+)
+def test_budget_machine_and_logging_may_change(sweep_file: Files, tmp_path: Path, change: str) -> None:
+    write_sweep(tmp_path, sweep_file(), "test")
+    check_same(tmp_path, sweep_file(change))
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("method.beta=0.02", "experiment.method.beta: 0.01 -> 0.02"),
+        ("tasks.num_tasks=4", "experiment.tasks.num_tasks: 5 -> 4"),
+        ("space={method.beta: {uniform: [0, 1]}}", r"space.hypernet.task_embedding: choice: .4, 8, 16. -> \(not there\)"),
+        ("objective={minimize: validation/forgetting}", "objective.minimize"),
+        ("pruner.reports_per_task=2", "pruner.reports_per_task: 4 -> 2"),
+        ("resources.cpus=2", "resources.cpus: auto -> 2"),
+        ("constraints.compression_ratio.max=2", "constraints.compression_ratio.max: 1.0 -> 2.0"),
+    ],
+)
+def test_what_makes_trials_incomparable_is_refused_and_shown(
+    sweep_file: Files, tmp_path: Path, change: str, shown: str
+) -> None:
+    write_sweep(tmp_path, sweep_file(), "test")
+    with pytest.raises(UserError, match=shown) as error:
+        check_same(tmp_path, sweep_file(change))
+    assert "another --name" in str(error.value)
+
+
+def test_a_new_folder_is_anyones(sweep_file: Files, tmp_path: Path) -> None:
+    check_same(tmp_path, sweep_file())

@@ -1,0 +1,128 @@
+"""What a sweep says before and while it works."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_training import FakeEngine
+from rich.console import Console
+
+from hypercl.config import SweepFile, UserError
+from hypercl.sweep import SweepOptions, dry_run, plan
+from hypercl.sweep.constraints import Bounds
+from hypercl.sweep.live import LiveTable, PlainLines, duration, listener_for
+from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.study import SweepStudy
+
+Files = Callable[..., SweepFile]
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> SweepOptions:
+    return SweepOptions(folder=tmp_path / "results" / "test", data_dir=tmp_path, source="test.yaml")
+
+
+def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepOptions) -> None:
+    rows = plan(sweep_file(), given, FakeEngine())
+    text = "\n".join(f"{name}: {words}" for name, words in rows)
+    assert "6 trained ones, suggested by tpe" in text
+    assert "space method.beta: 0.0001 to 10, logarithmic" in text
+    assert "compression ratio at most 1: about 6" in text
+    assert "2 and 4 tasks learned" in text
+    assert "1 thread(s)" in text
+    assert not given.folder.exists()
+
+
+def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
+    rows = dict(plan(sweep_file("constraints.compression_ratio.max=0.5"), given, FakeEngine()))
+    assert "compression_ratio 0.8 is above 0.5" in rows["note"]
+
+
+def test_the_plan_tells_what_a_resume_takes_up(sweep_file: Files, given: SweepOptions) -> None:
+    given.folder.mkdir(parents=True)
+    study = SweepStudy(given.folder / "study.journal", "test", sweep_file(), 1)
+    study.ask()
+    study.ask()
+    study.decide(0, Outcome("complete", value=0.5))
+    study.settle(0)
+    rows = dict(plan(sweep_file(), given, FakeEngine()))
+    assert rows["resume"] == "1 trials are trained, 1 are taken up again, 5 are left"
+
+
+def test_the_feasible_share_is_estimated(sweep_file: Files) -> None:
+    share, drawn = Bounds(sweep_file(), FakeEngine().sizes).share()
+    assert drawn == 200
+    assert share == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_a_bound_below_counts_too(sweep_file: Files) -> None:
+    bounds = Bounds(sweep_file("constraints={parameters: {min: 8000, max: 8000}}"), FakeEngine().sizes)
+    verdict = bounds.judge({"method.beta": 0.1, "hypernet.task_embedding": 4})
+    assert verdict.violations["parameters"] == pytest.approx(0.5)
+    assert verdict.why == "parameters 4000 is below 8000"
+    assert bounds.of(sweep_file().experiment).feasible
+
+
+def test_a_dry_run_measures_the_largest_setting(sweep_file: Files, given: SweepOptions) -> None:
+    measured = []
+
+    def measure(experiment: object) -> float:
+        measured.append(experiment)
+        return 0.01
+
+    rows = dict(dry_run(sweep_file("resources.max_concurrent=1"), given, measure, FakeEngine()))
+    assert measured[0].hypernet.task_embedding == 8
+    assert measured[0].training.threads == 1
+    assert "8,000 parameters, compression ratio 0.8" in rows["largest"]
+    assert rows["a trial"].startswith("10,000 steps, about 2 min")
+    assert "10 min for 6 trials" in rows["the sweep"]
+
+
+def test_a_dry_run_of_an_impossible_space_says_so(sweep_file: Files, given: SweepOptions) -> None:
+    with pytest.raises(UserError, match="within the bounds"):
+        dry_run(sweep_file("constraints.compression_ratio.max=0.1"), given, lambda _: 0.1, FakeEngine())
+
+
+def lines_of(file: SweepFile, kind: type[PlainLines] | type[LiveTable]) -> str:
+    out = io.StringIO()
+    listener = kind(file, Console(file=out, width=120, force_terminal=kind is LiveTable))
+    listener.begun(6, 1, (0, 0.5))
+    listener.said("hello")
+    listener.trial_started(1, {"method.beta": 0.123456}, False)
+    listener.trial_started(2, {"method.beta": 1.0}, True)
+    listener.trial_reported(1, 5, 0.3, (0.8, 0.7))
+    if isinstance(listener, LiveTable):
+        listener.tick()
+        listener._draw()
+    listener.trial_ended(1, Outcome("complete", value=0.6))
+    listener.trial_ended(3, Outcome("failed", "Traceback\nValueError: x"))
+    listener.trial_interrupted(2)
+    listener.close()
+    return out.getvalue()
+
+
+def test_without_a_terminal_each_event_is_a_line(sweep_file: Files) -> None:
+    lines = lines_of(sweep_file(), PlainLines).splitlines()
+    assert lines[:3] == ["hello", "trial 1 started: beta=0.1235", "trial 2 taken up again: beta=1"]
+    assert lines[3].startswith("trial 1 complete: 0.6000 (best so far) [2/6, about ")
+    assert lines[4] == "trial 3 failed: ValueError: x [2/6]"
+    assert lines[5] == "trial 2 interrupted: its checkpoint is written"
+
+
+def test_in_a_terminal_there_is_a_table(sweep_file: Files) -> None:
+    text = lines_of(sweep_file(), LiveTable)
+    assert "1 of 6 trials trained" in text
+    assert "best: trial 1, validation/final_accuracy 0.6000" in text
+    assert "2 of 5" in text
+    assert "0.7500" in text
+
+
+def test_the_way_of_telling_follows_the_console(sweep_file: Files) -> None:
+    assert isinstance(listener_for(sweep_file(), Console(file=io.StringIO())), PlainLines)
+    assert isinstance(listener_for(sweep_file(), Console(file=io.StringIO(), force_terminal=True)), LiveTable)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (700, "12 min"), (12000, "3 h 20 min")])
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,71 @@
+"""What fits on a machine."""
+
+import os
+
+import pytest
+
+from hypercl.config import UserError
+from hypercl.config.sweep import Resources
+from hypercl.sweep.resources import GIB, Machine, fit, this_machine
+
+
+@pytest.mark.parametrize(
+    ("wish", "there", "expected"),
+    [
+        ({}, Machine(4, 0), (1, 0, 4)),
+        ({}, Machine(16, 2), (1, 0.25, 8)),
+        ({"cpus": 2.0}, Machine(5, 0), (2, 0, 2)),
+        ({"cpus": 0.5}, Machine(2, 0), (0.5, 0, 4)),
+        ({"gpus": 0.5, "cpus": 1.0}, Machine(8, 1), (1, 0.5, 2)),
+        ({"gpus": 0.6, "cpus": 1.0}, Machine(8, 2), (1, 0.6, 2)),
+        ({"gpus": 2.0, "cpus": 1.0}, Machine(8, 4), (1, 2, 2)),
+        ({"max_concurrent": 1}, Machine(4, 0), (1, 0, 1)),
+        ({"gpus": 0.0}, Machine(4, 1), (1, 0, 4)),
+    ],
+)
+def test_a_trial_gets_its_share_and_as_many_run_as_fit(wish: dict, there: Machine, expected: tuple) -> None:
+    slots = fit(Resources(**wish), there)
+    assert (slots.cpus, slots.gpus, slots.concurrent) == expected
+
+
+def test_a_gpu_share_is_dropped_and_said_where_there_is_none() -> None:
+    slots = fit(Resources(gpus=0.5), Machine(2, 0))
+    assert slots.gpus == 0
+    assert "no GPU" in slots.notes[0]
+
+
+def test_the_command_line_goes_before_the_file() -> None:
+    assert fit(Resources(max_concurrent=1), Machine(4, 0), most=3).concurrent == 3
+
+
+def test_a_trial_larger_than_the_machine_is_refused_with_what_fits() -> None:
+    with pytest.raises(UserError, match=r"wants 4 CPUs.*may use 2 CPUs[\s\S]*resources\.cpus=2"):
+        fit(Resources(cpus=4.0), Machine(2, 0))
+    with pytest.raises(UserError, match=r"resources\.gpus=1"):
+        fit(Resources(gpus=2.0), Machine(2, 1))
+    with pytest.raises(UserError, match="whole number"):
+        fit(Resources(gpus=1.5), Machine(2, 2))
+
+
+def test_little_memory_means_fewer_trials_at_once() -> None:
+    slots = fit(Resources(), Machine(16, 0, memory=4 * GIB))
+    assert slots.concurrent == 4
+    assert "memory" in slots.notes[0]
+
+
+def test_threads_are_whole() -> None:
+    assert fit(Resources(cpus=0.5), Machine(2, 0)).threads == 1
+    assert fit(Resources(cpus=2.5), Machine(4, 0)).threads == 2
+
+
+def test_affinity_and_slurm_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert this_machine().cpus == 1
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    here = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(here)})
+        assert this_machine().cpus == 1
+    finally:
+        os.sched_setaffinity(0, here)
+    assert this_machine(cpus=0.5).cpus == 0.5

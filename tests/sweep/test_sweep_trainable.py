@@ -1,0 +1,157 @@
+"""A trial's process: every end of a run is an outcome."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_training import FAULT, FakeTrainable
+
+from hypercl.config import Experiment, SweepFile, UserError, resolved
+from hypercl.sweep.job import TrialJob
+from hypercl.sweep.trainable import RunTrainable, metrics_of
+from hypercl.training.progress import Diverged, Progress
+
+
+@pytest.fixture
+def job(tmp_path: Path, sweep_file: Callable[..., SweepFile], monkeypatch: pytest.MonkeyPatch) -> TrialJob:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return TrialJob(
+        number=3,
+        experiment=resolved(sweep_file().experiment),
+        folder=tmp_path / "trials" / "3",
+        stop_file=tmp_path / ".stop",
+        data_dir=tmp_path,
+        offline=True,
+        import_paths=(),
+        reports_per_task=2,
+        gpus=False,
+        loggers=None,
+    )
+
+
+def steps_of(trainable: RunTrainable) -> Iterator[dict[str, Any]]:
+    while True:
+        result = trainable.step()
+        yield result
+        if result.get("done"):
+            return
+
+
+def test_a_run_is_its_reports_and_its_summary(job: TrialJob) -> None:
+    *reports, last = steps_of(FakeTrainable({"job": job}))
+    assert [report["step"] for report in reports] == list(range(1, 11))
+    assert reports[-1]["value"] == pytest.approx(0.78)
+    assert last["outcome"] == "finished"
+    assert dict(last["metrics"])["validation/final_accuracy"] == pytest.approx(0.78)
+    assert dict(last["metrics"])["compression_ratio"] == 0.5
+
+
+def test_an_interrupted_run_goes_on_with_its_history(job: TrialJob) -> None:
+    trainable = FakeTrainable({"job": job})
+    for _ in range(3):
+        trainable.step()
+    job.stop_file.touch()
+    assert trainable.step()["outcome"] == "interrupted"
+    job.stop_file.unlink()
+    trainable = FakeTrainable({"job": job})
+    first, second, *_ = steps_of(trainable)
+    assert (first["step"], [step for step, _ in first["history"]]) == (4, [1, 2, 3])
+    assert second["history"] == ()
+
+
+def test_a_trial_that_starts_while_the_sweep_stops_does_nothing(job: TrialJob) -> None:
+    job.stop_file.touch()
+    assert FakeTrainable({"job": job}).step()["outcome"] == "interrupted"
+    assert not job.folder.exists()
+
+
+def test_an_exception_of_the_code_is_an_outcome_with_its_traceback(
+    job: TrialJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FAULT, "raise")
+    last = FakeTrainable({"job": job}).step()
+    assert (last["done"], last["outcome"]) == (True, "failed")
+    assert "broken on purpose in trial 3" in last["why"]
+    assert (job.folder / "error.txt").read_text() == last["why"]
+
+
+def raising(error: Exception) -> type[RunTrainable]:
+    class Raising(RunTrainable):
+        def start(self) -> Iterator[Progress]:
+            raise error
+
+    return Raising
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "why"),
+    [
+        (Diverged(7, float("nan"), 1), "diverged", "the loss became nan at step 7 (task 2)"),
+        (MemoryError("no room"), "out_of_memory", "no room"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"), "out_of_memory", "DefaultCPUAllocator"),
+        (UserError("MNIST is not there"), "failed", "MNIST is not there"),
+        (MemoryError(), "out_of_memory", "MemoryError"),
+    ],
+)
+def test_each_error_has_its_outcome(job: TrialJob, error: Exception, outcome: str, why: str) -> None:
+    last = raising(error)({"job": job}).step()
+    assert last["outcome"] == outcome
+    assert why in last["why"]
+
+
+def test_torch_running_out_of_memory_is_recognised(job: TrialJob) -> None:
+    import torch
+
+    assert raising(torch.OutOfMemoryError("CUDA out of memory"))({"job": job}).step()["outcome"] == "out_of_memory"
+
+
+def test_reusing_the_process_closes_the_stopped_run_first(job: TrialJob, tmp_path: Path) -> None:
+    closed = []
+
+    class Watched(FakeTrainable):
+        def start(self) -> Iterator[Progress]:
+            try:
+                yield from super().start()
+            finally:
+                closed.append(self._job.number)
+
+    from dataclasses import replace
+
+    trainable = Watched({"job": job})
+    trainable.step()
+    assert trainable.reset_config({"job": replace(job, number=4, folder=tmp_path / "trials" / "4")})
+    assert closed == [3]
+    assert trainable.step()["step"] == 1
+    trainable.cleanup()
+    assert closed == [3, 4]
+
+
+def test_losses_and_reports_are_in_metrics_jsonl(job: TrialJob) -> None:
+    list(steps_of(FakeTrainable({"job": job})))
+    lines = (job.folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(1, 11))
+
+
+def test_metrics_are_numbers_only() -> None:
+    summary = {
+        "validation": {"final_accuracy": 0.5, "forgetting": None, "why": {"forgetting": "one task"}},
+        "test": {"final_accuracy": 0.4},
+        "compression_ratio": 0.3,
+        "device": "cpu",
+        "flag": True,
+    }
+    assert dict(metrics_of(summary)) == {"validation/final_accuracy": 0.5, "compression_ratio": 0.3}
+
+
+def test_a_trial_never_sees_a_gpu_it_was_not_given(job: TrialJob) -> None:
+    import os
+
+    os.environ["CUDA_VISIBLE_DEVICES"] = "0"
+    FakeTrainable({"job": job})
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_the_experiment_reaches_the_run_as_it_was_written(job: TrialJob, sweep_file: Callable[..., SweepFile]) -> None:
+    assert Experiment.model_validate(job.experiment) == sweep_file().experiment
