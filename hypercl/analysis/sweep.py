@@ -33,7 +33,7 @@ def read_trials(path: Path) -> pd.DataFrame:
 
 def history_table(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """Number, state and value of each trial, and the best value up to it (`best`)."""
-    table = trials.sort_values("number")[["number", "state", "value"]].reset_index(drop=True)
+    table = pd.DataFrame(trials.sort_values("number")[["number", "state", "value"]])
     running = np.fmax if objective.direction == "maximize" else np.fmin
     return table.assign(best=running.accumulate(table["value"].to_numpy(dtype=float)))
 
@@ -125,7 +125,7 @@ def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribut
             low, high = distribution.values
             wide = high / low >= 100
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 3.0)))
             axes.xaxis.set_major_formatter(LogFormatterSciNotation() if wide else FuncFormatter(lambda x, _: f"{x:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
         return trials[path].to_numpy(dtype=float)

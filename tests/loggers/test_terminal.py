@@ -1,0 +1,66 @@
+import io
+import re
+
+from logger_contract import LoggerContract
+from rich.console import Console
+from told_runs import finished, reports, resumed, started
+
+from hypercl.loggers import Terminal
+from hypercl.training.progress import Tick
+
+
+class TestTerminal(LoggerContract):
+    """What a person reads counts tasks learned; the contract's iterations are those of the lines."""
+
+    def logger(self, folder):
+        stream = (folder / "screen.txt").open("a")
+        return Terminal(Console(file=stream, width=100))
+
+    def written(self, folder):
+        text = (folder / "screen.txt").read_text() if (folder / "screen.txt").exists() else ""
+        return [int(task) for task in re.findall(r"^task (\d)/3 learned", text, re.M)]
+
+    def expected(self, count):
+        return [report.task + 1 for report in reports()[:count] if report.learned]
+
+
+def screen(terminal: bool, *items, outcome="finished") -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=terminal, color_system=None, legacy_windows=False)
+    listener = Terminal(console)
+    for item in items:
+        name = type(item).__name__.lower()
+        getattr(listener, name)(item)
+    listener.close(outcome)
+    return stream.getvalue()
+
+
+def test_the_end_shows_matrices_metrics_and_ratio(tmp_path):
+    text = screen(False, started(tmp_path), *reports(), finished(tmp_path))
+    assert "\x1b" not in text
+    assert "accuracy on validation data" in text
+    assert "accuracy on test data" in text
+    assert re.search(r"task 3 +88.0 +90.0 +92.0", text)
+    assert re.search(r"final accuracy +90.00 % +89.00 %", text)
+    assert re.search(r"compression ratio +0.500", text)
+
+
+def test_a_resumed_run_says_where_it_goes_on(tmp_path):
+    text = screen(False, started(tmp_path, after=3), *resumed(3)[:1])
+    assert "goes on after step 15 of 30 (task 2" in text
+
+
+def test_a_terminal_shows_a_bar_over_the_steps_of_the_task(tmp_path):
+    text = screen(True, started(tmp_path), Tick(0, 4, 4), *reports()[:3], Tick(1, 7, 17), outcome="interrupted")
+    assert "task 2/3" in text
+    assert "7/10" in text
+    assert "interrupted" in text
+
+
+def test_a_long_stream_names_the_file_of_its_matrix(tmp_path):
+    ending = finished(tmp_path)
+    head = "after," + ",".join(f"task {task}" for task in range(1, 12))
+    (tmp_path / "accuracy_matrix.csv").write_text(head + "\n" + "before" + ",0.1" * 11 + "\n")
+    text = screen(False, started(tmp_path), ending)
+    assert str(tmp_path / "accuracy_matrix.csv") in text
+    assert "accuracy on validation data" not in text

@@ -1,0 +1,192 @@
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import warnings
+
+import pytest
+from logger_contract import LoggerContract
+from read_wandb import WandbFile, read
+from told_runs import TASKS, experiment, finished, reports, resumed, started
+
+from hypercl.config import resolved
+from hypercl.config.sweep import Wandb
+from hypercl.loggers import LoggerSpec, build, sync_hint
+from hypercl.loggers.wandb import WandbLogger
+
+
+def spec(folder, mode="offline") -> LoggerSpec:
+    block = Wandb(project="tests", tags=("one", "two"))
+    return LoggerSpec(block, mode, "a-sweep", "study-7", "a-sweep-7", folder / "results")
+
+
+def files(folder) -> list[WandbFile]:
+    paths = (folder / "results" / "wandb").glob("offline-run-*/run-*.wandb")
+    return [read(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def whole_run(folder, mode="offline") -> WandbLogger:
+    logger = WandbLogger(spec(folder, mode), folder / "run")
+    logger.started(started(folder / "run"))
+    for report in reports():
+        logger.report(report)
+    logger.finished(finished(folder / "run"))
+    logger.close("finished")
+    return logger
+
+
+class TestWandbLogger(LoggerContract):
+    def logger(self, folder):
+        return WandbLogger(spec(folder), folder / "run")
+
+    def hear(self, logger, *items):
+        super().hear(logger, *items)
+
+    def written(self, folder):
+        rows = [row for file in files(folder) for row in file.history]
+        return [row["iteration"] for row in rows if not any("accuracy_matrix" in key for key in row)]
+
+
+def test_an_offline_run_read_back_holds_everything(tmp_path):
+    whole_run(tmp_path)
+    (file,) = files(tmp_path)
+    assert (file.id, file.name, file.group, file.tags) == ("study-7", "a-sweep-7", "a-sweep", ("one", "two"))
+    for section, values in resolved(experiment()).items():
+        assert file.config[section] == values
+    assert file.config["run"]["parameters"] == 1000
+    assert all(axis == "iteration" for name, axis in file.axes.items() if name != "iteration")
+    assert all(row["_step"] == row["iteration"] for row in file.history[:-1])
+    last = file.history[-2]
+    assert last["_step"] == 30
+    assert last["validation/task_3"] == pytest.approx(0.92)
+    assert last["validation/mean_so_far"] == pytest.approx(0.91)
+    assert last["loss/task"] == pytest.approx(0.5 / 30)
+    assert file.summary["validation/final_accuracy"] == 0.9
+    assert file.summary["test/final_accuracy"] == 0.89
+    assert file.summary["compression_ratio"] == 0.5
+    assert file.summary["outcome"] == "finished"
+    assert file.exit_code == 0
+
+
+def test_the_matrix_is_there_as_table_and_as_picture(tmp_path):
+    whole_run(tmp_path)
+    (file,) = files(tmp_path)
+    (folder,) = (tmp_path / "results" / "wandb").glob("offline-run-*")
+    for split in ("validation", "test"):
+        entry = file.history[-1][f"{split}/accuracy_matrix"]
+        table = json.loads((folder / "files" / entry["path"]).read_text())
+        assert table["columns"] == ["after", "task 1", "task 2", "task 3"]
+        assert table["data"][2] == ["task 2", 0.9, 0.91, None]
+        assert len(table["data"]) == TASKS + 1
+        picture = folder / "files" / file.history[-1][f"{split}/accuracy_matrix_map"]["path"]
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("stopped", 0), ("failed", 1), ("interrupted", 1)])
+def test_the_exit_code_tells_a_stopped_run_from_a_broken_one(tmp_path, outcome, code):
+    logger = WandbLogger(spec(tmp_path), tmp_path / "run")
+    logger.started(started(tmp_path / "run"))
+    logger.report(reports()[0])
+    logger.close(outcome)
+    (file,) = files(tmp_path)
+    assert (file.summary["outcome"], file.exit_code) == (outcome, code)
+
+
+def test_the_id_outlives_a_moved_folder(tmp_path):
+    first = WandbLogger(spec(tmp_path), tmp_path / "run")
+    first.started(started(tmp_path / "run"))
+    first.report(reports()[0])
+    first.close("interrupted")
+    elsewhere = spec(tmp_path)
+    elsewhere = LoggerSpec(**{**vars(elsewhere), "run_id": "another"})
+    second = WandbLogger(elsewhere, tmp_path / "run")
+    second.started(started(tmp_path / "run", after=1))
+    second.report(resumed(1)[1])
+    second.close("interrupted")
+    assert [file.id for file in files(tmp_path)] == ["study-7", "study-7"]
+
+
+def test_a_finished_run_started_again_opens_nothing(tmp_path):
+    whole_run(tmp_path)
+    again = WandbLogger(spec(tmp_path), tmp_path / "run")
+    again.started(started(tmp_path / "run", after=6))
+    again.finished(finished(tmp_path / "run"))
+    again.close("finished")
+    assert len(files(tmp_path)) == 1
+
+
+def test_an_unreachable_server_found_late_leads_offline_under_the_same_id(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setattr("hypercl.loggers.wandb.INIT_SECONDS", 1)
+    with caplog.at_level(logging.WARNING):
+        whole_run(tmp_path, mode="online")
+    assert [record.message for record in caplog.records if "is logged offline" in record.message]
+    (file,) = files(tmp_path)
+    assert (file.id, len(file.history), file.exit_code) == ("study-7", 13, 0)
+    key = b"k" * 40
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and key in path.read_bytes()]
+
+
+def test_an_error_of_wandb_ends_the_logging_not_the_run(tmp_path, monkeypatch, caplog):
+    logger = WandbLogger(spec(tmp_path), tmp_path / "run")
+    logger.started(started(tmp_path / "run"))
+
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("the disk is full\nand more")
+
+    monkeypatch.setattr(logger._run, "log", broken)
+    for report in reports():
+        logger.report(report)
+    logger.close("finished")
+    assert [record.message for record in caplog.records] == ["W&B logging of run study-7 ends here: the disk is full"]
+
+
+def test_the_sync_command_is_named_while_runs_wait_for_it(tmp_path):
+    assert sync_hint(tmp_path / "results") is None
+    whole_run(tmp_path)
+    assert sync_hint(tmp_path / "results") == f"wandb sync {tmp_path}/results/wandb/offline-run-*"
+    (path,) = (tmp_path / "results" / "wandb").glob("offline-run-*/run-*.wandb")
+    path.with_name(f"{path.name}.synced").touch()
+    assert sync_hint(tmp_path / "results") is None
+
+
+def test_a_spec_can_be_pickled(tmp_path):
+    assert pickle.loads(pickle.dumps(spec(tmp_path))) == spec(tmp_path)
+
+
+def test_the_loggers_of_a_run_are_files_and_what_the_spec_asks_for(tmp_path):
+    assert [type(logger).__name__ for logger in build(None, tmp_path)] == ["JsonLines"]
+    assert [type(logger).__name__ for logger in build(spec(tmp_path), tmp_path)] == ["JsonLines", "WandbLogger"]
+
+
+def test_without_a_block_wandb_is_not_imported(tmp_path):
+    program = (
+        "import sys; sys.modules['wandb'] = None\n"
+        "from pathlib import Path; from hypercl.loggers import LoggerSpec, build, sync_hint\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "build(None, folder); sync_hint(folder)\n"
+        "build(LoggerSpec(None, 'offline', None, 'a', 'a', folder), folder)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """W&B's caches and netrc are not the machine's."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def service_ends_here():
+    yield
+    import wandb
+
+    with warnings.catch_warnings():
+        wandb.teardown()
