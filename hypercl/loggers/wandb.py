@@ -4,9 +4,11 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import wandb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -128,6 +130,8 @@ class WandbLogger:
             self._write_cursor()
 
     def _log_results(self, item: Finished) -> None:
+        known = {key: value for key, value in flatten(item.summary).items() if isinstance(value, int | float)}
+        self._run.summary.update(known)
         values: dict[str, Any] = {}
         for split, matrix in matrices(self._folder).items():
             rows: list[Any] = [[after, *cells] for after, cells in zip(matrix.after, matrix.cells, strict=True)]
@@ -136,8 +140,6 @@ class WandbLogger:
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
             self._run.log({"iteration": max(self._sent, 0), **values}, step=self._sent + 1)
-        known = {key: value for key, value in flatten(item.summary).items() if isinstance(value, int | float)}
-        self._run.summary.update(known)
 
     def _finish(self, outcome: str) -> None:
         self._run.summary["outcome"] = outcome
@@ -150,7 +152,10 @@ class WandbLogger:
             action()
         except Exception as error:
             LOG.warning("W&B logging of run %s ends here: %s", self._id, _first_line(error))
-            self._run = None
+            run, self._run = self._run, None
+            if run is not None:
+                with suppress(Exception):
+                    run.finish(exit_code=1)
 
     def _read_cursor(self) -> None:
         try:
@@ -166,10 +171,11 @@ class WandbLogger:
         beside.replace(self._cursor)
 
 
-def _heat_map(matrix: Matrix) -> Figure:
+def _heat_map(matrix: Matrix) -> np.ndarray:
+    """A picture (height, width, 4); a figure itself W&B takes from pyplot only (wandb 0.31)."""
     cells = [[float("nan") if cell is None else 100 * cell for cell in row] for row in matrix.cells]
     figure = Figure(figsize=(5.5, 4.5), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="task", ylabel="after learning task")
     image = axes.imshow(cells, cmap="cividis", vmax=100.0, aspect="auto")
     before = len(matrix.after) - len(matrix.tasks)
@@ -178,7 +184,8 @@ def _heat_map(matrix: Matrix) -> Figure:
     axes.set_xticks(list(kept), [str(task + 1) for task in kept])
     axes.set_yticks([task + before for task in kept], [str(task + 1) for task in kept])
     figure.colorbar(image, ax=axes, label="accuracy, %")
-    return figure
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from logger_contract import LoggerContract
 from told_runs import reports, resumed, started
@@ -31,6 +31,7 @@ def told(folder: Path, after: int, items) -> None:
         logger.report(item)
 
 
+@settings(max_examples=50, deadline=None)
 @given(died_at=st.integers(0, 6), fall_back=st.booleans(), share=st.floats(0, 1), garbage=st.binary(max_size=30))
 def test_rows_are_those_of_an_uninterrupted_run_wherever_it_died(died_at, fall_back, share, garbage):
     """It dies while appending the rows of a report whose checkpoint is on disk, or garbled; then it goes on."""

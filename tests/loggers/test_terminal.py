@@ -1,6 +1,7 @@
 import io
 import re
 
+import pytest
 from logger_contract import LoggerContract
 from rich.console import Console
 from told_runs import finished, reports, resumed, started
@@ -12,13 +13,15 @@ from hypercl.training.progress import Tick
 class TestTerminal(LoggerContract):
     """What a person reads counts tasks learned; the contract's iterations are those of the lines."""
 
-    def logger(self, folder):
-        stream = (folder / "screen.txt").open("a")
-        return Terminal(Console(file=stream, width=100))
+    @pytest.fixture(autouse=True)
+    def one_screen(self):
+        self.screen = io.StringIO()
 
-    def written(self, folder):
-        text = (folder / "screen.txt").read_text() if (folder / "screen.txt").exists() else ""
-        return [int(task) for task in re.findall(r"^task (\d)/3 learned", text, re.M)]
+    def logger(self, folder):  # noqa: ARG002
+        return Terminal(Console(file=self.screen, width=100))
+
+    def written(self, folder):  # noqa: ARG002
+        return [int(task) for task in re.findall(r"^task (\d)/3 learned", self.screen.getvalue(), re.M)]
 
     def expected(self, count):
         return [report.task + 1 for report in reports()[:count] if report.learned]

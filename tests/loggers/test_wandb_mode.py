@@ -30,8 +30,7 @@ def listening():
 @pytest.fixture
 def closed_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    return port
+        return server.getsockname()[1]
 
 
 def timed(settings: Wandb, offline: bool = False):
