@@ -63,6 +63,8 @@ class Control:
 
     stop_file: Path
     reason: Stop | None = None
+    at_once: bool = False
+    """A second signal came: not even checkpoints are waited for."""
     failed_in_row: int = 0
     first_failure: str = ""
 

@@ -67,6 +67,8 @@ class _Score(Silent):
 
     def ending(self, number: int, outcome: Outcome, best: bool) -> str:
         """A trial's end as a line."""
+        if outcome.kind == "pruned":
+            return f"trial {number} {outcome.why}"
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:
             return text + f": {outcome.value:.4f}" + (" (best so far)" if best else "")

@@ -1,11 +1,16 @@
 """Ctrl-C and SIGTERM: once to end in order, twice to end at once."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from hypercl.sweep.control import Control, Listener
+
+SECONDS_AT_MOST = 10.0
+"""How long 'at once' may take."""
 
 
 class AtOnce(BaseException):
@@ -25,7 +30,13 @@ class Signals:
 
     def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
         if self._control.reason in ("sigint", "sigterm"):
-            raise AtOnce
+            # An exception raised here can surface inside Ray's C code, which turns it into a SystemError; so the loop
+            # raises it, and where the loop hangs (Ray waits 60 s for a dead server) the process ends without it.
+            self._control.at_once = True
+            watchdog = threading.Timer(SECONDS_AT_MOST, os._exit, [128 + number])
+            watchdog.daemon = True
+            watchdog.start()
+            return
         self._control.stop("sigint" if number == signal.SIGINT else "sigterm")
         self._listener.said("stopping: running trials write their checkpoints (once more to stop at once)")
 

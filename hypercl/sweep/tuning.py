@@ -13,6 +13,7 @@ from hypercl.sweep.outputs import write_trials
 from hypercl.sweep.resources import Slots
 from hypercl.sweep.scheduler import StudyScheduler
 from hypercl.sweep.searcher import StudySearcher
+from hypercl.sweep.signals import AtOnce
 from hypercl.sweep.study import SweepStudy
 
 
@@ -31,6 +32,8 @@ class Heartbeat(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:  # noqa: ARG002
+        if self._control.at_once:
+            raise AtOnce
         now = time.monotonic()
         if self.deadline is not None and now > self.deadline and self._control.reason is None:
             self._listener.said("the time is up: running trials write their checkpoints")

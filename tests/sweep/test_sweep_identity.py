@@ -35,7 +35,10 @@ def test_budget_machine_and_logging_may_change(sweep_file: Files, tmp_path: Path
     [
         ("method.beta=0.02", "experiment.method.beta: 0.01 -> 0.02"),
         ("tasks.num_tasks=4", "experiment.tasks.num_tasks: 5 -> 4"),
-        ("space={method.beta: {uniform: [0, 1]}}", r"space.hypernet.task_embedding: choice: .4, 8, 16. -> \(not there\)"),
+        (
+            "space={method.beta: {uniform: [0, 1]}}",
+            r"space.hypernet.task_embedding: choice: .4, 8, 16. -> \(not there\)",
+        ),
         ("objective={minimize: validation/forgetting}", "objective.minimize"),
         ("pruner.reports_per_task=2", "pruner.reports_per_task: 4 -> 2"),
         ("resources.cpus=2", "resources.cpus: auto -> 2"),

@@ -21,7 +21,9 @@ from hypercl.sweep.study import SweepStudy, outcome_of
 
 
 class Bridge:
-    def __init__(self, file: SweepFile, folder: Path, sizes: Any = lambda experiment, paths: FakeSizes(experiment)) -> None:
+    def __init__(
+        self, file: SweepFile, folder: Path, sizes: Any = lambda experiment, paths: FakeSizes(experiment)
+    ) -> None:
         self.control = Control(folder / ".stop")
         self.study = SweepStudy(folder / "study.journal", "test", file, threads=1)
         listener = Silent()
@@ -115,7 +117,9 @@ def test_the_decision_to_stop_is_written_before_it_is_answered(bridge: Callable[
     assert (trial.state, trial.value, trial.last_step) == (TrialState.PRUNED, 0.1, 8)
 
 
-def test_reports_that_never_arrived_are_made_up_for_from_the_history(bridge: Callable[..., Bridge], reports: Any) -> None:
+def test_reports_that_never_arrived_are_made_up_for_from_the_history(
+    bridge: Callable[..., Bridge], reports: Any
+) -> None:
     one = bridge()
     first, second = one.start("a"), one.start("b")
     one.result(first, reports(8, 0.9))

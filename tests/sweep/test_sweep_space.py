@@ -19,9 +19,9 @@ KINDS = st.one_of(
         lambda v: {"int": [v[0], v[0] + v[1] * v[2]], "step": v[2]}
     ),
     st.tuples(st.integers(1, 9), st.integers(1, 900)).map(lambda v: {"int_log": [v[0], v[0] + v[1]]}),
-    st.lists(st.one_of(st.integers(), st.text(), st.lists(st.integers(), max_size=3)), min_size=1, max_size=5, unique_by=repr).map(
-        lambda v: {"choice": v}
-    ),
+    st.lists(
+        st.one_of(st.integers(), st.text(), st.lists(st.integers(), max_size=3)), min_size=1, max_size=5, unique_by=repr
+    ).map(lambda v: {"choice": v}),
 )
 
 
@@ -64,7 +64,9 @@ def test_an_experiment_outside_of_its_space_is_refused() -> None:
 
 def test_values_that_cannot_stand_together_are_a_config_error() -> None:
     with pytest.raises(ConfigError):
-        experiment_of(BASE, {"training.batch_size": Distribution.model_validate({"int": [0, 9]})}, {"training.batch_size": 0})
+        experiment_of(
+            BASE, {"training.batch_size": Distribution.model_validate({"int": [0, 9]})}, {"training.batch_size": 0}
+        )
 
 
 def test_a_grid_lists_choices_steps_and_whole_numbers() -> None:

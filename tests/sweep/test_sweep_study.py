@@ -190,7 +190,10 @@ def test_the_thread_count_of_the_first_driver_holds(sweep_file: Files, tmp_path:
 
 
 def test_a_grid_trains_every_cell_once_and_ends(sweep_file: Files, open_study: Studies) -> None:
-    overrides = ("search.sampler=grid", "space={hypernet.task_embedding: {choice: [4, 8, 16]}, method.lookahead: {choice: [true, false]}}")
+    overrides = (
+        "search.sampler=grid",
+        "space={hypernet.task_embedding: {choice: [4, 8, 16]}, method.lookahead: {choice: [true, false]}}",
+    )
     cells = []
     while True:
         study = open_study(sweep_file(*overrides))

@@ -1,0 +1,231 @@
+"""Faults injected for real into a sweep in a process of its own, and the exact state afterwards."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from conftest import TEXT
+from fake_training import FAULT, SECONDS
+from optuna.trial import FrozenTrial, TrialState
+
+from hypercl.sweep.journal import open_journal
+
+pytestmark = pytest.mark.faults
+
+HERE = Path(__file__).parent
+LIMIT = 150
+TRIALS = 5
+
+
+class Sweeps:
+    """The same command, again and again."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.folder, self.file = folder / "results" / "quick", folder / "quick.yaml"
+        self.file.write_text(text)
+
+    def start(self, *more: str, **env: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(HERE / "fake_sweep.py"), str(self.folder), str(self.file), *more]
+        return subprocess.Popen(
+            command, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE
+        )
+
+    def run(self, *more: str, **env: str) -> tuple[int, str]:
+        process = self.start(*more, **env)
+        out, err = process.communicate(timeout=LIMIT)
+        return process.returncode, out + err
+
+    def wait_for(self, process: subprocess.Popen[str], met: Callable[[], bool]) -> None:
+        end = time.monotonic() + LIMIT
+        while not met():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    def steps(self) -> int:
+        """Reports of all trials so far."""
+        return sum(len(path.read_text().split()) for path in self.folder.glob("trials/*/steps.txt"))
+
+    def starts(self, number: int) -> list[int]:
+        return [int(pid) for pid in (self.folder / "trials" / str(number) / "starts.txt").read_text().split()]
+
+    def trials(self) -> list[FrozenTrial]:
+        storage = open_journal(self.folder / "study.journal")
+        name = optuna.get_all_study_names(storage)[0]
+        return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+
+    def kinds(self) -> Counter[str]:
+        return Counter(row["state"] for row in csv.DictReader((self.folder / "trials.csv").read_text().splitlines()))
+
+    def finished(self) -> dict[int, Any]:
+        return {trial.number: (trial.state, trial.values) for trial in self.trials() if trial.state.is_finished()}
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path) -> Sweeps:
+    return Sweeps(tmp_path, TEXT.replace("trials: 6", f"trials: {TRIALS}"))
+
+
+def check_whole(sweeps: Sweeps) -> None:
+    """The budget is met exactly; every trial told once, every report of every trained trial there once, in order."""
+    trials = sweeps.trials()
+    assert all(trial.state.is_finished() for trial in trials)
+    trained = [trial for trial in trials if trial.user_attrs["outcome"]["kind"] != "infeasible"]
+    assert len(trained) == TRIALS
+    journal = (sweeps.folder / "study.journal").read_text().splitlines()
+    told = Counter(
+        line.split('"trial_id":')[1].split(",")[0]
+        for line in journal
+        if '"op_code":6' in line and '"state":0' not in line
+    )
+    assert told == {str(trial._trial_id): 1 for trial in trials}
+    for trial in trained:
+        steps = (sweeps.folder / "trials" / str(trial.number) / "steps.txt").read_text().split()
+        assert steps == [str(step) for step in range(1, len(steps) + 1)]
+        assert list(trial.intermediate_values) == list(range(1, trial.last_step + 1))
+        if trial.state == TrialState.COMPLETE:
+            assert trial.last_step == 20
+        else:
+            assert trial.values == [trial.intermediate_values[trial.last_step]]
+
+
+def test_a_driver_killed_at_several_moments_goes_on_where_it_was(sweeps: Sweeps) -> None:
+    before: dict[int, Any] = {}
+    for reports in (1, 12, 45):
+        process = sweeps.start(**{SECONDS: "0.1"})
+        sweeps.wait_for(process, lambda reports=reports: sweeps.steps() >= reports)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        finished = sweeps.finished()
+        assert before.items() <= finished.items()
+        before = finished
+    code, text = sweeps.run()
+    assert code == 0, text
+    assert before.items() <= sweeps.finished().items()
+    check_whole(sweeps)
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint(sweeps: Sweeps) -> None:
+    code, text = sweeps.run(**{FAULT: "die"})
+    assert code == 0, text
+    check_whole(sweeps)
+    reached = [trial.number for trial in sweeps.trials() if (trial.last_step or 0) >= 10]
+    assert reached
+    assert all(len(set(sweeps.starts(number))) == 2 for number in reached)
+
+
+def test_a_trial_whose_process_dies_every_time_fails_and_is_replaced(sweeps: Sweeps) -> None:
+    sweeps.file.write_text(sweeps.file.read_text().replace("startup_trials: 3", "startup_trials: 3, retries: 1"))
+    code, text = sweeps.run(**{FAULT: "die_always"})
+    assert code == 0, text
+    trial = sweeps.trials()[1]
+    assert trial.state == TrialState.FAIL
+    assert "process died" in trial.user_attrs["outcome"]["why"]
+    assert len(sweeps.starts(1)) == 2
+    counts = sweeps.kinds()
+    assert counts["complete"] + counts["pruned"] == TRIALS
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_writes_checkpoints_and_leaves_a_sweep_to_go_on_with(
+    sweeps: Sweeps, number: signal.Signals, code: int
+) -> None:
+    process = sweeps.start(**{SECONDS: "0.1"})
+    sweeps.wait_for(process, lambda: sweeps.steps() >= 6)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == code, out + err
+    assert "the same command goes on" in out
+    assert err == ""
+    running = [trial for trial in sweeps.trials() if trial.state == TrialState.RUNNING]
+    assert running
+    code, text = sweeps.run()
+    assert code == 0, text
+    check_whole(sweeps)
+
+
+def test_two_signals_end_at_once_and_leave_a_sweep_to_go_on_with(sweeps: Sweeps) -> None:
+    process = sweeps.start(**{SECONDS: "4"})
+    sweeps.wait_for(process, lambda: sweeps.steps() >= 1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    code, text = sweeps.run()
+    assert code == 0, text
+    check_whole(sweeps)
+
+
+def test_a_time_limit_ends_with_its_own_code_and_the_rest_follows(sweeps: Sweeps) -> None:
+    process = sweeps.start("30", **{SECONDS: "1"})
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 75, out + err
+    assert "the time is up" in out
+    code, text = sweeps.run()
+    assert code == 0, text
+    check_whole(sweeps)
+
+
+def test_a_torn_journal_is_mended_on_the_way(sweeps: Sweeps) -> None:
+    process = sweeps.start(**{SECONDS: "0.1"})
+    sweeps.wait_for(process, lambda: sweeps.steps() >= 6)
+    process.kill()
+    process.communicate()
+    journal = sweeps.folder / "study.journal"
+    journal.write_bytes(journal.read_bytes()[:-9])
+    (sweeps.folder / "study.journal.lock").touch()
+    code, text = sweeps.run()
+    assert code == 0, text
+    assert (sweeps.folder / "study.journal.torn").exists()
+    check_whole(sweeps)
+
+
+def test_a_second_driver_is_refused_and_the_first_is_not_disturbed(sweeps: Sweeps) -> None:
+    process = sweeps.start(**{SECONDS: "0.05"})
+    sweeps.wait_for(process, lambda: sweeps.steps() >= 1)
+    code, text = sweeps.run()
+    assert code == 2
+    assert f"process {process.pid} on" in text
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, out + err
+    check_whole(sweeps)
+
+
+def test_a_sweep_of_failing_trials_stops_and_shows_the_first_traceback(sweeps: Sweeps) -> None:
+    code, text = sweeps.run(**{FAULT: "raise"})
+    assert code == 1
+    assert "5 trials failed in a row" in text
+    assert "RuntimeError: broken on purpose in trial" in text
+    failed = [trial for trial in sweeps.trials() if trial.state == TrialState.FAIL]
+    assert 5 <= len(failed) <= 6
+    assert all(len(sweeps.starts(trial.number)) == 1 for trial in failed)
+    code, text = sweeps.run()
+    assert code == 0, text
+    assert sweeps.kinds()["failed"] == len(failed)
+
+
+def test_divergence_and_memory_are_told_as_such(sweeps: Sweeps) -> None:
+    code, text = sweeps.run(**{FAULT: "diverge"})
+    assert code == 0, text
+    diverged = [trial for trial in sweeps.trials() if trial.user_attrs["outcome"]["kind"] == "diverged"]
+    assert diverged
+    for trial in diverged:
+        assert (trial.state, trial.constraints["diverged"]) == (TrialState.PRUNED, 1.0)
+        assert "step 9" in trial.user_attrs["outcome"]["why"]
+
+
+def test_an_objective_of_nan_never_stays_running(sweeps: Sweeps) -> None:
+    code, text = sweeps.run(**{FAULT: "nan"})
+    assert code == 1, text
+    assert "no trial was trained to its end" in text
+    assert all(trial.state == TrialState.PRUNED for trial in sweeps.trials())
