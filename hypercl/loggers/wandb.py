@@ -173,17 +173,17 @@ class WandbLogger:
 
 def _heat_map(matrix: Matrix) -> np.ndarray:
     """A picture (height, width, 4); a figure itself W&B takes from pyplot only (wandb 0.31)."""
-    cells = [[float("nan") if cell is None else 100 * cell for cell in row] for row in matrix.cells]
+    cells = np.array([[np.nan if cell is None else 100 * cell for cell in row] for row in matrix.cells])
+    before = len(matrix.after) - len(matrix.tasks)
     figure = Figure(figsize=(5.5, 4.5), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="task", ylabel="after learning task")
-    image = axes.imshow(cells, cmap="cividis", vmax=100.0, aspect="auto")
-    before = len(matrix.after) - len(matrix.tasks)
-    stride = -(-len(matrix.tasks) // 10)
-    kept = range(0, len(matrix.tasks), stride)
+    low = float(np.nanmin(cells[before:], initial=95.0))
+    image = axes.imshow(cells, cmap="cividis", vmin=low, vmax=100.0, aspect="auto")
+    kept = range(0, len(matrix.tasks), -(-len(matrix.tasks) // 10))
     axes.set_xticks(list(kept), [str(task + 1) for task in kept])
     axes.set_yticks([task + before for task in kept], [str(task + 1) for task in kept])
-    figure.colorbar(image, ax=axes, label="accuracy, %")
+    figure.colorbar(image, ax=axes, label="accuracy, %", extend="min")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 

@@ -16,7 +16,8 @@ space:
   method.lookahead: {choice: [true, false]}
   training.clip_norm: {uniform: [0.5, 2]}
 """
-TRIALS = """number,state,value,why,seconds,step,method.beta,hypernet.chunk_size,hypernet.task_embedding,method.lookahead,training.clip_norm
+HEAD = "number,state,value,why,seconds,step,method.beta,hypernet.chunk_size,hypernet.task_embedding,"
+TRIALS = f"""{HEAD}method.lookahead,training.clip_norm
 0,complete,0.90,,3.0,20,0.01,500,96,True,1.0
 1,pruned,,,1.0,9,1.0,900,8,False,1.5
 2,complete,0.95,,3.0,20,0.1,700,16,True,0.7
