@@ -30,11 +30,17 @@ class Journey:
     seconds: float = 0.0
     """Time so far, over all restarts."""
 
-    def tell(self, report: Report) -> None:
-        """Takes up a report; its rows are told with it."""
+    @property
+    def reported(self) -> int:
+        """Step of the newest report; 0 before the first."""
+        return self.reports[-1].step if self.reports else 0
+
+    def tell(self, report: Report) -> Report:
+        """Takes up a report; gives it back with the rows that are told with it."""
         self.untold = replace(report, rows=tuple(self.rows))
         self.reports.append(report)
         self.rows = []
+        return self.untold
 
     def content(self) -> dict[str, Any]:
         """As plain data and tensors, for a checkpoint."""

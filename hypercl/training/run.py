@@ -2,19 +2,20 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from math import ceil, nan
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.methods import Moment, State
-from hypercl.tasks import Batches, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.tasks import Batches, Split, Task, open_stream, open_with_test, steps_in_epochs
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
-from hypercl.training.evaluate import accuracy
+from hypercl.training.evaluate import right_answers
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.parts import build_learner, sizes
@@ -112,13 +113,16 @@ class _Run:
             yield journey.untold
         try:
             if not journey.matrix:
-                journey.matrix.append(self._before_training(journey.state))
+                limit = self.experiment.training.report_samples
+                untrained = self._held_out(len(self.tasks), limit)
+                journey.matrix.append((yield from self._accuracies(journey, journey.state, untrained)))
             while journey.task < len(self.tasks):
                 yield from self._learn(journey)
+            summary = yield from self._finish(journey)
         except GeneratorExit:
             self._save(journey)
             raise
-        yield Finished(self._finish(journey))
+        yield Finished(summary)
 
     def _learn(self, journey: Journey) -> Iterator[Progress]:
         """The rest of the task that the journey has come to."""
@@ -130,82 +134,106 @@ class _Run:
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
         watch = Watch(self.device)
-        while journey.step < steps:
+        while journey.task == task:
+            due = reports.get(journey.step, 0)
+            if due and self.reports_per_task * task + due > journey.reported:
+                watch.check(task, self.learner.knowledge(journey.state), journey.iteration)
+                yield from self._report(journey, due)
+                continue
             now = Moment(task, journey.step, training.optimizer.lr * lr_factor(training.schedule, journey.step, steps))
             drawn = [batch(journey.step) for batch in batches]
             journey.state, losses = self.learner.step(journey.state, memory, drawn, now)
             journey.step += 1
             journey.iteration += 1
             watch.see(losses, journey.iteration)
-            due = reports.get(journey.step)
-            if due or journey.step % every == 0:
+            if journey.step in reports or journey.step % every == 0:
                 watch.check(task)
                 named = {f"loss/{name}": float(value) for name, value in losses.items()}
                 journey.rows.append(self._row(journey) | named | {"lr": now.lr})
-            if due:
-                yield self._report(journey, watch, due)
-            elif time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
-                self._save(journey)
-            if time.monotonic() - self.told > SECONDS_PER_TICK:
+            if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
                 watch.check(task)
-                self.told = time.monotonic()
+                self._save(journey)
+            if self._tick_is_due():
+                watch.check(task)
                 yield Tick(task, journey.step, journey.iteration)
-            if due == self.reports_per_task:
-                return
 
-    def _report(self, journey: Journey, watch: Watch, index: int) -> Report:
-        """Measures, saves a checkpoint that covers what was measured, and only then lets it be told."""
+    def _report(self, journey: Journey, index: int) -> Iterator[Progress]:
+        """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
         task, learned = journey.task, index == self.reports_per_task
-        if learned:
-            journey.state = self.learner.end_task(journey.state, task)
-        knowledge = self.learner.knowledge(journey.state)
-        watch.check(task, knowledge, journey.iteration)
-        met = self.tasks[: task + 1]
-        limit = None if learned else self.experiment.training.report_samples
-        accuracies = tuple(self._accuracy(journey.state, each, limit) for each in met)
-        journey.seconds = time.monotonic() - self.began
+        met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
+        accuracies = yield from self._accuracies(journey, journey.state, met)
         report = Report(
             step=self.reports_per_task * task + index,
             value=sum(accuracies) / len(self.tasks),
             task=task,
             iteration=journey.iteration,
-            accuracies=accuracies,
+            accuracies=tuple(accuracies),
             learned=learned,
-            seconds=journey.seconds,
+            seconds=time.monotonic() - self.began,
         )
         measured = {f"validation/task_{number}": value for number, value in enumerate(accuracies, start=1)}
         journey.rows[-1] |= {"step": report.step, "progress": report.value, **measured}
-        journey.tell(report)
         if learned:
+            journey.state = self.learner.end_task(journey.state, task)
             journey.matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
-            if self.test:
-                write(self._learned(task), knowledge)
             journey.task, journey.step = task + 1, 0
+            if self.test:
+                write(self._learned(task), self.learner.knowledge(journey.state))
+        told = journey.tell(report)
         self._save(journey)
-        assert journey.untold is not None
-        return journey.untold
+        yield told
 
-    def _finish(self, journey: Journey) -> dict[str, object]:
+    def _finish(self, journey: Journey) -> Generator[Progress, None, dict[str, Any]]:
         """Summary and matrices; the test data is read here and nowhere else."""
         matrices = {"validation": journey.matrix}
         self.folder.write_matrix(journey.matrix)
         if self.test:
-            matrices["test"] = self._test_matrix()
+            matrices["test"] = yield from self._test_matrix(journey)
             self.folder.write_matrix(matrices["test"], "accuracy_matrix_test.csv")
         summary = summary_of(matrices, self.sizes, self.experiment, journey.iteration, time.monotonic() - self.began)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary
 
-    def _test_matrix(self) -> list[list[float]]:
+    def _test_matrix(self, journey: Journey) -> Generator[Progress, None, list[list[float]]]:
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
-        rows = []
+        matrix = []
         for after in range(len(self.tasks) + 1):
             state = read(self._learned(after - 1), self.device) if after else self.learner.init()
-            known = range(after) if after else range(len(self.tasks))
-            row = [accuracy(self.learner, state, self.tasks[task], tests[task]) for task in known]
-            rows.append([*row, *[nan] * (len(self.tasks) - len(row))])
-        return rows
+            row = yield from self._accuracies(journey, state, tests[:after] if after else tests)
+            matrix.append([*row, *[nan] * (len(self.tasks) - len(row))])
+        return matrix
+
+    def _held_out(self, tasks: int, limit: int | None) -> list[Split]:
+        """Validation data of the first tasks, at most `limit` samples each."""
+        splits = [task.validation for task in self.tasks[:tasks]]
+        return [split.first(limit, seed=0) for split in splits] if limit else splits
+
+    def _accuracies(
+        self, journey: Journey, state: State, splits: Sequence[Split]
+    ) -> Generator[Progress, None, list[float]]:
+        """Accuracy on a split of each of the first tasks."""
+        found = []
+        for task, split in zip(self.tasks, splits, strict=False):
+            accuracy = yield from self._accuracy(journey, state, task, split)
+            found.append(accuracy)
+        return found
+
+    def _accuracy(
+        self, journey: Journey, state: State, task: Task, split: Split
+    ) -> Generator[Progress, None, float]:
+        right = 0
+        for count in right_answers(self.learner, state, task, split):
+            right += count
+            if self._tick_is_due():
+                yield Tick(min(journey.task, len(self.tasks) - 1), journey.step, journey.iteration)
+        return right / len(split)
+
+    def _tick_is_due(self) -> bool:
+        if time.monotonic() - self.told <= SECONDS_PER_TICK:
+            return False
+        self.told = time.monotonic()
+        return True
 
     def _started(self, journey: Journey) -> Started:
         return Started(
@@ -239,13 +267,6 @@ class _Run:
         if training.iterations is not None:
             return training.iterations
         return steps_in_epochs(len(task.train), training.batch_size, training.epochs or 1)
-
-    def _before_training(self, state: State) -> list[float]:
-        return [self._accuracy(state, task, self.experiment.training.report_samples) for task in self.tasks]
-
-    def _accuracy(self, state: State, task: Task, limit: int | None) -> float:
-        split = task.validation.first(limit, seed=0) if limit else task.validation
-        return accuracy(self.learner, state, task, split)
 
     def _row(self, journey: Journey) -> Row:
         return {"iteration": journey.iteration, "task": journey.task + 1, "task_iteration": journey.step}

@@ -33,9 +33,10 @@ def test_any_cut_or_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFac
     else:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 :])
     try:
-        assert torch.equal(read(path)["state"]["w"], CONTENT["state"]["w"])
-    except BrokenFile as error:
-        assert str(path) in str(error)
+        content = read(path)
+    except BrokenFile:
+        return
+    assert torch.equal(content["state"]["w"], CONTENT["state"]["w"])
 
 
 def test_a_file_of_a_later_version_is_not_guessed_at(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The learning rate over a task's steps."""
 
+from itertools import pairwise
+
 import pytest
 
 from hypercl.config.training import Constant, Cosine, Step
@@ -18,5 +20,5 @@ def test_step_is_the_papers_schedule_for_cifar() -> None:
 def test_cosine_falls_from_the_base_to_its_floor() -> None:
     rates = [lr_factor(Cosine(floor=0.1), step, 100) for step in range(100)]
     assert rates[0] == 1.0
-    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a > b for a, b in pairwise(rates))
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
