@@ -35,10 +35,12 @@ _QUIET = {
 
 
 @contextmanager
-def local_ray(there: Machine) -> Iterator[Machine]:
-    """A Ray of this process's own, quiet, of exactly the size given; it is gone afterwards, its logs too.
+def local_ray(there: Machine, logs: Path) -> Iterator[Machine]:
+    """A Ray of this process's own, quiet, of exactly the size given; it is gone afterwards.
 
-    Ray itself ignores CPU affinity and quotas, so its size is always given.
+    Args:
+        there: Ray itself ignores CPU affinity and quotas, so its size is always given.
+        logs: where Ray's logs are left if what happens inside fails.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
@@ -57,6 +59,9 @@ def local_ray(there: Machine) -> Iterator[Machine]:
             )
         try:
             yield there
+        except Exception:
+            shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
+            raise
         finally:
             _end_helpers()
             ray.shutdown()

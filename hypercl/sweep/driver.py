@@ -96,7 +96,7 @@ class _Session:
         if self._finished():
             yield there
             return
-        with local_ray(there):
+        with local_ray(there, self.folder / "ray_logs"):
             yield there
 
     def _slots(self, there: Machine) -> Slots:

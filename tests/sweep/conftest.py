@@ -5,26 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_training import TEXT
 
 from hypercl.config import SweepFile, loads
 from hypercl.sweep.study import SweepStudy
-
-TEXT = """
-experiment:
-  tasks: {name: split_digits}
-  hypernet: {name: chunked, task_embedding: 8}
-  method: {name: hnet, beta: 0.01}
-space:
-  method.beta: {log_uniform: [1e-4, 10]}
-  hypernet.task_embedding: {choice: [4, 8, 16]}
-constraints: {compression_ratio: {max: 1.0}}
-search: {trials: 6, startup_trials: 3}
-"""
-
-
-@pytest.fixture
-def sweep_text() -> str:
-    return TEXT
 
 
 @pytest.fixture

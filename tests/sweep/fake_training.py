@@ -18,6 +18,19 @@ FAULT = "FAKE_FAULT"
 """`<kind>:<parameter>`: what goes wrong in which trial."""
 
 
+TEXT = """
+experiment:
+  tasks: {name: split_digits}
+  hypernet: {name: chunked, task_embedding: 8}
+  method: {name: hnet, beta: 0.01}
+space:
+  method.beta: {log_uniform: [1e-4, 10]}
+  hypernet.task_embedding: {choice: [4, 8, 16]}
+constraints: {compression_ratio: {max: 1.0}}
+search: {trials: 6, startup_trials: 3}
+"""
+
+
 class FakeSizes:
     def __init__(self, experiment: Experiment) -> None:
         self.parameters = experiment.hypernet.task_embedding * 1000

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TEXT
-from fake_training import FakeEngine
+from fake_training import TEXT, FakeEngine
 
 from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep

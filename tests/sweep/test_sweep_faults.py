@@ -13,8 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
-from conftest import TEXT
-from fake_training import FAULT, SECONDS
+from fake_training import FAULT, SECONDS, TEXT
 from optuna.trial import FrozenTrial, TrialState
 
 from hypercl.sweep.journal import open_journal
@@ -82,11 +81,8 @@ def check_whole(sweeps: Sweeps) -> None:
     trained = [trial for trial in trials if trial.user_attrs["outcome"]["kind"] != "infeasible"]
     assert len(trained) == TRIALS
     journal = (sweeps.folder / "study.journal").read_text().splitlines()
-    told = Counter(
-        line.split('"trial_id":')[1].split(",")[0]
-        for line in journal
-        if '"op_code":6' in line and '"state":0' not in line
-    )
+    tells = [line for line in journal if '"op_code":6' in line and '"state":0' not in line]
+    told = Counter(line.split('"trial_id":')[1].split(",")[0] for line in tells)
     assert told == {str(trial._trial_id): 1 for trial in trials}
     for trial in trained:
         steps = (sweeps.folder / "trials" / str(trial.number) / "steps.txt").read_text().split()

@@ -20,10 +20,12 @@ from hypercl.sweep.searcher import StudySearcher
 from hypercl.sweep.study import SweepStudy, outcome_of
 
 
+def fake_sizes(experiment: Experiment, import_paths: Any) -> FakeSizes:  # noqa: ARG001
+    return FakeSizes(experiment)
+
+
 class Bridge:
-    def __init__(
-        self, file: SweepFile, folder: Path, sizes: Any = lambda experiment, paths: FakeSizes(experiment)
-    ) -> None:
+    def __init__(self, file: SweepFile, folder: Path, sizes: Any = fake_sizes) -> None:
         self.control = Control(folder / ".stop")
         self.study = SweepStudy(folder / "study.journal", "test", file, threads=1)
         listener = Silent()
