@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -76,6 +77,7 @@ def attached_ray(address: str) -> Iterator[Machine]:
     """
     import ray
 
+    _check_answers(address)
     package = Path(__file__).parents[1]
     with _quiet() as settings:
         try:
@@ -87,7 +89,9 @@ def attached_ray(address: str) -> Iterator[Machine]:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]
-            raise UserError(f"no Ray cluster answers at '{address}': {message}\n    fix:     check --address") from None
+            raise UserError(
+                f"no Ray cluster answers at '{address}': {message}\n    fix:     check --address and RAY_ADDRESS"
+            ) from None
         try:
             total = ray.cluster_resources()
             yield Machine(total.get("CPU", 0.0), total.get("GPU", 0.0))
@@ -125,6 +129,22 @@ def check_shared(folder: Path) -> None:
             f"the results folder {folder} is not shared: it is not there on {', '.join(blind)}\n"
             f"    fix:     --results DIR with a folder that every node mounts at the same path"
         )
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself tries a wrong address for minutes.
+
+    Raises:
+        UserError: nothing listens there.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        message = f"no Ray cluster answers at '{address}': {error}"
+        raise UserError(f"{message}\n    fix:     check --address and RAY_ADDRESS") from None
 
 
 def _sees(token: str) -> bool:
