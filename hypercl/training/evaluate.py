@@ -7,7 +7,7 @@ import torch
 from hypercl.methods import Learner, State
 from hypercl.tasks import Split, Task
 
-SAMPLES_AT_ONCE = 500
+SAMPLES_AT_ONCE = 250
 
 
 def right_answers(learner: Learner, state: State, task: Task, split: Split) -> Iterator[int]:
