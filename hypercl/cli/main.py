@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl import __version__
-from hypercl.cli.exit_codes import EXIT_CODES, ExitCode
 from hypercl.config import UserError
+from hypercl.exit_codes import EXIT_CODES, ExitCode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.analysis import write_matrix_png
-from hypercl.cli.exit_codes import ExitCode
 from hypercl.cli.interrupt import Interrupt
 from hypercl.cli.places import import_paths, name_of, offline
 from hypercl.config import SweepFile, load
+from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
 from hypercl.training import Diverged, Place, run
 

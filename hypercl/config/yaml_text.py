@@ -84,7 +84,7 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.Node:
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         flat = all(not isinstance(item, dict | list | tuple) for item in sequence)
         return super().represent_sequence(tag, sequence, flow_style=True if flat else flow_style)
 

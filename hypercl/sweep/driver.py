@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from hypercl.analysis import write_sweep_figures
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
+from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
-from hypercl.sweep import journal, options
+from hypercl.sweep import journal
 from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.control import Control
@@ -133,6 +135,7 @@ class _Session:
         threads = {"training.threads": self.study.threads} if experiment.training.threads == "auto" else {}
         return TrialJob(
             number=number,
+            name=f"{self.name[:65]}-trial-{number}",
             experiment=resolved(assign(experiment, threads)),
             folder=self.folder / "trials" / str(number),
             stop_file=self.control.stop_file,
@@ -173,6 +176,7 @@ class _Session:
 
     def _result(self) -> SweepResult:
         write_trials(self.folder, self.file, self.study)
+        write_sweep_figures(self.folder)
         best_file = write_best(self.folder, self.file, self.study, self.name)
         code, message = self._ending()
         lines = [message]
@@ -189,29 +193,29 @@ class _Session:
             table=ranked_rows(self.file, self.study),
         )
 
-    def _ending(self) -> tuple[int, str]:
+    def _ending(self) -> tuple[ExitCode, str]:
         reason = self.control.reason
         trained, trials = self.study.trained, self.file.search.trials
         again = f"{trained} of {trials} trials are trained; the same command goes on"
         if trained >= trials or reason is None:
             if self.study.best() is None:
-                return options.FAILED, "no trial was trained to its end"
-            return options.FINISHED, f"{trained} trials are trained"
+                return ExitCode.FAILED, "no trial was trained to its end"
+            return ExitCode.DONE, f"{trained} trials are trained"
         if reason == "failed":
             row = self.control.failed_in_row
             return (
-                options.FAILED,
+                ExitCode.FAILED,
                 f"stopped: {row} trials failed in a row. The first:\n{self.control.first_failure.strip()}",
             )
         if reason == "infeasible":
             share, drawn = self.bounds.share()
-            return options.INFEASIBLE, (
+            return ExitCode.INFEASIBLE, (
                 f"stopped: 50 suggestions in a row were out of bounds; of {drawn} settings drawn at random {share:.0%} "
                 f"are within. Change the space or the constraints (under another --name)"
             )
         if reason == "time":
-            return options.TIME_UP, f"the time is up: {again}"
-        return {"sigint": options.INTERRUPTED, "sigterm": options.TERMINATED}[reason], f"interrupted: {again}"
+            return ExitCode.TIME_UP, f"the time is up: {again}"
+        return {"sigint": ExitCode.INTERRUPTED, "sigterm": ExitCode.TERMINATED}[reason], f"interrupted: {again}"
 
 
 def room_to_stop(limit: float) -> float:

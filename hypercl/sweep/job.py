@@ -11,6 +11,8 @@ class TrialJob:
 
     number: int
     """The trial's number in the study."""
+    name: str
+    """The name under which its config.yaml can be trained again."""
     experiment: dict[str, Any]
     """The resolved experiment."""
     folder: Path

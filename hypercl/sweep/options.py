@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypercl.exit_codes import ExitCode
 from hypercl.sweep.control import Listener, Silent
-
-FINISHED, FAILED, INFEASIBLE, TIME_UP, INTERRUPTED, TERMINATED = 0, 1, 3, 75, 130, 143
-"""Exit codes; 2 is a mistake of the user's. 75 (EX_TEMPFAIL) lets a queue start the sweep again."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class SweepOptions:
 class SweepResult:
     """How a sweep ended."""
 
-    exit_code: int
+    exit_code: ExitCode
     message: str
     """What happened and what to do next, in sentences."""
     counts: Counter[str]

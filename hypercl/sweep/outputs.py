@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from hypercl import __version__
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
+from hypercl.files import write_text
 from hypercl.seeds import derive
-from hypercl.sweep.files import write_text
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.space import experiment_of, values_of

@@ -111,4 +111,6 @@ def _resources(file: SweepFile, given: SweepOptions) -> Rows:
 
 def _wandb(file: SweepFile) -> str:
     block = file.logging.wandb
-    return f"project {block.project}, {block.mode}" if block else "not used"
+    if block is None:
+        return "not used"
+    return f"project {block.project}" + (", offline" if block.mode == "offline" else "; offline without key or network")

@@ -56,7 +56,8 @@ class RunTrainable(tune.Trainable):
         """The run of this trial."""
         from hypercl.training import Place, run
 
-        place = Place(self._job.folder, self._job.data_dir, self._job.offline, self._job.import_paths)
+        own = self._job
+        place = Place(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
         experiment = Experiment.model_validate(self._job.experiment)
         return run(experiment, place, reports_per_task=self._job.reports_per_task)
 
@@ -75,6 +76,7 @@ class RunTrainable(tune.Trainable):
                 return self._reported(item)
             elif isinstance(item, Finished):
                 self._tell("finished", item)
+                self._draw()
                 return self._end(job.FINISHED, "", "finished") | {job.METRICS: metrics_of(item.summary)}
             elif isinstance(item, Tick):
                 self._tell("tick", item)
@@ -99,6 +101,12 @@ class RunTrainable(tune.Trainable):
         from hypercl.loggers import build
 
         return list(build(self._job.loggers, self._job.folder))
+
+    def _draw(self) -> None:
+        """The accuracy matrix as a picture, as in a run's folder."""
+        from hypercl.analysis import write_matrix_png
+
+        write_matrix_png(self._job.folder)
 
     def _tell(self, event: str, item: Progress) -> None:
         for logger in self._loggers:

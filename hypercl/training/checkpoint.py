@@ -7,7 +7,6 @@ is written beside its final place, synced and renamed, and the folder is synced;
 import hashlib
 import io
 import json
-import os
 import re
 import warnings
 from pathlib import Path
@@ -15,6 +14,8 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+
+from hypercl.files import write_bytes
 
 _FORMAT = "hypercl-checkpoint"
 _VERSION = 1
@@ -60,26 +61,6 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
         return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     except UnpicklingError as error:
         raise BrokenFile(f"{path}: holds more than data, which is not loaded: {error}") from None
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces a file's content, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("wb") as sink:
-            sink.write(content)
-            sink.flush()
-            os.fsync(sink.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class Checkpoints:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypercl.config import ConfigError, Experiment, UserError, load, resolved
 from hypercl.config.yaml_text import dump
-from hypercl.training.checkpoint import write_bytes
+from hypercl.files import write_text
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RunFolder:
         if stored is None:
             content = {"name": self.name} if self.name else {}
             text = dump({**content, "experiment": resolved(experiment)})
-            write_bytes(self.path / "config.yaml", text.encode())
+            write_text(self.path / "config.yaml", text)
         elif stored != experiment:
             lines = "\n".join(differences(resolved(stored), resolved(experiment)))
             raise UserError(
@@ -75,7 +75,7 @@ class RunFolder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Writes summary.json: from then on the run is finished."""
-        write_bytes(self.path / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+        write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
     def write_matrix(self, matrix: Sequence[Sequence[float]], file: str = "accuracy_matrix.csv") -> None:
         """Accuracy on each task (columns) before training and after each task (rows); empty where not measured."""
@@ -85,7 +85,7 @@ class RunFolder:
         for index, row in enumerate(matrix):
             name = f"task {index}" if index else "before"
             table.writerow([name, *("" if isnan(value) else f"{value:.6f}" for value in row)])
-        write_bytes(self.path / file, text.getvalue().encode())
+        write_text(self.path / file, text.getvalue())
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

@@ -31,7 +31,7 @@ SECONDS_PER_CHECKPOINT = 120.0
 
 def run(
     experiment: Experiment, place: Place, *, test: bool = False, reports_per_task: int = 4
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Trains an experiment, from where its folder says it was left.
 
     Closing the generator writes a checkpoint first. The same seed on the same machine gives the same numbers, whether

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hypercl.cli import main
-from hypercl.cli.exit_codes import EXIT_CODES
 from hypercl.cli.main import _duration
+from hypercl.exit_codes import EXIT_CODES
 
 SMALL = """
 experiment:

@@ -37,6 +37,7 @@ class Bridge:
     def job(self, number: int, experiment: Experiment) -> TrialJob:
         return TrialJob(
             number=number,
+            name=f"test-{number}",
             experiment=resolved(experiment),
             folder=self.folder / str(number),
             stop_file=self.control.stop_file,

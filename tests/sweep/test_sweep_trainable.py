@@ -19,6 +19,7 @@ def job(tmp_path: Path, sweep_file: Callable[..., SweepFile], monkeypatch: pytes
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     return TrialJob(
         number=3,
+        name="test-3",
         experiment=resolved(sweep_file().experiment),
         folder=tmp_path / "trials" / "3",
         stop_file=tmp_path / ".stop",
