@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hypercl.config import SweepFile, UserError
+from hypercl.targets import CODE_FOLDER
 
 
 def name_of(given: argparse.Namespace, file: SweepFile) -> str:
@@ -26,5 +27,15 @@ def offline(given: argparse.Namespace) -> bool:
 
 
 def import_paths(given: argparse.Namespace) -> tuple[Path, ...]:
-    """Folders in which a user's modules are looked for: the file's own and the working directory."""
-    return tuple(dict.fromkeys([Path(given.file).resolve().parent, Path.cwd()]))
+    """Folders in which a user's modules are looked for: the file's own and the working directory.
+
+    For a file inside of a results folder, the code that is kept there comes first.
+    """
+    beside = Path(given.file).resolve().parent
+    results = [
+        folder
+        for folder in (beside, *beside.parents[:3])
+        if (folder / "sweep.yaml").exists() or (folder / "config.yaml").exists()
+    ]
+    kept = [folder / CODE_FOLDER for folder in results if (folder / CODE_FOLDER).is_dir()]
+    return tuple(dict.fromkeys([*kept, beside, Path.cwd()]))

@@ -14,6 +14,7 @@ from hypercl.cli.places import import_paths, name_of, offline
 from hypercl.config import SweepFile, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
+from hypercl.targets import keep_code
 from hypercl.training import Diverged, Place, run
 
 
@@ -24,7 +25,8 @@ def train(given: argparse.Namespace) -> int:
     name = name_of(given, file)
     seed = file.experiment.training.seed
     folder = given.results.resolve() / name / "runs" / f"seed-{seed}"
-    place = Place(folder, given.data_dir, offline(given), import_paths(given), name)
+    own_code = keep_code(file.experiment.target, import_paths(given), folder)
+    place = Place(folder, given.data_dir, offline(given), own_code, name)
     spec = _spec(file, given, name, folder, console)
     loggers = Loggers([*build(spec, folder), Terminal(console)])
     outcome = "failed"

@@ -1,6 +1,7 @@
 """What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
 
 from hypercl.config.check import check_sweep
+from hypercl.config.compare import difference_line, differences
 from hypercl.config.experiment import Experiment
 from hypercl.config.load import assign, known_paths, load, loads, lookup, resolved, to_yaml
 from hypercl.config.problems import ConfigError, Problem, UserError, did_you_mean
@@ -17,6 +18,8 @@ __all__ = [
     "assign",
     "check_sweep",
     "did_you_mean",
+    "difference_line",
+    "differences",
     "known_paths",
     "load",
     "loads",

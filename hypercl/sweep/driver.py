@@ -22,6 +22,7 @@ from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, w
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
 from hypercl.sweep.study import SweepStudy
+from hypercl.targets import keep_code
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
@@ -108,6 +109,7 @@ class _Session:
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.file, self.name)
+        self.import_paths = keep_code(self.file.experiment.target, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         best = self.study.best()
         found = (best.number, best.value or 0.0) if best else None
@@ -141,7 +143,7 @@ class _Session:
             stop_file=self.control.stop_file,
             data_dir=self.given.data_dir,
             offline=self.given.offline,
-            import_paths=self.given.import_paths,
+            import_paths=self.import_paths,
             reports_per_task=self.file.pruner.reports_per_task,
             gpus=self.slots.gpus > 0,
             loggers=self._loggers(number),

@@ -1,10 +1,8 @@
 """Whether a file still describes the sweep that was begun in a folder."""
 
 from pathlib import Path
-from typing import Any
 
-from hypercl.config import SweepFile, UserError, load, resolved
-from hypercl.config.yaml_text import dump
+from hypercl.config import SweepFile, UserError, difference_line, differences, load, resolved
 
 NAME = "sweep.yaml"
 
@@ -33,7 +31,7 @@ def check_same(folder: Path, file: SweepFile) -> None:
         return
     old, new = resolved(load(path)), resolved(file)
     changed = [
-        f"    {key}: {_short(before)} -> {_short(after)}"
+        difference_line(key, before, after)
         for key, before, after in differences(old, new)
         if not key.startswith(tuple(MAY_CHANGE))
     ]
@@ -43,19 +41,3 @@ def check_same(folder: Path, file: SweepFile) -> None:
             + "\n".join(changed)
             + "\n    fix:     give the new sweep another --name, or put the old values back to go on with the old one"
         )
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Key path, old and new value of everything that differs between two plain values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [
-            found
-            for key in keys
-            for found in differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-        ]
-    return [] if old == new else [(path, old, new)]
-
-
-def _short(value: Any) -> str:
-    return "(not there)" if value is None else dump(value).strip().removesuffix("\n...").replace("\n", "; ")

@@ -9,7 +9,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from hypercl.config import ConfigError, Experiment, UserError, load, resolved
+from hypercl.config import ConfigError, Experiment, UserError, difference_line, differences, load, resolved
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
 
@@ -62,7 +62,7 @@ class RunFolder:
             text = dump({**content, "experiment": resolved(experiment)})
             write_text(self.path / "config.yaml", text)
         elif stored != experiment:
-            lines = "\n".join(differences(resolved(stored), resolved(experiment)))
+            lines = "\n".join(difference_line(*each) for each in differences(resolved(stored), resolved(experiment)))
             raise UserError(
                 f"{self.path} holds a run with other settings:\n{lines}\n"
                 "Use another --name (or --seed) for the new settings, or put the old ones back to go on."
@@ -86,15 +86,3 @@ class RunFolder:
             name = f"task {index}" if index else "before"
             table.writerow([name, *("" if isnan(value) else f"{value:.6f}" for value in row)])
         write_text(self.path / file, text.getvalue())
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """The key paths at which two plain values differ, as lines `path: old -> new`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [
-            line
-            for key in keys
-            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-        ]
-    return [] if old == new else [f"    {path}: {old!r} -> {new!r}"]

@@ -1,6 +1,7 @@
 """Commands as a person types them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,23 @@ def test_a_wrong_option_is_refused_by_the_parser(file: Path, options: list[str])
     with pytest.raises(SystemExit) as caught:
         main(["sweep", str(file), *options])
     assert caught.value.code == 2
+
+
+def test_a_run_of_a_users_own_module_trains_again_from_elsewhere(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "own_net_of_a_user.py").write_text(
+        "from torch import nn\n"
+        "def make(width, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, num_classes))\n"
+    )
+    own = "target: {name: import, path: 'own_net_of_a_user:make', kwargs: {width: 8}}"
+    (tmp_path / "spaces" / "own.yaml").write_text(SMALL.replace("target: {name: mlp, hidden: [12]}", own))
+    assert main(["train", "spaces/own.yaml"]) == 0
+    (tmp_path / "spaces" / "own_net_of_a_user.py").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.delitem(sys.modules, "own_net_of_a_user")
+    assert main(["train", str(tmp_path / "results" / "own" / "runs" / "seed-1" / "config.yaml"), "--name", "b"]) == 0
+    assert file.exists()
