@@ -219,7 +219,17 @@ def _problem(model: type[Section], details: ErrorDetails, lines: Mapping[str, in
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
         return Problem(path, "this key is missing", fix=f"add {example}", line=line)
-    return Problem(path, _sentence(details), value, str(context.get("expected", "")), line=line)
+    expected = str(context.get("expected", ""))
+    return Problem(path, _sentence(details), value, expected, line=line, about=_about(owner, keys[-1]))
+
+
+def _about(owner: type[Section] | None, key: str) -> str:
+    """What a key is for, and its default."""
+    field = _field(owner, key) if owner else None
+    if field is None or not field.description:
+        return ""
+    plain = isinstance(field.default, str | int | float | tuple)
+    return " ".join(field.description.split()) + (f" Default: {field.default}." if plain else "")
 
 
 def _follow(model: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section] | None]:

@@ -22,6 +22,8 @@ class Problem:
     """What to do."""
     line: int | None = None
     """Line in the file, where known."""
+    about: str = ""
+    """What the key is for, and its default."""
 
     def render(self, source: str) -> str:
         """The problem as a few aligned lines."""
@@ -31,6 +33,8 @@ class Problem:
             lines.append(f"    given:   {_short(self.value)}")
         if self.allowed:
             lines.append(f"    allowed: {self.allowed}")
+        if self.about:
+            lines.append(f"    about:   {self.about}")
         if self.fix:
             lines.append(f"    fix:     {self.fix}")
         return "\n".join(lines)

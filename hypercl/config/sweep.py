@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
 from hypercl.config.kinds import kinds
@@ -51,6 +51,13 @@ class Objective(Section):
     """The metric to raise (validation/final_accuracy where nothing is said)."""
     minimize: Metric | None = None
     """The metric to lower."""
+
+    @field_validator("maximize", "minimize", mode="before")
+    @classmethod
+    def _never_test(cls, value: Any) -> Any:
+        if str(value).startswith("test/"):
+            raise ValueError(f"test data is never read while tuning: use {str(value).replace('test/', 'validation/')}")
+        return value
 
     @model_validator(mode="before")
     @classmethod
