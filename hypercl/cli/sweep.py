@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hypercl.cli.places import import_paths, name_of, offline
-from hypercl.config import SweepFile, check_sweep, load
+from hypercl.config import SweepFile, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 
 SHOWN = 10
@@ -18,8 +18,7 @@ def sweep_command(given: argparse.Namespace) -> int:
     """Prints the plan, sweeps, prints the best; the same command again goes on."""
     console = Console(soft_wrap=True, highlight=False)
     trials = [] if given.trials is None else [f"search.trials={given.trials}"]
-    file = load(given.file, [*given.overrides, *trials])
-    check_sweep(file, given.file)
+    file = load_sweep(given.file, [*given.overrides, *trials])
     options = _options(given, file, console)
     console.print(_rows(plan(file, options)))
     if given.dry_run:

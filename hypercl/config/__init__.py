@@ -1,6 +1,6 @@
 """What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
 
-from hypercl.config.check import check_sweep
+from hypercl.config.check import check_sweep, load_sweep
 from hypercl.config.compare import difference_line, differences
 from hypercl.config.experiment import Experiment
 from hypercl.config.load import assign, known_paths, load, loads, lookup, resolved, to_yaml
@@ -22,6 +22,7 @@ __all__ = [
     "differences",
     "known_paths",
     "load",
+    "load_sweep",
     "loads",
     "lookup",
     "resolved",

@@ -1,8 +1,10 @@
 """What no section can see alone: the space against the experiment, the search against the space."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from hypercl.config.load import assign, known_paths, lookup
+from hypercl.config.load import assign, known_paths, lookup, read, text_of
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.space import Distribution
 from hypercl.config.sweep import SweepFile
@@ -15,6 +17,22 @@ _CLOSED = {
 }
 
 
+def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
+    """As `load`, for a file that is to be swept: the space is checked too, and everything is told at once.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    model, problems, rest = read(text_of(file), str(file), overrides)
+    if rest is not None:
+        told = {problem.path.removeprefix("experiment.").removeprefix("space.") for problem in problems}
+        found = sweep_problems(rest) if rest.space or "space" not in told else []
+        problems += [problem for problem in found if problem.path.removeprefix("space.") not in told]
+    if model is None or problems:
+        raise ConfigError(str(file), problems)
+    return model
+
+
 def check_sweep(file: SweepFile, source: str) -> None:
     """Refuses a space that cannot be searched.
 
@@ -22,14 +40,17 @@ def check_sweep(file: SweepFile, source: str) -> None:
         ConfigError: with every mistake: an unknown path, a bound that the experiment refuses, a base outside of
             its distribution, a grid over a continuous range, an empty space.
     """
-    problems: list[Problem] = []
-    if not file.space:
-        fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
-        problems.append(Problem("space", "a sweep needs a space to search", fix=fix))
-    for path, distribution in file.space.items():
-        problems += _check_path(file, path, distribution)
+    problems = sweep_problems(file)
     if problems:
         raise ConfigError(source, problems)
+
+
+def sweep_problems(file: SweepFile) -> list[Problem]:
+    """What is wrong with a space."""
+    if not file.space:
+        fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
+        return [Problem("space", "a sweep needs a space to search", fix=fix)]
+    return [problem for path, one in file.space.items() for problem in _check_path(file, path, one)]
 
 
 def _check_path(file: SweepFile, path: str, distribution: Distribution) -> list[Problem]:

@@ -29,20 +29,46 @@ def load(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     Raises:
         ConfigError: with every mistake of the file and of the overrides.
     """
+    return loads(text_of(file), str(file), overrides)
+
+
+def text_of(file: str | Path) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: it is not there or cannot be read.
+    """
     path = Path(file)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         beside = [other.name for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
         fix = did_you_mean(path.name, beside)
         raise ConfigError(str(file), [Problem("", "there is no such file", fix=fix)]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(file), [Problem("", f"the file cannot be read: {error}")]) from None
-    return loads(text, str(file), overrides)
 
 
 def loads(text: str, source: str, overrides: Sequence[str] = ()) -> SweepFile:
     """As `load`, from a text; `source` names it in messages."""
+    model, problems, _ = read(text, source, overrides)
+    if model is None or problems:
+        raise ConfigError(source, problems)
+    return model
+
+
+def read(
+    text: str, source: str, overrides: Sequence[str] = ()
+) -> tuple[SweepFile | None, list[Problem], SweepFile | None]:
+    """As `loads`, without raising for what the sections hold.
+
+    Returns:
+        The file's model, or None; its problems; and the model of what is left without the keys that have problems, so
+        that more can be checked before all is told at once.
+
+    Raises:
+        ConfigError: the text is no YAML mapping.
+    """
     data, lines = parse(text, source)
     if not isinstance(data, dict):
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
@@ -50,9 +76,11 @@ def loads(text: str, source: str, overrides: Sequence[str] = ()) -> SweepFile:
         raise ConfigError(source, [problem])
     data, problems = _overridden(data, overrides)
     model, found = _validated(SweepFile, data, lines)
-    if model is None or problems:
-        raise ConfigError(source, [*problems, *found])
-    return model
+    if model is not None:
+        return model, problems, model
+    for problem in found:
+        _remove(data, problem.path)
+    return None, [*problems, *found], _validated(SweepFile, data, lines)[0]
 
 
 def resolved(model: Section) -> dict[str, Any]:
@@ -152,6 +180,17 @@ def _set(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     if rival and parents[-1:] == ["training"]:
         node.pop(rival, None)
     return None
+
+
+def _remove(node: Any, path: str) -> None:
+    """Takes a key path out of plain data; keys of a space hold dots themselves."""
+    if not isinstance(node, dict):
+        return
+    for key in list(node):
+        if path == key:
+            del node[key]
+        elif path.startswith(f"{key}."):
+            _remove(node[key], path.removeprefix(f"{key}."))
 
 
 def _drop_foreign(node: dict[str, Any], section: str, kind: Any) -> None:

@@ -1,8 +1,10 @@
 """The space against the experiment."""
 
+from pathlib import Path
+
 import pytest
 
-from hypercl.config import ConfigError, check_sweep, loads
+from hypercl.config import ConfigError, check_sweep, load, load_sweep, loads
 
 
 def problems_of(space: str, rest: str = "") -> dict[str, str]:
@@ -50,3 +52,36 @@ def test_a_grid_needs_values_that_can_be_listed() -> None:
 def test_trunk_shapes_may_be_choices() -> None:
     text = "experiment: {tasks: {name: split_digits}}\nspace: {hypernet.hidden: {choice: [[10, 10], [], [25]]}}"
     check_sweep(loads(text, "x"), "x")
+
+
+def test_mistakes_of_a_section_and_of_the_space_are_told_together(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text(
+        """
+experiment:
+  tasks: {name: split_digits, num_tasks: 9}
+  method: {beta: low}
+space:
+  method.beta: {uniform: [1, 2]}
+  training.seed: {int: [1, 5]}
+  hypernet.chunksize: {int: [1, 5]}
+  hypernet.chunk_size: {int: [5, 1]}
+objectiv: {}
+"""
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(tmp_path / "file.yaml")
+    assert {problem.path for problem in caught.value.problems} == {
+        "experiment.tasks.num_tasks",
+        "experiment.method.beta",
+        "space.training.seed",
+        "space.hypernet.chunksize",
+        "space.hypernet.chunk_size",
+        "objectiv",
+    }
+
+
+def test_a_file_that_cannot_be_searched_can_still_be_trained(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("experiment: {tasks: {name: split_digits}}")
+    assert load(tmp_path / "file.yaml").space == {}
+    with pytest.raises(ConfigError, match="needs a space"):
+        load_sweep(tmp_path / "file.yaml")

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, loads, lookup, to_yaml
+from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, load_sweep, loads, lookup, to_yaml
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("search_spaces/*.yaml"))
 SMALLEST = "experiment: {tasks: {name: split_digits}}"
@@ -157,9 +157,9 @@ def _places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, 
     return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
 
 
-def _problems(text: str) -> str | None:
+def _problems(file: Path) -> str | None:
     try:
-        check_sweep(loads(text, "mutated.yaml"), "mutated.yaml")
+        load_sweep(file)
     except ConfigError as error:
         return str(error)
     return None
@@ -167,7 +167,9 @@ def _problems(text: str) -> str | None:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), file=st.sampled_from(SHIPPED))
-def test_a_mutated_file_is_valid_or_a_list_of_problems(data: st.DataObject, file: Path) -> None:
+def test_a_mutated_file_is_valid_or_a_list_of_problems(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, file: Path
+) -> None:
     content = yaml.safe_load(file.read_text())
     place = data.draw(st.sampled_from(_places(content)[1:]))
     node = content
@@ -177,7 +179,9 @@ def test_a_mutated_file_is_valid_or_a_list_of_problems(data: st.DataObject, file
         node[place[-1]] = data.draw(junk)
     elif isinstance(node, dict):
         node[data.draw(st.text(max_size=8))] = node.pop(place[-1])
-    problems = _problems(yaml.safe_dump(content, allow_unicode=True))
+    mutated = tmp_path_factory.mktemp("mutated") / "mutated.yaml"
+    mutated.write_text(yaml.safe_dump(content, allow_unicode=True))
+    problems = _problems(mutated)
     assert problems is None or "mutated.yaml" in problems
 
 
