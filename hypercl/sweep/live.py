@@ -59,11 +59,11 @@ class _Score(Silent):
         return better
 
     def left(self) -> str:
-        """The time left, from the pace of this session; '' before it is known."""
-        done = self.trained - self.trained_before
-        if not done:
+        """The time left, from the pace of this session; '' before it is known and where none is left."""
+        done, rest = self.trained - self.trained_before, self.budget - self.trained
+        if done <= 0 or rest <= 0:
             return ""
-        return duration((time.monotonic() - self.began) / done * max(0, self.budget - self.trained))
+        return duration((time.monotonic() - self.began) / done * rest)
 
     def ending(self, number: int, outcome: Outcome, best: bool) -> str:
         """A trial's end as a line."""
