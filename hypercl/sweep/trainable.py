@@ -134,10 +134,16 @@ class RunTrainable(tune.Trainable):
             logger.close(outcome)
 
 
+_SETTINGS = ("version", "seed", "threads")
+"""Numbers of a summary that measure nothing."""
+
+
 def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
-    """A summary's numbers by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings."""
+    """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings."""
     found: dict[str, float] = {}
     for key, value in summary.items():
+        if key in _SETTINGS:
+            continue
         if isinstance(value, dict) and key == "validation":
             found |= {f"{key}/{name}": float(number) for name, number in value.items() if _is_number(number)}
         elif _is_number(value):
