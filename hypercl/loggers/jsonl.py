@@ -71,6 +71,15 @@ class JsonLines:
         self._newest.add(line)
 
 
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of a run's metrics.jsonl, in their order; a null is left out."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
 def encode(row: Row) -> str:
     """A row as one line of JSON; what is not finite, which JSON cannot say, becomes null."""
     return json.dumps({key: value if math.isfinite(value) else None for key, value in row.items()})

@@ -3,8 +3,9 @@
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hypercl.config import resolved
+from hypercl.files import write_text
 from hypercl.loggers.fan_out import LoggerSpec
+from hypercl.loggers.jsonl import read_rows
 from hypercl.loggers.matrix import Matrix, flatten, matrices
 from hypercl.training.progress import Finished, Report, Row, Started, Tick
 
@@ -23,13 +26,32 @@ FINISH_SECONDS = 60
 LOG = logging.getLogger(__name__)
 
 
+@dataclass
+class _Cursor:
+    """wandb.json: what W&B holds of a run."""
+
+    id: str
+    sent: int = -1
+    """The last iteration given to W&B."""
+    certain: int = -1
+    """The last iteration that a closed file or connection holds."""
+    open_file: str = ""
+    """The offline file being written; '' where there is none."""
+    finished: bool = False
+    """Whether W&B holds the run to its end."""
+
+
 class WandbLogger:
     """Each run or trial is a W&B run of its own, the same one over all restarts.
 
     Rows are logged at their `iteration`, which is every metric's axis. `wandb.json` in the run's folder holds the W&B
-    run's id, which outlives a renamed folder, and the last iteration sent, so a resumed run sends nothing twice. The
-    result of a run never depends on W&B: where it cannot be reached the run goes offline, and any later error ends the
-    logging, not the run.
+    run's id, which outlives a renamed folder, and what W&B is known to hold. W&B writes behind: what a killed process
+    had sent may never have arrived (an offline file was found empty). So a resumed run sends the rows of metrics.jsonl
+    again from the last place that is certain: the server's own step, or the last offline file that was closed; an
+    offline file that was not is set aside. No step is there twice and none is missing.
+
+    The result of a run never depends on W&B: where it cannot be reached the run goes offline, and any later error ends
+    the logging, not the run.
 
     Args:
         spec: the W&B block, the mode decided before, and the run's names.
@@ -40,13 +62,13 @@ class WandbLogger:
         self._spec = spec
         self._folder = folder
         self._cursor = folder / "wandb.json"
-        self._id, self._sent, self._done = spec.run_id, -1, False
+        self._state = _Cursor(spec.run_id)
         self._run: Any = None
 
     def started(self, item: Started) -> None:
         """Opens the W&B run, or goes on with it; a run that W&B holds to its end is not opened again."""
-        self._read_cursor()
-        if not self._done:
+        self._state = _read(self._cursor) or _Cursor(self._spec.run_id)
+        if not self._state.finished:
             self._safely(lambda: self._open(item))
 
     def tick(self, item: Tick) -> None:
@@ -55,7 +77,7 @@ class WandbLogger:
     def report(self, item: Report) -> None:
         """Logs the report's rows that were not sent before."""
         if self._run is not None:
-            self._safely(lambda: self._log(item))
+            self._safely(lambda: self._log(item.rows))
 
     def finished(self, item: Finished) -> None:
         """Logs the accuracy matrices and writes the final metrics into the run's summary."""
@@ -79,19 +101,33 @@ class WandbLogger:
             "threads": item.threads,
         }
         config = {**experiment, "run": about}
+        self._set_aside()
         try:
             self._run = self._init(self._spec.mode, config)
         except Exception as error:
             if self._spec.mode == "offline":
                 raise
-            LOG.warning("W&B cannot be reached: run %s is logged offline (%s)", self._id, _first_line(error))
+            LOG.warning("W&B cannot be reached: run %s is logged offline (%s)", self._state.id, _first_line(error))
             # After a failed init its service holds the id as 'in use' (wandb 0.31): a new service frees it.
             wandb.teardown()
             self._run = self._init("offline", config)
+        if self._run.resumed:
+            self._state.sent = self._run.step - 1
+        self._state.open_file = Path(self._run.dir).parent.name if self._run.offline else ""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_cursor()
         self._run.define_metric("iteration")
         self._run.define_metric("*", step_metric="iteration")
+        self._log(read_rows(self._folder))
+
+    def _set_aside(self) -> None:
+        """An offline file that was not closed may hold any part of what was sent: all of it is sent again."""
+        if not self._state.open_file:
+            return
+        torn = self._spec.wandb_dir / "wandb" / self._state.open_file
+        if torn.is_dir():
+            torn.rename(torn.with_name(f"unfinished-{torn.name}"))
+        self._state.sent, self._state.open_file = self._state.certain, ""
 
     def _init(self, mode: str, config: dict[str, Any]) -> Any:
         settings = self._spec.wandb
@@ -102,7 +138,7 @@ class WandbLogger:
         return wandb.init(
             project=settings.project,
             entity=settings.entity,
-            id=self._id,
+            id=self._state.id,
             name=self._spec.run_name,
             group=self._spec.group,
             tags=list(settings.tags),
@@ -116,17 +152,17 @@ class WandbLogger:
             ),
         )
 
-    def _log(self, item: Report) -> None:
+    def _log(self, rows: Iterable[Row]) -> None:
         moments: dict[int, Row] = {}
-        for row in item.rows:
-            if row["iteration"] > self._sent:
+        for row in rows:
+            if row["iteration"] > self._state.sent:
                 moments.setdefault(int(row["iteration"]), {}).update(row)
-        if item.iteration in moments:
-            moments[item.iteration]["validation/mean_so_far"] = sum(item.accuracies) / len(item.accuracies)
         for iteration, values in sorted(moments.items()):
-            self._run.log(values, step=iteration)
+            measured = [value for key, value in values.items() if key.startswith("validation/task_")]
+            mean = {"validation/mean_so_far": sum(measured) / len(measured)} if measured else {}
+            self._run.log(values | mean, step=iteration)
         if moments:
-            self._sent = max(moments)
+            self._state.sent = max(moments)
             self._write_cursor()
 
     def _log_results(self, item: Finished) -> None:
@@ -139,36 +175,34 @@ class WandbLogger:
             values[f"{split}/accuracy_matrix_map"] = wandb.Image(_heat_map(matrix))
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
-            self._run.log({"iteration": max(self._sent, 0), **values}, step=self._sent + 1)
+            self._run.log({"iteration": max(self._state.sent, 0), **values}, step=self._state.sent + 1)
 
     def _finish(self, outcome: str) -> None:
         self._run.summary["outcome"] = outcome
         self._run.finish(exit_code=0 if outcome in ("finished", "stopped") else 1)
-        self._done = outcome == "finished"
+        self._state.finished = outcome == "finished"
+        self._state.certain, self._state.open_file = self._state.sent, ""
         self._write_cursor()
 
     def _safely(self, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception as error:
-            LOG.warning("W&B logging of run %s ends here: %s", self._id, _first_line(error))
+            LOG.warning("W&B logging of run %s ends here: %s", self._state.id, _first_line(error))
             run, self._run = self._run, None
             if run is not None:
                 with suppress(Exception):
                     run.finish(exit_code=1)
 
-    def _read_cursor(self) -> None:
-        try:
-            stored = json.loads(self._cursor.read_text(encoding="utf-8"))
-            self._id, self._sent, self._done = str(stored["id"]), int(stored["iteration"]), bool(stored["finished"])
-        except (OSError, ValueError, KeyError, TypeError):
-            self._id, self._sent, self._done = self._spec.run_id, -1, False
-
     def _write_cursor(self) -> None:
-        beside = self._cursor.with_suffix(".tmp")
-        content = {"id": self._id, "iteration": self._sent, "finished": self._done}
-        beside.write_text(json.dumps(content), encoding="utf-8")
-        beside.replace(self._cursor)
+        write_text(self._cursor, json.dumps(asdict(self._state)))
+
+
+def _read(cursor: Path) -> _Cursor | None:
+    try:
+        return _Cursor(**json.loads(cursor.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _heat_map(matrix: Matrix) -> np.ndarray:

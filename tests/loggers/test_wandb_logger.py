@@ -1,9 +1,11 @@
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from logger_contract import LoggerContract
@@ -12,7 +14,7 @@ from told_runs import TASKS, experiment, finished, reports, resumed, started
 
 from hypercl.config import resolved
 from hypercl.config.sweep import Wandb
-from hypercl.loggers import LoggerSpec, build, sync_hint
+from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint
 from hypercl.loggers.wandb import WandbLogger
 
 
@@ -163,7 +165,7 @@ def test_the_loggers_of_a_run_are_files_and_what_the_spec_asks_for(tmp_path):
 def test_without_a_block_wandb_is_not_imported(tmp_path):
     program = (
         "import sys; sys.modules['wandb'] = None\n"
-        "from pathlib import Path; from hypercl.loggers import LoggerSpec, build, sync_hint\n"
+        "from pathlib import Path; from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "build(None, folder); sync_hint(folder)\n"
         "build(LoggerSpec(None, 'offline', None, 'a', 'a', folder), folder)\n"
@@ -189,3 +191,36 @@ def service_ends_here():
 
     with warnings.catch_warnings():
         wandb.teardown()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from hypercl.loggers import Loggers, build
+from told_runs import reports, started
+from test_wandb_logger import spec
+folder = Path(sys.argv[1])
+loggers = Loggers(build(spec(folder), folder / "run"))
+loggers.hear(started(folder / "run"))
+for report in reports()[: int(sys.argv[2])]:
+    loggers.hear(report)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("heard", [1, 3])
+def test_a_killed_process_leaves_no_gap_and_no_step_twice(tmp_path, heard):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(heard)]
+    alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    killed = subprocess.run(command, cwd=Path(__file__).parent, env=alone, capture_output=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    again = Loggers(build(spec(tmp_path), tmp_path / "run"))
+    again.hear(started(tmp_path / "run", after=heard))
+    for report in resumed(heard):
+        again.hear(report)
+    again.close("finished")
+    steps = [row["_step"] for file in files(tmp_path) for row in file.history]
+    assert steps == sorted(row["iteration"] for report in reports() for row in report.rows)
+    aside = list((tmp_path / "results" / "wandb").glob("unfinished-*"))
+    assert len(aside) == 1
