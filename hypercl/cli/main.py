@@ -1,6 +1,7 @@
 """The console script `hypercl`: `hypercl train FILE`, `hypercl sweep FILE`."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -20,8 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return ExitCode.MISTAKE
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"{error}\n    fix:     make room; the same command goes on", file=sys.stderr)
         return ExitCode.FAILED
 
 

@@ -1,5 +1,6 @@
 """Commands as a person types them."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -89,6 +90,29 @@ def test_what_diverges_fails_with_a_hint(file: Path, capsys: pytest.CaptureFixtu
     sets = ["--set", "training.optimizer.name=sgd", "--set", "training.optimizer.lr=1e18"]
     assert main(["train", str(file), *sets]) == 1
     assert "A smaller training.optimizer.lr" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "make room; the same command goes on"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_full_disk_and_an_early_ctrl_c_give_no_traceback(
+    file: Path,
+    error: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hypercl.training.folder.write_text", fail)
+    assert main(["train", str(file)]) == code
+    assert words in capsys.readouterr().err
 
 
 def test_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
