@@ -3,7 +3,8 @@
 from hypercl.config.check import check_sweep, load_sweep
 from hypercl.config.compare import difference_line, differences
 from hypercl.config.experiment import Experiment
-from hypercl.config.load import assign, known_paths, load, loads, lookup, resolved, to_yaml
+from hypercl.config.load import assign, load, loads, to_yaml
+from hypercl.config.paths import known_paths, lookup, resolved
 from hypercl.config.problems import ConfigError, Problem, UserError, did_you_mean
 from hypercl.config.space import Distribution
 from hypercl.config.sweep import SweepFile

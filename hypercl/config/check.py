@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypercl.config.load import assign, known_paths, lookup, read, text_of
+from hypercl.config.load import assign, read, text_of
+from hypercl.config.paths import known_paths, lookup
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.space import Distribution
 from hypercl.config.sweep import SweepFile

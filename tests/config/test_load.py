@@ -104,6 +104,12 @@ def test_an_override_reaches_the_sections_beside_the_experiment() -> None:
     assert loads(SMALLEST, "x", ["search.trials=3", "pruner.name=none"]).search.trials == 3
 
 
+def test_an_override_reaches_into_the_space() -> None:
+    text = f"{SMALLEST}\nspace: {{method.beta: {{uniform: [0, 1]}}}}"
+    changed = loads(text, "x", ["space.method.beta={choice: [1, 2]}"])
+    assert changed.space["method.beta"].values == (1, 2)
+
+
 @pytest.mark.parametrize("override", ["method.beta", "=3", "method.beta=[1", "method.betta=1", "tasks.name.deep=1"])
 def test_a_wrong_override_is_a_problem(override: str) -> None:
     assert problems_of(SMALLEST, override)

@@ -1,0 +1,100 @@
+"""From plain data to a model, and from pydantic's errors to problems in a user's words."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from hypercl.config.kinds import kind_of, kinds_of, models_in
+from hypercl.config.problems import Problem, did_you_mean
+from hypercl.config.section import Section
+
+_Model = TypeVar("_Model", bound=Section)
+
+
+def validated(
+    model: type[_Model], data: Mapping[str, Any], lines: Mapping[str, int]
+) -> tuple[_Model | None, list[Problem]]:
+    """The model of plain data, or None and every problem; `lines` are the lines of key paths in the file."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, _distinct([_problem(model, details, lines) for details in error.errors(include_url=False)])
+
+
+def _distinct(problems: list[Problem]) -> list[Problem]:
+    unique: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        unique.setdefault((problem.path, problem.message), problem)
+    return list(unique.values())
+
+
+def _problem(model: type[Section], details: ErrorDetails, lines: Mapping[str, int]) -> Problem:
+    keys, owner = _follow(model, details["loc"])
+    path = ".".join(keys)
+    line = next((lines[".".join(keys[:n])] for n in range(len(keys), 0, -1) if ".".join(keys[:n]) in lines), None)
+    kind, context = details["type"], details.get("ctx", {})
+    value = details["input"]
+    if kind == "extra_forbidden":
+        names = sorted(_names(owner))
+        fix = did_you_mean(keys[-1], names) or "remove the key"
+        return Problem(path, "there is no such key", value, ", ".join(names), fix, line)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = [kind_of(found) for found in kinds_of(keys[-1])]
+        given = value.get("name") if isinstance(value, dict) else value
+        message = "the section has no name" if given is None else "there is no such kind"
+        fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""
+        return Problem(f"{path}.name" if given is not None else path, message, given, ", ".join(tags), fix, line)
+    if kind == "missing":
+        example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
+        return Problem(path, "this key is missing", fix=f"add {example}", line=line)
+    expected = str(context.get("expected", ""))
+    return Problem(path, _sentence(details), value, expected, line=line, about=_about(owner, keys[-1]))
+
+
+def _about(owner: type[Section] | None, key: str) -> str:
+    """What a key is for, and its default."""
+    field = _field(owner, key) if owner else None
+    if field is None or not field.description:
+        return ""
+    plain = isinstance(field.default, str | int | float | tuple)
+    return " ".join(field.description.split()) + (f" Default: {field.default}." if plain else "")
+
+
+def _follow(model: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section] | None]:
+    """The key path a person wrote (pydantic adds the kind's tag to it), and the model that owns its last key."""
+    keys: list[str] = []
+    owner: type[Section] | None = model
+    pending: list[type[Section]] = []
+    for part in loc:
+        match = next((found for found in pending if "name" in found.model_fields and kind_of(found) == part), None)
+        if match is not None:
+            owner, pending = match, []
+            continue
+        if _is_branch(str(part)) and str(part) not in _names(owner):
+            continue
+        if len(pending) == 1:
+            owner, pending = pending[0], []
+        keys.append(str(part))
+        field = _field(owner, str(part)) if owner else None
+        pending = models_in(field.annotation) if field is not None else pending
+    return keys, owner
+
+
+def _is_branch(part: str) -> bool:
+    """Whether a part of an error's place names a branch of a union rather than a key."""
+    return part.startswith(("function-", "literal[", "constrained-", "nullable")) or part in ("int", "float")
+
+
+def _field(owner: type[Section], key: str) -> Any:
+    return next((f for name, f in owner.model_fields.items() if key in (name, f.alias)), None)
+
+
+def _names(owner: type[Section] | None) -> list[str]:
+    return [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+
+
+def _sentence(details: ErrorDetails) -> str:
+    message = details["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:].replace("Input should", "this should")
