@@ -44,8 +44,11 @@ class Terminal:
         if item.history:
             newest = item.history[-1]
             self._last_step = newest.step
+            done = newest.iteration == sum(self._iterations)
             self._line(
-                f"goes on after step {newest.iteration:,} of {sum(item.iterations):,} (task {newest.task + 1}, "
+                "was trained before, to its last step"
+                if done
+                else f"goes on after step {newest.iteration:,} of {sum(item.iterations):,} (task {newest.task + 1}, "
                 f"validation accuracy {_percent(_mean(newest.accuracies))} on the tasks met)"
             )
         if self._console.is_terminal:

@@ -53,6 +53,12 @@ def test_a_resumed_run_says_where_it_goes_on(tmp_path):
     assert "goes on after step 15 of 30 (task 2" in text
 
 
+def test_a_run_trained_before_says_so(tmp_path):
+    text = screen(False, started(tmp_path, after=len(reports())), finished(tmp_path))
+    assert "was trained before, to its last step" in text
+    assert "goes on" not in text
+
+
 def test_a_terminal_shows_a_bar_over_the_steps_of_the_task(tmp_path):
     text = screen(True, started(tmp_path), Tick(0, 4, 4), *reports()[:3], Tick(1, 7, 17), outcome="interrupted")
     assert "task 2/3" in text
