@@ -22,6 +22,7 @@ def command(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text(FILE)

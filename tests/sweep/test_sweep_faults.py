@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hypercl.sweep.journal import open_journal
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
-LIMIT = 150
+LIMIT = 300
 TRIALS = 5
 
 
