@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Name, NotNegative, Number, Positive, Section, Whole
+from hypercl.config.section import Count, Flag, Name, NotNegative, Positive, Section, Whole
 from hypercl.config.space import Distribution
 
 Metric = Literal[
@@ -190,6 +190,3 @@ class SweepFile(Section):
     """What a trial takes."""
     logging: Logging = Logging()
     """Who listens."""
-
-
-__all__ = ["ASHA", "Bound", "Median", "Metric", "Number", "SweepFile", "Wandb"]
