@@ -116,10 +116,10 @@ class LiveTable(_Score):
         self._news.append(text)
         self._draw()
 
-    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:  # noqa: ARG002
+    def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
         self._running[number] = (time.monotonic(), 0, 0.0)
 
-    def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:  # noqa: ARG002
+    def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:
         began = self._running[number][0] if number in self._running else time.monotonic()
         mean = sum(accuracies) / len(accuracies) if accuracies else 0.0
         self._running[number] = (began, step, mean)

@@ -28,7 +28,7 @@ class StudyScheduler(FIFOScheduler):
         """Ray pickles schedulers into snapshots that are never read."""
         return {}
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Reports the result and, after a restart, what was reported before it and did not arrive."""
         number = trial.config["job"].number
         if job.STEP not in result:
@@ -41,7 +41,7 @@ class StudyScheduler(FIFOScheduler):
         self._listener.trial_reported(number, *new, tuple(result.get("accuracies", ())))
         return TrialScheduler.CONTINUE
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A process died: what Ray knows of it is kept for the case that it is not taken up again."""
         text = _last_failure(trial)
         kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"

@@ -28,7 +28,7 @@ class Signals:
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
 
-    def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
+    def _on_signal(self, number: int, frame: Any) -> None:
         if self._control.reason in ("sigint", "sigterm"):
             # An exception raised here can surface inside Ray's C code, which turns it into a SystemError; so the loop
             # raises it, and where the loop hangs (Ray waits 60 s for a dead server) the process ends without it.

@@ -31,7 +31,7 @@ class Heartbeat(Callback):
         """Ray pickles callbacks into snapshots that are never read."""
         return {}
 
-    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:  # noqa: ARG002
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         if self._control.at_once:
             raise AtOnce
         now = time.monotonic()

@@ -17,10 +17,10 @@ class TestTerminal(LoggerContract):
     def one_screen(self):
         self.screen = io.StringIO()
 
-    def logger(self, folder):  # noqa: ARG002
+    def logger(self, folder):
         return Terminal(Console(file=self.screen, width=100))
 
-    def written(self, folder):  # noqa: ARG002
+    def written(self, folder):
         return [int(task) for task in re.findall(r"^task (\d)/3 learned", self.screen.getvalue(), re.M)]
 
     def expected(self, count):

@@ -102,7 +102,7 @@ class FakeEngine(Engine):
     def trainable(self) -> type:
         return FakeTrainable
 
-    def sizes(self, experiment: Experiment, import_paths: tuple[Path, ...]) -> Any:  # noqa: ARG002
+    def sizes(self, experiment: Experiment, import_paths: tuple[Path, ...]) -> Any:
         return FakeSizes(experiment)
 
     def prepare(self, experiment: Experiment, data_dir: Path, offline: bool) -> None:
