@@ -20,7 +20,7 @@ from hypercl.sweep.searcher import StudySearcher
 from hypercl.sweep.study import SweepStudy, outcome_of
 
 
-def fake_sizes(experiment: Experiment, import_paths: Any) -> FakeSizes:  # noqa: ARG001
+def fake_sizes(experiment: Experiment, _paths: Any) -> FakeSizes:
     return FakeSizes(experiment)
 
 
@@ -182,7 +182,7 @@ def test_failures_in_a_row_stop_the_sweep_and_a_success_in_between_does_not(brid
 
 
 def test_a_network_that_cannot_be_built_is_a_failure_not_a_crash(bridge: Callable[..., Bridge]) -> None:
-    def broken(experiment: Experiment, paths: Any) -> Any:  # noqa: ARG001
+    def broken(_experiment: Experiment, _paths: Any) -> Any:
         raise ZeroDivisionError("no layer fits")
 
     one = bridge("search.max_failed=3", sizes=broken)
