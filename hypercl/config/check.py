@@ -54,13 +54,16 @@ def sweep_problems(file: SweepFile) -> list[Problem]:
     return [problem for path, one in file.space.items() for problem in _check_path(file, path, one)]
 
 
+def why_closed(path: str) -> str:
+    """Why a space cannot vary a key of the experiment; '' where it can."""
+    if path.startswith("tasks.") and path != "tasks.augment":
+        return "the stream is what a sweep is about: trials on other data cannot be compared"
+    return _CLOSED.get(path, "")
+
+
 def _check_path(file: SweepFile, path: str, distribution: Distribution) -> list[Problem]:
     where = f"space.{path}"
-    reason = _CLOSED.get(path) or (
-        "the stream is what a sweep is about: trials on other data cannot be compared"
-        if path.startswith("tasks.") and path != "tasks.augment"
-        else ""
-    )
+    reason = why_closed(path)
     if reason:
         return [Problem(where, f"a space cannot vary this: {reason}", fix="remove it from the space")]
     try:
