@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 
 from hypercl.config import SweepFile, UserError
-from hypercl.targets import CODE_FOLDER
+from hypercl.own_code import CODE_FOLDER
+
+_RAY_PACKAGE = "_ray_pkg_"
+"""How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
 
 
 def name_of(given: argparse.Namespace, file: SweepFile) -> str:
@@ -19,6 +22,21 @@ def name_of(given: argparse.Namespace, file: SweepFile) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
         raise UserError(f"--name: '{name}' cannot name a folder; use letters, digits, '.', '_' and '-'")
     return name
+
+
+def results_of(given: argparse.Namespace) -> Path:
+    """The folder of all results, absolute.
+
+    Raises:
+        UserError: it lies in the package that a submitted Ray job is unpacked to, which is gone after the job.
+    """
+    folder = given.results.resolve()
+    if any(part.startswith(_RAY_PACKAGE) for part in folder.parts):
+        raise UserError(
+            f"--results: {folder} is the copy of the working directory that Ray made for this job, and goes with it\n"
+            "    fix:     --results with an absolute path, on storage that every node shares"
+        )
+    return folder
 
 
 def offline(given: argparse.Namespace) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.cli.places import import_paths, name_of, offline
+from hypercl.cli.places import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 
@@ -34,7 +34,7 @@ def sweep_command(given: argparse.Namespace) -> int:
 
 def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> SweepOptions:
     return SweepOptions(
-        folder=given.results.resolve() / name_of(given, file),
+        folder=results_of(given) / name_of(given, file),
         data_dir=given.data_dir.resolve(),
         offline=offline(given),
         address=given.address or os.environ.get("RAY_ADDRESS") or None,

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from hypercl.analysis import write_matrix_png
 from hypercl.cli.interrupt import Interrupt
-from hypercl.cli.places import import_paths, name_of, offline
+from hypercl.cli.places import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
-from hypercl.targets import keep_code
+from hypercl.own_code import keep_code
 from hypercl.training import Diverged, Place, run
 
 
@@ -24,8 +24,8 @@ def train(given: argparse.Namespace) -> int:
     file = load(given.file, [*given.overrides, *_overrides(given)])
     name = name_of(given, file)
     seed = file.experiment.training.seed
-    folder = given.results.resolve() / name / "runs" / f"seed-{seed}"
-    own_code = keep_code(file.experiment.target, import_paths(given), folder)
+    folder = results_of(given) / name / "runs" / f"seed-{seed}"
+    own_code = keep_code(file.experiment, import_paths(given), folder)
     place = Place(folder, given.data_dir, offline(given), own_code, name)
     spec = _spec(file, given, name, folder, console)
     loggers = Loggers([*build(spec, folder), Terminal(console)])
@@ -76,4 +76,4 @@ def _spec(
         console.print(reason, highlight=False)
     seed = file.experiment.training.seed
     run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
-    return LoggerSpec(wandb, mode, None, run_id, f"{name}-seed-{seed}", given.results.resolve() / name)
+    return LoggerSpec(wandb, mode, None, run_id, f"{name}-seed-{seed}", results_of(given) / name)

@@ -90,7 +90,9 @@ def attached_ray(address: str) -> Iterator[Machine]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]
             raise UserError(
-                f"no Ray cluster answers at '{address}': {message}\n    fix:     check --address and RAY_ADDRESS"
+                f"no Ray cluster answers at '{address}': {message}\n    fix:     check --address and RAY_ADDRESS\n"
+                "    or:      where the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE\n"
+                "             (Ray's default is ~/.ray/auth_token)"
             ) from None
         try:
             total = ray.cluster_resources()

@@ -1,0 +1,128 @@
+"""Sweeps submitted as jobs to a Ray cluster: `ray start --head` on this machine, submit, stop, submit again."""
+
+import csv
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+QUICKSTART = ["launch/sweep.py", "search_spaces/quickstart.yaml", "--trials", "4"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def processes_of(folder: str) -> list[int]:
+    """Processes that name a folder in their command: all of a Ray whose sessions lie there."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if folder.encode() in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+    return found
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/api/version", timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 401
+    except OSError:
+        return False
+
+
+@contextmanager
+def head(environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A head of two CPUs, its dashboard's address in the environment that is given back."""
+    folder = tempfile.mkdtemp(prefix="hcl-job-", dir="/tmp")
+    url = f"http://127.0.0.1:{(dashboard := free_port())}"
+    command = [str(RAY), "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={dashboard}"]
+    command += [f"--ray-client-server-port={free_port()}", "--num-cpus=2", "--object-store-memory=100000000"]
+    command += ["--disable-usage-stats", "--temp-dir", folder]
+    with (Path(folder) / "head.log").open("w") as log:
+        started = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 90
+            while not answers(url):
+                assert started.poll() is None, (Path(folder) / "head.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+            yield {**environment, "RAY_API_SERVER_ADDRESS": url}
+        finally:
+            with suppress(OSError):
+                os.killpg(started.pid, signal.SIGKILL)
+            for process in processes_of(folder):
+                with suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            started.wait()
+
+
+def submit(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Waits for the job, and gives back what it printed."""
+    command = [str(RAY), "job", "submit", "--working-dir", ".", "--", sys.executable, *QUICKSTART, *options]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def environment_of(token: Path | None) -> dict[str, str]:
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    if token is None:
+        return {**plain, "RAY_AUTH_MODE": "disabled"}
+    token.write_text(secrets.token_hex(32))
+    return {**plain, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+
+
+@pytest.mark.parametrize("authenticated", [False, True], ids=["open", "with a token"])
+def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(tmp_path: Path, authenticated: bool) -> None:
+    results = tmp_path / "results"
+    options = ["--set", "training.iterations=400", "--results", str(results)]
+    with head(environment_of(tmp_path / "token" if authenticated else None)) as environment:
+        if authenticated:
+            without = {key: value for key, value in environment.items() if not key.startswith("RAY_AUTH")}
+            assert "Unauthorized" in submit(without, *options).stderr
+            assert not results.exists()
+        command = [str(RAY), "job", "submit", "--working-dir", ".", "--submission-id", "first", "--", sys.executable]
+        with subprocess.Popen(
+            [*command, *QUICKSTART, *options], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        ) as first:
+            assert first.stdout is not None
+            told = []
+            for line in first.stdout:
+                told.append(line)
+                if "[1/4" in line:
+                    subprocess.run([str(RAY), "job", "stop", "first"], env=environment, check=True, capture_output=True)
+        assert any("[1/4" in line for line in told), "".join(told)
+        assert not any("4 trials are trained" in line for line in told)
+
+        second = submit(environment, *options)
+        assert second.returncode == 0, second.stdout + second.stderr
+        assert "taken up again" in second.stdout
+        assert "4 trials are trained" in second.stdout
+    with (results / "quickstart" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["state"] in ("complete", "pruned") for row in rows) == 4
+    assert (results / "quickstart" / "best.yaml").exists()
+
+
+def test_a_submitted_sweep_refuses_to_leave_its_results_in_rays_copy_of_the_folder() -> None:
+    with head(environment_of(None)) as environment:
+        refused = submit(environment)
+    assert refused.returncode != 0
+    assert "--results with an absolute path" in refused.stdout
