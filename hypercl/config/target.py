@@ -1,11 +1,11 @@
 """`target`: the network whose weights are generated."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Section
+from hypercl.config.section import Count, Flag, Fraction, ImportPath, Section
 
 Activation = Literal["relu", "elu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
 
@@ -18,6 +18,42 @@ class MLP(Section):
     """Units of each hidden layer."""
     activation: Activation = "relu"
     """After each hidden layer."""
+    dropout: Fraction = 0.0
+    """Share of the units of each hidden layer dropped in training, after the activation."""
+    batch_norm: Flag = False
+    """Batch normalisation of each hidden layer, before the activation; its running statistics are kept for each task."""
+
+    @model_validator(mode="after")
+    def _something_hidden(self) -> "MLP":
+        if not self.hidden and (self.dropout or self.batch_norm):
+            raise ValueError("dropout and batch_norm are of hidden layers, and there are none: hidden is []")
+        return self
+
+
+class LeNet(Section):
+    """Two 5 x 5 convolutions, each with max pooling, and a hidden layer (LeCun et al., 1998, as hypnettorch has it).
+
+    The defaults have 431,080 weights on 28 x 28 grey images with ten outputs. `channels: [10, 20], hidden: 50` is the
+    small layout (21,840), `channels: [192, 192], hidden: 1000` the one for CIFAR (5,747,394).
+    """
+
+    name: Literal["lenet"] = "lenet"
+    channels: tuple[Count, Count] = (20, 50)
+    """Channels of the two convolutions."""
+    hidden: Count = 500
+    """Units of the hidden layer."""
+    dropout: Fraction = 0.0
+    """Share of the hidden layer's units dropped in training."""
+
+
+class ZenkeNet(Section):
+    """Four 3 x 3 convolutions and a hidden layer of 512 units: the network of Zenke et al. (2017) for Split CIFAR."""
+
+    name: Literal["zenkenet"] = "zenkenet"
+    conv_dropout: Fraction = 0.25
+    """Share of the channels dropped in training after each pair of convolutions; the paper's value."""
+    dropout: Fraction = 0.5
+    """Share of the hidden layer's units dropped in training; the paper's value."""
 
 
 class ResNet32(Section):
@@ -26,11 +62,23 @@ class ResNet32(Section):
     name: Literal["resnet32"] = "resnet32"
 
 
+class WideResNet(Section):
+    """The wide residual network of Zagoruyko & Komodakis (2016), pre-activation; the defaults are WRN-28-10."""
+
+    name: Literal["wide_resnet"] = "wide_resnet"
+    blocks: Count = 4
+    """Residual blocks in each of the three groups: 6 x blocks + 4 layers."""
+    width: Count = 10
+    """The groups have 16, 32, 64 channels times this."""
+    dropout: Fraction = 0.0
+    """Share of the activations dropped in training between the two convolutions of a block; the authors use 0.3."""
+
+
 class ImportedTarget(Section):
     """Any `nn.Module` by import path; it needs to know nothing of hypernetworks."""
 
     name: Literal["import"] = "import"
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+    path: ImportPath
     """`package.module:callable`, found beside the file, in the working directory, or installed."""
     outputs: str = "num_classes"
     """The callable's keyword that takes the number of outputs (all heads together)."""
@@ -40,4 +88,4 @@ class ImportedTarget(Section):
     """The linear layer that makes the outputs, by its name in the module; otherwise the last that fits."""
 
 
-Target = kinds(MLP, ResNet32, ImportedTarget, default=MLP)
+Target = kinds(MLP, LeNet, ZenkeNet, ResNet32, WideResNet, ImportedTarget, default=MLP)

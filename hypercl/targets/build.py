@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from hypercl.config import UserError
-from hypercl.config.target import MLP, ImportedTarget, ResNet32
+from hypercl.config.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.targets.generated import GeneratedModel, generated_parameters
+from hypercl.targets.images import require_images
 from hypercl.targets.imported import import_module_of
+from hypercl.targets.lenet import LeNetModule
 from hypercl.targets.mlp import MLPNet
 from hypercl.targets.resnet import ResNet
+from hypercl.targets.wide_resnet import WideResNetModule
+from hypercl.targets.zenkenet import ZenkeNetModule
 
-AnyTarget = MLP | ResNet32 | ImportedTarget
+AnyTarget = MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget
 
 _counts: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], int] = {}
 
@@ -33,8 +37,9 @@ def build_target(
         import_paths: folders in which an import path is looked for, before what is installed.
 
     Raises:
-        UserError: the module cannot be found, built, or run on such inputs; nothing in it can be generated; it does
-            not return (batch, num_outputs); `target.head` is not a linear layer with so many outputs.
+        UserError: the module cannot be found, built, or run on such inputs (images that are too small, say); nothing
+            in it can be generated; it does not return (batch, num_outputs); `target.head` is not a linear layer with
+            so many outputs.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -66,10 +71,17 @@ def count_weights(
 def _module(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path]
 ) -> nn.Module:
-    if isinstance(config, ImportedTarget):
-        return import_module_of(config, num_outputs, import_paths)
-    if isinstance(config, MLP):
-        return MLPNet(input_shape, config.hidden, num_outputs, config.activation)
-    if len(input_shape) != 3:
-        raise UserError(f"target: resnet32 reads images (channels, height, width), not inputs of shape {input_shape}")
-    return ResNet(input_shape[0], num_outputs, blocks=5)
+    match config:
+        case ImportedTarget():
+            return import_module_of(config, num_outputs, import_paths)
+        case MLP():
+            return MLPNet(config, input_shape, num_outputs)
+        case LeNet():
+            return LeNetModule(config, input_shape, num_outputs)
+        case ZenkeNet():
+            return ZenkeNetModule(config, input_shape, num_outputs)
+        case WideResNet():
+            return WideResNetModule(config, input_shape, num_outputs)
+        case ResNet32():
+            require_images(config.name, input_shape)
+            return ResNet(input_shape[0], num_outputs, blocks=5)

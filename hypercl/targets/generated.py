@@ -1,11 +1,14 @@
 """A plain module called with weights that somebody else generates."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError
 from hypercl.targets.head import find_head
+from hypercl.targets.randomness import drawn_from
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -43,10 +46,11 @@ class GeneratedModel:
         if not self.num_weights:
             raise UserError(f"target: no parameter of {_name(module)} requires a gradient: nothing to generate")
         self._head = head
+        self.random = False
+        """Whether a training-mode forward draws random numbers from torch (dropout and the like)."""
         if head is not None:
             find_head(module, num_outputs, head)
-        self.random: bool = self._try_out(input_shape)
-        """Whether a training-mode forward draws random numbers from torch (dropout and the like)."""
+        self.random = self._try_out(input_shape)
 
     def to(self, device: torch.device | str) -> "GeneratedModel":
         """Moves the module's constants and initial buffers; returns itself."""
@@ -68,7 +72,7 @@ class GeneratedModel:
         return {name: part.view(*part.shape[:-1], *shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
     def __call__(
-        self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool
+        self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool, seed: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One forward pass.
 
@@ -77,6 +81,8 @@ class GeneratedModel:
             buffers: as `initial_buffers` or an earlier call returned them; never modified.
             inputs: (batch, *input_shape).
             training: whether layers behave as in training.
+            seed: what the module's own random numbers, dropout masks above all, are drawn from in training; torch's
+                global state is then left as it was. Without a seed they are drawn from that state.
 
         Returns:
             Outputs (batch, num_outputs), and the buffers after the pass: new tensors in training, the same dict
@@ -85,7 +91,9 @@ class GeneratedModel:
         if self.module.training != training:
             self.module.train(training)
         state = self.split(weights) | {name: buffer.clone() for name, buffer in buffers.items()}
-        outputs = functional_call(self.module, state, (inputs,))
+        seeded = drawn_from(seed, inputs.device) if training and self.random and seed is not None else nullcontext()
+        with seeded:
+            outputs = functional_call(self.module, state, (inputs,))
         # functional_call also writes a buffer that the module replaced, rather than changed in place, back into `state`
         return outputs, {name: state[name].detach() for name in buffers} if training else buffers
 

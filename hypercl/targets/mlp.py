@@ -6,23 +6,29 @@ from math import prod
 from torch import Tensor, nn
 
 from hypercl.activations import ACTIVATIONS
+from hypercl.config.target import MLP
 
 
 class MLPNet(nn.Module):
-    """Linear layers on the flattened input, an activation between each two; the last layer is linear."""
+    """Linear layers on the flattened input; the last layer is linear.
 
-    def __init__(
-        self, input_shape: tuple[int, ...], hidden: tuple[int, ...], num_outputs: int, activation: str
-    ) -> None:
+    After each hidden layer: batch normalisation if asked for, the activation, dropout if asked for.
+    """
+
+    def __init__(self, config: MLP, input_shape: tuple[int, ...], num_outputs: int) -> None:
         super().__init__()
-        sizes = (prod(input_shape), *hidden, num_outputs)
+        sizes = (prod(input_shape), *config.hidden, num_outputs)
         self.layers = nn.ModuleList(nn.Linear(inputs, units) for inputs, units in pairwise(sizes))
-        self.activation = ACTIVATIONS[activation]
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(units) if config.batch_norm else nn.Identity() for units in config.hidden
+        )
+        self.activation = ACTIVATIONS[config.activation]
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, *input_shape) -> (batch, num_outputs)."""
         activations = inputs.flatten(1)
         *hidden, head = self.layers
-        for layer in hidden:
-            activations = self.activation(layer(activations))
+        for layer, norm in zip(hidden, self.norms, strict=True):
+            activations = self.dropout(self.activation(norm(layer(activations))))
         return head(activations)
