@@ -36,13 +36,32 @@ class SGD(_Optimizer):
     """Nesterov's form of momentum."""
 
 
-class Constant(Section):
+class RMSprop(_Optimizer):
+    """Gradients divided by the root of their mean square (Hinton, 2012), with torch's defaults."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: Fraction = 0.99
+    """Decay of the running mean of the squared gradient."""
+    eps: Positive = 1e-8
+    """Added to the root of the mean square."""
+    momentum: Fraction = 0.0
+    """Decay of the running sum of the scaled gradients."""
+    centered: Flag = False
+    """Divide by the root of the variance: the mean gradient's square is taken off first (Graves, 2013)."""
+
+
+class _Warm(Section):
+    warmup: Fraction = 0.0
+    """Share of a task's steps over which the rate rises linearly to what the schedule makes of it."""
+
+
+class Constant(_Warm):
     """The same rate throughout."""
 
     name: Literal["constant"] = "constant"
 
 
-class Step(Section):
+class Step(_Warm):
     """The rate is multiplied by the factor of the last milestone passed; the defaults are the paper's for CIFAR."""
 
     name: Literal["step"] = "step"
@@ -60,12 +79,78 @@ class Step(Section):
         return self
 
 
-class Cosine(Section):
+class Cosine(_Warm):
     """Half a cosine from the base rate down to a share of it, over each task's steps."""
 
     name: Literal["cosine"] = "cosine"
     floor: Fraction = 0.0
     """Share of the base rate left at the end."""
+
+
+class OneCycle(Section):
+    """Half a cosine up to the base rate, another down to nearly nothing (Smith & Topin, 2018), as in torch.
+
+    The momentum stays as it is.
+    """
+
+    name: Literal["one_cycle"] = "one_cycle"
+    rise: Annotated[Number, Field(gt=0, lt=1)] = 0.3
+    """Share of a task's steps on the way up."""
+    start: Fraction = 0.04
+    """Share of the base rate at the start."""
+    end: Fraction = 4e-6
+    """Share of the base rate at the end."""
+
+
+class Plateau(_Warm):
+    """The rate is lowered where the validation accuracy of the task no longer rises.
+
+    As torch's ReduceLROnPlateau in mode max, with any rise counted. Factor, patience, cooldown and the lowest rate are
+    those of von Oswald et al. (2020) for ResNet-32, who check at each of 200 epochs.
+    """
+
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.31622776601683794
+    """The rate is multiplied by this; the root of 0.1."""
+    patience: Annotated[Whole, Field(ge=0)] = 5
+    """Checks in a row without a new best that are borne; the next one lowers the rate."""
+    cooldown: Annotated[Whole, Field(ge=0)] = 0
+    """Checks after a lowering that do not count against patience."""
+    min_lr: NotNegative = 5e-7
+    """The rate is never lowered below this."""
+    checks: Count = 50
+    """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
+
+    @model_validator(mode="after")
+    def _can_act(self) -> "Plateau":
+        if self.checks < self.patience + 3:
+            raise ValueError(
+                f"with patience {self.patience} the rate could first be lowered at check {self.patience + 2}, and "
+                f"steps must follow: give at least {self.patience + 3} checks, not {self.checks}"
+            )
+        return self
+
+
+class EarlyStopping(Section):
+    """A task's training ends when its validation accuracy no longer rises, and the best state is put back.
+
+    The best state is put back at the task's end in any case. With method joint it is the mean accuracy of all tasks
+    trained together that counts.
+    """
+
+    patience: Count = 5
+    """Checks in a row without a new best after which training of the task ends."""
+    checks: Count = 20
+    """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
+
+    @model_validator(mode="after")
+    def _can_act(self) -> "EarlyStopping":
+        if self.checks < self.patience + 2:
+            raise ValueError(
+                f"with patience {self.patience} training could first end at check {self.patience + 1}: "
+                f"give at least {self.patience + 2} checks, not {self.checks}"
+            )
+        return self
 
 
 class Training(Section):
@@ -75,10 +160,16 @@ class Training(Section):
     """Passes over a task's training data; exactly one of iterations and epochs holds."""
     batch_size: Count = 128
     """Samples a step."""
-    optimizer: kinds(Adam, AdamW, SGD, default=Adam) = Adam()  # pyright: ignore[reportInvalidTypeForm]
+    optimizer: kinds(Adam, AdamW, SGD, RMSprop, default=Adam) = Adam()  # pyright: ignore[reportInvalidTypeForm]
     """Made anew for each task."""
-    schedule: kinds(Constant, Step, Cosine, default=Constant) = Constant()  # pyright: ignore[reportInvalidTypeForm]
-    """The learning rate over a task's steps."""
+    schedule: kinds(  # pyright: ignore[reportInvalidTypeForm]
+        Constant, Step, Cosine, OneCycle, Plateau, default=Constant
+    ) = Constant()
+    """The learning rate over a task's steps; each task starts anew."""
+    early_stopping: EarlyStopping | None = None
+    """End a task's training when its validation accuracy no longer rises; null trains all steps."""
+    label_smoothing: Annotated[Number, Field(ge=0, lt=0.5)] = 0.0
+    """What the right class gives up, shared equally by a task's other classes; 0.05 is the paper's 'soft targets'."""
     clip_norm: Positive | None = None
     """Bound of the gradient's norm, applied to the sum of both gradients (and to the look-ahead's)."""
     report_samples: Count = 1000
@@ -89,6 +180,9 @@ class Training(Section):
     """auto is cuda, else mps, else cpu."""
     threads: Count | Literal["auto"] = "auto"
     """CPU threads; part of the result, since another count rounds otherwise. auto is what the process may use."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """tf32 lets CUDA round products of matrices and convolutions to 10 bits; bf16 runs the target and the
+    hypernetwork in autocast, while parameters, optimiser and regulariser stay float32."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,4 +195,13 @@ class Training(Section):
     def _one_length(self) -> "Training":
         if self.iterations is not None and self.epochs is not None:
             raise ValueError("iterations and epochs are both given: keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _room_to_fall(self) -> "Training":
+        if isinstance(self.schedule, Plateau) and self.schedule.min_lr >= self.optimizer.lr:
+            raise ValueError(
+                f"schedule.min_lr ({self.schedule.min_lr:g}) is not below optimizer.lr ({self.optimizer.lr:g}): "
+                "the rate could never be lowered"
+            )
         return self

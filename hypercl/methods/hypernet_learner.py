@@ -1,15 +1,18 @@
 """A task-conditioned hypernetwork trained on one task after the other, without protection: fine-tuning."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from hypercl.config.training import Training
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Batch, Learner, Losses, Memory, Moment, State
+from hypercl.methods.loss import classification_loss
+from hypercl.methods.precision import autocast
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel
@@ -88,13 +91,13 @@ class HypernetLearner(Learner):
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         theta, head = self._theta_of(state, task), self.parts.heads[task]
-        with torch.no_grad():
-            weights = self.parts.hypernet(theta, state["embeddings"][task : task + 1])[0]
+        with torch.no_grad(), self._networks_run():
+            weights = self.parts.hypernet(theta, state["embeddings"][task : task + 1])[0].float()
 
         def predict(inputs: Tensor) -> Tensor:
-            with torch.no_grad():
+            with torch.no_grad(), self._networks_run():
                 outputs, _ = self.parts.target(weights, state["buffers"][str(task)], inputs, training=False)
-            return outputs[:, head]
+            return outputs[:, head].float()
 
         return predict
 
@@ -115,6 +118,9 @@ class HypernetLearner(Learner):
         theta = self.parts.hypernet.init(self._draw(*purpose))
         return {name: value.to(self.parts.device) for name, value in theta.items()}
 
+    def _networks_run(self) -> AbstractContextManager[Any]:
+        return autocast(self.parts.training.precision, self.parts.device)
+
     def _draw(self, *purpose: int | str) -> torch.Generator:
         return generator(self.parts.training.seed, *purpose)
 
@@ -128,13 +134,14 @@ class HypernetLearner(Learner):
         """
         theta = {name: value.detach().requires_grad_() for name, value in state["theta"].items()}
         embeddings = state["embeddings"][list(tasks)].detach().requires_grad_()
-        weights = self.parts.hypernet(theta, embeddings)
-        if self.parts.target.random:
-            torch.manual_seed(derive(self.parts.training.seed, "dropout", now.task, now.step))
-        losses, buffers = [], {}
+        training, losses, buffers = self.parts.training, [], {}
+        with self._networks_run():
+            weights = self.parts.hypernet(theta, embeddings).float()
         for task, own, (inputs, labels) in zip(tasks, weights, batches, strict=True):
-            outputs, buffers[str(task)] = self.parts.target(own, state["buffers"][str(task)], inputs, training=True)
-            losses.append(cross_entropy(outputs[:, self.parts.heads[task]], labels))
+            seed = derive(training.seed, "dropout", task, now.step)
+            with self._networks_run():
+                outputs, buffers[str(task)] = self.parts.target(own, state["buffers"][str(task)], inputs, True, seed)
+            losses.append(classification_loss(outputs[:, self.parts.heads[task]], labels, training.label_smoothing))
         loss = torch.stack(losses).mean()
         *grads, embedding_grad = torch.autograd.grad(loss, [*theta.values(), embeddings])
         return loss.detach(), dict(zip(theta, grads, strict=True)), embedding_grad, buffers

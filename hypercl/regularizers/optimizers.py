@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from hypercl.config.training import SGD, Adam, AdamW
+from hypercl.config.training import SGD, Adam, AdamW, RMSprop
 
 Tensors = dict[str, Tensor]
 
@@ -34,9 +34,15 @@ class Optimizer(ABC):
         """
 
 
-def build_optimizer(config: Adam | SGD) -> Optimizer:
+def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer:
     """The optimiser of a settings section."""
-    return _SGD(config) if isinstance(config, SGD) else _Adam(config)
+    match config:
+        case SGD():
+            return _SGD(config)
+        case RMSprop():
+            return _RMSprop(config)
+        case Adam():
+            return _Adam(config)
 
 
 class _Adam(Optimizer):
@@ -94,6 +100,40 @@ class _SGD(Optimizer):
                 buffer = state[f"momentum/{name}"].mul(self.momentum).add_(grad)
                 direction = grad.add(buffer, alpha=self.momentum) if self.nesterov else buffer
                 after[f"momentum/{name}"] = buffer
+            deltas[name] = direction * -lr
+        return deltas, after
+
+
+class _RMSprop(Optimizer):
+    """The gradient over the root of its running mean square, in torch's form: eps outside of the root."""
+
+    def __init__(self, config: RMSprop) -> None:
+        self.config = config
+
+    def init(self, params: Tensors) -> Tensors:
+        kinds = ["square"]
+        kinds += ["mean"] if self.config.centered else []
+        kinds += ["momentum"] if self.config.momentum else []
+        return {f"{kind}/{name}": torch.zeros_like(p) for name, p in params.items() for kind in kinds}
+
+    @torch.no_grad()
+    def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
+        alpha, l2, momentum = self.config.alpha, self.config.weight_decay, self.config.momentum
+        after: Tensors = {}
+        deltas: Tensors = {}
+        for name, param in params.items():
+            grad = grads[name].add(param, alpha=l2) if l2 else grads[name]
+            square = (state[f"square/{name}"] * alpha).addcmul_(grad, grad, value=1 - alpha)
+            after[f"square/{name}"] = spread = square
+            if self.config.centered:
+                mean = state[f"mean/{name}"].lerp(grad, 1 - alpha)
+                after[f"mean/{name}"] = mean
+                # gradients that hardly change leave a variance that rounds to less than 0; torch goes to nan there
+                spread = square.addcmul(mean, mean, value=-1).clamp_(min=0)
+            direction = grad / spread.sqrt().add_(self.config.eps)
+            if momentum:
+                direction = direction.add_(state[f"momentum/{name}"], alpha=momentum)
+                after[f"momentum/{name}"] = direction
             deltas[name] = direction * -lr
         return deltas, after
 

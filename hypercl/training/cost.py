@@ -17,7 +17,7 @@ def two_steps(experiment: Experiment, place: Place) -> float:
     """
     experiment = resolve(experiment)
     training = experiment.training
-    with computing(training.device, int(training.threads)) as device:
+    with computing(training) as device:
         stream = open_stream(experiment.tasks, place.data_dir, place.offline)
         learner = build_learner(experiment, device, place.import_paths)
         seconds = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, UserError, assign
+from hypercl.config.training import Training
 
 
 def choose_device(wish: str) -> str:
@@ -38,22 +39,53 @@ def available_cpus() -> int:
 
 
 def resolve(experiment: Experiment) -> Experiment:
-    """The experiment with `auto` replaced by the device and the threads it will use."""
+    """The experiment with `auto` replaced by the device and the threads it will use.
+
+    Raises:
+        UserError: the device asked for is not there, or has nothing of the precision asked for.
+    """
     training = experiment.training
     threads = available_cpus() if training.threads == "auto" else training.threads
-    return assign(experiment, {"training.device": choose_device(training.device), "training.threads": threads})
+    device = choose_device(training.device)
+    _require_precision(training.precision, device)
+    return assign(experiment, {"training.device": device, "training.threads": threads})
+
+
+def _require_precision(precision: str, device: str) -> None:
+    """Refuses a precision that a device does not have, where it would do nothing."""
+    cuda = device.startswith("cuda")
+    if precision == "tf32" and not (cuda and torch.cuda.get_device_capability(device)[0] >= 8):
+        what = f"the device is {device}" if not cuda else f"{torch.cuda.get_device_name(device)} is older"
+        raise UserError(
+            f"training.precision: tf32 is arithmetic of NVIDIA GPUs from Ampere on, and {what}\n"
+            "    fix:     --set training.precision=fp32"
+        )
+    if precision == "bf16" and device == "mps":
+        raise UserError(
+            "training.precision: bf16 is for cpu and cuda, and the device is mps\n"
+            "    fix:     --set training.precision=fp32"
+        )
 
 
 @contextmanager
-def computing(device: str, threads: int) -> Iterator[torch.device]:
-    """Sets the thread count and reproducible float32 arithmetic; puts back what was set before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+def computing(training: Training) -> Iterator[torch.device]:
+    """Sets the thread count and reproducible arithmetic of the precision asked for; puts back what was set before.
+
+    Args:
+        training: the section, its device and threads resolved.
+    """
+    tf32 = training.precision == "tf32"
+    threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(int(training.threads))
+    if tf32:
+        torch.set_float32_matmul_precision("high")
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield torch.device(device)
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+            yield torch.device(training.device)
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        if tf32:
+            torch.set_float32_matmul_precision(products)
 
 
 def _cgroup_quota() -> float | None:

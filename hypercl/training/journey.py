@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hypercl.methods import State
+from hypercl.training.monitor import Notes
 from hypercl.training.progress import Report, Row
 
 
@@ -19,6 +20,12 @@ class Journey:
     """Steps of this task done."""
     iteration: int = 0
     """Steps of the whole run done."""
+    spent: list[int] = field(default_factory=list)
+    """Steps of each task learned: fewer than planned where a task was stopped early."""
+    notes: Notes = field(default_factory=dict)
+    """What the checks of this task have found."""
+    best: State | None = None
+    """What the learner knew at this task's best check, where early stopping is to put it back."""
     matrix: list[list[float]] = field(default_factory=list)
     """Rows of the validation accuracy matrix so far."""
     reports: list[Report] = field(default_factory=list)

@@ -18,6 +18,7 @@ from hypercl.training.device import computing, resolve
 from hypercl.training.evaluate import right_answers
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
+from hypercl.training.monitor import Monitor
 from hypercl.training.parts import build_learner, sizes
 from hypercl.training.progress import Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.schedule import lr_factor
@@ -53,7 +54,7 @@ def run(
     folder = RunFolder(place)
     experiment = resolve(_as_begun(experiment, folder))
     folder.begin(experiment)
-    with computing(experiment.training.device, int(experiment.training.threads)) as device:
+    with computing(experiment.training) as device:
         yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()
 
 
@@ -129,24 +130,31 @@ class _Run:
         task, steps, training = journey.task, self.steps[journey.task], self.experiment.training
         if journey.step == 0:
             journey.state = self.learner.start_task(journey.state, task)
+            journey.notes, journey.best = {}, None
+        monitor = Monitor(training, steps, journey.notes)
         memory = self.learner.memory(journey.state, task)
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
         watch = Watch(self.device)
         while journey.task == task:
-            due = reports.get(journey.step, 0)
+            if monitor.due(journey.step):
+                watch.check(task)
+                yield from self._check(journey, monitor)
+                continue
+            due = self.reports_per_task if monitor.stopped else reports.get(journey.step, 0)
             if due and self.reports_per_task * task + due > journey.reported:
                 watch.check(task, self.learner.knowledge(journey.state), journey.iteration)
                 yield from self._report(journey, due)
                 continue
-            now = Moment(task, journey.step, training.optimizer.lr * lr_factor(training.schedule, journey.step, steps))
+            factor = lr_factor(training.schedule, journey.step, steps) * monitor.factor
+            now = Moment(task, journey.step, training.optimizer.lr * factor)
             drawn = [batch(journey.step) for batch in batches]
             journey.state, losses = self.learner.step(journey.state, memory, drawn, now)
             journey.step += 1
             journey.iteration += 1
             watch.see(losses, journey.iteration)
-            if journey.step in reports or journey.step % every == 0:
+            if journey.step in reports or journey.step % every == 0 or monitor.due(journey.step):
                 watch.check(task)
                 named = {f"loss/{name}": float(value) for name, value in losses.items()}
                 journey.rows.append(self._row(journey) | named | {"lr": now.lr})
@@ -157,9 +165,23 @@ class _Run:
                 watch.check(task)
                 yield Tick(task, journey.step, journey.iteration)
 
+    def _check(self, journey: Journey, monitor: Monitor) -> Iterator[Progress]:
+        """Tells the monitor the validation accuracy on what is being trained, and keeps the best state."""
+        limit, trained = self.experiment.training.report_samples, self.learner.trains_on(journey.task)
+        found = []
+        for task in (self.tasks[index] for index in trained):
+            split = task.validation.first(limit, seed=0)
+            found.append((yield from self._accuracy(journey, journey.state, task, split)))
+        accuracy = sum(found) / len(found)
+        journey.rows[-1]["check/accuracy"] = accuracy
+        if monitor.see(journey.step, accuracy):
+            journey.best = self.learner.knowledge(journey.state)
+
     def _report(self, journey: Journey, index: int) -> Iterator[Progress]:
         """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
         task, learned = journey.task, index == self.reports_per_task
+        if learned and journey.best is not None:
+            journey.state = {**journey.state, **journey.best}
         met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
         accuracies = yield from self._accuracies(journey, journey.state, met)
         report = Report(
@@ -176,7 +198,8 @@ class _Run:
         if learned:
             journey.state = self.learner.end_task(journey.state, task)
             journey.matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
-            journey.task, journey.step = task + 1, 0
+            journey.spent.append(journey.step)
+            journey.task, journey.step, journey.best = task + 1, 0, None
             if self.test:
                 write(self._learned(task), self.learner.knowledge(journey.state))
         told = journey.tell(report)
@@ -190,7 +213,7 @@ class _Run:
         if self.test:
             matrices["test"] = yield from self._test_matrix(journey)
             self.folder.write_matrix(matrices["test"], "accuracy_matrix_test.csv")
-        summary = summary_of(matrices, self.sizes, self.experiment, journey.iteration, time.monotonic() - self.began)
+        summary = summary_of(matrices, self.sizes, self.experiment, journey.spent, time.monotonic() - self.began)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,9 +14,16 @@ from hypercl.training.parts import Sizes
 
 
 def summary_of(
-    matrices: Mapping[str, Matrix], sizes: Sizes, experiment: Experiment, iterations: int, seconds: float
+    matrices: Mapping[str, Matrix], sizes: Sizes, experiment: Experiment, steps: Sequence[int], seconds: float
 ) -> dict[str, Any]:
     """The metrics of each accuracy matrix (`validation`, and `test` in a run), sizes and cost.
+
+    Args:
+        matrices: accuracy matrices by the data they were measured on.
+        sizes: of the networks.
+        experiment: what was trained.
+        steps: steps taken in each task.
+        seconds: training time over all restarts.
 
     Returns:
         Plain data. Accuracies are fractions, memory is in bytes; what cannot be known is null, with a `why`.
@@ -27,8 +34,10 @@ def summary_of(
         "compression_ratio": sizes.compression_ratio,
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
+        "chunk_size": sizes.chunk_size,
         "seed": experiment.training.seed,
-        "iterations": iterations,
+        "iterations": sum(steps),
+        "iterations_per_task": list(steps),
         "seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(experiment.training.device),
         "device": experiment.training.device,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypercl.config.training import SGD, Adam, AdamW
+from hypercl.config.training import SGD, Adam, AdamW, RMSprop
 from hypercl.regularizers import build_optimizer
 
 SETTINGS = {
@@ -18,6 +18,18 @@ SETTINGS = {
         SGD(momentum=0.9, nesterov=True, weight_decay=0.1),
         torch.optim.SGD,
         {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
+    "rmsprop": (RMSprop(), torch.optim.RMSprop, {}),
+    "rmsprop with decay": (
+        RMSprop(alpha=0.9, eps=1e-3, weight_decay=0.1),
+        torch.optim.RMSprop,
+        {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1},
+    ),
+    "rmsprop with momentum": (RMSprop(momentum=0.9), torch.optim.RMSprop, {"momentum": 0.9}),
+    "centered rmsprop": (
+        RMSprop(alpha=0.8, momentum=0.5, centered=True),
+        torch.optim.RMSprop,
+        {"alpha": 0.8, "momentum": 0.5, "centered": True},
     ),
 }
 each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
@@ -98,3 +110,14 @@ def test_adams_first_step_in_float32_is_the_rate_times_the_sign():
     optimizer = build_optimizer(Adam(eps=1e-30))
     delta, _ = optimizer.delta(params, {"w": torch.tensor([3.0, -1e-3, 40.0])}, optimizer.init(params), 0.5)
     torch.testing.assert_close(delta["w"], torch.tensor([-0.5, 0.5, -0.5]), rtol=5e-7, atol=0)
+
+
+def test_centered_rmsprop_bears_a_gradient_that_never_changes():
+    """A variance of zero rounds to less than zero, of which torch takes the root."""
+    params, grads = {"w": torch.zeros(50)}, {"w": torch.linspace(0.1, 3.0, 50)}
+    optimizer = build_optimizer(RMSprop(alpha=0.5, centered=True))
+    state = optimizer.init(params)
+    for _ in range(40):
+        delta, state = optimizer.delta(params, grads, state, 1e-3)
+    assert delta["w"].isfinite().all()
+    assert ((state["square/w"] - state["mean/w"] ** 2) < 0).any()
