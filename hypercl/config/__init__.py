@@ -5,7 +5,7 @@ from hypercl.config.compare import difference_line, differences
 from hypercl.config.experiment import Experiment
 from hypercl.config.load import assign, load, loads, to_yaml
 from hypercl.config.paths import known_paths, lookup, resolved
-from hypercl.config.problems import ConfigError, Problem, UserError, did_you_mean
+from hypercl.config.problems import ConfigError, OutOfReach, Problem, UserError, did_you_mean
 from hypercl.config.space import Distribution
 from hypercl.config.sweep import SweepFile
 
@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "Distribution",
     "Experiment",
+    "OutOfReach",
     "Problem",
     "SweepFile",
     "UserError",

@@ -1,7 +1,9 @@
 """`experiment`: one run, complete on its own."""
 
+from pydantic import model_validator
+
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet
-from hypercl.config.method import Hnet, Method
+from hypercl.config.method import Hnet, Method, Scratch
 from hypercl.config.section import Section
 from hypercl.config.target import MLP, Target
 from hypercl.config.tasks import Tasks
@@ -21,3 +23,12 @@ class Experiment(Section):
     """How a learner meets a new task."""
     training: Training = Training()
     """How long, with what optimiser, on what."""
+
+    @model_validator(mode="after")
+    def _nothing_before(self) -> "Experiment":
+        if self.hypernet.embedding_init == "previous" and isinstance(self.method, Scratch):
+            raise ValueError(
+                "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
+                "no embedding; use normal"
+            )
+        return self

@@ -2,12 +2,14 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from hypercl.config.kinds import kinds
 from hypercl.config.section import Count, Flag, NotNegative, Section
 
 
 class Regularizer(Section):
-    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j, theta*)|^2."""
+    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j*, theta*)|^2."""
 
     tasks: Count | None = None
     """Earlier tasks compared at each step, drawn anew without replacement; null compares all."""
@@ -23,8 +25,17 @@ class Hnet(Section):
     """Weight of the output regulariser."""
     lookahead: Flag = True
     """Evaluate the regulariser where the optimiser would go on the task's gradient alone."""
+    train_earlier_embeddings: Flag = False
+    """Embeddings of earlier tasks go on being trained, on the regulariser alone, so that they follow the hypernetwork;
+    its look-ahead then includes their own drift."""
     regularizer: Regularizer = Regularizer()
-    """What the regulariser compares."""
+    """What the regulariser compares, always without noise and dropout: what is kept is the network that predicts."""
+
+    @model_validator(mode="after")
+    def _earlier_need_beta(self) -> "Hnet":
+        if self.train_earlier_embeddings and not self.beta:
+            raise ValueError("train_earlier_embeddings would do nothing with beta 0: earlier ones feel the regulariser")
+        return self
 
 
 class Finetune(Section):

@@ -44,6 +44,17 @@ class UserError(Exception):
     """A mistake of the user's that is told as a message, never as a traceback. Exit code 2."""
 
 
+class OutOfReach(UserError):
+    """A wish that no network of the given kind can meet; to a sweep, an infeasible suggestion."""
+
+    def __init__(self, message: str, constraint: str, violation: float) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+        """What cannot be met, such as `compression_ratio`."""
+        self.violation = violation
+        """How far the nearest possible value is beyond the wish, as a share of it."""
+
+
 class ConfigError(UserError):
     """All mistakes of one file."""
 

@@ -3,23 +3,34 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
+from torch.nn import functional
 
 from hypercl.activations import ACTIVATIONS
+from hypercl.config.hypernet import Initialization, Xavier
+from hypercl.hypernets.initialize import initial_theta
+
+Tensors = dict[str, Tensor]
+XAVIER = Xavier()
 
 
 @dataclass(frozen=True)
 class Hypernetwork:
     """Weights of a target for any number of tasks in one pass (von Oswald et al. 2020, sections 2 and 3).
 
-    The input of the pair (task t, chunk c) is `[e_t, c_c]`, task embedding first. It runs through the trunk, and the
-    linear head makes `chunk_size` weights of it. The chunks of a task, one after the other and cut at `num_weights`,
-    are the task's weights. A full hypernetwork is one chunk of `num_weights` and no chunk embedding.
+    The input of the pair (task t, chunk c) is `[e_t, c_c, noise]`, task embedding first. It runs through the trunk
+    (in each layer linear, normalisation, activation, dropout), and the linear head makes `chunk_size` weights of it.
+    The chunks of a task, one after the other and cut at `num_weights`, are the task's weights. A full hypernetwork is
+    one chunk of `num_weights` and no chunk embedding.
 
     Parameters (`theta`) are a dict of tensors: `trunk.<layer>.weight` (units, inputs), `trunk.<layer>.bias` (units,),
-    `head.weight` (chunk_size, h), `head.bias` (chunk_size,) and, where chunked, `chunks` (chunks, chunk_embedding).
-    Task embeddings are not among them. Leading axes, the same before all parameters and before the embeddings, are
-    replicas.
+    with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head.weight` (chunk_size, h),
+    `head.bias` (chunk_size,) and, where chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among
+    them.
+
+    What is random in a training step, noise and dropout masks, is drawn beforehand by `draw` and given to the call as
+    tensors; without it the call is in evaluation mode: noise is zero and nothing is dropped. Leading axes, the same
+    before all parameters, embeddings and draws, are replicas.
 
     Example:
         >>> hypernet = Hypernetwork(num_weights=1000, chunk_size=300, hidden=(10,), task_embedding=8, chunk_embedding=4)
@@ -40,6 +51,20 @@ class Hypernetwork:
     """Numbers in a chunk embedding; 0 where there is one chunk and nothing to tell apart."""
     activation: str = "relu"
     """After each trunk layer; a key of `ACTIVATIONS`."""
+    normalization: str = "none"
+    """`layer`: layer normalisation of each trunk layer with a learned scale and shift (Ba et al., 2016)."""
+    dropout: float = 0.0
+    """Share of each trunk layer's activations dropped in training."""
+    noise: int = 0
+    """Numbers of noise in the input."""
+    embedding_scale: float = 1.0
+    """Standard deviation of initial embeddings."""
+    embedding_init: str = "normal"
+    """`previous`: a task's embedding begins as the one before was learned."""
+    initialization: Initialization = XAVIER
+    """How `init` draws trunk and head."""
+    target_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Name and shape of each generated tensor in order, for an initialisation that asks for it."""
 
     def __post_init__(self) -> None:
         if self.num_chunks > 1 and not self.chunk_embedding:
@@ -53,11 +78,13 @@ class Hypernetwork:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter."""
-        sizes = (self.task_embedding + self.chunk_embedding, *self.hidden)
+        sizes = (self.task_embedding + self.chunk_embedding + self.noise, *self.hidden)
         shapes: dict[str, tuple[int, ...]] = {}
         for layer, (inputs, units) in enumerate(zip(sizes, self.hidden, strict=False)):
             shapes[f"trunk.{layer}.weight"] = (units, inputs)
             shapes[f"trunk.{layer}.bias"] = (units,)
+            if self.normalization == "layer":
+                shapes |= {f"trunk.{layer}.scale": (units,), f"trunk.{layer}.shift": (units,)}
         shapes["head.weight"] = (self.chunk_size, sizes[-1])
         shapes["head.bias"] = (self.chunk_size,)
         if self.chunk_embedding:
@@ -69,50 +96,78 @@ class Hypernetwork:
         """Numbers in theta: chunk embeddings included, task embeddings not."""
         return sum(torch.Size(shape).numel() for shape in self.shapes.values())
 
-    def init(self, generator: Generator) -> dict[str, Tensor]:
-        """Initial parameters: weights Xavier-uniform, biases zero, chunk embeddings N(0, 1)."""
-        theta: dict[str, Tensor] = {}
-        for name, shape in self.shapes.items():
-            parameter = torch.zeros(shape, device=generator.device)
-            if name == "chunks":
-                parameter.normal_(generator=generator)
-            elif name.endswith("weight"):
-                nn.init.xavier_uniform_(parameter, generator=generator)
-            theta[name] = parameter
-        return theta
+    @property
+    def random(self) -> bool:
+        """Whether a training step draws anything."""
+        return self.noise > 0 or self.dropout > 0
+
+    def init(self, generator: Generator) -> Tensors:
+        """Initial parameters; see `hypercl.hypernets.initialize`."""
+        return initial_theta(self, generator)
 
     def init_embeddings(self, tasks: int, generator: Generator) -> Tensor:
-        """Initial task embeddings, N(0, 1): (tasks, task_embedding)."""
-        return torch.randn(tasks, self.task_embedding, generator=generator, device=generator.device)
+        """Initial task embeddings, N(0, embedding_scale^2): (tasks, task_embedding)."""
+        values = torch.randn(tasks, self.task_embedding, generator=generator, device=generator.device)
+        return values * self.embedding_scale
 
-    def __call__(self, theta: dict[str, Tensor], embeddings: Tensor) -> Tensor:
+    def draw(self, tasks: int, generator: Generator) -> Tensors:
+        """What is random in a training step for so many tasks.
+
+        Returns:
+            `noise` (noise,), one vector for all tasks and chunks, and `trunk.<layer>.mask` (tasks, chunks, units) of 0
+            and 1 / (1 - dropout); nothing where the hypernetwork has neither.
+        """
+        device, drawn = generator.device, {}
+        if self.noise:
+            drawn["noise"] = torch.randn(self.noise, generator=generator, device=device)
+        for layer, units in enumerate(self.hidden if self.dropout else ()):
+            chance = torch.rand(tasks, self.num_chunks, units, generator=generator, device=device)
+            drawn[f"trunk.{layer}.mask"] = (chance >= self.dropout) / (1 - self.dropout)
+        return drawn
+
+    def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
         """Generated weights.
 
         Args:
             theta: the parameters.
             embeddings: (tasks, task_embedding).
+            drawn: from `draw`, in training; None is evaluation mode.
 
         Returns:
             (tasks, num_weights), all tasks and chunks made in one batched pass.
         """
-        hidden = self.hidden_activations(theta, embeddings)
+        hidden = self.hidden_activations(theta, embeddings, drawn)
         pairs = hidden.flatten(-3, -2)
         weights = _affine(pairs, theta["head.weight"], theta["head.bias"])
         return weights.reshape(*embeddings.shape[:-1], -1)[..., : self.num_weights]
 
-    def hidden_activations(self, theta: dict[str, Tensor], embeddings: Tensor) -> Tensor:
-        """What the head reads: (tasks, chunks, h), the embeddings themselves where the trunk is empty."""
+    def hidden_activations(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
+        """What the head reads: (tasks, chunks, h), the inputs themselves where the trunk is empty."""
+        drawn = drawn or {}
         tasks = embeddings.shape[-2]
-        activations = embeddings.unsqueeze(-2).expand(*embeddings.shape[:-1], self.num_chunks, -1)
-        if self.chunk_embedding:
-            chunks = theta["chunks"].unsqueeze(-3)
-            chunks = chunks.expand(*chunks.shape[:-3], tasks, -1, -1)
-            activations = torch.cat([activations, chunks], dim=-1)
-        activations = activations.flatten(-3, -2)
+        activations = self._inputs(theta, embeddings, drawn).flatten(-3, -2)
         for layer in range(len(self.hidden)):
-            weight, bias = theta[f"trunk.{layer}.weight"], theta[f"trunk.{layer}.bias"]
-            activations = ACTIVATIONS[self.activation](_affine(activations, weight, bias))
+            name = f"trunk.{layer}"
+            activations = _affine(activations, theta[f"{name}.weight"], theta[f"{name}.bias"])
+            if self.normalization == "layer":
+                activations = functional.layer_norm(activations, activations.shape[-1:])
+                activations = activations * theta[f"{name}.scale"].unsqueeze(-2) + theta[f"{name}.shift"].unsqueeze(-2)
+            activations = ACTIVATIONS[self.activation](activations)
+            if f"{name}.mask" in drawn:
+                activations = activations * drawn[f"{name}.mask"].flatten(-3, -2)
         return activations.unflatten(-2, (tasks, self.num_chunks))
+
+    def _inputs(self, theta: Tensors, embeddings: Tensor, drawn: Tensors) -> Tensor:
+        """[task embedding, chunk embedding, noise] of each pair: (tasks, chunks, inputs)."""
+        *replicas, tasks, _ = embeddings.shape
+        pairs = (*replicas, tasks, self.num_chunks)
+        parts = [embeddings.unsqueeze(-2).expand(*pairs, -1)]
+        if self.chunk_embedding:
+            parts.append(theta["chunks"].unsqueeze(-3).expand(*pairs, -1))
+        if self.noise:
+            noise = drawn.get("noise", embeddings.new_zeros(*replicas, self.noise))
+            parts.append(noise.unsqueeze(-2).unsqueeze(-2).expand(*pairs, -1))
+        return torch.cat(parts, dim=-1)
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

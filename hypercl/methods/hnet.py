@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from hypercl.config.method import Hnet
-from hypercl.methods.hypernet_learner import HypernetLearner, Parts, Tensors
-from hypercl.methods.learner import Losses, Memory, Moment, State
+from hypercl.methods.hypernet_learner import HypernetLearner, Parts, Protection, Tensors
+from hypercl.methods.learner import Memory, Moment, State
 from hypercl.regularizers import DirectForm, HeadMask, OutputRegularizer, clip_norm, draw_subset
 from hypercl.seeds import generator
 
@@ -13,8 +13,10 @@ from hypercl.seeds import generator
 class HnetLearner(HypernetLearner):
     """loss = L_task + beta * R, R the output regulariser at theta + dtheta.
 
-    Only theta feels R; an embedding is trained on its own task alone and frozen afterwards.
-    Adds to the state `anchor`, theta as it was before the task; the outputs made with it are memory, not state.
+    An embedding is trained on its own task alone, which does not feel R, and frozen afterwards; or, if the method is
+    asked to, it is trained on R alone while later tasks are learned, by an optimiser of its own.
+    Adds to the state `anchor`, theta and the earlier embeddings as they were before the task; the outputs made with
+    them are memory, not state.
     """
 
     def __init__(self, parts: Parts, config: Hnet) -> None:
@@ -28,13 +30,19 @@ class HnetLearner(HypernetLearner):
         return {**super().init(), "anchor": {}}
 
     def start_task(self, state: State, task: int) -> State:
-        anchor = dict(state["theta"]) if self._protects(task) else {}
-        return {**super().start_task(state, task), "anchor": anchor}
+        state = {**super().start_task(state, task), "anchor": {}}
+        if not self._protects(task):
+            return state
+        earlier = state["embeddings"][:task].clone()
+        if self.config.train_earlier_embeddings:
+            own = {"earlier": self.optimizer.init({"embeddings": earlier})}
+            state = {**state, "optimizer": state["optimizer"] | own}
+        return {**state, "anchor": {"theta": dict(state["theta"]), "embeddings": earlier}}
 
     def memory(self, state: State, task: int) -> Memory:
         if not self._protects(task):
             return None
-        return self.regularizer.anchor(state["anchor"], state["embeddings"][:task])
+        return self.regularizer.anchor(**state["anchor"])
 
     def end_task(self, state: State, task: int) -> State:
         del task
@@ -43,17 +51,32 @@ class HnetLearner(HypernetLearner):
     def knowledge(self, state: State) -> State:
         return {key: value for key, value in super().knowledge(state).items() if key != "anchor"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> tuple[Tensors, Losses]:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
         if memory is None:
-            return grads, {}
-        theta = self._look_ahead(state, grads, now) if self.config.lookahead else state["theta"]
-        value, pull = self.regularizer.value_and_grad(theta, memory, self._subset(now))
-        return {name: grad + self.config.beta * pull[name] for name, grad in grads.items()}, {"regularizer": value}
+            return Protection(grads)
+        config, earlier = self.config, state["embeddings"][: now.task]
+        theta, embeddings = state["theta"], earlier if config.train_earlier_embeddings else None
+        if config.lookahead:
+            theta = self._look_ahead(theta, grads, state["optimizer"]["theta"], now)
+        if config.lookahead and embeddings is not None:
+            unfelt = {"embeddings": torch.zeros_like(earlier)}
+            own = {"embeddings": earlier}
+            embeddings = self._look_ahead(own, unfelt, state["optimizer"]["earlier"], now)["embeddings"]
+        value, pull = self.regularizer.value_and_grad(theta, memory, self._subset(now), embeddings)
+        pulled = {name: grad + config.beta * pull[name] for name, grad in grads.items()}
+        moved = self._earlier_moved(state, config.beta * pull["embeddings"], now) if embeddings is not None else None
+        return Protection(pulled, {"regularizer": value}, moved)
 
-    def _look_ahead(self, state: State, grads: Tensors, now: Moment) -> Tensors:
+    def _look_ahead(self, values: Tensors, grads: Tensors, state: Tensors, now: Moment) -> Tensors:
         """Where the optimiser would go on the task's gradient alone; a constant to the gradient of R."""
-        bounded = clip_norm(grads, self.parts.training.clip_norm)
-        return self._moved(state["theta"], bounded, state["optimizer"]["theta"], now.lr)[0]
+        return self._moved(values, clip_norm(grads, self.parts.training.clip_norm), state, now.lr)[0]
+
+    def _earlier_moved(self, state: State, grad: Tensor, now: Moment) -> tuple[Tensor, Tensors]:
+        """Embeddings of the earlier tasks after a step on R alone."""
+        bounded = clip_norm({"embeddings": grad}, self.parts.training.clip_norm)
+        earlier = {"embeddings": state["embeddings"][: now.task]}
+        moved, optimizer = self._moved(earlier, bounded, state["optimizer"]["earlier"], now.lr)
+        return moved["embeddings"], optimizer
 
     def _protects(self, task: int) -> bool:
         return task > 0 and self.config.beta > 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,6 +32,18 @@ class Parts:
     device: torch.device
 
 
+@dataclass(frozen=True)
+class Protection:
+    """What a method makes of a task's gradient, to protect earlier tasks."""
+
+    grads: Tensors
+    """Gradient with respect to theta."""
+    losses: Losses = field(default_factory=dict)
+    """What it costs, by name."""
+    earlier: tuple[Tensor, Tensors] | None = None
+    """Embeddings of the earlier tasks (tasks, dim) after the step and their optimiser's state, where they move."""
+
+
 class HypernetLearner(Learner):
     """A target whose weights for task t are h(e_t, theta). The methods on a hypernetwork add to this what they are.
 
@@ -59,19 +71,22 @@ class HypernetLearner(Learner):
         }
 
     def start_task(self, state: State, task: int) -> State:
-        embeddings = state["embeddings"][list(self.trains_on(task))]
+        embeddings = state["embeddings"]
+        if task and self.parts.hypernet.embedding_init == "previous":
+            embeddings = embeddings.clone()
+            embeddings[task] = embeddings[task - 1]
         optimizer = {
             "theta": self.optimizer.init(state["theta"]),
-            "embeddings": self.optimizer.init({"embeddings": embeddings}),
+            "embeddings": self.optimizer.init({"embeddings": embeddings[list(self.trains_on(task))]}),
         }
-        return {**state, "optimizer": optimizer}
+        return {**state, "embeddings": embeddings, "optimizer": optimizer}
 
     def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
         tasks, bound = list(self.trains_on(now.task)), self.parts.training.clip_norm
         loss, grads, embedding_grads, buffers = self._task_gradients(state, tasks, batches, now)
-        grads, losses = self._protected(state, memory, grads, now)
+        protection = self._protected(state, memory, grads, now)
         theta, theta_state = self._moved(
-            state["theta"], clip_norm(grads, bound), state["optimizer"]["theta"], now.lr
+            state["theta"], clip_norm(protection.grads, bound), state["optimizer"]["theta"], now.lr
         )
         own, own_state = self._moved(
             {"embeddings": state["embeddings"][tasks]},
@@ -81,13 +96,16 @@ class HypernetLearner(Learner):
         )
         embeddings = state["embeddings"].clone()
         embeddings[tasks] = own["embeddings"]
+        optimizer = {"theta": theta_state, "embeddings": own_state}
+        if protection.earlier is not None:
+            embeddings[: now.task], optimizer["earlier"] = protection.earlier
         changed = {
             "theta": theta,
             "embeddings": embeddings,
             "buffers": {**state["buffers"], **buffers},
-            "optimizer": {"theta": theta_state, "embeddings": own_state},
+            "optimizer": optimizer,
         }
-        return {**state, **changed}, {"task": loss, **losses}
+        return {**state, **changed}, {"task": loss, **protection.losses}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         theta, head = self._theta_of(state, task), self.parts.heads[task]
@@ -104,10 +122,10 @@ class HypernetLearner(Learner):
     def knowledge(self, state: State) -> State:
         return {key: value for key, value in state.items() if key != "optimizer"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> tuple[Tensors, Losses]:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
         """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
         del state, memory, now
-        return grads, {}
+        return Protection(grads)
 
     def _theta_of(self, state: State, task: int) -> Tensors:
         """The hypernetwork that makes a task's weights."""
@@ -120,6 +138,13 @@ class HypernetLearner(Learner):
 
     def _networks_run(self) -> AbstractContextManager[Any]:
         return autocast(self.parts.training.precision, self.parts.device)
+
+    def _drawn(self, tasks: int, now: Moment) -> Tensors | None:
+        """Noise and dropout masks of the hypernetwork at a step, drawn on the device."""
+        if not self.parts.hypernet.random:
+            return None
+        draw = generator(self.parts.training.seed, "hypernetwork", now.task, now.step, device=self.parts.device)
+        return self.parts.hypernet.draw(tasks, draw)
 
     def _draw(self, *purpose: int | str) -> torch.Generator:
         return generator(self.parts.training.seed, *purpose)
@@ -136,7 +161,7 @@ class HypernetLearner(Learner):
         embeddings = state["embeddings"][list(tasks)].detach().requires_grad_()
         training, losses, buffers = self.parts.training, [], {}
         with self._networks_run():
-            weights = self.parts.hypernet(theta, embeddings).float()
+            weights = self.parts.hypernet(theta, embeddings, self._drawn(len(tasks), now)).float()
         for task, own, (inputs, labels) in zip(tasks, weights, batches, strict=True):
             seed = derive(training.seed, "dropout", task, now.step)
             with self._networks_run():

@@ -23,18 +23,20 @@ class Anchor:
     """What the earlier tasks were before the current one; derived from a snapshot, so never part of a checkpoint."""
 
     embeddings: Tensor
-    """Embeddings of the earlier tasks, frozen: (tasks, dim)."""
+    """Embeddings of the earlier tasks as they were: (tasks, dim)."""
 
 
 AnyAnchor = TypeVar("AnyAnchor", bound=Anchor)
 
 
 class OutputRegularizer(ABC, Generic[AnyAnchor]):
-    """R = (1/|S|) sum_{j in S} sum_w m_jw (h(e_j, theta*)_w - h(e_j, theta)_w)^2 (von Oswald et al. 2020, eq. 2).
+    """R = (1/|S|) sum_{j in S} sum_w m_jw (h(e_j*, theta*)_w - h(e_j, theta)_w)^2 (von Oswald et al. 2020, eq. 2).
 
-    S are the earlier tasks that are compared, theta* the parameters before the current task, m the mask. With a
-    look-ahead, `theta` is the shifted point theta + dtheta: the step is held constant, so the gradient there is the
-    gradient with respect to theta.
+    S are the earlier tasks that are compared, theta* and e_j* the parameters and embeddings before the current task,
+    m the mask; the embeddings are e_j = e_j* unless earlier ones are trained on. With a look-ahead, `theta` (and
+    `embeddings`) is the shifted point theta + dtheta: the step is held constant, so the gradient there is the gradient
+    with respect to theta. Both sides are in evaluation mode, without noise and dropout: the network that predicts is
+    what shall not change.
 
     Args:
         hypernet: the network whose outputs are held.
@@ -55,13 +57,19 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         """
 
     @abstractmethod
-    def value_and_grad(self, theta: Tensors, anchor: AnyAnchor, tasks: Tensor | None = None) -> tuple[Tensor, Tensors]:
-        """R and its gradient with respect to theta.
+    def value_and_grad(
+        self, theta: Tensors, anchor: AnyAnchor, tasks: Tensor | None = None, embeddings: Tensor | None = None
+    ) -> tuple[Tensor, Tensors]:
+        """R and its gradient with respect to theta, and to embeddings where they are given.
 
         Args:
             theta: where R is evaluated; nothing is differentiated through it.
             anchor: from `anchor`.
             tasks: the tasks of S, int64 (|S|,); None compares all.
+            embeddings: where R is evaluated, of all earlier tasks, in S or not (tasks, dim); None takes the anchor's.
+
+        Returns:
+            R, and the gradient by the names in theta; with `embeddings` also `embeddings` (tasks, dim), zero outside S.
         """
 
 
@@ -96,25 +104,32 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         return DirectAnchor(embeddings, theta, self.hypernet(theta, embeddings) if self.store else None)
 
     def value_and_grad(
-        self, theta: Tensors, anchor: DirectAnchor, tasks: Tensor | None = None
+        self, theta: Tensors, anchor: DirectAnchor, tasks: Tensor | None = None, embeddings: Tensor | None = None
     ) -> tuple[Tensor, Tensors]:
         leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
-        embeddings = anchor.embeddings if tasks is None else anchor.embeddings[tasks]
+        wanted = dict(leaves)
+        if embeddings is not None:
+            embeddings = wanted["embeddings"] = embeddings.detach().requires_grad_()
         with torch.enable_grad():
-            weights = self.hypernet(leaves, embeddings)
+            weights = self.hypernet(leaves, _of(tasks, anchor.embeddings if embeddings is None else embeddings))
         with torch.no_grad():
-            residual = weights - self._targets(anchor, embeddings, tasks)
+            residual = weights - self._targets(anchor, tasks)
             if self.mask is not None:
-                self.mask.apply_(residual, slice(len(embeddings)) if tasks is None else tasks)
-        halves = torch.autograd.grad(weights, list(leaves.values()), residual)
-        gradient = {name: half * (2 / len(embeddings)) for name, half in zip(leaves, halves, strict=True)}
+                self.mask.apply_(residual, slice(len(weights)) if tasks is None else tasks)
+        halves = torch.autograd.grad(weights, list(wanted.values()), residual)
+        gradient = {name: half * (2 / len(weights)) for name, half in zip(wanted, halves, strict=True)}
         # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
-        return residual.square_().sum() / len(embeddings), gradient
+        return residual.square_().sum() / len(weights), gradient
 
-    def _targets(self, anchor: DirectAnchor, embeddings: Tensor, tasks: Tensor | None) -> Tensor:
+    def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
         if anchor.targets is None:
-            return self.hypernet(anchor.theta, embeddings)
-        return anchor.targets if tasks is None else anchor.targets[tasks]
+            return self.hypernet(anchor.theta, _of(tasks, anchor.embeddings))
+        return _of(tasks, anchor.targets)
+
+
+def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:
+    """The rows of some tasks, or of all."""
+    return rows if tasks is None else rows[tasks]
 
 
 def draw_subset(num_tasks: int, size: int, generator: Generator) -> Tensor:

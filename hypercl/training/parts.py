@@ -21,6 +21,8 @@ class Sizes:
     """Hypernetwork parameters (chunk embeddings included) and task embeddings."""
     target_parameters: int
     """Generated weights of the target."""
+    chunk_size: int
+    """Weights a chunk, solved where it is `auto`; all weights where there are no chunks."""
 
     @property
     def compression_ratio(self) -> float:
@@ -31,6 +33,9 @@ class Sizes:
 def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
     """The sizes of an experiment's networks, without reading data or making a network.
 
+    Raises:
+        OutOfReach: no chunk size has a compression ratio as small as `hypernet.compression_ratio`.
+
     Example:
         >>> from hypercl.config import loads
         >>> sizes(loads("experiment: {tasks: {name: split_mnist}}", "x").experiment).compression_ratio
@@ -38,13 +43,15 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
     """
     shape = shape_of(experiment.tasks)
     weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
-    hypernet = build_hypernet(experiment.hypernet, weights)
-    return Sizes(hypernet.num_parameters + shape.num_tasks * experiment.hypernet.task_embedding, weights)
+    hypernet = build_hypernet(experiment.hypernet, weights, shape.num_tasks)
+    parameters = hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
+    return Sizes(parameters, weights, hypernet.chunk_size)
 
 
 def build_learner(experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> Learner:
     """The method of an experiment with its target and hypernetwork."""
     shape = shape_of(experiment.tasks)
     target = build_target(experiment.target, shape.input_shape, shape.num_outputs, import_paths).to(device)
-    hypernet = build_hypernet(experiment.hypernet, target.num_weights)
+    shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
+    hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)
     return build_method(experiment, target, hypernet, shape.heads, device)

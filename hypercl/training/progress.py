@@ -26,6 +26,8 @@ class Started:
     threads: int
     history: tuple["Report", ...] = ()
     """Reports of an earlier, interrupted part of this run, oldest first: a listener that was there has seen them."""
+    chunk_size: int | None = None
+    """Weights a chunk, solved where the file says `auto`."""
 
 
 @dataclass(frozen=True)

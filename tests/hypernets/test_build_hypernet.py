@@ -22,16 +22,16 @@ def section(hidden: tuple[int, ...], chunk: int, chunk_embedding: int, task_embe
     ids=["split_mnist", "permuted_mnist", "permuted_mnist_100", "zenke", "resnet32"],
 )
 def test_the_papers_settings_have_the_papers_sizes(config, num_weights, chunks, tasks, total):
-    hypernet = build_hypernet(config, num_weights)
+    hypernet = build_hypernet(config, num_weights, tasks)
     assert hypernet.num_chunks == chunks
     assert hypernet.num_parameters + tasks * hypernet.task_embedding == total
 
 
 def test_a_full_section_makes_one_chunk_of_all_weights():
-    hypernet = build_hypernet(FullHypernet(hidden=(6,), task_embedding=4, activation="elu"), 90)
+    hypernet = build_hypernet(FullHypernet(hidden=(6,), task_embedding=4, activation="elu"), 90, 1)
     assert (hypernet.num_chunks, hypernet.chunk_size, hypernet.chunk_embedding) == (1, 90, 0)
     assert hypernet.activation == "elu"
 
 
 def test_a_chunk_is_never_larger_than_the_target():
-    assert build_hypernet(section((), 5000, 2, 3), 90).chunk_size == 90
+    assert build_hypernet(section((), 5000, 2, 3), 90, 1).chunk_size == 90

@@ -1,0 +1,110 @@
+"""The variances that a target's weights should begin with, as a plain initialisation would give them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+Shapes = Sequence[tuple[str, tuple[int, ...]]]
+"""Name and shape of each generated tensor, in the order of the flat vector."""
+
+Role = Literal["weight", "bias", "scale", "shift"]
+
+
+@dataclass(frozen=True)
+class TargetTensor:
+    """A generated tensor of the target, as an initialisation sees it."""
+
+    size: int
+    role: Role
+    """weight: two axes and more; bias: of a layer with such a weight; scale and shift: all others, of a normalisation
+    layer as a rule."""
+    fan_in: int = 0
+    """Inputs of a unit of its layer; of a convolution, input channels x kernel."""
+    fan_out: int = 0
+    """Units that an input of its layer feeds; of a convolution, output channels x kernel."""
+    biased: bool = False
+    """Whether its layer has a bias."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an initialisation gives to the numbers of a tensor."""
+
+    size: int
+    variance: float
+    mean: float = 0.0
+
+
+def tensors_of(shapes: Shapes) -> list[TargetTensor]:
+    """What each tensor is, by its shape and by its name: a bias is told from its layer's weight beside it."""
+    known = dict(shapes)
+    return [_tensor(name, shape, known) for name, shape in shapes]
+
+
+def _tensor(name: str, shape: tuple[int, ...], known: dict[str, tuple[int, ...]]) -> TargetTensor:
+    size = prod(shape)
+    if len(shape) > 1:
+        return TargetTensor(size, "weight", *_fans(shape), biased=_sibling(name, "weight", "bias") in known)
+    layer = known.get(_sibling(name, "bias", "weight"), ())
+    if len(layer) > 1:
+        return TargetTensor(size, "bias", *_fans(layer), biased=True)
+    return TargetTensor(size, "shift" if name.endswith(("bias", "beta", "shift")) else "scale")
+
+
+def _sibling(name: str, kind: str, other: str) -> str:
+    return name.removesuffix(kind) + other if name.endswith(kind) else ""
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    kernel = prod(shape[2:])
+    return shape[1] * kernel, shape[0] * kernel
+
+
+def wishes(shapes: Shapes, mode: Literal["in", "out"], gain: float) -> list[Wish]:
+    """Means and variances of a full hypernetwork's outputs, tensor by tensor.
+
+    Chang, Flokas and Lipson (ICLR 2020), table 1: with fan-in, a layer that has a bias shares the wanted variance of
+    its pre-activations evenly between weights and bias; with fan-out, the bias makes up for gain * fan-in / fan-out
+    below gain. A normalisation layer begins as it does elsewhere: scale 1, shift 0.
+    """
+    return [_wish(tensor, mode, gain) for tensor in tensors_of(shapes)]
+
+
+def _wish(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> Wish:
+    if tensor.role == "scale":
+        return Wish(tensor.size, 0.0, mean=1.0)
+    if tensor.role == "shift":
+        return Wish(tensor.size, 0.0)
+    if mode == "out":
+        rest = max(0.0, gain * (1 - tensor.fan_in / tensor.fan_out))
+        return Wish(tensor.size, rest if tensor.role == "bias" else gain / tensor.fan_out)
+    shared = gain / 2 if tensor.biased else gain
+    return Wish(tensor.size, shared if tensor.role == "bias" else shared / tensor.fan_in)
+
+
+def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chunk_size: int) -> np.ndarray:
+    """Variance that the weights of each chunk should begin with: (chunks,).
+
+    All weights of a chunk have one variance, so it is the mean of what its weights should have, as in hypnettorch's
+    chunked hyperfan: gain / fan for weights; 1 / (3 fan-in), torch's own, for biases, which cannot be zero here; 1 for
+    scales, whose mean is 0 in a chunk, so that a mean square of 1 keeps the size of activations. Shifts ask for 0;
+    a chunk of nothing else gets the least variance of the others.
+    """
+    tensors = tensors_of(shapes)
+    ends = np.cumsum([0, *(tensor.size for tensor in tensors)])
+    total = np.cumsum([0.0, *(tensor.size * _in_chunk(tensor, mode, gain) for tensor in tensors)])
+    borders = np.minimum(np.arange(0, ends[-1] + chunk_size, chunk_size), ends[-1])
+    found = np.diff(np.interp(borders, ends, total)) / np.diff(borders)
+    positive = found > 1e-6 * found.max()
+    return np.where(positive, found, found[positive].min(initial=1.0))
+
+
+def _in_chunk(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> float:
+    if tensor.role == "weight":
+        return gain / (tensor.fan_in if mode == "in" else tensor.fan_out)
+    if tensor.role == "bias":
+        return 1 / (3 * tensor.fan_in)
+    return 1.0 if tensor.role == "scale" else 0.0
