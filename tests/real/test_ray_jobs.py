@@ -82,7 +82,7 @@ def submit(environment: dict[str, str], *options: str) -> subprocess.CompletedPr
 
 
 def environment_of(token: Path | None) -> dict[str, str]:
-    plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {"PYTHONUNBUFFERED": "1"}
     if token is None:
         return {**plain, "RAY_AUTH_MODE": "disabled"}
     token.write_text(secrets.token_hex(32))
@@ -106,9 +106,9 @@ def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(tmp_path
             told = []
             for line in first.stdout:
                 told.append(line)
-                if "[1/4" in line:
+                if "trial 1 started" in line:
                     subprocess.run([str(RAY), "job", "stop", "first"], env=environment, check=True, capture_output=True)
-        assert any("[1/4" in line for line in told), "".join(told)
+        assert any("trial 1 started" in line for line in told), "".join(told)
         assert not any("4 trials are trained" in line for line in told)
 
         second = submit(environment, *options)
