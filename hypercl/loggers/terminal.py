@@ -36,10 +36,12 @@ class Terminal:
         self._iterations, self._folder = item.iterations, item.folder
         ratio = item.parameters / item.target_parameters
         threads = f"{item.threads} thread" + "s" * (item.threads != 1)
+        chunked = item.chunk_size is not None and item.chunk_size < item.target_parameters
+        chunks = f", chunks of {item.chunk_size:,}" if chunked else ""
         self._line(
             f"{item.experiment.tasks.name}: {item.num_tasks} tasks, {sum(item.iterations):,} steps on {item.device} "
             f"({threads}); {item.parameters:,} parameters for {item.target_parameters:,} weights "
-            f"(compression ratio {ratio:.3f})"
+            f"(compression ratio {ratio:.3f}{chunks})"
         )
         if item.history:
             newest = item.history[-1]

@@ -97,6 +97,7 @@ class WandbLogger:
             "iterations": list(item.iterations),
             "parameters": item.parameters,
             "target_parameters": item.target_parameters,
+            "chunk_size": item.chunk_size,
             "device": item.device,
             "threads": item.threads,
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hypercl.config import ConfigError, Experiment
+from hypercl.config import ConfigError, Experiment, OutOfReach
 from hypercl.config.sweep import Bound, SweepFile
 from hypercl.sweep.space import Params, draw, experiment_of
 
@@ -62,18 +62,24 @@ class Bounds:
         return self.of(experiment)
 
     def of(self, experiment: Experiment) -> Verdict:
-        """As `judge`, for an experiment."""
+        """As `judge`, for an experiment; a compression ratio that its hypernetwork asks for is a bound as well."""
         violations, broken = {"valid": 0.0}, []
         bounds = {
             name: bound
             for name in type(self._file.constraints).model_fields
             if (bound := getattr(self._file.constraints, name)) is not None
         }
-        if bounds:
-            sizes = self._sizes(experiment, self._import_paths)
+        wanted = getattr(experiment.hypernet, "compression_ratio", None)
+        if bounds or wanted is not None:
+            try:
+                sizes = self._sizes(experiment, self._import_paths)
+            except OutOfReach as error:
+                return Verdict({**violations, error.constraint: error.violation}, _first_line(error), experiment)
+            if wanted is not None:
+                violations["compression_ratio"] = sizes.compression_ratio / wanted - 1
             for name, bound in bounds.items():
                 value = getattr(sizes, name)
-                violations[name] = _violation(value, bound)
+                violations[name] = max(_violation(value, bound), violations.get(name, float("-inf")))
                 if violations[name] > 0:
                     broken.append(f"{name} {value:.4g} is {_beyond(value, bound)}")
         return Verdict(violations, "; ".join(broken), experiment)
@@ -89,6 +95,10 @@ class Bounds:
             feasible += self.judge(draw(self._file.space, rng)).feasible
             drawn += 1
         return feasible / drawn, drawn
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _violation(value: float, bound: Bound) -> float:
