@@ -1,11 +1,24 @@
 """`tasks`: the stream of tasks to be learned one after the other."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Number, Section, Whole
+from hypercl.config.section import Count, Flag, ImportPath, Number, Section, Whole
+
+
+def _counts(value: Any) -> Any:
+    """One sentence for whatever is neither a count nor a list of counts."""
+    each = value if isinstance(value, list | tuple) else [value]
+    whole = [not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1 for count in each]
+    if not each or not all(whole) or min(each) < 2:
+        raise ValueError("give the classes of every task as one whole number from 2, or as a list of them, one a task")
+    return value
+
+
+_Classes = Annotated[Whole, Field(ge=2)]
+ClassCounts = Annotated[_Classes | tuple[_Classes, ...], BeforeValidator(_counts)]
 
 
 class Stream(Section):
@@ -24,28 +37,91 @@ class Stream(Section):
         return value
 
 
-class SplitDigits(Stream):
-    """scikit-learn's 8x8 digits in tasks of two classes; comes with the package, nothing is downloaded."""
+class ClassTasks(Stream):
+    """Tasks of chosen numbers of classes, equal or not."""
+
+    available: ClassVar[int | None] = None
+    """Classes of the data set, where that is known without the data."""
+    num_tasks: Count
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_task_for_each_count(cls, data: Any) -> Any:
+        listed = data.get("classes_per_task") if isinstance(data, dict) else None
+        return {"num_tasks": len(listed), **data} if isinstance(listed, list | tuple) else data
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> Self:
+        each = self.classes_per_task
+        if isinstance(each, tuple) and len(each) != self.num_tasks:
+            raise ValueError(
+                f"classes_per_task lists {len(each)} tasks and num_tasks is {self.num_tasks}: leave out num_tasks, or "
+                "make the two fit"
+            )
+        wanted = sum(each) if isinstance(each, tuple) else self.num_tasks * each
+        if self.available is not None and wanted > self.available:
+            raise ValueError(f"{self.in_words} are {wanted} classes, and there are {self.available}")
+        return self
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Number of classes of each task."""
+        each = self.classes_per_task
+        return each if isinstance(each, tuple) else (each,) * self.num_tasks
+
+    @property
+    def in_words(self) -> str:
+        """The tasks in a message: '5 tasks of 2 classes'."""
+        each = self.classes_per_task
+        counts = ", ".join(map(str, each[:-1])) + f" and {each[-1]}" if isinstance(each, tuple) else each
+        return f"{self.num_tasks} tasks of {counts} classes"
+
+
+class SplitTasks(ClassTasks):
+    """A data set in tasks of some of its classes each."""
+
+    order_seed: Whole | None = None
+    """Seed of the order in which classes are dealt to the tasks; left out: their own order, 0/1, 2/3, ..."""
+
+
+class TenClasses(SplitTasks):
+    """A data set of ten classes."""
+
+    available: ClassVar[int | None] = 10
+    num_tasks: Count = 5
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts = 2
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+
+
+class SplitDigits(TenClasses):
+    """scikit-learn's 8x8 digits in tasks of a few classes; comes with the package, nothing is downloaded."""
 
     name: Literal["split_digits"] = "split_digits"
-    num_tasks: Annotated[Whole, Field(ge=1, le=5)] = 5
-    """Tasks of two digits each: 0/1, 2/3, ..."""
 
 
-class SplitMNIST(Stream):
-    """MNIST in tasks of two digits."""
+class SplitMNIST(TenClasses):
+    """MNIST in tasks of a few digits."""
 
     name: Literal["split_mnist"] = "split_mnist"
-    num_tasks: Annotated[Whole, Field(ge=1, le=5)] = 5
-    """Tasks of two digits each: 0/1, 2/3, ..."""
     download: Flag = False
     """Let torchvision fetch what is missing."""
 
 
-class PermutedMNIST(Stream):
-    """MNIST with the padded pixels of each task in another order; the first task keeps the order."""
+class SplitFashionMNIST(TenClasses):
+    """Fashion-MNIST (Xiao et al., 2017) in tasks of a few kinds of clothes."""
 
-    name: Literal["permuted_mnist"] = "permuted_mnist"
+    name: Literal["split_fashion_mnist"] = "split_fashion_mnist"
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class PermutedTasks(Stream):
+    """A data set with the padded pixels of each task in another order; the first task keeps the order."""
+
     num_tasks: Count = 10
     """Any number of permutations, the identity being the first."""
     padding: Annotated[Whole, Field(ge=0, le=16)] = 2
@@ -56,16 +132,101 @@ class PermutedMNIST(Stream):
     """Let torchvision fetch what is missing."""
 
 
-class SplitCIFAR(Stream):
+class PermutedMNIST(PermutedTasks):
+    """MNIST with the padded pixels of each task in another order; the first task keeps the order."""
+
+    name: Literal["permuted_mnist"] = "permuted_mnist"
+
+
+class PermutedFashionMNIST(PermutedTasks):
+    """Fashion-MNIST with the padded pixels of each task in another order; the first task keeps the order."""
+
+    name: Literal["permuted_fashion_mnist"] = "permuted_fashion_mnist"
+
+
+class CIFAR(Section):
+    """What all streams of CIFAR have in common."""
+
+    augment: Flag = True
+    """Flip (p = 0.5) and crop after padding by 4, on training batches only."""
+    normalize: Flag = True
+    """Take ImageNet's mean off each channel and divide by its deviation; false leaves pixels in 0 .. 1."""
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class SplitCIFAR(CIFAR, Stream):
     """CIFAR-10, then CIFAR-100 in tasks of ten classes (0-9, 10-19, ...)."""
 
     name: Literal["split_cifar"] = "split_cifar"
     num_tasks: Annotated[Whole, Field(ge=1, le=11)] = 6
     """The first task is all of CIFAR-10, each other one ten classes of CIFAR-100."""
-    augment: Flag = True
-    """Flip (p = 0.5) and crop after padding by 4, on training batches only."""
-    download: Flag = False
-    """Let torchvision fetch what is missing."""
+    order_seed: Whole | None = None
+    """Seed of the order of CIFAR-100's classes, and of CIFAR-10's within its task; left out: their own order."""
 
 
-Tasks = kinds(SplitDigits, SplitMNIST, PermutedMNIST, SplitCIFAR)
+class SplitCIFAR10(CIFAR, TenClasses):
+    """CIFAR-10 in tasks of a few classes."""
+
+    name: Literal["split_cifar10"] = "split_cifar10"
+
+
+class SplitCIFAR100(CIFAR, SplitTasks):
+    """CIFAR-100 in tasks of some of its classes."""
+
+    available: ClassVar[int | None] = 100
+    name: Literal["split_cifar100"] = "split_cifar100"
+    num_tasks: Count = 10
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts = 10
+    """Classes of every task, or a list with one number a task, such as [50, 10, 10]; not all need be used."""
+
+
+class ImageFolder(SplitTasks):
+    """A folder of images of your own, one folder a class, in tasks of some of the classes."""
+
+    name: Literal["image_folder"] = "image_folder"
+    path: Annotated[str, Field(min_length=1)]
+    """The folder, absolute or below --data-dir: holds CLASS/ folders, or train/ and test/ with CLASS/ folders each."""
+    size: Annotated[Whole, Field(ge=4, le=1024)] = 32
+    """Height and width in pixels: images are resized to cover this square, and what stands out is cut off evenly."""
+    mode: Literal["rgb", "grey"] = "rgb"
+    """Three channels, normalised by ImageNet's statistics as for CIFAR; or one, scaled to 0 .. 1 as for MNIST."""
+    test_share: Annotated[Number, Field(gt=0, le=0.5)] | None = None
+    """Share of each class kept as test set where there are no folders train/ and test/; left out: 0.2."""
+    augment: Flag = False
+    """Flip (p = 0.5) and crop after padding by an eighth of the size, on training batches; not for digits or text."""
+
+
+class ImportedStream(ClassTasks):
+    """A stream of your own by import path: `make(root, train, **kwargs)` returns one data set a task."""
+
+    name: Literal["import"] = "import"
+    path: ImportPath
+    """`package.module:callable`, found beside the file, in the working directory, or installed."""
+    input_shape: Annotated[tuple[Count, ...], Field(min_length=1)]
+    """Shape of one image, such as [1, 28, 28] for (channels, height, width)."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the callable, besides `root` (the data folder) and `train`."""
+
+    @field_validator("kwargs")
+    @classmethod
+    def _without_what_is_given(cls, value: dict[str, Any]) -> dict[str, Any]:
+        given = sorted({"root", "train"} & set(value))
+        if given:
+            raise ValueError(f"{' and '.join(given)} cannot stand here: hypercl gives the callable `root` and `train`")
+        return value
+
+
+Tasks = kinds(
+    SplitDigits,
+    SplitMNIST,
+    PermutedMNIST,
+    SplitFashionMNIST,
+    PermutedFashionMNIST,
+    SplitCIFAR,
+    SplitCIFAR10,
+    SplitCIFAR100,
+    ImageFolder,
+    ImportedStream,
+)

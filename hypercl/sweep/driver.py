@@ -9,6 +9,7 @@ from hypercl.analysis import write_sweep_figures
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
+from hypercl.own_code import keep_code
 from hypercl.sweep import journal
 from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
@@ -22,7 +23,6 @@ from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, w
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
 from hypercl.sweep.study import SweepStudy
-from hypercl.targets import keep_code
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
@@ -77,7 +77,7 @@ class _Session:
         with handled(self.control, self.listener) as self.signals:
             try:
                 if self.given.address is None:
-                    self.engine.prepare(self.file.experiment, self.given.data_dir, self.given.offline)
+                    self.engine.prepare(self.file.experiment, self.given)
                 with suppress(AtOnce), self._ray() as there:
                     self.signals.install()
                     self._tune(self._slots(there))
@@ -109,7 +109,7 @@ class _Session:
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.file, self.name)
-        self.import_paths = keep_code(self.file.experiment.target, self.given.import_paths, self.folder)
+        self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         best = self.study.best()
         found = (best.number, best.value or 0.0) if best else None

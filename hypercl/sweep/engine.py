@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hypercl.config import Experiment
 from hypercl.sweep.constraints import Sized
+from hypercl.sweep.options import SweepOptions
 
 
 class Engine:
@@ -21,7 +22,7 @@ class Engine:
 
         return sizes(experiment, import_paths)
 
-    def prepare(self, experiment: Experiment, data_dir: Path, offline: bool) -> None:
+    def prepare(self, experiment: Experiment, given: SweepOptions) -> None:
         """Fetches and decodes the data once, before trials need it.
 
         Raises:
@@ -29,4 +30,4 @@ class Engine:
         """
         from hypercl.tasks import open_stream
 
-        open_stream(experiment.tasks, data_dir, offline)
+        open_stream(experiment.tasks, given.data_dir, given.offline, given.import_paths)

@@ -75,7 +75,7 @@ def steps_of(experiment: Experiment, given: SweepOptions) -> int:
         return training.iterations * tasks.num_tasks
     from hypercl.tasks import open_stream, steps_in_epochs
 
-    stream = open_stream(tasks, given.data_dir, given.offline)
+    stream = open_stream(tasks, given.data_dir, given.offline, given.import_paths)
     lengths = [len(stream.task(index).train) for index in range(tasks.num_tasks)]
     return sum(steps_in_epochs(length, training.batch_size, training.epochs or 1) for length in lengths)
 

@@ -2,7 +2,5 @@
 
 from hypercl.targets.build import build_target, count_weights
 from hypercl.targets.generated import GeneratedModel
-from hypercl.targets.own_code import FOLDER as CODE_FOLDER
-from hypercl.targets.own_code import keep_code
 
-__all__ = ["CODE_FOLDER", "GeneratedModel", "build_target", "count_weights", "keep_code"]
+__all__ = ["GeneratedModel", "build_target", "count_weights"]

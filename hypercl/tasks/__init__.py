@@ -1,7 +1,7 @@
 """Streams of tasks: what a learner meets, and the batches it learns from."""
 
 from hypercl.tasks.batches import Batches, steps_in_epochs
-from hypercl.tasks.opening import open_stream, open_with_test
+from hypercl.tasks.opening import data_place, open_stream, open_with_test
 from hypercl.tasks.shape import shape_of
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream
 
@@ -12,6 +12,7 @@ __all__ = [
     "Split",
     "Task",
     "TaskStream",
+    "data_place",
     "open_stream",
     "open_with_test",
     "shape_of",

@@ -1,6 +1,7 @@
-"""CIFAR-10, then CIFAR-100 ten classes at a time: the stream of von Oswald et al. (2020), section 4."""
+"""CIFAR-10 and CIFAR-100, each alone, or one after the other: the stream of von Oswald et al. (2020), section 4."""
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,20 @@ import numpy as np
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.tasks import SplitCIFAR
+from hypercl.config.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
 from hypercl.tasks.augment import FlipAndCrop
-from hypercl.tasks.download import DataSet, require
+from hypercl.tasks.download import DataSet, require_all
 from hypercl.tasks.image_cache import cached
-from hypercl.tasks.image_folder import read_image_folder
-from hypercl.tasks.inputs import Normalized
+from hypercl.tasks.image_files import image_files, read_images
+from hypercl.tasks.image_form import Form
+from hypercl.tasks.inputs import IMAGENET, Normalized
 from hypercl.tasks.source import DataFolder, Source
-from hypercl.tasks.split_stream import ClassGroup, SplitStream
+from hypercl.tasks.split_stream import ClassGroup, SplitStream, class_groups, class_order
 
 CLASSES_PER_TASK = 10
 SIZE = (32, 32)
-NORMALIZED = Normalized(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""The statistics of ImageNet: what the paper's code uses for CIFAR, in training and in testing."""
+RAW = Normalized(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+"""Pixels in 0 .. 1, in the same layout in memory as normalised ones."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Variant:
     """The file that names the classes."""
     label_key: str
     """Of the labels in the files."""
+
+    def needed(self, with_test: bool) -> tuple[str, ...]:
+        """Those of torchvision's files that are read."""
+        return (*self.train, self.meta, *(self.test if with_test else ()))
 
 
 def _layout(images: str, pickles: str) -> str:
@@ -83,24 +89,50 @@ CIFAR100 = Variant(
 
 def open_split_cifar(config: SplitCIFAR, folder: DataFolder, with_test: bool) -> SplitStream:
     """The first task is all of CIFAR-10, task t the classes 10 (t - 1) ... 10 t - 1 of CIFAR-100."""
-    groups = [ClassGroup(*_load(CIFAR10, folder, with_test), tuple(range(CLASSES_PER_TASK)))]
-    if config.num_tasks > 1:
-        halves = _load(CIFAR100, folder, with_test)
-        starts = range(0, (config.num_tasks - 1) * CLASSES_PER_TASK, CLASSES_PER_TASK)
-        groups += [ClassGroup(*halves, tuple(range(start, start + CLASSES_PER_TASK))) for start in starts]
-    return SplitStream(config, groups, NORMALIZED, FlipAndCrop() if config.augment else None)
+    variants = (CIFAR10, CIFAR100)[: config.num_tasks]
+    halves = _load(variants, folder, with_test)
+    groups = [
+        ClassGroup(*half, order[start : start + CLASSES_PER_TASK])
+        for variant, half in zip(variants, halves, strict=True)
+        for order in [class_order(variant.classes, config.order_seed, variant.pickles.name)]
+        for start in range(0, variant.classes, CLASSES_PER_TASK)
+    ]
+    return _stream(config, groups[: config.num_tasks])
 
 
-def _load(variant: Variant, folder: DataFolder, with_test: bool) -> tuple[Source, Source | None]:
-    halves = ("train", "test") if with_test else ("train",)
+def open_split_cifar_set(
+    config: SplitCIFAR10 | SplitCIFAR100, variant: Variant, folder: DataFolder, with_test: bool
+) -> SplitStream:
+    """One of the two data sets in tasks of some of its classes."""
+    (halves,) = _load([variant], folder, with_test)
+    return _stream(config, class_groups(config, *halves))
+
+
+def _stream(config: SplitCIFAR | SplitCIFAR10 | SplitCIFAR100, groups: Sequence[ClassGroup]) -> SplitStream:
+    return SplitStream(
+        config, groups, IMAGENET if config.normalize else RAW, FlipAndCrop() if config.augment else None
+    )
+
+
+def _load(
+    variants: Sequence[Variant], folder: DataFolder, with_test: bool
+) -> list[tuple[Source, Source | None]]:
+    """Training and test half of each; all that is missing is told at once."""
     # Training images decide the form: a test set in another form (recompressed, say) is not the same data.
-    if (folder.path / variant.images / "train").is_dir():
-        sources = [read_image_folder(folder.path, f"{variant.images}/{half}", variant.classes, SIZE) for half in halves]
-    else:
-        wanted = (*variant.train, variant.meta, *(variant.test if with_test else ()))
-        require(variant.pickles, folder, wanted)
-        sources = [_read_pickles(variant, folder.path, half) for half in halves]
-    return sources[0], sources[1] if with_test else None
+    pickled = [variant for variant in variants if not (folder.path / variant.images / "train").is_dir()]
+    require_all({variant.pickles: variant.needed(with_test) for variant in pickled}, folder)
+    readers = [_read_pickles if variant in pickled else _read_images for variant in variants]
+    return [
+        (read(variant, folder.path, "train"), read(variant, folder.path, "test") if with_test else None)
+        for variant, read in zip(variants, readers, strict=True)
+    ]
+
+
+def _read_images(variant: Variant, data_dir: Path, half: str) -> Source:
+    files = image_files(data_dir / variant.images / half)
+    if len(files.classes) != variant.classes:
+        raise UserError(f"{files.folder} should hold {variant.classes} class folders and holds {len(files.classes)}")
+    return read_images(files, Form(SIZE, "rgb", resized=False), data_dir, f"{variant.images}-{half}")
 
 
 def _read_pickles(variant: Variant, data_dir: Path, half: str) -> Source:

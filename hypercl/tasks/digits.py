@@ -1,4 +1,4 @@
-"""scikit-learn's 8x8 digits in tasks of two classes: the data comes with the package."""
+"""scikit-learn's 8x8 digits in tasks of some classes: the data comes with the package."""
 
 import torch
 
@@ -6,7 +6,7 @@ from hypercl.config.tasks import SplitDigits
 from hypercl.seeds import derive
 from hypercl.tasks.inputs import Scaled
 from hypercl.tasks.source import Source
-from hypercl.tasks.split_stream import ClassGroup, SplitStream
+from hypercl.tasks.split_stream import SplitStream, class_groups
 from hypercl.tasks.validation import hold_out
 
 TEST_SHARE = 0.2
@@ -15,12 +15,9 @@ DIGITS = tuple(str(digit) for digit in range(10))
 
 
 def open_split_digits(config: SplitDigits, with_test: bool) -> SplitStream:
-    """Tasks 0/1, 2/3, ...; the test set is a fixed stratified fifth, independent of every seed of the settings."""
+    """The test set is a fixed stratified fifth, independent of every seed of the settings."""
     train, test = _halves()
-    groups = [
-        ClassGroup(train, test if with_test else None, (2 * task, 2 * task + 1)) for task in range(config.num_tasks)
-    ]
-    return SplitStream(config, groups, Scaled(HIGHEST_PIXEL))
+    return SplitStream(config, class_groups(config, train, test if with_test else None), Scaled(HIGHEST_PIXEL))
 
 
 def _halves() -> tuple[Source, Source]:

@@ -4,7 +4,7 @@ import shutil
 import socket
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -72,6 +72,22 @@ def require(dataset: DataSet, folder: DataFolder, names: Sequence[str]) -> None:
     except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError) as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise _not_there(dataset, folder, lacking, f"fetching it failed: {reason}") from error
+
+
+def require_all(wanted: Mapping[DataSet, Sequence[str]], folder: DataFolder) -> None:
+    """As `require` for several data sets; what is missing of any of them is told at once.
+
+    Raises:
+        UserError: data is missing and may not, or cannot, be fetched.
+    """
+    problems = []
+    for dataset, names in wanted.items():
+        try:
+            require(dataset, folder, names)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 def _fetch(dataset: DataSet, path: Path) -> None:

@@ -1,87 +1,93 @@
-"""Folders of images: one folder a class, `half/CLASS/*.png`."""
+"""A user's own folder of images: one folder a class, with or without a test set of its own."""
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
 from hypercl.config import UserError
-from hypercl.tasks.image_cache import cached
+from hypercl.config.tasks import ImageFolder
+from hypercl.seeds import derive
+from hypercl.tasks.augment import FlipAndCrop
+from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, read_images
+from hypercl.tasks.image_form import Form
+from hypercl.tasks.inputs import IMAGENET, Scaled
 from hypercl.tasks.source import Source
+from hypercl.tasks.split_stream import SplitStream, class_groups
+from hypercl.tasks.validation import hold_out
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-_CHUNK = 500
+TEST_SHARE = 0.2
+VALIDATION_FOLDERS = frozenset({"val", "valid", "validation"})
 
 
-def read_image_folder(data_dir: Path, half: str, classes: int, size: tuple[int, int]) -> Source:
-    """The images below a folder, through the cache.
+def folder_of(config: ImageFolder, data_dir: Path) -> Path:
+    """Where the images are: `path` as it is, or below the data folder."""
+    return data_dir / Path(config.path).expanduser()
 
-    Args:
-        data_dir: the folder of all data; the cache is kept there.
-        half: the folder below it that holds one folder a class, such as `cifar10/train`.
-        classes: how many class folders there must be; their sorted names are the classes 0, 1, ...
-        size: height and width of every image.
 
-    Returns:
-        Images uint8, (n, 3, height, width), in the order of class and file name.
+def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> SplitStream:
+    """Tasks of some of the class folders each, which are taken in the order of their names or of `order_seed`.
+
+    Two layouts: `train/CLASS/...` and `test/CLASS/...`; or `CLASS/...`, of which a part of each class is the test set,
+    the same for every seed of the settings. A folder `val/` beside `train/` is left alone: validation data is held out
+    of the training data.
 
     Raises:
-        UserError: the class folders are not as many as they should be, one is empty, an image cannot be read or has
-            another size.
+        UserError: folders or classes are missing, images cannot be read, `test_share` has no use.
     """
-    folder = data_dir / half
-    names = sorted(entry.name for entry in _scan(folder) if entry.is_dir() and not entry.name.startswith("."))
-    if len(names) != classes:
-        raise UserError(f"{folder} should hold {classes} class folders and holds {len(names)}")
-    listing: list[tuple[str, int, int]] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = _images_of(folder, name)
-        if not found:
-            raise UserError(f"{folder / name} holds no images ({', '.join(_SUFFIXES)})")
-        listing += found
-        labels += [label] * len(found)
+    folder = folder_of(config, data_dir)
+    if not folder.is_dir():
+        raise UserError(
+            f"tasks.path: there is no folder {folder}\n"
+            "    fix: give its absolute path, or name the folder that holds it with --data-dir DIR or HYPERCL_DATA=DIR"
+        )
+    files, test = _halves(config, folder, with_test)
+    if sum(config.classes) > len(files.classes):
+        raise UserError(
+            f"tasks: {config.in_words} are {sum(config.classes)} classes, and {files.folder} holds "
+            f"{len(files.classes)} class folders\n    fix: lower tasks.num_tasks or tasks.classes_per_task"
+        )
+    form = Form((config.size, config.size), config.mode, resized=True)
 
-    def decode() -> Source:
-        images = _decode([folder / name for name, _, _ in listing], size)
-        return Source(images, torch.tensor(labels), tuple(names))
+    def read(half: str, part: ImageFiles) -> Source:
+        return read_images(part, form, folder, f"{half}-{config.mode}-{config.size}")
 
-    return cached(data_dir, half.replace("/", "-"), listing, decode)
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read: {error}") from None
+    groups = class_groups(config, read("train", files), read("test", test) if test is not None else None)
+    inputs = IMAGENET if config.mode == "rgb" else Scaled(255)
+    return SplitStream(config, groups, inputs, FlipAndCrop(max(1, config.size // 8)) if config.augment else None)
 
 
-def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
-    files = [entry for entry in _scan(folder / name) if entry.name.lower().endswith(_SUFFIXES)]
-    states = ((f"{name}/{entry.name}", entry.stat()) for entry in files if not entry.name.startswith("."))
-    return sorted((path, state.st_size, state.st_mtime_ns) for path, state in states)
+def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFiles, ImageFiles | None]:
+    """The files of the training half, and of the test half where it is asked for."""
+    if not _has_halves(folder):
+        files = image_files(folder)
+        share = config.test_share or TEST_SHARE
+        kept, held = hold_out(files.labels, files.classes, share, derive("image_folder", "test"))
+        return files.part(kept), files.part(held) if with_test else None
+    if config.test_share is not None:
+        raise UserError(
+            f"tasks.test_share: {folder} has folders train/ and test/, so no test set is split off\n"
+            f"    fix: remove tasks.test_share, or set tasks.path to {folder / 'train'}"
+        )
+    train = image_files(folder / "train")
+    return train, _test_half(folder, train) if with_test else None
 
 
-def _decode(paths: Sequence[Path], size: tuple[int, int]) -> torch.Tensor:
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        images = chain.from_iterable(pool.map(lambda chunk: [_pixels(path, size) for path in chunk], chunks))
-        return torch.from_numpy(np.stack(list(images)).transpose(0, 3, 1, 2).copy())
+def _has_halves(folder: Path) -> bool:
+    """Whether the folder holds train/ and test/ rather than classes, of which one may be named 'train'."""
+    names = set(class_folders(folder))
+    return {"train", "test"} <= names or ("train" in names and names <= {"train", *VALIDATION_FOLDERS})
 
 
-def _pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """One image, uint8, (height, width, 3)."""
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow raises many kinds for broken files, SyntaxError among them
-        raise UserError(f"{path} cannot be read as an image: {error}") from error
-    if pixels.shape[:2] != size:
-        raise UserError(f"{path} is {pixels.shape[0]} x {pixels.shape[1]} pixels and should be {size[0]} x {size[1]}")
-    return pixels
+def _test_half(folder: Path, train: ImageFiles) -> ImageFiles:
+    if not (folder / "test").is_dir():
+        others = sorted(VALIDATION_FOLDERS & set(class_folders(folder)))
+        rename = f"rename or link {folder / others[0]} to {folder / 'test'}, or " if others else ""
+        raise UserError(
+            f"{folder} holds train/ but no test/, and the test set is needed now\n"
+            f"    fix: {rename}set tasks.path to {folder / 'train'}, of which a part is then the test set"
+        )
+    test = image_files(folder / "test")
+    lacking, foreign = sorted(set(train.classes) - set(test.classes)), sorted(set(test.classes) - set(train.classes))
+    if lacking or foreign:
+        parts = [f"lacks the classes {', '.join(lacking)}"] if lacking else []
+        parts += [f"holds {', '.join(foreign)}, which {train.folder} does not"] if foreign else []
+        raise UserError(f"{test.folder} {' and '.join(parts)}: the class folders of both must be the same")
+    return test

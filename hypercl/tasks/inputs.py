@@ -1,4 +1,4 @@
-"""From uint8 images to the float inputs of a target, on the device where the images are."""
+"""From images to the float inputs of a target, on the device where the images are."""
 
 from dataclasses import dataclass, field
 
@@ -44,6 +44,18 @@ class Normalized:
                 (mean / std).to(device=device, dtype=torch.float32),
             )
         return self._constants[device]
+
+
+IMAGENET = Normalized(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""By the statistics of ImageNet: what the paper's code uses for CIFAR, in training and in testing."""
+
+
+@dataclass(frozen=True)
+class AsTheyAre:
+    """Inputs that were made elsewhere."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.to(torch.float32)
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,90 @@
 """Opens the stream that a file's section `tasks` describes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from hypercl.config.tasks import PermutedMNIST, SplitCIFAR, SplitDigits, SplitMNIST, Stream
-from hypercl.tasks.cifar import open_split_cifar
+from hypercl.config.tasks import (
+    ImageFolder,
+    ImportedStream,
+    PermutedFashionMNIST,
+    PermutedMNIST,
+    SplitCIFAR,
+    SplitCIFAR10,
+    SplitCIFAR100,
+    SplitDigits,
+    SplitFashionMNIST,
+    SplitMNIST,
+    Stream,
+)
+from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.digits import open_split_digits
-from hypercl.tasks.mnist import open_permuted_mnist, open_split_mnist
+from hypercl.tasks.image_folder import folder_of, open_image_folder
+from hypercl.tasks.imported import open_imported
+from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_idx
 from hypercl.tasks.source import DataFolder
 from hypercl.tasks.stream import TaskStream
 
 
-def open_stream(config: Stream, data_dir: Path, offline: bool) -> TaskStream:
+def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
     """The stream for training and tuning: training and validation data. No test file is opened.
 
     Args:
         config: the section `tasks` of an experiment.
         data_dir: the folder that holds the data sets.
         offline: whether the network must not be touched.
+        import_paths: folders in which a user's own stream is looked for, before what is installed.
 
     Raises:
         UserError: data is missing or broken.
     """
-    return _open(config, data_dir, offline, with_test=False)
+    return _open(config, DataFolder(Path(data_dir), _download(config), offline), import_paths, with_test=False)
 
 
-def open_with_test(config: Stream, data_dir: Path, offline: bool) -> TaskStream:
+def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
     """The same tasks with their test data, for a final report.
 
     Raises:
         UserError: data is missing or broken.
     """
-    return _open(config, data_dir, offline, with_test=True)
+    return _open(config, DataFolder(Path(data_dir), _download(config), offline), import_paths, with_test=True)
 
 
-def _open(config: Stream, data_dir: Path, offline: bool, with_test: bool) -> TaskStream:
-    folder = DataFolder(Path(data_dir), getattr(config, "download", False), offline)
+def data_place(config: Stream, data_dir: Path) -> Path | None:
+    """The folder that a stream's data is taken from; None where it comes with a package."""
+    match config:
+        case SplitDigits():
+            return None
+        case ImageFolder():
+            return folder_of(config, Path(data_dir))
+        case _:
+            return Path(data_dir)
+
+
+def _download(config: Stream) -> bool:
+    return getattr(config, "download", False)
+
+
+def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
     match config:
         case SplitDigits():
             return open_split_digits(config, with_test)
         case SplitMNIST():
-            return open_split_mnist(config, folder, with_test)
+            return open_split_idx(config, MNIST, folder, with_test)
+        case SplitFashionMNIST():
+            return open_split_idx(config, FASHION_MNIST, folder, with_test)
         case PermutedMNIST():
-            return open_permuted_mnist(config, folder, with_test)
+            return open_permuted_idx(config, MNIST, folder, with_test)
+        case PermutedFashionMNIST():
+            return open_permuted_idx(config, FASHION_MNIST, folder, with_test)
         case SplitCIFAR():
             return open_split_cifar(config, folder, with_test)
+        case SplitCIFAR10():
+            return open_split_cifar_set(config, CIFAR10, folder, with_test)
+        case SplitCIFAR100():
+            return open_split_cifar_set(config, CIFAR100, folder, with_test)
+        case ImageFolder():
+            return open_image_folder(config, folder.path, with_test)
+        case ImportedStream():
+            return open_imported(config, folder.path, import_paths, with_test)
         case _:
             raise TypeError(f"no stream is known for the settings {type(config).__name__}")

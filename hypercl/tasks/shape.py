@@ -1,31 +1,59 @@
 """What is known of a stream from its settings alone."""
 
-from hypercl.config.tasks import PermutedMNIST, SplitCIFAR, SplitDigits, SplitMNIST, Stream
+from hypercl.config.tasks import (
+    ClassTasks,
+    ImageFolder,
+    ImportedStream,
+    PermutedTasks,
+    SplitCIFAR,
+    SplitCIFAR10,
+    SplitCIFAR100,
+    SplitDigits,
+    SplitFashionMNIST,
+    SplitMNIST,
+    Stream,
+)
 from hypercl.tasks.stream import Shape
 
 
 def shape_of(config: Stream) -> Shape:
     """Shape of a stream's inputs and outputs; no data is read.
 
-    Every task has a head of its own (CL1): the outputs of task t are `head_of(t, shape)`.
+    Every task has a head of its own (CL1), as wide as the task has classes: `shape.heads`.
 
     Args:
         config: the section `tasks` of an experiment.
     """
+    return Shape(_input_shape(config), _classes(config))
+
+
+def _classes(config: Stream) -> tuple[int, ...]:
+    match config:
+        case ClassTasks():
+            return config.classes
+        case PermutedTasks() | SplitCIFAR():
+            return (10,) * config.num_tasks
+        case _:
+            raise _unknown(config)
+
+
+def _input_shape(config: Stream) -> tuple[int, ...]:
     match config:
         case SplitDigits():
-            image, classes = (1, 8, 8), 2
-        case SplitMNIST():
-            image, classes = (1, 28, 28), 2
-        case PermutedMNIST(padding=padding):
-            image, classes = (1, 28 + 2 * padding, 28 + 2 * padding), 10
-        case SplitCIFAR():
-            image, classes = (3, 32, 32), 10
+            return 1, 8, 8
+        case SplitMNIST() | SplitFashionMNIST():
+            return 1, 28, 28
+        case PermutedTasks(padding=padding):
+            return 1, 28 + 2 * padding, 28 + 2 * padding
+        case SplitCIFAR() | SplitCIFAR10() | SplitCIFAR100():
+            return 3, 32, 32
+        case ImageFolder(size=size, mode=mode):
+            return (3 if mode == "rgb" else 1), size, size
+        case ImportedStream(input_shape=shape):
+            return shape
         case _:
-            raise TypeError(f"no stream is known for the settings {type(config).__name__}")
-    return Shape(config.num_tasks, image, classes, config.num_tasks * classes)
+            raise _unknown(config)
 
 
-def head_of(task: int, shape: Shape) -> slice:
-    """The outputs of the target that belong to a task."""
-    return slice(task * shape.outputs_per_task, (task + 1) * shape.outputs_per_task)
+def _unknown(config: Stream) -> TypeError:
+    return TypeError(f"no stream is known for the settings {type(config).__name__}")

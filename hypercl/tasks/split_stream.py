@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from hypercl.config.tasks import Stream
-from hypercl.seeds import derive
-from hypercl.tasks.shape import head_of, shape_of
+from hypercl.config.tasks import SplitTasks, Stream
+from hypercl.seeds import derive, generator
+from hypercl.tasks.shape import shape_of
 from hypercl.tasks.source import Source
 from hypercl.tasks.stream import Shape, Split, Task, TaskStream
 from hypercl.tasks.validation import hold_out
@@ -53,7 +54,7 @@ class SplitStream(TaskStream):
         return Task(
             index=index,
             classes=classes,
-            head=head_of(index, self.shape),
+            head=self.shape.heads[index],
             train=Split(everything.images, everything.rows[kept], everything.labels[kept]),
             validation=Split(everything.images, everything.rows[held], everything.labels[held]),
             inputs=self._inputs,
@@ -70,6 +71,22 @@ class SplitStream(TaskStream):
         if not 0 <= index < len(self._groups):
             raise IndexError(f"the stream has the tasks 0 .. {len(self._groups) - 1}, not {index}")
         return self._groups[index]
+
+
+def class_groups(config: SplitTasks, train: Source, test: Source | None) -> list[ClassGroup]:
+    """The classes of a data set dealt to the tasks in their order."""
+    order = class_order(len(train.classes), config.order_seed)
+    ends = accumulate(config.classes)
+    return [
+        ClassGroup(train, test, order[end - count : end]) for end, count in zip(ends, config.classes, strict=True)
+    ]
+
+
+def class_order(classes: int, seed: int | None, *purpose: str) -> tuple[int, ...]:
+    """The classes of a data set in the order of a seed, or in their own where there is none."""
+    if seed is None:
+        return tuple(range(classes))
+    return tuple(torch.randperm(classes, generator=generator(seed, "class order", *purpose)).tolist())
 
 
 def rows_of(source: Source, classes: Sequence[int]) -> Split:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ class Split:
     """Labelled images. Several splits may share one array of images; each names its rows."""
 
     images: Tensor
-    """uint8, (n, channels, height, width); may be memory-mapped and shared by processes."""
+    """uint8, (n, channels, height, width); may be memory-mapped and shared by processes. A user's own stream may have
+    float32 and other shapes."""
     rows: Tensor
     """int64, (samples,): which images belong to this split."""
     labels: Tensor
@@ -27,7 +29,7 @@ class Split:
         return len(self.rows)
 
     def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (uint8) and labels of some samples, by their place in the split."""
+        """Images and labels of some samples, by their place in the split."""
         return self.images[self.rows[samples]], self.labels[samples]
 
     def first(self, samples: int, seed: int) -> "Split":
@@ -58,7 +60,7 @@ class Task:
     train: Split
     validation: Split
     inputs: Callable[[Tensor], Tensor]
-    """uint8 images (n, c, h, w) -> float inputs (n, *input_shape), on the images' device."""
+    """Images of a split (n, ...) -> float32 inputs (n, *input_shape), on the images' device."""
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
     """uint8 images -> uint8 images, for training batches; randomness from the generator alone."""
 
@@ -71,19 +73,26 @@ class Task:
 class Shape:
     """What is known of a stream before any data is read."""
 
-    num_tasks: int
     input_shape: tuple[int, ...]
     """Of one input: (channels, height, width)."""
-    outputs_per_task: int
-    """Classes of one task."""
-    num_outputs: int
-    """Outputs of the target: all heads together."""
+    classes: tuple[int, ...]
+    """Number of classes of each task, which is the width of its head."""
+
+    @property
+    def num_tasks(self) -> int:
+        """Tasks of the stream."""
+        return len(self.classes)
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs of the target: all heads together."""
+        return sum(self.classes)
 
     @property
     def heads(self) -> tuple[slice, ...]:
-        """Outputs of the target that belong to each task."""
-        width = self.outputs_per_task
-        return tuple(slice(task * width, (task + 1) * width) for task in range(self.num_tasks))
+        """Outputs of the target that belong to each task, one head after the other."""
+        ends = accumulate(self.classes)
+        return tuple(slice(end - width, end) for end, width in zip(ends, self.classes, strict=True))
 
 
 class TaskStream(ABC):

@@ -18,7 +18,7 @@ def two_steps(experiment: Experiment, place: Place) -> float:
     experiment = resolve(experiment)
     training = experiment.training
     with computing(training) as device:
-        stream = open_stream(experiment.tasks, place.data_dir, place.offline)
+        stream = open_stream(experiment.tasks, place.data_dir, place.offline, place.import_paths)
         learner = build_learner(experiment, device, place.import_paths)
         seconds = []
         for task in (0, stream.shape.num_tasks - 1):

@@ -10,6 +10,7 @@ from typing import Any
 
 from hypercl.config import Experiment
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.trainable import RunTrainable
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
@@ -105,5 +106,5 @@ class FakeEngine(Engine):
     def sizes(self, experiment: Experiment, import_paths: tuple[Path, ...]) -> Any:
         return FakeSizes(experiment)
 
-    def prepare(self, experiment: Experiment, data_dir: Path, offline: bool) -> None:
+    def prepare(self, experiment: Experiment, given: SweepOptions) -> None:
         pass

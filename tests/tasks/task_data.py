@@ -23,9 +23,11 @@ def write_idx(path: Path, array: np.ndarray, packed: bool = False) -> None:
         path.write_bytes(content)
 
 
-def make_mnist(data_dir: Path, packed: bool = False, halves: tuple[str, ...] = ("train", "test")) -> Path:
+def make_mnist(
+    data_dir: Path, packed: bool = False, halves: tuple[str, ...] = ("train", "test"), name: str = "MNIST"
+) -> Path:
     """MNIST with a few random images a digit; returns the folder of its files."""
-    raw = data_dir / "MNIST" / "raw"
+    raw = data_dir / name / "raw"
     for half in halves:
         random = np.random.default_rng(len(half))
         count = 10 * PER_CLASS[half]
@@ -35,6 +37,11 @@ def make_mnist(data_dir: Path, packed: bool = False, halves: tuple[str, ...] = (
         write_idx(raw / f"{prefix}-images-idx3-ubyte", images, packed)
         write_idx(raw / f"{prefix}-labels-idx1-ubyte", labels, packed)
     return raw
+
+
+def make_fashion_mnist(data_dir: Path) -> Path:
+    """Fashion-MNIST in the same way."""
+    return make_mnist(data_dir, name="FashionMNIST")
 
 
 def make_image_folder(folder: Path, classes: int, per_class: int, seed: int = 0) -> None:

@@ -1,0 +1,153 @@
+"""A stream of the user's own: a callable by import path that returns one data set a task, checked before it is used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hypercl.config import UserError
+from hypercl.config.tasks import ImportedStream
+from hypercl.own_code import own_code
+from hypercl.tasks.inputs import AsTheyAre, Scaled
+from hypercl.tasks.source import Source
+from hypercl.tasks.split_stream import ClassGroup, SplitStream
+
+_SHOWN = 10
+
+
+def open_imported(config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], with_test: bool) -> SplitStream:
+    """Calls `make(root, train=True, **kwargs)`, and with `train=False` only where test data is asked for.
+
+    It returns a sequence with one item a task: a pair (images, labels) of tensors or arrays, or a map-style data set of
+    (tensor, whole number) items. Images are uint8, which become 0 .. 1, or floats, which are taken as they are. The
+    classes of a task are its sorted distinct training labels.
+
+    Raises:
+        UserError: the callable is not found or fails; or what it returns is not what `tasks` says.
+    """
+    train = [_train_source(*half) for half in _halves(config, data_dir, import_paths, train=True)]
+    if len({source.images.dtype for source in train}) > 1:
+        raise _wrong(config, "the images of some tasks are uint8 and those of others floats: make all alike")
+    tests: list[Source | None] = [None] * len(train)
+    if with_test:
+        halves = _halves(config, data_dir, import_paths, train=False)
+        tests = [_test_source(*half, source) for half, source in zip(halves, train, strict=True)]
+    groups = [
+        ClassGroup(source, test, tuple(range(len(source.classes)))) for source, test in zip(train, tests, strict=True)
+    ]
+    return SplitStream(config, groups, Scaled(255) if train[0].images.dtype == torch.uint8 else AsTheyAre())
+
+
+@dataclass(frozen=True)
+class _Half:
+    """Training or test data of one task, as the user's callable returned it."""
+
+    config: ImportedStream
+    task: int
+    train: bool
+    item: Any
+
+    def arrays(self) -> tuple[Tensor, Tensor]:
+        """Images (n, *input_shape), uint8 or float32, and labels (n,), int64."""
+        images, labels = self._pair()
+        if images.shape[1:] != self.config.input_shape:
+            found, wanted = list(images.shape[1:]), list(self.config.input_shape)
+            raise self.wrong(f"images of shape {found}; tasks.input_shape is {wanted}")
+        if labels.shape != images.shape[:1]:
+            raise self.wrong(f"{len(images)} images and labels of shape {list(labels.shape)}")
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise self.wrong(f"labels are {labels.dtype}, not whole numbers")
+        if images.is_floating_point():
+            images = images.to(torch.float32)
+            if not images.isfinite().all():
+                raise self.wrong(f"{int((~images.isfinite()).sum()):,} values of images are NaN or infinite")
+        elif images.dtype != torch.uint8:
+            raise self.wrong(f"images are {images.dtype}, not uint8 (scaled by 1/255) or floats (as they are)")
+        return images, labels.to(torch.int64)
+
+    def wrong(self, what: str) -> UserError:
+        return _wrong(self.config, f"task {self.task + 1}, {'training' if self.train else 'test'} data: {what}")
+
+    def _pair(self) -> tuple[Tensor, Tensor]:
+        item = self.item
+        if isinstance(item, tuple | list) and len(item) == 2:
+            return self._tensor(item[0]), self._tensor(item[1])
+        if not hasattr(item, "__len__") or not hasattr(item, "__getitem__") or isinstance(item, Tensor | np.ndarray):
+            raise self.wrong(f"a {type(item).__name__}, not a pair (images, labels) or a data set with a length")
+        pairs = [self._sample(place) for place in range(len(item))]
+        shapes = sorted({tuple(image.shape) for image, _ in pairs})
+        if len(shapes) != 1:
+            found = ", ".join(str(list(shape)) for shape in shapes[:_SHOWN])
+            raise self.wrong(f"images of several shapes: {found}" if shapes else "no images")
+        return torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
+
+    def _sample(self, place: int) -> tuple[Tensor, int]:
+        """One item of a map-style data set."""
+        sample = self.item[place]
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise self.wrong(f"item {place} is a {type(sample).__name__}, not a pair (tensor, label)")
+        image, label = sample
+        if not isinstance(image, Tensor | np.ndarray):
+            kind = type(image).__name__
+            raise self.wrong(f"item {place} holds a {kind}, not a tensor: give the data set a transform")
+        try:
+            return torch.as_tensor(image), index(label)
+        except TypeError:
+            raise self.wrong(f"item {place} has the label {label!r}, not a whole number") from None
+
+    def _tensor(self, value: Any) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.detach().cpu()
+        try:
+            return torch.from_numpy(np.array(value))
+        except (TypeError, ValueError) as error:
+            raise self.wrong(f"a {type(value).__name__} is no array of numbers: {error}") from error
+
+
+def _halves(
+    config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool
+) -> list[tuple[_Half, Tensor, Tensor]]:
+    """What the callable returns for each task; items of data sets are read where the user's code can still import."""
+    with own_code("tasks.path", config.path, import_paths) as make:
+        made = make(data_dir, train=train, **config.kwargs)
+        if not hasattr(made, "__len__") or not hasattr(made, "__getitem__"):
+            raise _wrong(config, f"it returned a {type(made).__name__}, not a list with one data set a task")
+        if len(made) != config.num_tasks:
+            half = f"train={train}"
+            raise _wrong(config, f"with {half} it returned {len(made)} tasks; tasks.num_tasks is {config.num_tasks}")
+        halves = [_Half(config, task, train, made[task]) for task in range(config.num_tasks)]
+        return [(half, *half.arrays()) for half in halves]
+
+
+def _train_source(half: _Half, images: Tensor, labels: Tensor) -> Source:
+    classes = labels.unique(sorted=True)
+    wanted = half.config.classes[half.task]
+    if len(classes) != wanted:
+        raise half.wrong(f"{len(classes)} classes ({_listed(classes)}); tasks.classes_per_task says {wanted}")
+    return Source(images, torch.searchsorted(classes, labels), tuple(map(str, classes.tolist())))
+
+
+def _test_source(half: _Half, images: Tensor, labels: Tensor, train: Source) -> Source:
+    classes = torch.tensor([int(name) for name in train.classes])
+    unknown = labels[~torch.isin(labels, classes)].unique()
+    if len(unknown):
+        raise half.wrong(f"labels {_listed(unknown)}; the training data of the task holds {_listed(classes)}")
+    if len(labels) == 0:
+        raise half.wrong("no images")
+    if images.dtype != train.images.dtype:
+        raise half.wrong(f"images are {images.dtype}, and those of the training data {train.images.dtype}")
+    return Source(images, torch.searchsorted(classes, labels), train.classes)
+
+
+def _listed(labels: Tensor) -> str:
+    shown = ", ".join(map(str, labels[:_SHOWN].tolist()))
+    return f"{shown}, ..." if len(labels) > _SHOWN else shown
+
+
+def _wrong(config: ImportedStream, what: str) -> UserError:
+    return UserError(f"tasks.path: {config.path}: {what}")
