@@ -92,7 +92,7 @@ class _Run:
         self.experiment, self.folder, self.device = experiment, folder, device
         self.reports_per_task, self.test = reports_per_task, test
         opener = open_with_test if test else open_stream
-        self.stream = opener(experiment.tasks, place.data_dir, place.offline)
+        self.stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
         self.sizes = sizes(experiment, place.import_paths)
         self.learner = build_learner(experiment, device, place.import_paths)
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
@@ -269,6 +269,7 @@ class _Run:
             device=self.experiment.training.device,
             threads=int(self.experiment.training.threads),
             history=tuple(journey.reports),
+            chunk_size=self.sizes.chunk_size,
         )
 
     def _save(self, journey: Journey) -> None:

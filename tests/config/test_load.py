@@ -26,8 +26,8 @@ def test_a_shipped_file_is_valid_and_survives_being_written_out(file: Path) -> N
     assert loads(to_yaml(model), "again") == model
 
 
-def test_five_files_are_shipped() -> None:
-    expected = {"quickstart", "split_mnist", "permuted_mnist", "permuted_mnist_100", "cifar"}
+def test_six_files_are_shipped() -> None:
+    expected = {"quickstart", "split_mnist", "permuted_mnist", "permuted_mnist_100", "cifar", "cifar_zenke"}
     assert {file.stem for file in SHIPPED} >= expected
 
 

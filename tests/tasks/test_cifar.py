@@ -36,6 +36,11 @@ class TestSplitCIFARFromImageFolders(StreamContract):
         std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
         torch.testing.assert_close(tasks[0].inputs(images), (images / 255 - mean) / std, atol=1e-5, rtol=1e-5)
 
+    def test_pixels_stay_between_0_and_1_without_normalisation(self, data_dir):
+        task = open_stream(SplitCIFAR(normalize=False), data_dir, offline=True).task(1)
+        images, _ = task.train[torch.arange(4)]
+        torch.testing.assert_close(task.inputs(images), images / 255)
+
     def test_training_batches_are_augmented_only_if_the_settings_say_so(self, data_dir, tasks):
         plain = open_stream(SplitCIFAR(augment=False), data_dir, offline=True).task(0)
         assert plain.augment is None

@@ -17,9 +17,15 @@ SPACES = Path(__file__).parents[2] / "search_spaces"
         ("permuted_mnist", 2_029_939, 2_126_100),
         ("permuted_mnist_100", 2_816_448, 3_027_000),
         ("cifar", 457_336, 468_540),
+        ("cifar_zenke", 1_182_678, 1_276_508),
     ],
 )
 def test_the_papers_settings_have_the_papers_sizes(file: str, parameters: int, weights: int) -> None:
     found = sizes(load(SPACES / f"{file}.yaml").experiment)
     assert (found.parameters, found.target_parameters) == (parameters, weights)
     assert found.compression_ratio == parameters / weights
+
+
+def test_zenkenets_compression_ratio_is_the_papers() -> None:
+    found = sizes(load(SPACES / "cifar_zenke.yaml").experiment)
+    assert round(found.compression_ratio, 4) == 0.9265
