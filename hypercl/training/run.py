@@ -49,10 +49,12 @@ def run(
 
     Raises:
         Diverged: a loss or a weight is no longer finite.
-        UserError: missing data, another experiment in the folder, a device that is not there.
+        UserError: missing data, another experiment in the folder, a device that is not there, a target that cannot be
+            built, a compression ratio that cannot be had.
     """
     folder = RunFolder(place)
     experiment = resolve(_as_begun(experiment, folder))
+    sizes(experiment, place.import_paths)  # what cannot be built is refused before the folder is taken
     folder.begin(experiment)
     with computing(experiment.training) as device:
         yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()

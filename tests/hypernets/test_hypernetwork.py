@@ -15,6 +15,9 @@ hypernets = st.builds(
     task_embedding=st.integers(1, 5),
     chunk_embedding=st.integers(1, 5),
     activation=st.sampled_from(["relu", "elu", "tanh"]),
+    normalization=st.sampled_from(["none", "layer"]),
+    dropout=st.sampled_from([0.0, 0.4]),
+    noise=st.integers(0, 3),
 )
 
 
@@ -30,37 +33,57 @@ def parameters(hypernet: Hypernetwork, seed: int = 1) -> dict[str, Tensor]:
     }
 
 
-def one_chunk_at_a_time(hypernet: Hypernetwork, theta: dict[str, Tensor], embedding: Tensor) -> Tensor:
+def one_chunk_at_a_time(
+    hypernet: Hypernetwork, theta: dict[str, Tensor], embedding: Tensor, drawn: dict[str, Tensor], task: int
+) -> Tensor:
     """The definition, as a loop: the generated weights of one task."""
     parts = []
+    noise = drawn.get("noise", torch.zeros(hypernet.noise, dtype=torch.float64))
     for chunk in range(hypernet.num_chunks):
-        hidden = torch.cat([embedding, theta["chunks"][chunk]]) if hypernet.chunk_embedding else embedding
+        own = theta["chunks"][chunk] if hypernet.chunk_embedding else embedding[:0]
+        hidden = torch.cat([embedding, own, noise])
         for layer in range(len(hypernet.hidden)):
-            hidden = functional.linear(hidden, theta[f"trunk.{layer}.weight"], theta[f"trunk.{layer}.bias"])
+            name = f"trunk.{layer}"
+            hidden = functional.linear(hidden, theta[f"{name}.weight"], theta[f"{name}.bias"])
+            if hypernet.normalization == "layer":
+                hidden = (hidden - hidden.mean()) / (hidden.var(correction=0) + 1e-5).sqrt()
+                hidden = hidden * theta[f"{name}.scale"] + theta[f"{name}.shift"]
             hidden = {"relu": torch.relu, "elu": functional.elu, "tanh": torch.tanh}[hypernet.activation](hidden)
+            if f"{name}.mask" in drawn:
+                hidden = hidden * drawn[f"{name}.mask"][task, chunk]
         parts.append(functional.linear(hidden, theta["head.weight"], theta["head.bias"]))
     return torch.cat(parts)[: hypernet.num_weights]
 
 
-@settings(max_examples=60, deadline=None)
-@given(hypernet=hypernets, tasks=st.integers(1, 4))
-def test_one_batched_pass_equals_a_loop_over_tasks_and_chunks(hypernet, tasks):
+def draws(hypernet: Hypernetwork, tasks: int, seed: int) -> dict[str, Tensor]:
+    return {name: value.double() for name, value in hypernet.draw(tasks, generator(seed)).items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(hypernet=hypernets, tasks=st.integers(1, 4), training=st.booleans())
+def test_one_batched_pass_equals_a_loop_over_tasks_and_chunks(hypernet, tasks, training):
     theta = parameters(hypernet)
     embeddings = hypernet.init_embeddings(tasks, generator(2)).double()
-    weights = hypernet(theta, embeddings)
+    drawn = draws(hypernet, tasks, 3) if training else None
+    weights = hypernet(theta, embeddings, drawn)
     assert weights.shape == (tasks, hypernet.num_weights)
-    expected = torch.stack([one_chunk_at_a_time(hypernet, theta, embedding) for embedding in embeddings])
-    torch.testing.assert_close(weights, expected, rtol=1e-12, atol=1e-12)
+    loop = [
+        one_chunk_at_a_time(hypernet, theta, embedding, drawn or {}, task) for task, embedding in enumerate(embeddings)
+    ]
+    torch.testing.assert_close(weights, torch.stack(loop), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
-@given(hypernet=hypernets)
-def test_a_leading_axis_of_replicas_equals_separate_passes(hypernet):
+@settings(max_examples=40, deadline=None)
+@given(hypernet=hypernets, training=st.booleans())
+def test_a_leading_axis_of_replicas_equals_separate_passes(hypernet, training):
     thetas = [parameters(hypernet, seed) for seed in (1, 2)]
     embeddings = torch.randn(2, 3, hypernet.task_embedding, dtype=torch.float64, generator=generator(3))
-    together = hypernet({name: torch.stack([theta[name] for theta in thetas]) for name in thetas[0]}, embeddings)
-    separately = torch.stack([hypernet(theta, own) for theta, own in zip(thetas, embeddings, strict=True)])
-    torch.testing.assert_close(together, separately, rtol=1e-12, atol=1e-12)
+    drawn = [draws(hypernet, 3, seed) if training else None for seed in (4, 5)]
+    stacked = {name: torch.stack([own[name] for own in drawn]) for name in drawn[0]} if drawn[0] else None
+    theta = {name: torch.stack([own[name] for own in thetas]) for name in thetas[0]}
+    together = hypernet(theta, embeddings, stacked)
+    separately = torch.stack([hypernet(*each) for each in zip(thetas, embeddings, drawn, strict=True)])
+    torch.testing.assert_close(together, separately, rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -129,3 +152,54 @@ def test_the_seed_alone_decides_the_initial_values():
     assert not torch.equal(first["chunks"], other["chunks"])
     assert not torch.equal(hypernet.init_embeddings(2, generator(1)), hypernet.init_embeddings(2, generator(2)))
     assert hypernet.init_embeddings(5000, generator(1)).std().item() == pytest.approx(1, rel=0.05)
+
+
+def test_noise_is_one_vector_for_all_tasks_and_chunks_and_nothing_in_evaluation():
+    hypernet = Hypernetwork(num_weights=8, chunk_size=2, hidden=(), task_embedding=1, chunk_embedding=1, noise=3)
+    theta, embeddings = parameters(hypernet), torch.ones(2, 1, dtype=torch.float64)
+    drawn = draws(hypernet, 2, 1)
+    read = hypernet.hidden_activations(theta, embeddings, drawn)[..., 2:]
+    assert torch.equal(read, drawn["noise"].expand(2, 4, 3))
+    assert not hypernet.hidden_activations(theta, embeddings)[..., 2:].any()
+    values = torch.cat([hypernet.draw(2, generator(seed))["noise"] for seed in range(500)])
+    assert float(values.mean()) == pytest.approx(0, abs=0.1)
+    assert float(values.std()) == pytest.approx(1, rel=0.1)
+
+
+def test_dropout_keeps_the_mean_of_what_it_does_not_drop():
+    hypernet = Hypernetwork(8, chunk_size=2, hidden=(50, 20), task_embedding=2, chunk_embedding=1, dropout=0.25)
+    drawn = hypernet.draw(30, generator(1))
+    assert {name: tuple(mask.shape) for name, mask in drawn.items()} == {
+        "trunk.0.mask": (30, 4, 50),
+        "trunk.1.mask": (30, 4, 20),
+    }
+    for mask in drawn.values():
+        assert mask.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+        assert float(mask.mean()) == pytest.approx(1, rel=0.05)
+
+
+def test_a_layer_norm_does_not_mix_tasks_or_chunks():
+    hypernet = Hypernetwork(
+        num_weights=20, chunk_size=5, hidden=(6, 4), task_embedding=3, chunk_embedding=2, normalization="layer"
+    )
+    theta, embeddings = parameters(hypernet), torch.randn(3, 3, dtype=torch.float64, generator=generator(1))
+    torch.testing.assert_close(hypernet(theta, embeddings)[:1], hypernet(theta, embeddings[:1]))
+    # its scale and shift are learned: both change the weights
+    for name in ("trunk.1.scale", "trunk.1.shift"):
+        other = hypernet({**theta, name: theta[name] + 1}, embeddings)
+        assert not torch.allclose(other, hypernet(theta, embeddings))
+
+
+def test_a_layer_norm_begins_with_scale_one_and_shift_zero():
+    hypernet = Hypernetwork(num_weights=20, chunk_size=20, hidden=(6,), task_embedding=3, normalization="layer")
+    theta = hypernet.init(generator(1))
+    assert (theta["trunk.0.scale"] == 1).all()
+    assert not theta["trunk.0.shift"].any()
+
+
+def test_the_embedding_scale_is_the_standard_deviation_of_both_kinds_of_embeddings():
+    hypernet = Hypernetwork(
+        num_weights=4000, chunk_size=10, hidden=(), task_embedding=50, chunk_embedding=20, embedding_scale=0.1
+    )
+    assert hypernet.init(generator(1))["chunks"].std().item() == pytest.approx(0.1, rel=0.05)
+    assert hypernet.init_embeddings(400, generator(1)).std().item() == pytest.approx(0.1, rel=0.05)

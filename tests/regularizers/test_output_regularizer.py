@@ -32,12 +32,15 @@ class Setting:
         self.now = {name: parameter + steps[name] for name, parameter in self.before.items()}
         self.embeddings = torch.randn(TASKS, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
-    def loop(self, theta: dict[str, Tensor], tasks: list[int], masked: bool) -> Tensor:
+    def loop(
+        self, theta: dict[str, Tensor], tasks: list[int], masked: bool, moved: Tensor | None = None
+    ) -> Tensor:
         """The definition, one task and one weight at a time."""
         total = torch.zeros((), dtype=torch.float64)
         for task in tasks:
             embedding = self.embeddings[task : task + 1]
-            old, new = self.hypernet(self.before, embedding)[0], self.hypernet(theta, embedding)[0]
+            now = embedding if moved is None else moved[task : task + 1]
+            old, new = self.hypernet(self.before, embedding)[0], self.hypernet(theta, now)[0]
             for weight in range(NUM_WEIGHTS):
                 own = OUTPUT_OF[weight]
                 if not masked or own == -1 or HEADS[task, 0] <= own < HEADS[task, 1]:
@@ -52,16 +55,22 @@ class Setting:
     tasks=st.none() | st.lists(st.integers(0, TASKS - 1), min_size=1, unique=True),
     masked=st.booleans(),
     store=st.booleans(),
+    moving=st.booleans(),
 )
-def test_value_and_gradient_equal_a_loop_over_tasks_and_weights(hidden, chunk_size, tasks, masked, store):
+def test_value_and_gradient_equal_a_loop_over_tasks_and_weights(hidden, chunk_size, tasks, masked, store, moving):
     setting = Setting(hidden, chunk_size)
     form = DirectForm(setting.hypernet, HeadMask(OUTPUT_OF, HEADS) if masked else None, store)
     anchor = form.anchor(setting.before, setting.embeddings)
-    value, gradient = form.value_and_grad(setting.now, anchor, None if tasks is None else torch.tensor(tasks))
+    moved = setting.embeddings + 0.1 if moving else None
+    subset = None if tasks is None else torch.tensor(tasks)
+    value, gradient = form.value_and_grad(setting.now, anchor, subset, moved)
     leaves = {name: parameter.clone().requires_grad_() for name, parameter in setting.now.items()}
-    expected = setting.loop(leaves, list(range(TASKS)) if tasks is None else tasks, masked)
+    if moved is not None:
+        leaves["embeddings"] = moved = moved.clone().requires_grad_()
+    expected = setting.loop(leaves, list(range(TASKS)) if tasks is None else tasks, masked, moved)
     torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
     grads = torch.autograd.grad(expected, list(leaves.values()))
+    assert gradient.keys() == leaves.keys()
     for name, grad in zip(leaves, grads, strict=True):
         torch.testing.assert_close(gradient[name], grad, rtol=1e-12, atol=1e-12)
 

@@ -1,0 +1,70 @@
+"""Runs with the options of hypernetworks, from beginning to end."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run import equal, experiment, final_state, metrics, summary_of
+
+from hypercl.config import OutOfReach, resolved
+from hypercl.training import Place, Started, Tick, run
+
+OPTIONS = (
+    "hypernet.noise=2",
+    "hypernet.dropout=0.2",
+    "hypernet.normalization=layer",
+    "hypernet.embedding_init=previous",
+    "hypernet.chunk_size=auto",
+    "hypernet.compression_ratio=1.5",
+    "method.train_earlier_embeddings=true",
+    "training.iterations=12",
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "run", tmp_path / "data")
+
+
+def test_a_resumed_run_with_every_option_equals_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+    setting = experiment(*OPTIONS)
+    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
+    expected = summary_of(run(setting, whole))
+    parts = 0
+    while not (cut.folder / "summary.json").exists():
+        parts += 1
+        with closing(run(setting, cut)) as progress:
+            ticks = 0
+            for item in progress:
+                ticks += isinstance(item, Tick)
+                if ticks == 13:
+                    break
+    assert parts > 3
+    found = json.loads((cut.folder / "summary.json").read_text())
+    assert metrics({"test": None, **found}) == metrics({"test": None, **expected})
+    assert equal(final_state(cut.folder), final_state(whole.folder))
+
+
+def test_a_run_tells_the_chunk_size_that_was_solved(place: Place) -> None:
+    setting = experiment("hypernet.chunk_size=auto", "hypernet.compression_ratio=0.9", "training.iterations=2")
+    items: list[Any] = list(run(setting, place))
+    assert isinstance(items[0], Started)
+    chunk = items[0].chunk_size
+    assert items[-1].summary["chunk_size"] == chunk
+    assert 0.85 < items[-1].summary["compression_ratio"] <= 0.9
+    given = experiment(f"hypernet.chunk_size={chunk}", "training.iterations=2")
+    again: list[Any] = list(run(given, Place(place.folder.with_name("given"), place.data_dir)))
+    assert metrics({"test": None, **again[-1].summary}) == metrics({"test": None, **items[-1].summary})
+    assert resolved(setting)["hypernet"]["chunk_size"] == "auto"
+
+
+def test_a_run_whose_ratio_cannot_be_had_does_not_take_its_folder(place: Place) -> None:
+    with pytest.raises(OutOfReach, match=r"0\.01 cannot be had"):
+        list(run(experiment("hypernet.chunk_size=auto", "hypernet.compression_ratio=0.01"), place))
+    assert not place.folder.exists()
