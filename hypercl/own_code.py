@@ -123,7 +123,7 @@ def _told(error: Exception, path: str, import_paths: Sequence[Path]) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if place is not None and Path(frame.filename).resolve().is_relative_to(place.resolve())
     ]
-    text = str(error)
+    text = str(error).strip()
     return "\n".join([f"{type(error).__name__}: {text}" if text else type(error).__name__, *frames[-SHOWN_LINES:]])
 
 

@@ -125,7 +125,8 @@ def _patience(seconds: float) -> Iterator[None]:
 
 def _not_there(dataset: DataSet, folder: DataFolder, lacking: Sequence[str], reason: str) -> UserError:
     places = [str((folder.path / place).resolve()) for place in (dataset.elsewhere, dataset.folder) if place]
-    others = [] if folder.download else ["let torchvision fetch it: `download: true` in the section `tasks`"]
+    ask = "let torchvision fetch it: `download: true` in the section `tasks`, or `hypercl train FILE --fetch`"
+    others = [] if folder.download else [ask]
     others += ["leave out --offline and HYPERCL_OFFLINE"] if folder.offline else []
     others += ["name the folder that holds the data with --data-dir DIR or HYPERCL_DATA=DIR"]
     lines = [

@@ -63,7 +63,7 @@ def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFi
         return files.part(kept), files.part(held) if with_test else None
     if config.test_share is not None:
         raise UserError(
-            f"tasks.test_share: {folder} has folders train/ and test/, so no test set is split off\n"
+            f"tasks.test_share: {folder} holds a folder train/, so no test set is split off\n"
             f"    fix: remove tasks.test_share, or set tasks.path to {folder / 'train'}"
         )
     train = image_files(folder / "train")

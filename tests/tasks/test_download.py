@@ -90,12 +90,13 @@ def test_missing_data_that_may_not_be_fetched_is_told_with_all_ways_on(
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_cifar_is_told_with_both_layouts(tmp_path):
+def test_both_missing_cifars_are_told_at_once_with_both_layouts(tmp_path):
     with pytest.raises(UserError) as caught:
         open_stream(SplitCIFAR(), tmp_path, offline=True)
     assert f"looked in: {tmp_path}/cifar10/train and {tmp_path}/cifar-10-batches-py" in str(caught.value)
     assert "cifar10/train/CLASS/*.png" in str(caught.value)
     assert "torchvision's cifar-10-batches-py/" in str(caught.value)
+    assert f"looked in: {tmp_path}/cifar100/train and {tmp_path}/cifar-100-python" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 from stream_contract import StreamContract, same_split
-from task_data import make_mnist, write_idx
+from task_data import make_fashion_mnist, make_mnist, write_idx
 
 from hypercl.config import UserError
-from hypercl.config.tasks import PermutedMNIST, SplitMNIST
+from hypercl.config.tasks import PermutedFashionMNIST, PermutedMNIST, SplitFashionMNIST, SplitMNIST
 from hypercl.tasks import open_stream, open_with_test
 
 
@@ -20,6 +20,28 @@ class TestPermutedMNIST(StreamContract):
         return PermutedMNIST(num_tasks=3, **changes)
 
     make_data = staticmethod(make_mnist)
+
+
+class TestSplitFashionMNIST(StreamContract):
+    config = SplitFashionMNIST
+    make_data = staticmethod(make_fashion_mnist)
+
+    def test_classes_have_the_names_of_clothes(self, tasks):
+        assert tasks[0].classes == ("T-shirt/top", "Trouser")
+
+
+class TestPermutedFashionMNIST(StreamContract):
+    @staticmethod
+    def config(**changes):
+        return PermutedFashionMNIST(num_tasks=3, **changes)
+
+    make_data = staticmethod(make_fashion_mnist)
+
+
+def test_the_two_data_sets_are_told_apart_by_their_folders(tmp_path):
+    make_mnist(tmp_path)
+    with pytest.raises(UserError, match=r"FashionMNIST is not there(?s:.*)FashionMNIST/raw"):
+        open_stream(SplitFashionMNIST(), tmp_path, offline=True)
 
 
 @pytest.mark.parametrize("config", [SplitMNIST(), PermutedMNIST()])
