@@ -6,26 +6,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
-from hypercl.config import Distribution, UserError, load
+from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
+from hypercl.config import Distribution, SweepFile, UserError, load
 from hypercl.config.sweep import Objective
+from hypercl.config.yaml_text import dump
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
-"""Told apart by colour-blind readers (Okabe & Ito, 2008)."""
 MOST_COLUMNS = 3
 
 
 def read_trials(path: Path) -> pd.DataFrame:
-    """A sweep's trials.csv: one row a trial, `value` NaN where a trial is not complete.
+    """A sweep's trials.csv: one row a trial; NaN for the value of a trial that is not complete, and for a parameter
+    that a trial does not have. `null` is a value.
 
     Raises:
         UserError: the file is missing or holds no trials.
     """
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
         return frame.astype({"number": int, "state": str, "value": float})
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds no trials: {error}") from None
@@ -46,8 +46,8 @@ def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
         objective: the metric and its direction.
     """
     table = history_table(trials, objective)
-    figure = _figure(6.4, 3.6)
-    axes = figure.add_subplot(xlabel="trial", ylabel=_words(objective.metric))
+    figure = empty_figure(6.4, 3.6)
+    axes = figure.add_subplot(xlabel="trial", ylabel=words(objective.metric))
     number = table["number"].to_numpy()
     axes.plot(number, table["value"], "o", color=BLUE, markersize=4.5, alpha=0.75, label="complete")
     axes.step(number, table["best"], where="post", color=ORANGE, linewidth=1.5, label="best so far")
@@ -63,12 +63,13 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
 
     Args:
         trials: as from `read_trials`, with a column for each parameter.
-        space: key path -> distribution; a logarithmic one gets a logarithmic axis.
+        space: key path -> distribution; a logarithmic one gets a logarithmic axis, a computed one no panel.
         objective: the metric and its direction.
     """
+    space = {path: one for path, one in space.items() if one.kind != "equals"}
     columns = max(1, min(MOST_COLUMNS, len(space)))
     rows = max(1, -(-len(space) // columns))
-    figure = _figure(2.9 * columns + 0.6, 2.6 * rows + 0.5)
+    figure = empty_figure(2.9 * columns + 0.6, 2.6 * rows + 0.5)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes in panels.flat[len(space) :]:
         axes.remove()
@@ -79,29 +80,38 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         axes.plot(places, value, "o", color=BLUE, markersize=4, alpha=0.7, label="complete")
         axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label="best")
         _rug(axes, places[_pruned(trials)])
-        axes.set_xlabel(path)
+        axes.set_xlabel(broken(path))
         axes.grid(alpha=0.25)
     for axes in panels[:, 0]:
-        axes.set_ylabel(_words(objective.metric))
+        axes.set_ylabel(words(objective.metric))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
 def write_sweep_figures(folder: Path) -> list[Path]:
-    """Draws a sweep's figures from its sweep.yaml and trials.csv into `figures/`, each with its numbers as CSV beside.
-
-    Returns:
-        The pictures: history.png and, where the space is not empty, parameters.png; none while no trial is complete.
+    """Draws a sweep's figures from its sweep.yaml and trials.csv into `figures/`, as `draw_sweep` does.
 
     Raises:
         UserError: sweep.yaml or trials.csv is missing or damaged.
     """
-    file, trials = load(folder / "sweep.yaml"), read_trials(folder / "trials.csv")
+    return draw_sweep(load(folder / "sweep.yaml"), read_trials(folder / "trials.csv"), folder / "figures")
+
+
+def draw_sweep(file: SweepFile, trials: pd.DataFrame, figures: Path) -> list[Path]:
+    """Draws history.png and, where the space is not empty, parameters.png, each with its numbers as CSV beside.
+
+    Args:
+        file: the sweep.
+        trials: as from `read_trials`.
+        figures: the folder for them, made where it is missing.
+
+    Returns:
+        The pictures; none while no trial is complete.
+    """
     if np.isnan(trials["value"].to_numpy(dtype=float)).all():
         return []
-    figures = folder / "figures"
-    figures.mkdir(exist_ok=True)
+    figures.mkdir(parents=True, exist_ok=True)
     history_table(trials, file.objective).to_csv(figures / "history.csv", index=False)
     history_figure(trials, file.objective).savefig(figures / "history.png")
     pictures = [figures / "history.png"]
@@ -110,12 +120,6 @@ def write_sweep_figures(folder: Path) -> list[Path]:
         parameter_figure(trials, file.space, file.objective).savefig(figures / "parameters.png")
         pictures.append(figures / "parameters.png")
     return pictures
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribution) -> np.ndarray:
@@ -143,6 +147,8 @@ def _pruned(trials: pd.DataFrame) -> np.ndarray:
 
 def _name(value: object) -> str:
     """A choice's name, the same for 8 and for the 8.0 that a CSV column with gaps gives back."""
+    if value is None or isinstance(value, list | tuple | dict):
+        return "null" if value is None else dump(list(value) if isinstance(value, tuple) else value).strip()
     try:
         return f"{float(str(value)):g}"
     except ValueError:
@@ -154,7 +160,3 @@ def _rug(axes: Axes, places: np.ndarray) -> None:
     if len(places):
         heights = np.full(len(places), 0.03)
         axes.plot(places, heights, "|", color=GREY, markersize=8, transform=axes.get_xaxis_transform(), label="pruned")
-
-
-def _words(metric: str) -> str:
-    return metric.replace("/", " ").replace("_", " ")

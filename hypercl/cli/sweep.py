@@ -2,34 +2,55 @@
 
 import argparse
 import os
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from hypercl.cli.places import import_paths, name_of, offline, results_of
-from hypercl.config import SweepFile, load_sweep
+from hypercl.cli.tables import pairs, ranked
+from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 
 SHOWN = 10
 
 
 def sweep_command(given: argparse.Namespace) -> int:
-    """Prints the plan, sweeps, prints the best; the same command again goes on."""
+    """Prints the plan, sweeps, prints the best; the same command again goes on. Or, with --show and --status, looks
+    at what is there.
+
+    Raises:
+        UserError: there is no file, or a mistake in it.
+    """
+    if given.status is not None:
+        from hypercl.cli.status import print_status
+
+        return print_status(given.status)
+    if given.file is None:
+        raise UserError("a sweep needs a file\n    fix:     hypercl sweep FILE; hypercl init lists those that are shipped")
+    if given.show is not None:
+        from hypercl.cli.show import print_trial
+
+        return print_trial(_folder(given), given.show)
     console = Console(soft_wrap=True, highlight=False)
     trials = [] if given.trials is None else [f"search.trials={given.trials}"]
     file = load_sweep(given.file, [*given.overrides, *trials])
     options = _options(given, file, console)
-    console.print(_rows(plan(file, options)))
+    console.print(pairs(plan(file, options)))
     if given.dry_run:
-        console.print(_rows(dry_run(file, options)))
+        console.print(pairs(dry_run(file, options)))
         return 0
     result = sweep(file, options)
     if result.table:
-        console.print(_ranked(result.table[:SHOWN], file))
+        console.print(ranked(result.table[:SHOWN], f"best trials by {file.objective.metric}"))
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
     return result.exit_code
+
+
+def _folder(given: argparse.Namespace) -> Path:
+    """The results of a sweep, named by its folder or by its file."""
+    path = Path(given.file)
+    return path if path.is_dir() else results_of(given) / name_of(given, load(path, given.overrides))
 
 
 def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> SweepOptions:
@@ -46,27 +67,3 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         source=given.file,
         listener=listener_for(file, console),
     )
-
-
-def _rows(rows: list[tuple[str, str]]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in rows:
-        table.add_row(name, text)
-    return table
-
-
-def _ranked(rows: list[dict[str, Any]], file: SweepFile) -> Table:
-    table = Table(title=f"best trials by {file.objective.metric}", title_justify="left", box=None, pad_edge=False)
-    table.add_column("rank", justify="right")
-    for name in rows[0]:
-        heading = {"number": "trial"}.get(name, name.rpartition(".")[2].replace("_", " "))
-        table.add_column(heading, justify="right", overflow="fold")
-    for rank, row in enumerate(rows, start=1):
-        table.add_row(str(rank), *(_short(value) for value in row.values()))
-    return table
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

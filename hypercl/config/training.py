@@ -17,6 +17,8 @@ class _Optimizer(Section):
 
 
 class Adam(_Optimizer):
+    """Steps scaled by the running means of the gradient and of its square (Kingma & Ba, 2015)."""
+
     name: Literal["adam"] = "adam"
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     """Decay of the running means of the gradient and of its square."""
@@ -25,10 +27,14 @@ class Adam(_Optimizer):
 
 
 class AdamW(Adam):
+    """Adam, with the weights shrunk apart from the gradient (Loshchilov & Hutter, 2019)."""
+
     name: Literal["adamw"] = "adamw"  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class SGD(_Optimizer):
+    """Steps along the gradient, with momentum."""
+
     name: Literal["sgd"] = "sgd"
     momentum: Fraction = 0.9
     """Decay of the running sum of gradients."""

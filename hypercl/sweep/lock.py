@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,10 +42,41 @@ def driver_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _refusal(folder: Path) -> str:
+@dataclass(frozen=True)
+class Driver:
+    """Who holds, or last held, a sweep's folder."""
+
+    host: str
+    pid: int
+    since: datetime
+    alive: bool | None
+    """None where it is on another host and cannot be asked."""
+
+
+def driver_of(folder: Path) -> Driver | None:
+    """The driver that is named in a sweep's folder: one that ended in order has taken its name away.
+
+    The lock itself is not touched: to ask it would mean to hold it for a moment.
+    """
     try:
         holder = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
-        who = f"process {holder['pid']} on {holder['host']} (since {holder['since']})"
-    except (OSError, ValueError, KeyError):
-        who = "another process"
+        host, pid, since = str(holder["host"]), int(holder["pid"]), datetime.fromisoformat(holder["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Driver(host, pid, since, _is_alive(pid) if host == socket.gethostname() else None)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _refusal(folder: Path) -> str:
+    holder = driver_of(folder)
+    who = f"process {holder.pid} on {holder.host} (since {holder.since.isoformat()})" if holder else "another process"
     return f"{folder} is being swept by {who}\n    fix:     wait for it, stop it, or give this sweep another --name"

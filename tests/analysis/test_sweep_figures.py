@@ -58,7 +58,7 @@ def test_the_history_shows_values_best_and_pruned_trials(sweep):
 def test_each_parameter_has_a_panel_and_its_own_scale(sweep):
     file = loads(FILE, "test")
     figure = parameter_figure(read_trials(sweep / "trials.csv"), file.space, UP)
-    panels = {axes.get_xlabel(): axes for axes in figure.axes}
+    panels = {axes.get_xlabel().replace("\n", ""): axes for axes in figure.axes}
     assert list(panels) == list(file.space)
     assert [axes.get_xscale() for axes in panels.values()] == ["log", "log", "linear", "linear", "linear"]
     assert series(panels["method.beta"], "best") == (0.1, 0.95)

@@ -1,0 +1,74 @@
+"""`hypercl explain`: what a key of a file is for."""
+
+import argparse
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from hypercl.cli.tables import pairs
+from hypercl.config.explain import Part, Setting, explain
+
+WIDEST = 100
+
+
+def explain_command(given: argparse.Namespace) -> int:
+    """Prints a key, a section, or all sections."""
+    console = Console(highlight=False, markup=False)
+    console.width = min(console.width, WIDEST)
+    found = explain(given.path or "")
+    for block in _setting(found) if isinstance(found, Setting) else _part(found):
+        console.print(block)
+    return 0
+
+
+def _setting(found: Setting) -> list[str | Table | Padding]:
+    texts = list(dict.fromkeys(variant.about for variant in found.variants))
+    rows = [
+        ("type", "; ".join(dict.fromkeys(variant.type for variant in found.variants))),
+        ("default", _defaults(found)),
+        ("with", found.kinds),
+        ("source", found.source),
+        ("option", found.override),
+        ("space", found.space or (found.closed and f"a space cannot vary this: {found.closed}")),
+    ]
+    blocks: list[str | Table | Padding] = [found.path, *(_inset(text) for text in texts if text), ""]
+    return [*blocks, _inset(pairs([row for row in rows if row[1]]))]
+
+
+def _defaults(found: Setting) -> str:
+    """One default, or that of each kind where they differ."""
+    kinds: dict[str, list[str]] = {}
+    for variant in found.variants:
+        kinds.setdefault(variant.default, []).append(variant.kind)
+    return "; ".join(f"{value} ({', '.join(names)})" if len(kinds) > 1 else value for value, names in kinds.items())
+
+
+def _part(found: Part) -> list[str | Table | Padding]:
+    blocks: list[str | Table | Padding] = [found.path or "hypercl explain PATH", _inset(found.about)]
+    if found.kinds:
+        kinds = [(f"{kind.name} (default)" if kind.default else kind.name, kind.about) for kind in found.kinds]
+        blocks += ["", "kinds, by the key `name`:", _inset(pairs(kinds))]
+    by_kinds: dict[str, list[Setting]] = {}
+    for setting in found.settings:
+        by_kinds.setdefault(_owners(setting, found), []).append(setting)
+    for owners, settings in by_kinds.items():
+        rows = [(_last(each.path), _defaults(each), each.variants[0].about) for each in settings]
+        blocks += ["", f"keys of {owners}:" if owners else "keys:", _inset(pairs(rows))]
+    if found.parts:
+        blocks += ["", "sections:", _inset(pairs([(path, about) for path, about in found.parts]))]
+    return blocks
+
+
+def _owners(setting: Setting, part: Part) -> str:
+    """The kinds that have a key; '' where all have it."""
+    names = [variant.kind for variant in setting.variants]
+    return "" if not part.kinds or len(names) == len(part.kinds) else ", ".join(names)
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _inset(block: str | Table) -> Padding:
+    return Padding(block, (0, 0, 0, 2))

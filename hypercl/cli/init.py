@@ -1,0 +1,55 @@
+"""`hypercl init`: the shipped files, listed and copied."""
+
+import argparse
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from rich.console import Console
+
+import hypercl
+from hypercl.cli.tables import pairs
+from hypercl.config import UserError, did_you_mean
+from hypercl.files import write_text
+
+SCHEMA = "schema.json"
+
+
+def init_command(given: argparse.Namespace) -> int:
+    """Lists the shipped files, or copies one into the working directory, with the schema that its first line names."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    found = shipped()
+    if given.name is None:
+        console.print(pairs([(name, purpose(file.read_text(encoding="utf-8"))) for name, file in found.items()]))
+        console.print("\nhypercl init NAME copies one into the working directory.")
+        return 0
+    if given.name not in found:
+        hint = did_you_mean(given.name, list(found))
+        raise UserError(f"no file '{given.name}' is shipped; there are {', '.join(found)}" + (f"; {hint}" if hint else ""))
+    target = given.to or Path(f"{given.name}.yaml")
+    if target.exists():
+        raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")
+    write_text(target, found[given.name].read_text(encoding="utf-8"))
+    schema = target.parent / SCHEMA
+    if not schema.exists():
+        write_text(schema, (folder() / SCHEMA).read_text(encoding="utf-8"))
+    console.print(f"written: {target} ({SCHEMA} beside it is for editors)\nnext:    hypercl sweep {target}")
+    return 0
+
+
+def shipped() -> dict[str, Traversable]:
+    """The shipped files by their names without `.yaml`."""
+    files = sorted((file for file in folder().iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file for file in files}
+
+
+def folder() -> Traversable:
+    """Where the shipped files lie: inside the installed package, or beside it in a checkout."""
+    inside = resources.files(hypercl) / "search_spaces"
+    return inside if inside.is_dir() else Path(hypercl.__file__).parents[1] / "search_spaces"
+
+
+def purpose(text: str) -> str:
+    """A file's first comment that is for people."""
+    comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    return next((line for line in comments if not line.startswith("yaml-language-server:")), "")

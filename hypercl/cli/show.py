@@ -1,0 +1,104 @@
+"""`hypercl sweep FILE --show N`: one trial of a sweep."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hypercl.analysis import read_matrix
+from hypercl.cli.curve import curve
+from hypercl.cli.tables import pairs
+from hypercl.config import Experiment, lookup
+from hypercl.config.words import value_in_words
+from hypercl.sweep.live import WORDS, duration
+from hypercl.sweep.outputs import shown
+from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
+from hypercl.sweep.space import settings_of
+
+WIDEST = 8
+"""Matrices of more tasks do not fit into 80 columns; their file is named instead."""
+TICKS = 10
+
+
+def print_trial(folder: Path, number: int) -> int:
+    """Prints a trial: setting, outcome, curve, metrics, accuracy matrix, what went wrong, and how to train it again.
+
+    Raises:
+        UserError: the folder holds no sweep, or the sweep has no such trial.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    record = read_sweep(folder)
+    trial, own = record.trial(number), record.trial_folder(number)
+    console.print(pairs(_head(record, number)))
+    console.print(_setting(record, number))
+    reported = progress_of(record.file, trial)
+    if reported:
+        console.print("progress: validation accuracy, mean over the whole stream, by tasks learned")
+        console.print("\n".join(curve(reported, *_scale(record))))
+    outcome = decided(trial)
+    if outcome is not None and outcome.metrics:
+        console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
+    if (own / "accuracy_matrix.csv").is_file():
+        console.print(_matrix(own / "accuracy_matrix.csv"))
+    if (own / "error.txt").is_file():
+        console.print(f"{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
+    if (own / "config.yaml").is_file():
+        console.print(f"train it again: hypercl train {shown(own / 'config.yaml')}")
+    return 0
+
+
+def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
+    trial = record.trial(number)
+    outcome, state = decided(trial), state_of(trial)
+    rows = [("trial", f"{number} of {record.name}"), ("outcome", WORDS.get(state, state))]
+    if outcome is None:
+        return rows
+    if outcome.value is not None:
+        rank = [each.number for each in record.ranked()].index(number) + 1
+        text = f"{outcome.value:.6g}, rank {rank} of {len(record.ranked())} complete trials"
+        rows.append((record.file.objective.metric, text))
+    if outcome.why.strip():
+        rows.append(("why", outcome.why.strip().splitlines()[-1]))
+    if outcome.seconds is not None:
+        rows.append(("training", duration(outcome.seconds)))
+    return rows
+
+
+def _setting(record: SweepRecord, number: int) -> Table:
+    """Each key of the space, and what it was in the experiment as written where that differs."""
+    base, params = record.file.experiment, record.trial(number).params
+    table = Table(title="setting (* differs from the experiment as written)", title_justify="left", box=None)
+    table.add_column("")
+    for heading in ("key", "value", "as written"):
+        table.add_column(heading, overflow="fold")
+    for path, value in settings_of(base, record.file.space, params).items():
+        written = _written(base, path)
+        differs = value_in_words(value) != written
+        table.add_row("*" if differs else "", path, value_in_words(value), written if differs else "")
+    return table
+
+
+def _written(base: Experiment, path: str) -> str:
+    """The value in the experiment as written; '-' for a key that its kinds do not have."""
+    try:
+        return value_in_words(lookup(base, path))
+    except KeyError:
+        return "-"
+
+
+def _scale(record: SweepRecord) -> tuple[int, dict[int, str]]:
+    reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
+    every = -(-tasks // TICKS)
+    return reports * tasks, {reports * task: str(task) for task in range(every, tasks + 1, every)}
+
+
+def _matrix(path: Path) -> Table | str:
+    frame = read_matrix(path)
+    if frame.shape[1] > WIDEST:
+        return f"accuracy matrix: {shown(path)}"
+    table = Table(title="accuracy on validation data, %", box=None, title_justify="left")
+    for heading in ("after", *frame.columns):
+        table.add_column(heading, justify="right")
+    for after, row in zip(frame.index, frame.to_numpy(dtype=float).tolist(), strict=True):
+        table.add_row(str(after), *("" if cell != cell else f"{100 * cell:.1f}" for cell in row))
+    return table

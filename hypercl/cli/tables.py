@@ -1,0 +1,46 @@
+"""Tables that commands print."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+
+def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
+    """Rows of a name and a sentence (or more columns)."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for index in range(len(rows[0]) if rows else 0):
+        table.add_column(no_wrap=index == 0, overflow="fold", style="bold" if index == 0 else "")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """Trials, best first, a column for each key of a row; headings are as short as they can be told apart."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("rank", justify="right")
+    for heading in headings(list(rows[0])):
+        table.add_column(heading, justify="right", overflow="fold")
+    for rank, row in enumerate(rows, start=1):
+        table.add_row(str(rank), *(short(value) for value in row.values()))
+    return table
+
+
+def headings(paths: Sequence[str]) -> list[str]:
+    """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
+    found = []
+    for path in paths:
+        parts = path.split(".")
+        ends = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+        end = next(
+            (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1),
+            path,
+        )
+        found.append(end.replace(".", " ").replace("_", " "))
+    return found
+
+
+def short(value: Any) -> str:
+    """A value in a cell."""
+    return f"{value:.4g}" if isinstance(value, float) else "null" if value is None else str(value)

@@ -1,0 +1,126 @@
+"""JSON Schema (draft 2020-12) of a sweep's file, for editors and checkers; made from the models."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from hypercl.config.closed import why_closed
+from hypercl.config.experiment import Experiment
+from hypercl.config.keys import entries, sentence
+from hypercl.config.section import Section
+from hypercl.config.space import KINDS, Distribution
+from hypercl.config.sweep import Bound, Objective, SweepFile
+from hypercl.config.training import Training
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_INSIDE = ("properties", "$defs", "patternProperties")
+_RULES: dict[type[Section], dict[str, Any]] = {
+    Distribution: {"oneOf": [{"required": [kind]} for kind in KINDS]},
+    Objective: {"maxProperties": 1},
+    Bound: {"minProperties": 1},
+    Training: {"not": {"required": ["iterations", "epochs"]}},
+}
+"""What validators check between the keys of a section, as far as a schema can say it."""
+
+
+@cache
+def sweep_schema() -> dict[str, Any]:
+    """The schema of a whole file; `space` lists every key path that a space may vary."""
+    found = schema_of(SweepFile)
+    head = {"$schema": _Generator.schema_dialect, "title": "hypercl: a run and a sweep over it"}
+    return head | {key: value for key, value in found.items() if key != "$defs"} | {"$defs": found["$defs"]}
+
+
+def schema_text() -> str:
+    """`sweep_schema` as it stands in search_spaces/schema.json."""
+    return json.dumps(sweep_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+@cache
+def schema_of(model: type[Section]) -> dict[str, Any]:
+    """The schema of one section."""
+    named: set[str] = set()
+    found = _tidied(model.model_json_schema(by_alias=True, schema_generator=_Generator), named)
+    for reference in named:
+        definition = found["$defs"][reference.rpartition("/")[2]]
+        definition["required"] = ["name", *definition.get("required", [])]
+    return found
+
+
+_NAMED = "x-named"
+"""Marks a kind that is not its section's default, until the schema is whole."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's schema, with the kinds of a section told apart as `hypercl.config.kinds` does."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
+        """One of the kinds; only the default one may leave out its name."""
+        tag = schema["discriminator"]
+        default = tag({}) if callable(tag) else None
+        branches = []
+        for name, choice in schema["choices"].items():
+            branch = self.generate_inner(choice)
+            branches.append(branch if name == default else branch | {_NAMED: True})
+        return {"oneOf": branches}
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+        model = schema["cls"]
+        found = super().model_schema(schema)
+        if model in _RULES:
+            found |= _RULES[model]
+        name = found["properties"].get("name", {})
+        if "const" in name:
+            name["description"] = sentence(model.__doc__)
+        if model is SweepFile:
+            found["properties"]["space"] = self._space(found["properties"]["space"])
+        return found
+
+    def _space(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The space's own schema, with a property for each key path of the experiment that it may vary."""
+        one = found.pop("additionalProperties")
+        texts: dict[str, str] = {}
+        free: dict[str, Any] = {}
+        for entry in entries([Experiment]):
+            if why_closed(entry.path):
+                continue
+            section, _, key = entry.path.rpartition(".")
+            about = entry.field.description if key != "name" else f"Which kind of {section} it is."
+            texts.setdefault(entry.path, sentence(about))
+            if entry.is_mapping:
+                free[f"^{re.escape(entry.path)}\\..+$"] = one
+        listed = {path: one | {"description": text} for path, text in texts.items()}
+        return found | {"properties": listed, "patternProperties": free, "additionalProperties": False}
+
+
+def _tidied(node: Any, named: set[str]) -> Any:
+    """Without titles, with bounds under their names in JSON Schema, and pairs of equal items as plain arrays.
+
+    References to kinds that must be named are put into `named`.
+    """
+    if isinstance(node, list):
+        return [_tidied(each, named) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == _NAMED:
+            named.add(node["$ref"])
+        elif key in _INSIDE:
+            found[key] = {name: _tidied(each, named) for name, each in value.items()}
+        elif key == "description":
+            found[key] = sentence(value)
+        elif key != "title":
+            found[_BOUNDS.get(key, key)] = value if key in ("default", "const", "enum") else _tidied(value, named)
+    items = found.get("prefixItems")
+    if items and all(each == items[0] for each in items):
+        del found["prefixItems"]
+        found["items"] = items[0]
+    return found

@@ -1,0 +1,126 @@
+"""A sweep's folder, read from outside: while it runs or afterwards, without its lock, changing nothing."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial
+
+from hypercl.config import SweepFile, UserError, load
+from hypercl.sweep.identity import NAME as SWEEP_YAML
+from hypercl.sweep.journal import NAME as JOURNAL
+from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.study import outcome_of
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What a sweep's folder holds at one moment."""
+
+    folder: Path
+    file: SweepFile
+    trials: tuple[FrozenTrial, ...]
+    """In the order of their numbers."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which a person may have changed."""
+        return self.folder.name
+
+    def ranked(self) -> list[FrozenTrial]:
+        """Complete trials, best first; equal values in the order of numbers."""
+        sign = -1.0 if self.file.objective.direction == "maximize" else 1.0
+        complete = [trial for trial in self.trials if state_of(trial) == "complete" and trial.value is not None]
+        return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    @property
+    def trained(self) -> list[FrozenTrial]:
+        """Trials that count towards the budget."""
+        return [trial for trial in self.trials if state_of(trial) in TRAINED]
+
+    def trial(self, number: int) -> FrozenTrial:
+        """A trial by its number.
+
+        Raises:
+            UserError: the sweep has no such trial.
+        """
+        if not 0 <= number < len(self.trials):
+            there = f"it has trials 0 to {len(self.trials) - 1}" if self.trials else "it has none yet"
+            raise UserError(f"{self.folder} has no trial {number}: {there}")
+        return self.trials[number]
+
+    def trial_folder(self, number: int) -> Path:
+        """Where a trial's files lie."""
+        return self.folder / "trials" / str(number)
+
+
+def read_sweep(folder: Path) -> SweepRecord:
+    """Reads a sweep's folder. A driver may be writing at the same moment: a last line cut short is not read.
+
+    Raises:
+        UserError: the folder holds no sweep, or its journal is damaged.
+    """
+    if not (folder / SWEEP_YAML).is_file():
+        raise UserError(_no_sweep(folder))
+    file = load(folder / SWEEP_YAML)
+    return SweepRecord(folder, file, tuple(_trials(folder / JOURNAL)))
+
+
+def decided(trial: FrozenTrial) -> Outcome | None:
+    """How a trial ended, told to the study or not; None while that is open."""
+    try:
+        return outcome_of(trial)
+    except KeyError:
+        return None
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """How a trial ended ('complete', 'pruned', ...), or 'running' or 'waiting'."""
+    outcome = decided(trial)
+    return outcome.kind if outcome is not None else trial.state.name.lower()
+
+
+def progress_of(file: SweepFile, trial: FrozenTrial) -> list[tuple[int, float]]:
+    """Steps and mean validation accuracies over the whole stream (0 to 1) that a trial reported."""
+    rising = file.objective.direction == "maximize"
+    values = sorted(trial.intermediate_values.items())
+    return [(step, value if rising else 1.0 - value) for step, value in values]
+
+
+class _Records(BaseJournalBackend):
+    """The records of a journal as they were at one moment."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self._records = records
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._records[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise RuntimeError("a sweep that is only read cannot be written")
+
+
+def _trials(path: Path) -> list[FrozenTrial]:
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        records = [json.loads(line) for line in lines if line.strip()]
+        storage = JournalStorage(_Records(records))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error}\n    fix:     restore it from a copy") from None
+    studies = storage.get_all_studies()
+    return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+
+
+def _no_sweep(folder: Path) -> str:
+    text = f"{folder} holds no sweep (it has no {SWEEP_YAML})"
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if (folder / "config.yaml").is_file():
+        return f"{text}: it is the folder of a single run"
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{SWEEP_YAML}"))
+    return text + (f"\n    fix:     name one of those inside it: {', '.join(inside)}" if inside else "")

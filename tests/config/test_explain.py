@@ -1,0 +1,133 @@
+"""What `hypercl explain` reads from the models."""
+
+import pytest
+
+from hypercl.config import UserError, loads
+from hypercl.config.check import sweep_problems
+from hypercl.config.explain import Part, Setting, _cited, explain, known_keys
+from hypercl.config.keys import entries, sentence
+from hypercl.config.sweep import SweepFile
+
+TEXT = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {uniform: [0, 1]}}\n"
+
+
+def settings() -> list[Setting]:
+    found = [explain(path) for path in known_keys()]
+    return [each for each in found if isinstance(each, Setting)]
+
+
+def test_a_key_is_told_with_sentence_type_default_kinds_and_examples() -> None:
+    found = explain("method.beta")
+    assert isinstance(found, Setting)
+    assert found == explain("experiment.method.beta") == explain("space.method.beta")
+    variant = next(each for each in found.variants if each.kind == "hnet")
+    assert variant.about.startswith("Weight of the output regulariser")
+    assert (variant.type, variant.default) == ("a number, 0 or more", "0.01")
+    assert found.kinds.startswith("method hnet")
+    assert found.override == "--set method.beta=0.01"
+    assert found.space == "method.beta: {log_uniform: [0.001, 0.1]}"
+
+
+def test_kinds_of_a_section_with_other_defaults_are_told_apart() -> None:
+    found = explain("tasks.num_tasks")
+    assert isinstance(found, Setting)
+    defaults = {each.kind: each.default for each in found.variants}
+    assert (defaults["split_digits"], defaults["permuted_mnist"], defaults["split_cifar"]) == ("5", "10", "6")
+
+
+def test_a_section_lists_its_kinds_and_keys() -> None:
+    found = explain("training.optimizer")
+    assert isinstance(found, Part)
+    assert found == explain("training.optimizer.name")
+    assert [kind.name for kind in found.kinds if kind.default] == ["adam"]
+    assert {"training.optimizer.lr", "training.optimizer.momentum"} <= {each.path for each in found.settings}
+
+
+def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
+    whole, space = explain(""), explain("space")
+    assert isinstance(whole, Part)
+    assert isinstance(space, Part)
+    assert {path for path, _ in whole.parts} == {*SweepFile.model_fields} - {"name"}
+    assert {"space.log_uniform", "space.int", "space.choice", "space.step"} <= {each.path for each in space.settings}
+
+
+def test_what_a_validator_fills_in_is_the_default() -> None:
+    found = explain("training.iterations")
+    assert isinstance(found, Setting)
+    assert found.variants[0].default == "2000"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("method.betta", "did you mean 'method.beta'?"), ("bogus", "no key 'bogus'"), ("lr", "no key 'lr'")],
+)
+def test_an_unknown_key_is_refused(path: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        explain(path)
+    assert words in str(caught.value)
+
+
+def test_every_key_and_every_kind_has_a_sentence() -> None:
+    bare = [
+        f"{entry.model.__module__}.{entry.model.__name__}.{entry.path}"
+        for entry in entries([SweepFile])
+        if not sentence(entry.model.__doc__ if entry.path.endswith(".name") else entry.field.description)
+    ]
+    assert not bare, "write a sentence under the field, or into the docstring of the kind"
+
+
+def test_what_a_docstring_cites_is_told_as_the_source() -> None:
+    alpha, factor = explain("training.optimizer.alpha"), explain("training.schedule.factor")
+    assert isinstance(alpha, Setting)
+    assert isinstance(factor, Setting)
+    assert (alpha.source, factor.source) == ("Hinton, 2012", "von Oswald et al. (2020)")
+
+
+def test_a_named_source_is_the_last_sentence() -> None:
+    texts = [sentence(text) for entry in entries([SweepFile]) for text in (entry.field.description, entry.model.__doc__)]
+    assert all(text.count("Source: ") == text.endswith(".") for text in texts if "Source: " in text)
+    loose = [text for text in texts if "et al." in text and not _cited(text)]
+    assert not loose
+
+
+NEEDED = {
+    "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
+    "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
+    "training.early_stopping.patience": ["training.early_stopping.checks=100"],
+    "training.early_stopping.checks": ["training.early_stopping.patience=2"],
+    "search.population": ["search.sampler=nsga2"],
+}
+"""What must stand beside a key, or beside the keys of a kind."""
+ALONE = {"hypernet.compression_ratio": "null has no meaning beside chunk_size auto, and a ratio none beside a number"}
+"""Keys whose values cannot be varied with everything else as it was."""
+
+
+def beside(found: Setting) -> list[str]:
+    """Overrides that make a key exist, in the first kind that has it."""
+    kinds = [pair.split(" ")[:2] for pair in found.kinds.split(", ") if pair]
+    needed = [more for key, more in NEEDED.items() if found.kinds.startswith(key) or found.path.startswith(key)]
+    return [*(f"{section}.name={kind}" for section, kind in kinds), *(each for more in needed for each in more)]
+
+
+@pytest.mark.parametrize("found", [each for each in settings() if each.override], ids=lambda found: found.path)
+def test_an_example_can_be_typed(found: Setting) -> None:
+    if found.kinds.endswith(" import"):
+        pytest.skip("a path of the user's own must stand beside it")
+    loads(TEXT, "test", [*beside(found), found.override.removeprefix("--set ").strip("'")])
+
+
+@pytest.mark.parametrize("found", [each for each in settings() if each.space], ids=lambda found: found.path)
+def test_a_line_for_the_space_holds_the_default_and_can_be_searched(found: Setting) -> None:
+    if found.kinds.endswith(" import"):
+        pytest.skip("a path of the user's own must stand beside it")
+    if found.path in ALONE:
+        pytest.skip(ALONE[found.path])
+    file = loads(TEXT.replace("method.beta: {uniform: [0, 1]}", found.space), "test", beside(found))
+    assert sweep_problems(file) == []
+
+
+def test_closed_keys_say_why() -> None:
+    found = explain("training.seed")
+    assert isinstance(found, Setting)
+    assert not found.space
+    assert "luckiest" in found.closed

@@ -1,0 +1,139 @@
+"""search_spaces/schema.json, as editors and checkers use it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from hypercl.config import ConfigError, loads
+from hypercl.config.schema import schema_text, sweep_schema
+from hypercl.config.yaml_text import dump, parse
+
+SPACES = Path(__file__).parents[2] / "search_spaces"
+FILES = sorted(SPACES.glob("*.yaml"))
+VALIDATOR = Draft202012Validator(sweep_schema())
+
+
+def data_of(text: str) -> Any:
+    return parse(text, "test")[0]
+
+
+def test_the_committed_schema_is_current() -> None:
+    committed = (SPACES / "schema.json").read_text(encoding="utf-8")
+    assert committed == schema_text(), "mend it with: hypercl schema --write search_spaces/schema.json"
+
+
+def test_the_schema_is_a_schema_of_its_draft() -> None:
+    Draft202012Validator.check_schema(sweep_schema())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_shipped_file_names_the_schema_and_is_accepted(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=schema.json"
+    assert [error.message for error in VALIDATOR.iter_errors(data_of(text))] == []
+
+
+GOOD = {
+    "a section of the default kind without a name": "experiment: {tasks: {name: split_digits}, hypernet: {hidden: []}}",
+    "a named section": "experiment: {tasks: {name: split_digits}, hypernet: {name: full, hidden: []}}",
+    "numbers as people write them": "experiment: {tasks: {name: split_digits}, training: {optimizer: {lr: 1e-3}}}",
+    "a whole number in powers of ten": "experiment: {tasks: {name: split_digits}, training: {iterations: 1e3}}",
+    "null where it is the default": "experiment: {tasks: {name: split_digits}, training: {clip_norm: null}}",
+    "int with a step": "experiment: {tasks: {name: split_digits}}\nspace: {hypernet.chunk_size: {int: [1, 9], step: 2}}",
+    "a condition": "experiment: {tasks: {name: split_digits}}\n"
+    "space: {training.optimizer.momentum: {uniform: [0, 0.9], when: {training.optimizer.name: sgd}}}",
+    "an expression": "experiment: {tasks: {name: split_digits}}\n"
+    "space: {hypernet.task_embedding: {equals: hypernet.chunk_embedding}}",
+    "a keyword of one's own module": "experiment: {tasks: {name: split_digits}}\n"
+    "space: {target.kwargs.width: {int: [8, 64]}}",
+}
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_what_may_be_written_is_accepted(text: str) -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(data_of(text))] == []
+
+
+DIGITS = "experiment: {tasks: {name: split_digits}"
+BAD = {
+    "an unknown section": DIGITS + "}\nspaces: {}",
+    "an unknown key": DIGITS + ", method: {betta: 0.1}}",
+    "a key of another kind": DIGITS + ", method: {name: finetune, beta: 0.1}}",
+    "an unknown kind": DIGITS + ", method: {name: hnets}}",
+    "a kind that must be named": DIGITS + ", hypernet: {name: null}}",
+    "a stream without name": "experiment: {tasks: {num_tasks: 5}}",
+    "no stream": "experiment: {method: {beta: 0.1}}",
+    "a text for a number": DIGITS + ", method: {beta: much}}",
+    "a number for a flag": DIGITS + ", method: {lookahead: 1}}",
+    "a fraction for a whole number": DIGITS + ", hypernet: {chunk_size: 10.5}}",
+    "below a bound": DIGITS + ", method: {beta: -1}}",
+    "zero where one is the least": DIGITS + ", training: {batch_size: 0}}",
+    "both lengths": DIGITS + ", training: {epochs: 1, iterations: 10}}",
+    "an unknown path in the space": DIGITS + "}\nspace: {method.betta: {uniform: [0, 1]}}",
+    "a seed in the space": DIGITS + "}\nspace: {training.seed: {int: [0, 9]}}",
+    "the stream in the space": DIGITS + "}\nspace: {tasks.num_tasks: {int: [2, 5]}}",
+    "two kinds of a distribution": DIGITS + "}\nspace: {method.beta: {uniform: [0, 1], choice: [1]}}",
+    "no kind of a distribution": DIGITS + "}\nspace: {method.beta: {step: 1}}",
+    "three ends of a range": DIGITS + "}\nspace: {method.beta: {uniform: [0, 1, 2]}}",
+    "a test metric": DIGITS + "}\nobjective: {maximize: test/final_accuracy}",
+    "two objectives": DIGITS
+    + "}\nobjective: {maximize: validation/final_accuracy, minimize: validation/forgetting}",
+    "a bound without an end": DIGITS + "}\nconstraints: {compression_ratio: {}}",
+}
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_a_mistake_is_refused(text: str) -> None:
+    assert not VALIDATOR.is_valid(data_of(text))
+
+
+def test_every_property_is_described_and_has_its_default() -> None:
+    def properties(node: Any) -> list[dict[str, Any]]:
+        if isinstance(node, list):
+            return [found for each in node for found in properties(each)]
+        if not isinstance(node, dict):
+            return []
+        own = list(node["properties"].values()) if isinstance(node.get("properties"), dict) else []
+        return own + [found for key, value in node.items() if key != "default" for found in properties(value)]
+
+    every = properties(sweep_schema())
+    assert len(every) > 150
+    assert [each for each in every if not each.get("description")] == []
+    beta = sweep_schema()["$defs"]["Hnet"]["properties"]["beta"]
+    assert (beta["default"], beta["minimum"]) == (0.01, 0)
+
+
+def leaves(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if isinstance(data, dict):
+        return [path, *(found for key, value in data.items() for found in leaves(value, (*path, key)))]
+    return [path]
+
+
+VALUES = st.sampled_from([-1, 0, 1, 3, 0.5, 1e3, 2.5, True, "relu", "hnet", "", [], [1, 2], [0.1, 1], {}, {"name": "none"}])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_a_changed_file_loads_as_the_schema_accepts(data: st.DataObject) -> None:
+    """An editor must not mark what works; what the schema lets pass beyond that is told by the loader."""
+    changed = data_of(data.draw(st.sampled_from(FILES)).read_text(encoding="utf-8"))
+    place = data.draw(st.sampled_from([path for path in leaves(changed) if path]))
+    node = changed
+    for key in place[:-1]:
+        node = node[key]
+    action = data.draw(st.sampled_from(["replace", "remove", "add"]))
+    if action == "remove":
+        del node[place[-1]]
+    else:
+        node[place[-1] if action == "replace" else data.draw(st.sampled_from(["name", "beta", "x"]))] = data.draw(VALUES)
+    try:
+        loads(dump(changed), "test")
+    except ConfigError:
+        return
+    space = changed.get("space") or {}
+    if all(path in sweep_schema()["properties"]["space"]["properties"] for path in space):
+        assert [error.message for error in VALIDATOR.iter_errors(changed)] == []
