@@ -89,7 +89,8 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
 
     Args:
         experiment: the base.
-        values: key path -> value, such as `{"method.beta": 0.1, "hypernet.chunk_size": 7000}`.
+        values: key path -> value, such as `{"method.beta": 0.1, "hypernet.chunk_size": 7000}`; names of sections are
+            set first, since another kind of a section has other keys.
         source: named in messages.
 
     Raises:
@@ -97,7 +98,7 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
     """
     data: dict[str, Any] = resolved(experiment)
     problems: list[Problem] = []
-    for path, value in values.items():
+    for path, value in sorted(values.items(), key=lambda item: not item[0].endswith(".name")):
         problem = set_value(data, path, value)
         problems += [problem] if problem else []
     model, found = validated(Experiment, data, {})

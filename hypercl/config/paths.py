@@ -6,6 +6,7 @@ from typing import Any
 from hypercl.config.kinds import kind_of, kinds_of
 from hypercl.config.problems import Problem
 from hypercl.config.section import Section
+from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF
 
 
 def resolved(model: Section) -> dict[str, Any]:
@@ -62,6 +63,9 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     rival = {"iterations": "epochs", "epochs": "iterations"}.get(last)
     if rival and parents[-1:] == ["training"]:
         node.pop(rival, None)
+    if last == "sampler" and parents[-1:] == ["search"]:
+        for foreign in SAMPLER_SETTINGS - set(SETTINGS_OF.get(str(value), {})):
+            node.pop(foreign, None)
     return None
 
 

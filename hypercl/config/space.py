@@ -2,16 +2,20 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
+from hypercl.config.expression import expression
 from hypercl.config.section import Number, Positive, Section, Whole
 
-Kind = Literal["uniform", "log_uniform", "int", "int_log", "choice"]
-KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "int", "int_log", "choice")
+Kind = Literal["uniform", "log_uniform", "int", "int_log", "choice", "equals"]
+KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "int", "int_log", "choice", "equals")
 
 
 class Distribution(Section):
-    """Exactly one of the five kinds: `{log_uniform: [1e-3, 10]}`, `{choice: [8, 16]}`, `{int: [1, 9], step: 2}`."""
+    """Exactly one kind: `{log_uniform: [1e-3, 10]}`, `{choice: [8, 16]}`, `{int: [1, 9], step: 2}`, `{equals: ...}`.
+
+    Beside it `when`: `{uniform: [0, 0.95], when: {training.optimizer.name: sgd}}` is drawn with that optimiser only.
+    """
 
     uniform: tuple[Number, Number] | None = None
     """Low and high, both included."""
@@ -25,6 +29,17 @@ class Distribution(Section):
     """One of the values listed."""
     step: Positive | None = None
     """Distance between neighbouring values, for uniform and int."""
+    equals: str | None = None
+    """Computed from other values, not searched: '2 * hypernet.chunk_embedding + 1', '[hypernet.task_embedding, 50]'."""
+    when: dict[str, Any] = {}
+    """Other paths of the space -> the value, or list of values, with which this one is part of a setting."""
+
+    @field_validator("equals")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            expression(value)
+        return value
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Distribution":
@@ -34,6 +49,9 @@ class Distribution(Section):
             raise ValueError(f"give exactly one of {', '.join(KINDS)}; found {found}")
         if self.kind == "choice":
             self._check_choices()
+        elif self.kind == "equals":
+            if self.step is not None:
+                raise ValueError("equals takes no step")
         else:
             self._check_range()
         return self
@@ -55,27 +73,30 @@ class Distribution(Section):
         if self.step is None:
             return
         if self.kind in ("log_uniform", "int_log"):
-            raise ValueError(f"{self.kind} takes no step")
+            plain = "uniform" if self.kind == "log_uniform" else "int"
+            raise ValueError(f"{self.kind} takes no step: use {plain} with a step, or a choice of the values")
         if self.kind == "int" and not self.step.is_integer():
             raise ValueError("int takes a whole step")
         if abs((high - low) / self.step - round((high - low) / self.step)) > 1e-9:
             raise ValueError(f"a step of {self.step:g} does not lead from {low} to {high}")
 
-    def _values(self, kind: Kind) -> tuple[Any, ...] | None:
+    def _values(self, kind: Kind) -> Any:
         return self.int_ if kind == "int" else getattr(self, kind)
 
     @property
     def kind(self) -> Kind:
-        """Which of the five this is."""
+        """Which of them this is."""
         return next(kind for kind in KINDS if self._values(kind) is not None)
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """(low, high) of a range, or the choices."""
-        return self._values(self.kind) or ()
+        """(low, high) of a range, or the choices; nothing for equals, whose value follows from others."""
+        return () if self.kind == "equals" else self._values(self.kind)
 
     def contains(self, value: Any) -> bool:
         """Whether a value could be drawn."""
+        if self.kind == "equals":
+            return False
         if self.kind == "choice":
             same_kind = [choice for choice in self.values if isinstance(choice, bool) == isinstance(value, bool)]
             return value in same_kind
@@ -89,4 +110,6 @@ class Distribution(Section):
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
         plain = [list(v) if isinstance(v, tuple) else v for v in self.values]
-        return {self.kind: plain} | ({"step": self.step} if self.step is not None else {})
+        kind = {self.kind: self.equals if self.kind == "equals" else plain}
+        step = {"step": self.step} if self.step is not None else {}
+        return kind | step | ({"when": self.when} if self.when else {})

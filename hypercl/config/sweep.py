@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Name, NotNegative, Positive, Section, Whole
+from hypercl.config.section import Count, Flag, Fraction, Name, NotNegative, Number, Positive, Section, Whole
 from hypercl.config.space import Distribution
 
 Metric = Literal[
@@ -81,15 +81,33 @@ class Objective(Section):
         return "maximize" if self.maximize else "minimize"
 
 
+Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "nsga2", "qmc"]
+
+SETTINGS_OF: dict[str, dict[str, int]] = {
+    "tpe": {"startup_trials": 10},
+    "gp": {"startup_trials": 10},
+    "cmaes": {"startup_trials": 10},
+    "nsga2": {"population": 20},
+}
+"""Sampler -> its own settings and their defaults; elsewhere they would do nothing."""
+SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
+
+
 class Search(Section):
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
-    """Who suggests the next setting."""
+    sampler: Sampler = "tpe"
+    """Who suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian process,
+    CMA-ES, the genetic algorithm NSGA-II, or a scrambled Sobol sequence (qmc)."""
     trials: Count = 100
     """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
-    startup_trials: Annotated[Whole, Field(ge=0)] = 10
-    """Settings drawn at random before tpe starts to model."""
+    startup_trials: Annotated[Whole, Field(ge=0)] | None = None
+    """Settings drawn at random before tpe, gp or cmaes starts to model: 10 where nothing is said."""
+    population: Annotated[Whole, Field(ge=2)] | None = None
+    """Settings a generation of nsga2: 20 where nothing is said (Optuna's own 50 leaves most sweeps at random)."""
     include_base: Flag = True
     """The experiment as written is the first trial; it must then lie inside the space."""
+    enqueue: tuple[dict[str, Any], ...] = ()
+    """Settings tried first, after the base: key path -> value; a key left out is the experiment's own value. Entries
+    added to the file of a sweep that was begun are tried next."""
     seed: Whole = 1
     """Seed of the sampler."""
     max_failed: Count = 5
@@ -97,37 +115,115 @@ class Search(Section):
     retries: Annotated[Whole, Field(ge=0)] = 3
     """How often a trial whose process died is taken up again."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_settings(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        own = SETTINGS_OF.get(str(data.get("sampler", "tpe")), {})
+        return {**data, **{key: value for key, value in own.items() if data.get(key) is None}}
+
+    @model_validator(mode="after")
+    def _of_this_sampler(self) -> "Search":
+        for key in sorted(SAMPLER_SETTINGS):
+            if getattr(self, key) is not None and key not in SETTINGS_OF.get(self.sampler, {}):
+                users = ", ".join(sampler for sampler, own in SETTINGS_OF.items() if key in own)
+                raise ValueError(f"{key} does nothing with {self.sampler} (it is a setting of {users}): remove it")
+        return self
+
 
 class _Pruner(Section):
     reports_per_task: Count = 4
     """Intermediate values a task: the scale of progress, equal for all trials."""
 
 
-class _StoppingPruner(_Pruner):
+class _Stopping(Section):
     warmup_tasks: Count = 2
     """Tasks learned before the first trial may be stopped: earlier than two nothing can be forgotten."""
 
 
-class ASHA(_StoppingPruner):
-    """Asynchronous successive halving."""
-
-    name: Literal["asha"] = "asha"
+class _Halving(_Stopping):
     reduction_factor: Annotated[Whole, Field(ge=2)] = 2
     """One in so many goes on at each rung; rungs are apart by this factor."""
 
 
-class Median(_StoppingPruner):
+class _Ranking(_Stopping):
+    startup_trials: Annotated[Whole, Field(ge=0)] = 5
+    """Trials that must be complete before any is stopped."""
+
+
+class ASHARule(_Halving):
+    """Asynchronous successive halving. Source: Li et al. (2020), arXiv 1810.05934."""
+
+    name: Literal["asha"] = "asha"
+
+
+class MedianRule(_Ranking):
     """Stops a trial that is below the median of the earlier ones at the same step."""
 
     name: Literal["median"] = "median"
-    startup_trials: Annotated[Whole, Field(ge=0)] = 5
-    """Trials that must be complete before any is stopped."""
+
+
+class PercentileRule(_Ranking):
+    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+
+    name: Literal["percentile"] = "percentile"
+    percentile: Annotated[Number, Field(gt=0, lt=100)] = 25.0
+    """The best so many percent go on; 50 is the median."""
+
+
+class ThresholdRule(_Stopping):
+    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+
+    name: Literal["threshold"] = "threshold"
+    floor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """The lowest mean validation accuracy, a fraction."""
+
+
+_Rule = kinds(ASHARule, MedianRule, PercentileRule, ThresholdRule, default=ASHARule)
+
+
+class ASHA(ASHARule, _Pruner):
+    """Asynchronous successive halving. Source: Li et al. (2020), arXiv 1810.05934."""
+
+
+class Hyperband(_Halving, _Pruner):
+    """Successive halving in several brackets, the later ones with a later first rung. Source: Li et al. (2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+
+
+class Median(MedianRule, _Pruner):
+    """Stops a trial that is below the median of the earlier ones at the same step."""
+
+
+class Percentile(PercentileRule, _Pruner):
+    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+
+
+class Threshold(ThresholdRule, _Pruner):
+    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+
+
+class Patient(_Stopping, _Pruner):
+    """Stops a trial whose progress (mean accuracy over the whole stream, which rises as tasks are met) fell back."""
+
+    name: Literal["patient"] = "patient"
+    patience: Count = 4
+    """So many reports in a row, all below the best earlier one, stop a trial."""
+    min_delta: Fraction = 0.0
+    """How far below it they must stay, in mean accuracy over the whole stream."""
+    rule: _Rule | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """Another rule that must want to stop the trial, too; null is none."""
 
 
 class NoPruner(_Pruner):
     """Every trial is trained to its end."""
 
     name: Literal["none"] = "none"
+
+
+Pruner = kinds(ASHA, Hyperband, Median, Percentile, Patient, Threshold, NoPruner, default=ASHA)
 
 
 class Stream(Section):
@@ -182,7 +278,7 @@ class SweepFile(Section):
     """What is sought."""
     search: Search = Search()
     """Who searches, and how long."""
-    pruner: kinds(ASHA, Median, NoPruner, default=ASHA) = ASHA()  # pyright: ignore[reportInvalidTypeForm]
+    pruner: Pruner = ASHA()  # pyright: ignore[reportInvalidTypeForm]
     """Which trials are stopped early."""
     protocol: Stream = Stream()
     """On what is tuned, on what reported."""

@@ -9,6 +9,7 @@ NAME = "sweep.yaml"
 MAY_CHANGE = (
     "name",
     "search.trials",
+    "search.enqueue",
     "search.max_failed",
     "search.retries",
     "resources.gpus",
@@ -17,7 +18,7 @@ MAY_CHANGE = (
     "experiment.training.device",
     "experiment.tasks.download",
 )
-"""Budget, machine and listeners; anything else would mix trials that cannot be compared."""
+"""Budget, settings to be tried first, machine and listeners; anything else would mix trials that cannot be compared."""
 
 
 def check_same(folder: Path, file: SweepFile) -> None:

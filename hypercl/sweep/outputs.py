@@ -5,12 +5,12 @@ import io
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hypercl import __version__
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
@@ -19,8 +19,8 @@ from hypercl.files import write_text
 from hypercl.seeds import derive
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.space import experiment_of, values_of
-from hypercl.sweep.study import SweepStudy, outcome_of
+from hypercl.sweep.space import experiment_of, settings_of
+from hypercl.sweep.study import SweepStudy, is_complete, outcome_of
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 
@@ -38,13 +38,18 @@ def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
 
 def write_trials(folder: Path, file: SweepFile, study: SweepStudy) -> None:
     """trials.csv: one row a trial."""
-    rows = [_row(file, trial) for trial in study.trials()]
+    write_text(folder / "trials.csv", trials_csv(file, study.trials()))
+
+
+def trials_csv(file: SweepFile, trials: Sequence[FrozenTrial]) -> str:
+    """The content of trials.csv: number, state, value, why, seconds, step, each parameter, each final metric."""
+    rows = [_row(file, trial) for trial in trials]
     metrics = sorted({key for row in rows for key in row if key not in _FIRST and key not in file.space})
     text = io.StringIO()
     table = csv.DictWriter(text, [*_FIRST, *file.space, *metrics], lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(folder / "trials.csv", text.getvalue())
+    return text.getvalue()
 
 
 def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> Path | None:
@@ -72,10 +77,24 @@ def best_experiment(file: SweepFile, params: Mapping[str, Any], threads: int) ->
     return assign(found, {"training.seed": fresh, "training.threads": threads if wish == "auto" else wish})
 
 
-def ranked_rows(file: SweepFile, study: SweepStudy) -> list[dict[str, Any]]:
-    """Complete trials, best first: number, value, and every parameter."""
+class Ranked(Protocol):
+    """A study, or a sweep that is only read."""
+
+    def ranked(self) -> list[FrozenTrial]:
+        """Complete trials, best first."""
+        ...
+
+
+def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
+    """Complete trials, best first: number, value, and every parameter; '' for one that is no part of the setting."""
     return [
-        {"trial": trial.number, "value": trial.value, **values_of(file.space, trial.params)} for trial in study.ranked()
+        {
+            "trial": trial.number,
+            "value": trial.value,
+            **dict.fromkeys(file.space, ""),
+            **settings_of(file.experiment, file.space, trial.params),
+        }
+        for trial in study.ranked()
     ]
 
 
@@ -85,21 +104,22 @@ _FIRST = ("number", "state", "value", "why", "seconds", "step")
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     done = trial.state.is_finished()
     outcome = outcome_of(trial) if done else Outcome("complete")
-    values = {path: _plain(value) for path, value in values_of(file.space, trial.params).items()}
+    settings = settings_of(file.experiment, file.space, trial.params)
     return {
         "number": trial.number,
         "state": outcome.kind if done else trial.state.name.lower(),
-        "value": trial.value if trial.state == TrialState.COMPLETE else None,
+        "value": trial.value if is_complete(trial) else None,
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
         "seconds": outcome.seconds,
         "step": trial.last_step,
-        **values,
+        **{path: _plain(value) for path, value in settings.items()},
         **outcome.metrics,
     }
 
 
 def _plain(value: Any) -> Any:
-    return dump(value).strip() if isinstance(value, list | dict) else value
+    """A value for a cell; an empty cell is no part of the setting, null is a value."""
+    return "null" if value is None else dump(value).strip() if isinstance(value, list | dict) else value
 
 
 def shown(path: Path) -> str:

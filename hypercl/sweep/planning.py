@@ -6,6 +6,7 @@ import optuna
 from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile
+from hypercl.config.conditions import conditions_in_words
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.journal import NAME as JOURNAL
@@ -15,6 +16,7 @@ from hypercl.sweep.outcome import TRAINED
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.pruners import described
 from hypercl.sweep.resources import Slots, fit, this_machine
+from hypercl.sweep.samplers import described as described_sampler
 from hypercl.sweep.study import outcome_of
 
 Rows = list[tuple[str, str]]
@@ -32,6 +34,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks; judged by {tasks.validation:.0%} of their training data"),
         ("objective", f"{file.objective.direction} {file.objective.metric}"),
         ("trials", _trials(file)),
+        *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *_resumed(file, given),
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
         *feasible_rows(file, bounds),
@@ -63,12 +66,15 @@ def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
 
 def described_distribution(one: Distribution) -> str:
     """A distribution in words."""
+    when = f", when {conditions_in_words(one)}" if one.when else ""
+    if one.kind == "equals":
+        return f"computed: {one.equals}{when}"
     if one.kind == "choice":
-        return "one of " + ", ".join(str(value) for value in one.values)
+        return "one of " + ", ".join(str(value) for value in one.values) + when
     low, high = one.values
     whole = "whole numbers " if one.kind.startswith("int") else ""
     step = f" in steps of {one.step:g}" if one.step else ""
-    return f"{whole}{low:g} to {high:g}{step}" + (", logarithmic" if "log" in one.kind else "")
+    return f"{whole}{low:g} to {high:g}{step}" + (", logarithmic" if "log" in one.kind else "") + when
 
 
 def resources_row(slots: Slots) -> tuple[str, str]:
@@ -80,8 +86,9 @@ def resources_row(slots: Slots) -> tuple[str, str]:
 def _trials(file: SweepFile) -> str:
     search = file.search
     first = ", the experiment as written first" if search.include_base else ""
-    start = f", {search.startup_trials} at random before it models" if search.sampler == "tpe" else ""
-    return f"{search.trials} trained ones, suggested by {search.sampler}{start}{first}"
+    given = f"{', then' if first else ', first'} {len(search.enqueue)} given" if search.enqueue else ""
+    start = f", {search.startup_trials} at random before it models" if search.startup_trials is not None else ""
+    return f"{search.trials} trained ones, suggested by {search.sampler}{start}{first}{given}"
 
 
 def _resumed(file: SweepFile, given: SweepOptions) -> Rows:

@@ -12,6 +12,7 @@ from hypercl.sweep import job
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.control import Control, Listener
 from hypercl.sweep.outcome import Kind, Outcome
+from hypercl.sweep.space import settings_of
 from hypercl.sweep.study import Suggestion, SweepStudy
 
 MOST_INFEASIBLE = 50
@@ -76,7 +77,8 @@ class StudySearcher(Searcher):
             if verdict is None or verdict.experiment is None:
                 continue
             self._numbers[trial_id] = suggestion.number
-            self._listener.trial_started(suggestion.number, dict(suggestion.params), again)
+            settings = settings_of(self._file.experiment, self._file.space, suggestion.params)
+            self._listener.trial_started(suggestion.number, settings, again)
             return {"job": self._job_of(suggestion.number, verdict.experiment)}
         return None if self._numbers and self._control.reason is None else Searcher.FINISHED
 

@@ -3,20 +3,21 @@
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hypercl.config import Distribution, Experiment, UserError, assign, lookup
+from hypercl.config import Distribution, Experiment, UserError
+from hypercl.config.conditions import completed, is_active, ordered, setting, with_tied
 
 Params = Mapping[str, Any]
 """A suggestion as Optuna knows it: key path -> number, or choice (as JSON where Optuna cannot store the choice)."""
 
 
 def distributions(space: Mapping[str, Distribution]) -> dict[str, BaseDistribution]:
-    """Optuna's distribution for each key path."""
-    return {path: _distribution(one) for path, one in space.items()}
+    """Optuna's distribution for each key path that is drawn, every one after those its conditions name."""
+    return {path: _distribution(space[path]) for path in ordered(space) if space[path].equals is None}
 
 
 def _distribution(one: Distribution) -> BaseDistribution:
@@ -31,37 +32,59 @@ def _distribution(one: Distribution) -> BaseDistribution:
 
 
 def values_of(space: Mapping[str, Distribution], params: Params) -> dict[str, Any]:
-    """The values to be set in an experiment, by key path."""
+    """The values drawn, by key path."""
     return {path: json.loads(value) if _as_json(space[path]) else value for path, value in params.items()}
+
+
+def settings_of(base: Experiment, space: Mapping[str, Distribution], params: Params) -> dict[str, Any]:
+    """The values drawn and those that follow from them (`equals`), in the order of the space.
+
+    What is not part of this setting (`when`), or cannot be computed, is left out.
+    """
+    found, _ = with_tied(base, space, values_of(space, params))
+    return {path: found[path] for path in space if path in found}
 
 
 def experiment_of(base: Experiment, space: Mapping[str, Distribution], params: Params) -> Experiment:
     """The experiment of a suggestion.
 
     Raises:
-        ConfigError: the values cannot stand together.
+        ConfigError: the values cannot stand together, or one that follows from others cannot be computed.
     """
-    return assign(base, values_of(space, params), "suggestion")
+    return setting(base, space, values_of(space, params))
 
 
-def base_params(base: Experiment, space: Mapping[str, Distribution]) -> dict[str, Any]:
-    """The experiment as written, as a suggestion.
+def params_of(base: Experiment, space: Mapping[str, Distribution], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Some values as a whole suggestion; what is left out is the experiment's own value. Nothing: as written.
 
     Raises:
         UserError: a value lies outside its distribution (Optuna would take it silently).
     """
-    found: dict[str, Any] = {}
-    for path, one in space.items():
-        value = lookup(base, path)
-        if not one.contains(value):
-            raise UserError(f"the experiment's own {path}, {value!r}, lies outside the space")
-        found[path] = _encoded(one, value) if one.kind == "choice" else value
-    return found
+    values, problems = completed(base, space, given)
+    for problem in problems:
+        raise UserError(f"{problem.path}: {problem.message}: {problem.value!r}")
+    return {path: _encoded(space[path], value) for path, value in values.items()}
 
 
 def draw(space: Mapping[str, Distribution], rng: random.Random) -> dict[str, Any]:
     """A suggestion at random."""
-    return {path: _draw(one, rng) for path, one in space.items()}
+    return suggested(space, lambda path: _draw(space[path], rng))
+
+
+def suggested(space: Mapping[str, Distribution], value_of: Callable[[str], Any]) -> dict[str, Any]:
+    """A suggestion, entry by entry: those whose conditions do not hold with the values so far are left out.
+
+    Args:
+        space: key path -> distribution.
+        value_of: draws the value of a path, as Optuna knows it.
+    """
+    params: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for path in ordered(space):
+        if space[path].equals is None and is_active(space, path, values):
+            params[path] = value_of(path)
+            values |= values_of(space, {path: params[path]})
+    return params
 
 
 def _draw(one: Distribution, rng: random.Random) -> Any:
@@ -85,7 +108,7 @@ def listed(space: Mapping[str, Distribution]) -> dict[str, list[Any]]:
     Raises:
         UserError: a range without a step has no list.
     """
-    return {path: _listed(path, one) for path, one in space.items()}
+    return {path: _listed(path, space[path]) for path in ordered(space) if space[path].equals is None}
 
 
 def _listed(path: str, one: Distribution) -> list[Any]:
@@ -108,4 +131,5 @@ def _as_json(one: Distribution) -> bool:
 
 
 def _encoded(one: Distribution, value: Any) -> Any:
+    """A value as Optuna stores it."""
     return json.dumps(value) if _as_json(one) else value

@@ -1,5 +1,6 @@
 """The Optuna study of a sweep: the one truth about what was suggested, reported and decided."""
 
+import json
 import math
 import uuid
 from collections import Counter
@@ -13,13 +14,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.sweep import SweepFile
+from hypercl.sweep.grid import Grid
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.outcome import TRAINED, Outcome
 from hypercl.sweep.pruners import final_step, pruner_of
-from hypercl.sweep.samplers import Grid, sampler_of
-from hypercl.sweep.space import base_params, distributions
+from hypercl.sweep.samplers import COMPLETE_ONLY, sampler_of
+from hypercl.sweep.space import distributions, params_of, suggested
 
-_OUTCOME, _THREADS, _UID = "outcome", "threads", "uid"
+_OUTCOME, _THREADS, _UID, _BASE, _ENQUEUED = "outcome", "threads", "uid", "base", "enqueued"
+_FATAL = ("diverged", "out_of_memory")
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -29,6 +32,17 @@ _STATES = {
     "out_of_memory": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+
+WORST: dict[str, tuple[float, float]] = {
+    "validation/final_accuracy": (0.0, 1.0),
+    "validation/during_accuracy": (0.0, 1.0),
+    "validation/forgetting": (-1.0, 1.0),
+    "validation/backward_transfer": (-1.0, 1.0),
+    "compression_ratio": (0.0, 10.0),
+}
+"""Metric -> its worst value where it is maximised, and where it is minimised. What a sampler that reads complete trials
+only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +76,19 @@ class SweepStudy:
         if names:
             name = names[0]
             there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
-        self._sampler = sampler_of(file.search, file.space, there)
+        self._grid = Grid(file.space, file.search.seed) if file.search.sampler == "grid" else None
         self.optuna = optuna.create_study(
             storage=storage,
             study_name=name,
             direction=file.objective.direction,
-            sampler=self._sampler,
+            sampler=sampler_of(file.search, file.space, there),
             pruner=pruner_of(file),
             load_if_exists=True,
         )
         if _THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(_THREADS, threads)
-        if not there and file.search.include_base:
-            self.optuna.enqueue_trial(base_params(file.experiment, file.space), {"base": True})
+        self._enqueue(not there)
         self._live: dict[int, Trial] = {}
         self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
         self._settle_decided()
@@ -119,11 +132,14 @@ class SweepStudy:
     def ask(self) -> Suggestion | None:
         """The next trial, enqueued ones first; None when a grid has no cell left."""
         waiting = any(trial.state == TrialState.WAITING for trial in self.trials())
-        if isinstance(self._sampler, Grid) and not waiting and self._sampler.next_cell(self.optuna) is None:
-            return None
-        trial = self.optuna.ask(self._distributions)
+        if self._grid is not None and not waiting:
+            cell = self._grid.next_cell(self.trials())
+            if cell is None:
+                return None
+            self.optuna.enqueue_trial(cell)
+        trial = self.optuna.ask()
         self._live[trial.number] = trial
-        return Suggestion(trial.number, trial.params)
+        return Suggestion(trial.number, self._suggested(trial))
 
     def constrain(self, number: int, violations: Mapping[str, float]) -> None:
         """Writes constraint values of a running trial, zero and below being within; written ones stay."""
@@ -168,10 +184,12 @@ class SweepStudy:
         outcome = self.decided(number)
         if outcome is None or self.trials()[number].state.is_finished():
             return outcome
-        fatal = {name: float(outcome.kind == name) for name in ("diverged", "out_of_memory")}
-        self.constrain(number, {"valid": 0.0, **fatal})
-        values = outcome.value if outcome.kind == "complete" else None
-        self.optuna.tell(number, values, _STATES[outcome.kind], skip_if_finished=True)
+        bounds = self._file.constraints.model_dump(exclude_none=True)
+        fatal = {name: float(outcome.kind == name) for name in _FATAL}
+        # The same names in the same order for all: the Gaussian process stacks them.
+        self.constrain(number, {"valid": 0.0, **dict.fromkeys(bounds, 0.0), **fatal})
+        state, value = self._told(outcome)
+        self.optuna.tell(number, value, state, skip_if_finished=True)
         self._live.pop(number, None)
         self._ended[outcome.kind] += 1
         return outcome
@@ -183,9 +201,27 @@ class SweepStudy:
 
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first; equal values in the order of numbers."""
-        complete = [trial for trial in self.trials() if trial.state == TrialState.COMPLETE]
+        complete = [trial for trial in self.trials() if is_complete(trial)]
         sign = -1.0 if self._file.objective.direction == "maximize" else 1.0
         return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    def _told(self, outcome: Outcome) -> tuple[TrialState, float | None]:
+        """The state and value that the sampler learns from."""
+        if outcome.kind in ("infeasible", *_FATAL) and self._file.search.sampler in COMPLETE_ONLY:
+            at_most, at_least = WORST[self._file.objective.metric]
+            return TrialState.COMPLETE, at_most if self._file.objective.direction == "maximize" else at_least
+        return _STATES[outcome.kind], outcome.value if outcome.kind == "complete" else None
+
+    def _enqueue(self, new: bool) -> None:
+        """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""
+        base, space, search = self._file.experiment, self._file.space, self._file.search
+        if new and search.include_base:
+            self.optuna.enqueue_trial(params_of(base, space, {}), {_BASE: True})
+        there = {trial.user_attrs.get(_ENQUEUED) for trial in self.trials()}
+        for given in search.enqueue:
+            key = json.dumps(given, sort_keys=True)
+            if key not in there:
+                self.optuna.enqueue_trial(params_of(base, space, given), {_ENQUEUED: key})
 
     def _settle_decided(self) -> None:
         for trial in self.trials():
@@ -199,17 +235,25 @@ class SweepStudy:
 
     def _taken_up(self, frozen: FrozenTrial) -> Suggestion:
         """A driver killed inside `ask` leaves a trial without some of its parameters: they are suggested now."""
-        trial = self._trial(frozen.number)
-        for path, one in self._distributions.items():
-            if path in frozen.params:
-                continue
-            if isinstance(one, CategoricalDistribution):
-                trial.suggest_categorical(path, one.choices)
-            elif isinstance(one, IntDistribution):
-                trial.suggest_int(path, one.low, one.high, step=one.step, log=one.log)
-            elif isinstance(one, FloatDistribution):
-                trial.suggest_float(path, one.low, one.high, step=one.step, log=one.log)
-        return Suggestion(frozen.number, trial.params)
+        return Suggestion(frozen.number, self._suggested(self._trial(frozen.number)))
+
+    def _suggested(self, trial: Trial) -> dict[str, Any]:
+        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first."""
+        return suggested(self._file.space, lambda path: self._suggest(trial, path))
+
+    def _suggest(self, trial: Trial, path: str) -> Any:
+        one = self._distributions[path]
+        if isinstance(one, CategoricalDistribution):
+            return trial.suggest_categorical(path, one.choices)
+        if isinstance(one, IntDistribution):
+            return trial.suggest_int(path, one.low, one.high, step=one.step, log=one.log)
+        assert isinstance(one, FloatDistribution)
+        return trial.suggest_float(path, one.low, one.high, step=one.step, log=one.log)
+
+
+def is_complete(trial: FrozenTrial) -> bool:
+    """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
+    return trial.state == TrialState.COMPLETE and outcome_of(trial).kind == "complete"
 
 
 def outcome_of(trial: FrozenTrial) -> Outcome:

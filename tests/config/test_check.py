@@ -58,7 +58,7 @@ def test_mistakes_of_a_section_and_of_the_space_are_told_together(tmp_path: Path
     (tmp_path / "file.yaml").write_text(
         """
 experiment:
-  tasks: {name: split_digits, num_tasks: 9}
+  tasks: {name: split_digits, num_tasks: 0}
   method: {beta: low}
 space:
   method.beta: {uniform: [1, 2]}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 
 from hypercl.config import ConfigError, Distribution, UserError, loads, lookup
-from hypercl.sweep.space import base_params, distributions, draw, experiment_of, listed, values_of
+from hypercl.sweep.space import distributions, draw, experiment_of, listed, params_of, values_of
 
 BASE = loads("experiment: {tasks: {name: split_digits}}", "x").experiment
 
@@ -54,12 +54,12 @@ def test_the_experiment_as_written_is_a_suggestion() -> None:
         "method.beta": Distribution.model_validate({"log_uniform": [1e-4, 10]}),
         "hypernet.hidden": Distribution.model_validate({"choice": [[10, 10], [5]]}),
     }
-    assert experiment_of(BASE, space, base_params(BASE, space)) == BASE
+    assert experiment_of(BASE, space, params_of(BASE, space, {})) == BASE
 
 
 def test_an_experiment_outside_of_its_space_is_refused() -> None:
     with pytest.raises(UserError, match=r"method\.beta"):
-        base_params(BASE, {"method.beta": Distribution.model_validate({"uniform": [5, 6]})})
+        params_of(BASE, {"method.beta": Distribution.model_validate({"uniform": [5, 6]})}, {})
 
 
 def test_values_that_cannot_stand_together_are_a_config_error() -> None:
