@@ -1,4 +1,4 @@
-"""The console script `hypercl`: `hypercl train FILE`, `hypercl sweep FILE`."""
+"""The console script `hypercl`: its commands and their options."""
 
 import argparse
 import errno
@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl import __version__
+from hypercl.cli.parsers import add_parsers, count
 from hypercl.config import UserError
 from hypercl.exit_codes import EXIT_CODES, ExitCode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is a message, never a traceback."""
-    parser = _parser()
+    parser = parser_of_all()
     given = parser.parse_args(arguments)
     try:
         return given.run(given)
@@ -33,14 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """The parser of `hypercl` with all its commands."""
     parser = argparse.ArgumentParser(
         prog="hypercl",
         description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep):
+    for add in (_add_train, _add_sweep, add_parsers):
         add(commands)
     return parser
 
@@ -49,24 +51,32 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "train", "Train one experiment: the section `experiment` of a file.")
     parser.add_argument("--device", metavar="D", help="auto (cuda, else mps, else cpu), cpu, mps, cuda, cuda:1")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, batches, augmentation")
-    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads (part of the result)")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (part of the result)")
+    parser.add_argument("--fetch", action="store_true", help="only fetch, decode and check the data; train nothing")
     parser.set_defaults(run=_train)
 
 
 def _add_sweep(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.")
-    parser.add_argument("--trials", type=_count, metavar="N", help="trained trials in all (search.trials)")
+    parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.", False)
+    parser.add_argument("--trials", type=count, metavar="N", help="trained trials in all (search.trials)")
     parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
     parser.add_argument("--cpus", type=float, metavar="N", help="use at most so many CPUs in all")
     parser.add_argument("--gpus", type=float, metavar="N", help="use at most so many GPUs in all")
-    parser.add_argument("--max-concurrent", type=_count, metavar="N", help="trials at once")
+    parser.add_argument("--max-concurrent", type=count, metavar="N", help="trials at once")
     parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
+    instead.add_argument("--show", type=int, metavar="N", help="print trial N of the sweep: setting, curve, failure")
+    instead.add_argument(
+        "--status", type=Path, metavar="RESULTS", help="print how a sweep stands, from another shell too: needs no FILE"
+    )
     parser.set_defaults(run=_sweep)
 
 
-def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
-    """A command with what all commands share."""
+def _command(
+    commands: argparse._SubParsersAction, name: str, purpose: str, needs_file: bool = True
+) -> argparse.ArgumentParser:
+    """A command with what those that train share."""
     parser = commands.add_parser(
         name,
         help=purpose,
@@ -74,7 +84,12 @@ def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> a
         epilog="exit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="YAML file, such as search_spaces/quickstart.yaml")
+    parser.add_argument(
+        "file",
+        nargs=None if needs_file else "?",
+        metavar="FILE",
+        help="YAML file, such as search_spaces/quickstart.yaml" + ("" if needs_file else "; with --show also results"),
+    )
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -97,6 +112,10 @@ def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> a
 
 
 def _train(given: argparse.Namespace) -> int:
+    if given.fetch:
+        from hypercl.cli.fetch import fetch
+
+        return fetch(given)
     from hypercl.cli.train import train  # each command imports only what it needs: a run needs no ray
 
     return train(given)
@@ -106,13 +125,6 @@ def _sweep(given: argparse.Namespace) -> int:
     from hypercl.cli.sweep import sweep_command
 
     return sweep_command(given)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
-    return value
 
 
 def _duration(text: str) -> float:
