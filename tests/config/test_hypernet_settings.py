@@ -1,0 +1,69 @@
+"""Settings of the hypernetwork that cannot stand together, or would do nothing."""
+
+import pytest
+
+from hypercl.config import ConfigError, Experiment, check_sweep, loads
+
+TEXT = "experiment: {tasks: {name: split_digits}, hypernet: {chunk_size: 200}}"
+
+
+def experiment(*overrides: str) -> Experiment:
+    return loads(TEXT, "x", overrides).experiment
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["hypernet.hidden=[]", "hypernet.dropout=0.1"], "dropout 0.1 would do nothing"),
+        (["hypernet.hidden=[]", "hypernet.normalization=layer"], "normalization layer would do nothing"),
+        (["hypernet.chunk_size=auto"], "chunk_size auto needs a compression_ratio"),
+        (["hypernet.compression_ratio=0.5"], "compression_ratio 0.5 would do nothing beside chunk_size 200"),
+        (["hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"], "layer normalization in the trunk hides"),
+        (["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid"], "a sigmoid in the trunk hides"),
+        (["hypernet.embedding_init=previous", "method.name=scratch"], "no meaning with method scratch"),
+        (["method.train_earlier_embeddings=true", "method.beta=0"], "would do nothing with beta 0"),
+        (["hypernet.init.std=0.1"], "there is no such key"),
+        (["hypernet.dropout=1"], "less than 1"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        experiment(*overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["hypernet.chunk_size=auto", "hypernet.compression_ratio=0.5"],
+        ["hypernet.hidden=[]", "hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid"],
+        ["hypernet.name=full", "hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"],
+        ["hypernet.init.name=normal", "hypernet.init.std=0.1"],
+    ],
+)
+def test_what_stands_together_is_taken(overrides: list[str]) -> None:
+    experiment(*overrides)
+
+
+def test_another_kind_of_initialisation_loses_the_keys_of_the_one_before() -> None:
+    text = TEXT.replace("200", "200, init: {name: normal, std: 0.1}")
+    assert loads(text, "x", ["hypernet.init.name=hyperfan_in"]).experiment.hypernet.init.gain == 2.0
+
+
+def test_a_space_may_vary_the_options() -> None:
+    file = loads(
+        """
+experiment:
+  tasks: {name: split_digits}
+  hypernet: {chunk_size: auto, compression_ratio: 0.8}
+space:
+  hypernet.compression_ratio: {log_uniform: [0.05, 2]}
+  hypernet.init.name: {choice: [xavier, normal, hyperfan_in, hyperfan_out]}
+  hypernet.dropout: {uniform: [0, 0.5]}
+  hypernet.noise: {int: [0, 8]}
+  hypernet.embedding_scale: {log_uniform: [0.1, 2]}
+  hypernet.embedding_init: {choice: [normal, previous]}
+  method.train_earlier_embeddings: {choice: [false, true]}
+""",
+        "x",
+    )
+    check_sweep(file, "x")

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import torch
+
+from hypercl.activations import ACTIVATIONS
+from hypercl.hypernets.trunk_moments import TrunkMoments
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_mean_squares_are_those_of_a_wide_random_trunk(activation: str) -> None:
+    moments = TrunkMoments((400, 300), activation, dropout=0.2)
+    draw = torch.Generator().manual_seed(1)
+    for share in (1.0, 0.3, 0.05):
+        values = torch.randn(100, 50, generator=draw) * (share * 7 / 50) ** 0.5
+        for units, variance in zip(moments.hidden, moments.variances(7.0), strict=True):
+            weight = torch.randn(units, values.shape[1], generator=draw) * variance**0.5
+            values = ACTIVATIONS[activation](values @ weight.T)
+                values = values * (torch.rand(values.shape, generator=draw) >= 0.2) / 0.8
+        found = float(values.square().sum(1).mean()) / moments.head_power(7.0)
+        assert found == pytest.approx(float(moments.passed(share)), rel=0.1)
+
+
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"sigmoid"}))
+def test_every_share_of_the_power_can_be_had(activation: str) -> None:
+    moments = TrunkMoments((40, 30), activation)
+    shares = np.geomspace(1e-4, 1, 9)
+    np.testing.assert_allclose(moments.passed(moments.needed(shares)), shares, rtol=1e-6)
+
+
+def test_an_empty_trunk_passes_what_it_reads() -> None:
+    moments = TrunkMoments((), "relu")
+    assert moments.head_power(7.0) == 7.0
+    assert moments.variances(7.0) == []
+    assert float(moments.needed(0.25)) == pytest.approx(0.25)
+
+
+def test_a_normalised_trunk_hides_the_size_of_what_it_reads() -> None:
+    assert TrunkMoments((8, 8), "tanh", normalized=True).passed(np.array([0.1, 1.0])).tolist() == [1.0, 1.0]
