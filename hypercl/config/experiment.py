@@ -32,3 +32,9 @@ class Experiment(Section):
                 "no embedding; use normal"
             )
         return self
+
+    @model_validator(mode="after")
+    def _more_than_one_sample(self) -> "Experiment":
+        if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:
+            raise ValueError("target.batch_norm needs a training.batch_size of at least 2: one sample has no variance")
+        return self

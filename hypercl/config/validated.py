@@ -50,7 +50,7 @@ def _problem(model: type[Section], details: ErrorDetails, lines: Mapping[str, in
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
         return Problem(path, "this key is missing", fix=f"add {example}", line=line)
     expected = str(context.get("expected", ""))
-    return Problem(path, _sentence(details), value, expected, line=line, about=_about(owner, keys[-1]))
+    return Problem(path, _sentence(details), value, expected, line=line, about=_about(owner, keys[-1] if keys else ""))
 
 
 def _about(owner: type[Section] | None, key: str) -> str:

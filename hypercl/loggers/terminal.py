@@ -46,7 +46,7 @@ class Terminal:
         if item.history:
             newest = item.history[-1]
             self._last_step = newest.step
-            done = newest.iteration == sum(self._iterations)
+            done = newest.learned and newest.task == item.num_tasks - 1
             self._line(
                 "was trained before, to its last step"
                 if done
@@ -71,7 +71,7 @@ class Terminal:
 
     def report(self, item: Report) -> None:
         """Moves the bar; for a learned task, writes its line."""
-        done = item.iteration - sum(self._iterations[: item.task])
+        done = int(item.rows[-1]["task_iteration"])
         self._move(item.task, done, f"accuracy {_percent(_mean(item.accuracies))}")
         if item.step <= self._last_step:
             return

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from logger_contract import LoggerContract
@@ -64,6 +65,13 @@ def test_a_terminal_shows_a_bar_over_the_steps_of_the_task(tmp_path):
     assert "task 2/3" in text
     assert "7/10" in text
     assert "interrupted" in text
+
+
+def test_tasks_that_ended_early_shorten_neither_the_bar_nor_the_run(tmp_path):
+    early = [replace(report, iteration=report.iteration - 4) for report in reports()]
+    assert "5/10" in screen(True, started(tmp_path), *early[:3], outcome="interrupted")
+    resumed_at_its_end = replace(started(tmp_path), history=tuple(early))
+    assert "was trained before" in screen(False, resumed_at_its_end, finished(tmp_path))
 
 
 def test_a_long_stream_names_the_file_of_its_matrix(tmp_path):

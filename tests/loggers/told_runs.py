@@ -30,8 +30,9 @@ def _report(step: int) -> Report:
     every = STEPS // REPORTS
     task, iteration = (step - 1) // REPORTS, step * every
     accuracies = tuple(0.9 + 0.01 * other for other in range(task + 1))
-    losses = {"iteration": iteration - 2, "task": task + 1, "loss/task": 1 / iteration}
-    own = {"iteration": iteration, "task": task + 1, "loss/task": 0.5 / iteration}
+    here = iteration - STEPS * task
+    losses = {"iteration": iteration - 2, "task": task + 1, "task_iteration": here - 2, "loss/task": 1 / iteration}
+    own = {"iteration": iteration, "task": task + 1, "task_iteration": here, "loss/task": 0.5 / iteration}
     own |= {f"validation/task_{other + 1}": value for other, value in enumerate(accuracies)}
     return Report(
         step=step,

@@ -66,9 +66,14 @@ def test_without_a_seed_masks_come_from_the_global_state():
 
 def test_the_state_is_put_back_after_an_error():
     before = torch.get_rng_state()
-    with pytest.raises(ZeroDivisionError), drawn_from(1, CPU):
-        torch.rand(1)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with drawn_from(1, CPU):
+            torch.rand(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert torch.equal(torch.get_rng_state(), before)
 
 

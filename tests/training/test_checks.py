@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def test_a_plateau_lowers_the_rate_and_each_task_starts_anew(place: Place) -> No
         assert rates[:4] == pytest.approx([0.005, 0.01, 0.015, 0.02])
         assert rates[4] == pytest.approx(0.02)
         assert rates[-1] in [pytest.approx(0.02 * 0.5**cuts) for cuts in range(1, 8)]
-        assert all(later <= earlier for earlier, later in zip(rates[4:], rates[5:], strict=False))
+        assert all(later <= earlier for earlier, later in pairwise(rates[4:]))
 
 
 def test_checks_read_so_many_validation_samples_and_no_test_data(

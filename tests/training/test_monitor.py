@@ -60,7 +60,7 @@ def test_early_stopping_keeps_the_first_best_and_waits_for_a_better_one(values: 
 def test_checks_are_spread_evenly_and_never_more_than_asked_for(steps: int, checks: int) -> None:
     due = check_steps(steps, checks)
     assert max(due) == steps
-    assert 1 <= min(due)
+    assert min(due) >= 1
     assert len(due) == min(steps, checks)
 
 

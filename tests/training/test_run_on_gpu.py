@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hypercl.config import loads
+from hypercl.config import assign, loads
 from hypercl.training import Finished, Place, Report, run
 
 pytestmark = [
@@ -36,3 +36,27 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert cut.summary["test"] == whole.summary["test"]
     assert whole.summary["test"]["final_accuracy"] > 0.9
     assert whole.summary["device"] == "cuda"
+
+
+def test_tf32_and_bf16_round_the_numbers_and_learn(tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "tf32", "bf16"):
+        experiment = assign(EXPERIMENT, {"training.precision": precision})
+        items = list(run(experiment, Place(tmp_path / precision, tmp_path)))
+        losses[precision] = [row["loss/task"] for item in items if isinstance(item, Report) for row in item.rows]
+        assert isinstance(items[-1], Finished)
+        assert items[-1].summary["validation"]["final_accuracy"] > 0.8
+    assert losses["fp32"] != losses["tf32"]
+    assert losses["fp32"] != losses["bf16"]
+
+
+def test_dropout_is_the_same_for_the_same_seed_and_leaves_the_devices_state(tmp_path: Path) -> None:
+    experiment = assign(EXPERIMENT, {"target.dropout": 0.3})
+    *_, first = run(experiment, Place(tmp_path / "first", tmp_path))
+    torch.cuda.manual_seed(5)
+    before = torch.cuda.get_rng_state()
+    *_, second = run(experiment, Place(tmp_path / "second", tmp_path))
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert isinstance(first, Finished)
+    assert isinstance(second, Finished)
+    assert first.summary["validation"] == second.summary["validation"]
