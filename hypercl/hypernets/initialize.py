@@ -52,9 +52,9 @@ def _hyperfan(hypernet: "Hypernetwork", config: HyperfanIn | HyperfanOut, theta:
     Variances are those of the training-mode forward, noise and dropout included. With P the expected sum of squares of
     what the head reads, weights of the head of variance s make outputs of variance s P: a full hypernetwork divides
     each tensor's wanted variance by P (Chang et al., ICLR 2020). A chunked one has one head for all chunks; there the
-    sizes of the chunk embeddings make the difference, as in hypnettorch. There it only works with task embeddings much
-    smaller than N(0, 1), or they alone make the outputs too large; here the head is scaled so that task embedding and
-    noise are half of the input's power in the weakest chunk, whatever their size.
+    sizes of the chunk embeddings make the difference, as in hypnettorch; that form asks for task embeddings much
+    smaller than N(0, 1), since they alone make the outputs too large. Here the head is scaled so that task
+    embedding and noise are half of the input's power in the weakest chunk, whatever their size.
     """
     if not hypernet.target_shapes:
         raise ValueError(f"{config.name} needs the shapes of the target's tensors")
