@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from hypercl.config.kinds import kinds
 from hypercl.config.section import Count, Flag, ImportPath, Number, Section, Whole
@@ -37,8 +37,16 @@ class Stream(Section):
         return value
 
 
+def _num_tasks_may_be_left_out(schema: dict[str, Any]) -> None:
+    """In the schema for editors num_tasks is never required: a list of classes stands for it."""
+    if "num_tasks" in schema.get("required", []):
+        schema["required"].remove("num_tasks")
+
+
 class ClassTasks(Stream):
     """Tasks of chosen numbers of classes, equal or not."""
+
+    model_config = ConfigDict(json_schema_extra=_num_tasks_may_be_left_out)
 
     available: ClassVar[int | None] = None
     """Classes of the data set, where that is known without the data."""
@@ -112,7 +120,7 @@ class SplitMNIST(TenClasses):
 
 
 class SplitFashionMNIST(TenClasses):
-    """Fashion-MNIST (Xiao et al., 2017) in tasks of a few kinds of clothes."""
+    """Fashion-MNIST in tasks of a few kinds of clothes."""
 
     name: Literal["split_fashion_mnist"] = "split_fashion_mnist"
     download: Flag = False
@@ -179,7 +187,7 @@ class SplitCIFAR100(CIFAR, SplitTasks):
     num_tasks: Count = 10
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts = 10
-    """Classes of every task, or a list with one number a task, such as [50, 10, 10]; not all need be used."""
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
 
 
 class ImageFolder(SplitTasks):

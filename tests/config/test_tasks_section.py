@@ -3,6 +3,7 @@
 import pytest
 
 from hypercl.config import ConfigError, loads
+from hypercl.config.tasks import ImageFolder, ImportedStream, SplitDigits
 
 
 def tasks_of(text, *overrides):
@@ -50,6 +51,12 @@ def test_tasks_that_cannot_be_are_refused_with_the_numbers(text, message):
         tasks_of(text)
     assert message in str(caught.value)
     assert len(caught.value.problems) <= 2
+
+
+def test_an_editor_marks_no_list_without_a_number_of_tasks():
+    for model in (ImageFolder, ImportedStream, SplitDigits):
+        assert "num_tasks" not in model.model_json_schema().get("required", [])
+    assert "classes_per_task" in ImageFolder.model_json_schema()["required"]
 
 
 def test_what_is_written_out_says_both_and_is_read_again():

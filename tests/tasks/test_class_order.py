@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as some
 from stream_contract import StreamContract
 from task_data import make_cifar_folders
 
 from hypercl.config.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100, SplitDigits
 from hypercl.tasks import open_stream
+from hypercl.tasks.source import Source
+from hypercl.tasks.split_stream import class_groups
 
 
 def classes_of(config, data_dir):
@@ -36,6 +40,15 @@ class TestSplitCIFAR100(StreamContract):
 def test_without_a_seed_classes_keep_their_order_and_some_may_be_left_out(tmp_path):
     config = SplitDigits.model_validate({"classes_per_task": [3, 2]})
     assert classes_of(config, tmp_path) == [("0", "1", "2"), ("3", "4")]
+
+
+@given(counts=some.lists(some.integers(2, 5), min_size=1, max_size=5), seed=some.none() | some.integers())
+def test_each_task_gets_its_number_of_classes_and_no_class_is_dealt_twice(counts, seed):
+    config = SplitCIFAR100.model_validate({"classes_per_task": counts, "order_seed": seed})
+    source = Source(torch.zeros(0), torch.zeros(0), tuple(map(str, range(100))))
+    groups = [group.classes for group in class_groups(config, source, None)]
+    assert [len(group) for group in groups] == counts
+    assert len({label for group in groups for label in group}) == sum(counts)
 
 
 def test_a_seed_shuffles_the_classes_always_alike(tmp_path):
