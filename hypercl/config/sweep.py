@@ -62,7 +62,7 @@ class Objective(Section):
     @model_validator(mode="before")
     @classmethod
     def _default(cls, data: Any) -> Any:
-        return data or {"maximize": "validation/final_accuracy"}
+        return {"maximize": "validation/final_accuracy"} if data == {} else data
 
     @model_validator(mode="after")
     def _one(self) -> "Objective":

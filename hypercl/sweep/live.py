@@ -82,7 +82,8 @@ class PlainLines(_Score):
         self._print(text)
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
-        values = ", ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in params.items())
+        short = {path: path.removesuffix(".name").rpartition(".")[2] for path in params}
+        values = ", ".join(f"{short[path]}={_short(value)}" for path, value in params.items())
         self._print(f"trial {number} {'taken up again' if again else 'started'}: {values}")
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """Who suggests the next setting."""
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -58,6 +59,8 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
     always = {path: known for path, known in distributions(space).items() if not space[path].when}
     numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}
     if name == "gp":
+        # It would advise another package in the midst of the sweep's own lines (Optuna 5.0).
+        logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
         gp = GPSampler(seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False)
         return Declared(gp, always)
     if name == "cmaes":

@@ -27,12 +27,21 @@ def distribution(**content: object) -> Distribution:
         {"log_uniform": [1, 4], "step": 1},
         {"uniform": [0, 1], "choice": [1]},
         {"int": [1.5, 4]},
+        {"equals": "2 *"},
+        {"equals": "method.beta", "step": 1},
+        {"equals": "method.beta", "choice": [1]},
         {"uniform": [float("nan"), 1]},
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused(content: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         distribution(**content)
+
+
+@pytest.mark.parametrize(("kind", "plain"), [("log_uniform", "uniform"), ("int_log", "int")])
+def test_a_logarithmic_range_takes_no_step_and_the_way_out_is_named(kind: str, plain: str) -> None:
+    with pytest.raises(ValidationError, match=f"{kind} takes no step: use {plain} with a step, or a choice"):
+        distribution(**{kind: [1, 9], "step": 2})
 
 
 def test_a_choice_tells_true_from_one() -> None:
