@@ -44,10 +44,9 @@ def comparison_figure(table: pd.DataFrame, objective: Objective) -> Figure:
     for index, name in enumerate(names):
         own = table[table["sweep"] == name]
         colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
-        every = max(1, len(own) // 8)
-        axes.step(
-            own["trained"], own["best"], where="post", color=colour, marker=marker, markevery=every, label=name
-        )
+        last = [len(own) - 1]
+        axes.step(own["trained"], own["best"], where="post", color=colour, marker=marker, markevery=last, label=name)
+    axes.set_xlim(0, None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=max(1, min(3, 60 // max(map(len, names)))), frameon=False)

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure
 
+
 def importance_figure(table: pd.DataFrame, title: str = "") -> Figure:
     """A bar for each parameter, greatest on top, with a mark where chance alone would still put it.
 

@@ -15,6 +15,8 @@ from hypercl.config.sweep import Objective
 from hypercl.config.yaml_text import dump
 
 MOST_COLUMNS = 3
+ROOM = 24
+"""Letters that fit side by side below one panel."""
 
 
 def read_trials(path: Path) -> pd.DataFrame:
@@ -53,6 +55,7 @@ def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
     axes.step(number, table["best"], where="post", color=ORANGE, linewidth=1.5, label="best so far")
     _rug(axes, number[_pruned(table)])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.12)  # room for the trials along the bottom
     axes.grid(alpha=0.25)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
@@ -81,6 +84,7 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label="best")
         _rug(axes, places[_pruned(trials)])
         axes.set_xlabel(broken(path))
+        axes.margins(y=0.12)  # room for the trials along the bottom
         axes.grid(alpha=0.25)
     for axes in panels[:, 0]:
         axes.set_ylabel(words(objective.metric))
@@ -132,13 +136,27 @@ def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribut
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 3.0)))
             axes.xaxis.set_major_formatter(LogFormatterSciNotation() if wide else FuncFormatter(lambda x, _: f"{x:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
+        _span(axes, distribution)
         return trials[path].to_numpy(dtype=float)
     names = [_name(choice) for choice in distribution.values]
-    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 6 else 0)
+    axes.set_xticks(range(len(names)), names)
+    if max(map(len, names)) * len(names) > ROOM:
+        axes.tick_params(axis="x", labelrotation=30)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.5, len(names) - 0.5)
     given = [_name(value) for value in trials[path]]
     index = np.array([names.index(name) if name in names else np.nan for name in given])
     return index + (trials["number"].to_numpy() * 0.618034 % 1 - 0.5) * 0.3
+
+
+def _span(axes: Axes, distribution: Distribution) -> None:
+    """The axis shows the whole range that was searched, wherever the trials lie."""
+    low, high = distribution.values
+    if axes.get_xscale() == "log":
+        axes.set_xlim(low * (low / high) ** 0.04, high * (high / low) ** 0.04)
+    else:
+        axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
 
 
 def _pruned(trials: pd.DataFrame) -> np.ndarray:

@@ -25,7 +25,8 @@ def init_command(given: argparse.Namespace) -> int:
         return 0
     if given.name not in found:
         hint = did_you_mean(given.name, list(found))
-        raise UserError(f"no file '{given.name}' is shipped; there are {', '.join(found)}" + (f"; {hint}" if hint else ""))
+        fix = f"\n    fix:     {hint}" if hint else ""
+        raise UserError(f"no file '{given.name}' is shipped; there are {', '.join(found)}{fix}")
     target = given.to or Path(f"{given.name}.yaml")
     if target.exists():
         raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")

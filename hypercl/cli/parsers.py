@@ -28,7 +28,7 @@ def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> a
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", metavar="PATH", help="key path, such as method.beta; none lists the sections")
+    parser.add_argument("path", nargs="?", metavar="PATH", help="such as method.beta; none lists the sections")
 
     def run(given: argparse.Namespace) -> int:
         from hypercl.cli.explain import explain_command
@@ -51,7 +51,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep: results/quickstart")
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep")
     parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
     parser.add_argument(
         "--to", type=Path, metavar="DIR", help="where figures go; default: RESULTS/figures, of several sweeps ./report"

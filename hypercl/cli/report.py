@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.tables import headings, ranked
+from hypercl.cli.tables import headings, ranked, widened
 from hypercl.sweep.importance import LEAST, Importance, importances
 from hypercl.sweep.live import WORDS
 from hypercl.sweep.outputs import shown
@@ -17,7 +17,7 @@ from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_repo
 
 def report_command(given: argparse.Namespace) -> int:
     """Prints and writes the report of one or several sweeps; reads them only, running or not."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = widened(Console(soft_wrap=True, highlight=False, markup=False))
     sweeps = read_sweeps(given.results)
     for name, record in sweeps.items():
         console.print(_standing(name, record))

@@ -29,21 +29,22 @@ def print_trial(folder: Path, number: int) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     record = read_sweep(folder)
     trial, own = record.trial(number), record.trial_folder(number)
-    console.print(pairs(_head(record, number)))
-    console.print(_setting(record, number))
+    console.print(pairs(_head(record, number)), "", _setting(record, number), sep="\n")
     reported = progress_of(record.file, trial)
     if reported:
-        console.print("progress: validation accuracy, mean over the whole stream, by tasks learned")
+        console.print("\nprogress: validation accuracy, mean over the whole stream, by tasks learned")
         console.print("\n".join(curve(reported, *_scale(record))))
     outcome = decided(trial)
     if outcome is not None and outcome.metrics:
+        console.print()
         console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
     if (own / "accuracy_matrix.csv").is_file():
+        console.print()
         console.print(_matrix(own / "accuracy_matrix.csv"))
     if (own / "error.txt").is_file():
-        console.print(f"{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
+        console.print(f"\n{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
     if (own / "config.yaml").is_file():
-        console.print(f"train it again: hypercl train {shown(own / 'config.yaml')}")
+        console.print(f"\ntrain it again: hypercl train {shown(own / 'config.yaml')}")
     return 0
 
 
@@ -74,7 +75,8 @@ def _setting(record: SweepRecord, number: int) -> Table:
     for path, value in settings_of(base, record.file.space, params).items():
         written = _written(base, path)
         differs = value_in_words(value) != written
-        table.add_row("*" if differs else "", path, value_in_words(value), written if differs else "")
+        text = f"{value:.6g}" if isinstance(value, float) else value_in_words(value)
+        table.add_row("*" if differs else "", path, text, written if differs else "")
     return table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.cli.places import import_paths, name_of, offline, results_of
-from hypercl.cli.tables import pairs, ranked
+from hypercl.cli.tables import pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 
@@ -26,7 +26,7 @@ def sweep_command(given: argparse.Namespace) -> int:
 
         return print_status(given.status)
     if given.file is None:
-        raise UserError("a sweep needs a file\n    fix:     hypercl sweep FILE; hypercl init lists those that are shipped")
+        raise UserError("a sweep needs a file\n    fix:     hypercl sweep FILE; hypercl init lists the shipped ones")
     if given.show is not None:
         from hypercl.cli.show import print_trial
 
@@ -41,7 +41,7 @@ def sweep_command(given: argparse.Namespace) -> int:
         return 0
     result = sweep(file, options)
     if result.table:
-        console.print(ranked(result.table[:SHOWN], f"best trials by {file.objective.metric}"))
+        widened(console).print(ranked(result.table[:SHOWN], f"best trials by {file.objective.metric}"))
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
     return result.exit_code

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 
@@ -32,7 +33,8 @@ def headings(paths: Sequence[str]) -> list[str]:
     found = []
     for path in paths:
         parts = path.split(".")
-        ends = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+        least = 2 if parts[-1] == "name" else 1
+        ends = [".".join(parts[-length:]) for length in range(least, len(parts) + 1)]
         end = next(
             (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1),
             path,
@@ -44,3 +46,10 @@ def headings(paths: Sequence[str]) -> list[str]:
 def short(value: Any) -> str:
     """A value in a cell."""
     return f"{value:.4g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def widened(console: Console) -> Console:
+    """A console whose tables are not folded where nobody looks at them through a window."""
+    if not console.is_terminal:
+        console.width = 200
+    return console

@@ -20,7 +20,8 @@ from hypercl.config.sweep import SweepFile
 from hypercl.config.words import distribution_around, type_in_words, value_in_words
 
 _SOURCE = re.compile(r"\s*Source: (.+?)\.?$")
-_CITATION = re.compile(r"(?:von )?[A-Z][\w'-]+(?: & [A-Z][\w'-]+| et al\.)?,? (?:\((?:19|20)\d\d\)|(?:19|20)\d\d)")
+_NAMES, _YEAR = r"(?:von )?[A-Z][\w'-]+(?: (?:&|and) [A-Z][\w'-]+| et al\.)?", r"(?:19|20)\d\d"
+_CITATION = re.compile(rf"{_NAMES},? (?:\({_YEAR}\)|{_YEAR})")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _texts(path: str, group: list[Entry], models: list[type[Section]]) -> list[s
 
 
 def _setting(path: str, group: list[Entry]) -> Setting:
-    variants = tuple(_variant(entry) for entry in group)
+    variants = tuple(dict.fromkeys(_variant(entry) for entry in group))
     written = short(path)
     example = _example(group[0])
     free = path.startswith("experiment.") and not why_closed(written)

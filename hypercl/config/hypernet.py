@@ -31,8 +31,8 @@ class _Hyperfan(Section):
 class HyperfanIn(_Hyperfan):
     """The generated weights begin with the variance gain / fan-in that a plain target would be given.
 
-    Chang, Flokas and Lipson, 'Principled weight initialization for hypernetworks' (ICLR 2020); chunked after
-    hypnettorch.
+    Chunked after hypnettorch. Source: Chang, Flokas and Lipson, 'Principled weight initialization for hypernetworks'
+    (ICLR 2020).
     """
 
     name: Literal["hyperfan_in"] = "hyperfan_in"
@@ -49,7 +49,10 @@ Initialization = Xavier | Normal | HyperfanIn | HyperfanOut
 
 class Hypernet(Section):
     hidden: tuple[Count, ...] = (10, 10)
-    """Units of each layer of the trunk; [] makes the hypernetwork one linear map."""
+    """Units of each layer of the trunk; [] makes the hypernetwork one linear map.
+
+    Source: von Oswald et al. (2020), Split MNIST.
+    """
     activation: Activation = "relu"
     """After each layer of the trunk."""
     normalization: Literal["none", "layer"] = "none"
@@ -61,7 +64,7 @@ class Hypernet(Section):
     """Numbers of N(0, 1) noise in the input, drawn once a step for all chunks; zeros in predictions and in the output
     regulariser (hypnettorch and the paper's code, which use none by default)."""
     task_embedding: Count = 96
-    """Numbers in a task embedding."""
+    """Numbers in a task embedding. Source: von Oswald et al. (2020), Split MNIST."""
     embedding_scale: Positive = 1.0
     """Standard deviation of initial task and chunk embeddings; a chunked hyperfan sets the chunk embeddings' itself."""
     embedding_init: Literal["normal", "previous"] = "normal"
@@ -84,11 +87,14 @@ class ChunkedHypernet(Hypernet):
     name: Literal["chunked"] = "chunked"
     chunk_size: Count | Literal["auto"] = 42_000
     """Weights a chunk; the last chunk is cut at the target's size. auto: the largest with which the hypernetwork keeps
-    to compression_ratio, so the fewest chunks."""
+    to compression_ratio, so the fewest chunks. Source: von Oswald et al. (2020), Split MNIST."""
     compression_ratio: Positive | None = None
     """With chunk_size auto: (hypernetwork parameters + task embeddings) / target weights is to be at most this."""
     chunk_embedding: Count = 96
-    """Numbers in a chunk embedding; chunk embeddings are shared by all tasks."""
+    """Numbers in a chunk embedding; chunk embeddings are shared by all tasks.
+
+    Source: von Oswald et al. (2020), Split MNIST.
+    """
 
     @model_validator(mode="after")
     def _size_or_ratio(self) -> "ChunkedHypernet":

@@ -9,7 +9,10 @@ from hypercl.config.section import Count, Flag, NotNegative, Section
 
 
 class Regularizer(Section):
-    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j*, theta*)|^2."""
+    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j*, theta*)|^2.
+
+    Source: von Oswald et al. (2020).
+    """
 
     tasks: Count | None = None
     """Earlier tasks compared at each step, drawn anew without replacement; null compares all."""
@@ -22,9 +25,12 @@ class Hnet(Section):
 
     name: Literal["hnet"] = "hnet"
     beta: NotNegative = 0.01
-    """Weight of the output regulariser."""
+    """Weight of the output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
-    """Evaluate the regulariser where the optimiser would go on the task's gradient alone."""
+    """Evaluate the regulariser where the optimiser would go on the task's gradient alone.
+
+    Source: von Oswald et al. (2020).
+    """
     train_earlier_embeddings: Flag = False
     """Embeddings of earlier tasks go on being trained, on the regulariser alone, so that they follow the hypernetwork;
     its look-ahead then includes their own drift."""

@@ -15,7 +15,7 @@ class MLP(Section):
 
     name: Literal["mlp"] = "mlp"
     hidden: tuple[Count, ...] = (400, 400)
-    """Units of each hidden layer."""
+    """Units of each hidden layer. Source: von Oswald et al. (2020), Split MNIST."""
     activation: Activation = "relu"
     """After each hidden layer."""
     dropout: Fraction = 0.0

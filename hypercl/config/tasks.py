@@ -133,7 +133,7 @@ class PermutedTasks(Stream):
     num_tasks: Count = 10
     """Any number of permutations, the identity being the first."""
     padding: Annotated[Whole, Field(ge=0, le=16)] = 2
-    """Black pixels added on each side before permuting: 2 makes 32 x 32."""
+    """Black pixels added on each side before permuting: 2 makes 32 x 32. Source: von Oswald et al. (2020)."""
     order_seed: Whole = 42
     """Seed of the permutations."""
     download: Flag = False

@@ -11,7 +11,7 @@ from hypercl.config.section import Count, Flag, Fraction, NotNegative, Number, P
 
 class _Optimizer(Section):
     lr: Positive = 1e-3
-    """Learning rate, for the hypernetwork and for the task embedding."""
+    """Learning rate, for the hypernetwork and for the task embedding. Source: von Oswald et al. (2020), Split MNIST."""
     weight_decay: NotNegative = 0.0
     """Adam and SGD add it to the gradient, AdamW shrinks the weights by lr times it."""
 
@@ -68,7 +68,7 @@ class Constant(_Warm):
 
 
 class Step(_Warm):
-    """The rate is multiplied by the factor of the last milestone passed; the defaults are the paper's for CIFAR."""
+    """The rate is multiplied by the factor of the last milestone passed. Source: von Oswald et al. (2020), CIFAR."""
 
     name: Literal["step"] = "step"
     milestones: tuple[Annotated[Number, Field(gt=0, lt=1)], ...] = (0.4, 0.6, 0.8, 0.9)
@@ -161,11 +161,11 @@ class EarlyStopping(Section):
 
 class Training(Section):
     iterations: Count | None = None
-    """Steps a task (2,000 where neither this nor epochs is given)."""
+    """Steps a task (2,000 where neither this nor epochs is given). Source: von Oswald et al. (2020), Split MNIST."""
     epochs: Count | None = None
     """Passes over a task's training data; exactly one of iterations and epochs holds."""
     batch_size: Count = 128
-    """Samples a step."""
+    """Samples a step. Source: von Oswald et al. (2020), Split MNIST."""
     optimizer: kinds(Adam, AdamW, SGD, RMSprop, default=Adam) = Adam()  # pyright: ignore[reportInvalidTypeForm]
     """Made anew for each task."""
     schedule: kinds(  # pyright: ignore[reportInvalidTypeForm]

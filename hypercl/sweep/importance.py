@@ -27,7 +27,8 @@ class Importance:
     share: float
     """Its share of the importances of all parameters, 0 to 1."""
     chance: float
-    """The share, on the same scale, that it reaches in one of twenty shuffles of the values: below it means nothing."""
+    """The share, on the same scale, that it reaches in one of twenty shuffles of the values: below it means nothing.
+    At most 1, which no share can exceed."""
 
     @property
     def stands_out(self) -> bool:
@@ -48,6 +49,7 @@ def importances(record: SweepRecord) -> list[Importance]:
     good = sum(state_of(trial) == "complete" for trial in trials)
     if len(trials) < LEAST or good < 2:
         return []
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
     study.add_trials(
         [
@@ -60,10 +62,8 @@ def importances(record: SweepRecord) -> list[Importance]:
     rng = np.random.default_rng(0)
     shuffled = [_evaluate(study, rng.permutation(ranks), good) for _ in range(SHUFFLES)]
     total = sum(found.values()) or 1.0
-    return [
-        Importance(path, value / total, float(np.quantile([each[path] for each in shuffled], 0.95)) / total)
-        for path, value in found.items()
-    ]
+    chance = {path: float(np.quantile([each[path] for each in shuffled], 0.95)) / total for path in found}
+    return [Importance(path, value / total, min(1.0, chance[path])) for path, value in found.items()]
 
 
 def _ranked(record: SweepRecord) -> list[FrozenTrial]:

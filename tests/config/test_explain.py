@@ -35,6 +35,13 @@ def test_kinds_of_a_section_with_other_defaults_are_told_apart() -> None:
     assert (defaults["split_digits"], defaults["permuted_mnist"], defaults["split_cifar"]) == ("5", "10", "6")
 
 
+def test_a_kind_within_kinds_is_listed_once() -> None:
+    found = explain("hypernet.init.std")
+    assert isinstance(found, Setting)
+    assert [each.kind for each in found.variants] == ["normal"]
+    assert found.kinds == "hypernet.init normal"
+
+
 def test_a_section_lists_its_kinds_and_keys() -> None:
     found = explain("training.optimizer")
     assert isinstance(found, Part)
@@ -84,7 +91,8 @@ def test_what_a_docstring_cites_is_told_as_the_source() -> None:
 
 
 def test_a_named_source_is_the_last_sentence() -> None:
-    texts = [sentence(text) for entry in entries([SweepFile]) for text in (entry.field.description, entry.model.__doc__)]
+    found = [(entry.field.description, entry.model.__doc__) for entry in entries([SweepFile])]
+    texts = [sentence(text) for pair in found for text in pair]
     assert all(text.count("Source: ") == text.endswith(".") for text in texts if "Source: " in text)
     loose = [text for text in texts if "et al." in text and not _cited(text)]
     assert not loose

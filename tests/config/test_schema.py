@@ -43,7 +43,8 @@ GOOD = {
     "numbers as people write them": "experiment: {tasks: {name: split_digits}, training: {optimizer: {lr: 1e-3}}}",
     "a whole number in powers of ten": "experiment: {tasks: {name: split_digits}, training: {iterations: 1e3}}",
     "null where it is the default": "experiment: {tasks: {name: split_digits}, training: {clip_norm: null}}",
-    "int with a step": "experiment: {tasks: {name: split_digits}}\nspace: {hypernet.chunk_size: {int: [1, 9], step: 2}}",
+    "int with a step": "experiment: {tasks: {name: split_digits}}\n"
+    "space: {hypernet.chunk_size: {int: [1, 9], step: 2}}",
     "a condition": "experiment: {tasks: {name: split_digits}}\n"
     "space: {training.optimizer.momentum: {uniform: [0, 0.9], when: {training.optimizer.name: sgd}}}",
     "an expression": "experiment: {tasks: {name: split_digits}}\n"
@@ -113,7 +114,9 @@ def leaves(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [path]
 
 
-VALUES = st.sampled_from([-1, 0, 1, 3, 0.5, 1e3, 2.5, True, "relu", "hnet", "", [], [1, 2], [0.1, 1], {}, {"name": "none"}])
+VALUES = st.sampled_from(
+    [-1, 0, 1, 3, 0.5, 1e3, 2.5, True, "relu", "hnet", "", [], [1, 2], [0.1, 1], {}, {"name": "none"}]
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -129,7 +132,8 @@ def test_what_a_changed_file_loads_as_the_schema_accepts(data: st.DataObject) ->
     if action == "remove":
         del node[place[-1]]
     else:
-        node[place[-1] if action == "replace" else data.draw(st.sampled_from(["name", "beta", "x"]))] = data.draw(VALUES)
+        key = place[-1] if action == "replace" else data.draw(st.sampled_from(["name", "beta", "x"]))
+        node[key] = data.draw(VALUES)
     try:
         loads(dump(changed), "test")
     except ConfigError:

@@ -1,0 +1,288 @@
+"""The commands that look and help, as a person types them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypercl.cli import main
+from hypercl.cli.curve import curve
+from hypercl.cli.init import shipped
+from hypercl.cli.main import parser_of_all
+from hypercl.cli.tables import headings
+from hypercl.config import load
+from hypercl.config.schema import schema_text
+from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.outputs import write_sweep
+from hypercl.sweep.study import SweepStudy
+
+Captured = pytest.CaptureFixture[str]
+SURFACE = {
+    "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
+    "sweep": "file --set --results --name --data-dir --offline --trials --time --cpus --gpus --max-concurrent "
+    "--address --dry-run --show --status",
+    "explain": "path",
+    "init": "name --to",
+    "report": "results --top --to",
+    "schema": "--write",
+    "completion": "shell",
+}
+"""Every command with its arguments: what stands here is promised to scripts. New ones are added, none is taken away."""
+TEXT = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 2}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  training: {iterations: 20, batch_size: 16, threads: 1, device: cpu}
+space: {method.beta: {log_uniform: [1e-4, 10]}, method.lookahead: {choice: [true, false]}}
+search: {sampler: random, trials: 3}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def swept(place: Path) -> Path:
+    """results/small of the file small.yaml: the first trial really trained, the second failed."""
+    from hypercl.sweep.job import TrialJob
+    from hypercl.sweep.trainable import RunTrainable
+
+    (place / "small.yaml").write_text(TEXT)
+    file, folder = load("small.yaml"), place / "results" / "small"
+    write_sweep(folder, file, "small")
+    study = SweepStudy(folder / "study.journal", "small", file, threads=1)
+    study.ask()
+    job = TrialJob(
+        number=0,
+        name="small-trial-0",
+        experiment=file.experiment.model_dump(mode="json", exclude_none=True),
+        folder=folder / "trials" / "0",
+        stop_file=folder / ".stop",
+        data_dir=place / "data",
+        offline=True,
+        import_paths=(),
+        reports_per_task=4,
+        gpus=True,
+        loggers=None,
+    )
+    trainable, result = RunTrainable({"job": job}), dict[str, Any]()
+    while not result.get("done"):
+        result = trainable.step()
+        if "value" in result:
+            study.report(0, result["step"], result["value"])
+    metrics = dict(result["metrics"])
+    study.decide(0, Outcome("complete", value=metrics["validation/final_accuracy"], metrics=metrics, seconds=1.0))
+    study.settle(0)
+    study.ask()
+    study.decide(1, Outcome("failed", "Traceback\nValueError: broken"))
+    study.settle(1)
+    (folder / "trials" / "1").mkdir()
+    (folder / "trials" / "1" / "error.txt").write_text("Traceback\nValueError: broken\n")
+    return folder
+
+
+def test_the_public_surface_is_the_one_that_is_promised() -> None:
+    (commands,) = [action.choices for action in parser_of_all()._actions if action.dest == "==SUPPRESS=="]
+    assert commands is not None
+    found = {
+        name: " ".join(
+            (action.option_strings or [action.dest])[-1] for action in parser._actions if action.dest != "help"
+        )
+        for name, parser in dict(commands).items()  # pyright: ignore
+    }
+    assert found == SURFACE
+
+
+@pytest.mark.parametrize("command", [["-m", "hypercl"], ["launch/report.py"]])
+def test_the_commands_are_there_as_a_module_and_as_scripts(command: list[str]) -> None:
+    root = Path(__file__).parents[2]
+    asked = [sys.executable, *command, "--help"]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert "usage: hypercl" in said
+
+
+def test_init_lists_the_shipped_files(capsys: Captured) -> None:
+    assert main(["init"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in shipped())
+    assert "$schema" not in said
+    assert "digits" in said
+
+
+def test_init_copies_a_file_that_can_be_swept_and_its_schema(place: Path, capsys: Captured) -> None:
+    assert main(["init", "quickstart"]) == 0
+    assert "hypercl sweep quickstart.yaml" in capsys.readouterr().out
+    assert (place / "schema.json").read_text() == schema_text()
+    assert load(place / "quickstart.yaml").space
+    assert main(["init", "quickstart", "--to", "own/mine.yaml"]) == 0
+    assert (place / "own" / "mine.yaml").read_text() == (place / "quickstart.yaml").read_text()
+    assert (place / "own" / "schema.json").is_file()
+
+
+def test_init_never_writes_over_a_file(place: Path, capsys: Captured) -> None:
+    (place / "quickstart.yaml").write_text("mine")
+    (place / "schema.json").write_text("mine too")
+    assert main(["init", "quickstart"]) == 2
+    assert "stays as it is" in capsys.readouterr().err
+    assert main(["init", "quickstart", "--to", "other.yaml"]) == 0
+    assert (place / "quickstart.yaml").read_text() == "mine"
+    assert (place / "schema.json").read_text() == "mine too"
+
+
+def test_init_of_an_unknown_name_says_what_there_is(place: Path, capsys: Captured) -> None:
+    assert main(["init", "quickstrat"]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean 'quickstart'?" in said
+    assert not list(place.iterdir())
+
+
+def test_schema_is_printed_and_written(place: Path, capsys: Captured) -> None:
+    assert main(["schema"]) == 0
+    assert capsys.readouterr().out == schema_text()
+    assert main(["schema", "--write", "s.json"]) == 0
+    assert (place / "s.json").read_text() == schema_text()
+
+
+def test_explain_prints_a_key(capsys: Captured) -> None:
+    assert main(["explain", "method.beta"]) == 0
+    said = capsys.readouterr().out
+    for words in ("Weight of the output regulariser", "0.01", "--set method.beta=0.01", "{log_uniform: [0.001, 0.1]}"):
+        assert words in said
+
+
+def test_explain_prints_sections_and_refuses_what_is_not_there(capsys: Captured) -> None:
+    assert main(["explain"]) == 0
+    assert "constraints" in capsys.readouterr().out
+    assert main(["explain", "method"]) == 0
+    said = capsys.readouterr().out
+    assert "hnet (default)" in said
+    assert "keys of hnet" in said
+    assert main(["explain", "method.betta"]) == 2
+    assert "did you mean 'method.beta'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", ["small.yaml", "results/small"])
+def test_show_prints_a_trial_by_the_file_or_the_folder(swept: Path, named: str, capsys: Captured) -> None:
+    assert main(["sweep", named, "--show", "0"]) == 0
+    said = capsys.readouterr().out
+    for words in ("trial", "complete", "rank 1 of 1", "method.beta", "*", "after  task 1", "validation/forgetting"):
+        assert words in said
+    assert all(len(line.rstrip()) <= 80 for line in said.splitlines())
+    assert f"hypercl train {Path('results/small/trials/0/config.yaml')}" in said
+    assert swept.is_dir()
+
+
+def test_show_prints_what_went_wrong(swept: Path, capsys: Captured) -> None:
+    assert main(["sweep", str(swept), "--show", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "failed" in said
+    assert "ValueError: broken" in said
+    values = [line for line in said.splitlines() if "method.beta" in line]
+    assert values[0].startswith(" * "), "a value other than the experiment's own is marked"
+    assert main(["sweep", str(swept), "--show", "2"]) == 2
+    assert "it has trials 0 to 1" in capsys.readouterr().err
+
+
+def test_a_trials_file_trains_again_to_the_same_numbers(swept: Path, place: Path) -> None:
+    assert main(["train", str(swept / "trials" / "0" / "config.yaml")]) == 0
+    again = place / "results" / "small-trial-0" / "runs" / "seed-1"
+    assert (again / "accuracy_matrix.csv").read_text() == (swept / "trials" / "0" / "accuracy_matrix.csv").read_text()
+
+
+def test_status_and_report_of_a_sweep_that_was_moved(swept: Path, place: Path, capsys: Captured) -> None:
+    shutil.move(swept, place / "elsewhere")
+    assert main(["sweep", "--status", "elsewhere"]) == 0
+    assert "1 of 3: 1 complete, 1 failed" in capsys.readouterr().out
+    assert main(["report", "elsewhere", "--to", "out"]) == 0
+    said = capsys.readouterr().out
+    assert "best of 1 complete trials by validation/final_accuracy" in said
+    assert "cannot be said before" in said
+    assert {path.name for path in (place / "out").glob("*.png")} == {
+        "history.png",
+        "parameters.png",
+        "accuracy_matrix.png",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sweep"], "a sweep needs a file"),
+        (["sweep", "--status", "nowhere"], "there is no folder nowhere"),
+        (["report", "."], "holds no sweep"),
+    ],
+)
+def test_a_mistake_is_a_message(place: Path, arguments: list[str], words: str, capsys: Captured) -> None:
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert not list(place.iterdir())
+
+
+def test_headings_are_short_and_clear() -> None:
+    paths = ["trial", "training.optimizer.lr", "target.hidden", "hypernet.hidden", "training.optimizer.name"]
+    assert headings(paths) == ["trial", "lr", "target hidden", "hypernet hidden", "optimizer name"]
+
+
+@pytest.mark.parametrize("points", [[(1, 0.5)], [(1, 0.2), (8, 0.4), (20, 0.9)], [(5, 0.0), (6, 0.0)]])
+def test_a_curve_has_a_mark_for_every_report_and_fits_into_80_columns(points: list[tuple[int, float]]) -> None:
+    lines = curve(points, 20, {4: "1", 20: "5"})
+    assert sum(line.count("*") for line in lines) == len(points)
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-1].split() == ["1", "5"]
+
+
+SCRIPT = """
+source /dev/stdin <<'END'
+{script}
+END
+COMP_WORDS=({words})
+COMP_CWORD={index}
+_shtab_hypercl 2>/dev/null
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.fixture(scope="module")
+def bash_script() -> str:
+    asked = [sys.executable, "-m", "hypercl", "completion", "bash"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+
+def completed(script: str, words: list[str], folder: Path) -> set[str]:
+    quoted = " ".join(f"'{word}'" for word in words)
+    program = SCRIPT.format(script=script, words=quoted, index=len(words) - 1)
+    found = subprocess.run(["bash"], input=program, cwd=folder, capture_output=True, text=True, env=dict(os.environ))
+    return set(found.stdout.split())
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_bash_script_is_sound_and_completes(bash_script: str, tmp_path: Path) -> None:
+    subprocess.run(["bash", "-n"], input=bash_script, text=True, check=True)
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "mine.txt").touch()
+    (tmp_path / "results").mkdir()
+    assert completed(bash_script, ["hypercl", "re"], tmp_path) == {"report"}
+    assert "--max-concurrent" in completed(bash_script, ["hypercl", "sweep", "--m"], tmp_path)
+    assert completed(bash_script, ["hypercl", "sweep", "mi"], tmp_path) == {"mine.yaml"}
+    assert completed(bash_script, ["hypercl", "train", "mi"], tmp_path) == {"mine.yaml"}
+    assert completed(bash_script, ["hypercl", "report", "r"], tmp_path) == {"results"}
+    assert completed(bash_script, ["hypercl", "explain", "method.be"], tmp_path) == {"method.beta"}
+    assert completed(bash_script, ["hypercl", "completion", "z"], tmp_path) == {"zsh"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script_with_every_command(shell: str, capsys: Captured, tmp_path: Path) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in SURFACE)
+    if shutil.which(shell):
+        (tmp_path / "script").write_text(script)
+        subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)

@@ -1,0 +1,280 @@
+"""A sweep's folder, read from outside: status, report, importance."""
+
+import math
+import random
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_sweep import SMALL, TEXT, made_sweep
+from optuna.trial import TrialState, create_trial
+
+from hypercl.config import UserError, loads
+from hypercl.sweep.importance import LEAST, Importance, importances
+from hypercl.sweep.lock import driver_lock, driver_of
+from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.reading import SweepRecord, progress_of, read_sweep, state_of
+from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.status import rows_of, status_of
+from hypercl.sweep.study import SweepStudy
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "made"
+    made_sweep(folder, complete=9, pruned=5, running=1)
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_reading_changes_nothing(made: Path) -> None:
+    before = content(made)
+    status_of(made)
+    rankings(read_sweeps([made]))
+    assert content(made) == before
+
+
+def test_a_sweep_is_read_while_its_driver_holds_the_lock(made: Path) -> None:
+    with driver_lock(made):
+        status = status_of(made)
+    assert status.driver is not None
+    assert status.driver.alive is True
+
+
+def test_a_record_has_every_trial_as_the_study_has_it(made: Path) -> None:
+    record = read_sweep(made)
+    states = [state_of(trial) for trial in record.trials]
+    assert (states.count("complete"), states.count("pruned"), states.count("failed")) == (9, 5, 1)
+    assert states[-1] == "running"
+    values = [trial.value for trial in record.ranked()]
+    assert values == sorted(values, reverse=True)
+    assert progress_of(record.file, record.ranked()[0])[-1] == (20, pytest.approx(record.ranked()[0].value))
+
+
+def test_a_line_that_is_being_written_is_left_out(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "moved")
+    journal = tmp_path / "moved" / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + lines[-1][:-5])
+    assert len(read_sweep(tmp_path / "moved").trials) == len(read_sweep(made).trials)
+
+
+def test_a_minimised_objective_shows_progress_as_accuracy(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "down", complete=2, text=TEXT + "objective: {minimize: validation/forgetting}\n")
+    record = read_sweep(tmp_path / "down")
+    first, second = record.ranked()
+    assert (first.value or 0) <= (second.value or 0)
+    told = progress_of(record.file, first)
+    assert told[0][1] == pytest.approx(1 - first.intermediate_values[1])
+
+
+def test_what_a_sampler_was_told_as_complete_is_no_result(tmp_path: Path) -> None:
+    text = TEXT.replace("sampler: random", "sampler: nsga2")
+    made_sweep(tmp_path / "made", complete=2, text=text)
+    study = SweepStudy(tmp_path / "made" / "study.journal", "made", loads(text, "made"), threads=1)
+    study.ask()
+    study.decide(2, Outcome("infeasible", "too large"))
+    study.settle(2)
+    record = read_sweep(tmp_path / "made")
+    assert record.trials[2].state == TrialState.COMPLETE
+    assert [trial.number for trial in record.ranked() if trial.number == 2] == []
+    assert state_of(record.trials[2]) == "infeasible"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder.exists(), "there is no folder"),
+        (lambda folder: folder.mkdir(), "holds no sweep"),
+        (lambda folder: (folder / "config.yaml").parent.mkdir() or (folder / "config.yaml").touch(), "a single run"),
+        (lambda folder: made_sweep(folder / "inner", complete=0), "one of those inside it: inner"),
+    ],
+)
+def test_a_folder_without_a_sweep_is_named(tmp_path: Path, make, words: str) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(UserError, match=words):
+        read_sweep(tmp_path / "x")
+
+
+def test_a_damaged_journal_is_named(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "x")
+    (tmp_path / "x" / "study.journal").write_text("no record\n")
+    with pytest.raises(UserError, match=r"study\.journal is damaged"):
+        read_sweep(tmp_path / "x")
+
+
+def test_a_sweep_that_has_only_begun_has_no_trials(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "new", complete=0)
+    (tmp_path / "new" / "study.journal").unlink()
+    status = status_of(tmp_path / "new")
+    assert status.trained == 0
+    assert ("trained", "0 of 40") in rows_of(status)
+    with pytest.raises(UserError, match="it has none yet"):
+        status.record.trial(0)
+
+
+def test_the_status_tells_counts_best_and_running_trials(made: Path) -> None:
+    status = status_of(made, datetime.now(UTC) + timedelta(hours=1))
+    rows = dict(rows_of(status))
+    assert rows["trained"] == "14 of 40: 9 complete, 5 stopped early, 1 failed"
+    best = status.record.ranked()[0]
+    assert rows["best"] == f"trial {best.number}, validation/final_accuracy {best.value:.4f}"
+    assert rows["driver"].startswith("none: the command that began the sweep goes on")
+    (running,) = status.running
+    assert (running.task, running.tasks, running.step, running.steps) == (2, 5, 6, 20)
+    value = progress_of(status.record.file, status.record.trials[-1])[-1][1]
+    assert running.accuracy == pytest.approx(value * 5 / 2)
+    assert 3600 <= running.age_s < 4600
+    assert running.heard_s is not None
+    assert 3600 <= running.heard_s < 4600
+
+
+def test_the_pace_is_that_of_the_driver_that_is_alive(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "x")
+    assert status_of(made).per_hour is None
+    with driver_lock(tmp_path / "x"):
+        driver = driver_of(tmp_path / "x")
+        assert driver is not None
+        name = tmp_path / "x" / ".driver.json"
+        later, earlier = (driver.since + timedelta(hours=hours) for hours in (1, -1))
+        text = name.read_text()
+        name.write_text(text.replace(driver.since.isoformat(), later.isoformat()))
+        assert status_of(tmp_path / "x").per_hour is None, "nothing was trained since it began"
+        name.write_text(text.replace(driver.since.isoformat(), earlier.isoformat()))
+        status = status_of(tmp_path / "x", driver.since + timedelta(hours=1))
+    assert status.per_hour == pytest.approx(14 / 2)
+    assert status.left_s == pytest.approx(26 / 7 * 3600)
+    assert {"pace", "left"} <= set(dict(rows_of(status)))
+
+
+def test_a_dead_driver_and_one_elsewhere_are_told_apart(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "x")
+    with driver_lock(tmp_path / "x"):
+        text = (tmp_path / "x" / ".driver.json").read_text()
+    pid = driver_of_text(text)
+    (tmp_path / "x" / ".driver.json").write_text(text.replace(pid, "999999999"))
+    assert "has died" in dict(rows_of(status_of(tmp_path / "x")))["driver"]
+    here = text.split('"host": "')[1].split('"')[0]
+    (tmp_path / "x" / ".driver.json").write_text(text.replace(f'"{here}"', '"elsewhere"'))
+    assert "cannot be asked" in dict(rows_of(status_of(tmp_path / "x")))["driver"]
+    (tmp_path / "x" / ".driver.json").write_text("{")
+    assert driver_of(tmp_path / "x") is None
+
+
+def driver_of_text(text: str) -> str:
+    return text.split('"pid": ')[1].split(",")[0]
+
+
+def record_of(trials: list[optuna.trial.FrozenTrial], outcomes: list[str]) -> SweepRecord:
+    for number, (trial, kind) in enumerate(zip(trials, outcomes, strict=True)):
+        trial.number = number
+        trial.set_user_attr("outcome", Outcome(kind, value=trial.value).plain())  # pyright: ignore
+    return SweepRecord(Path("x"), loads(TEXT, "test"), tuple(trials))
+
+
+def made_trials(count: int, seed: int) -> SweepRecord:
+    """Only beta matters; `momentum` is there in half of the trials; the worse half was mostly stopped early."""
+    rng = random.Random(seed)
+    spaces = {
+        "beta": optuna.distributions.FloatDistribution(1e-4, 10, log=True),
+        "size": optuna.distributions.IntDistribution(500, 60000, log=True),
+        "shape": optuna.distributions.CategoricalDistribution(["a", "b", "c"]),
+        "momentum": optuna.distributions.FloatDistribution(0, 0.95),
+    }
+    trials, kinds = [], []
+    for _ in range(count):
+        own = {name: one for name, one in spaces.items() if name != "momentum" or rng.random() < 0.5}
+        params = {
+            "beta": 10 ** rng.uniform(-4, 1),
+            "size": rng.randint(500, 60000),
+            "shape": rng.choice("abc"),
+            "momentum": rng.uniform(0, 0.95),
+        }
+        value = 0.9 - 0.05 * abs(math.log10(params["beta"]) + 1) + rng.gauss(0, 0.01)
+        stopped = value < 0.82 and rng.random() < 0.8
+        state, told = (TrialState.PRUNED, None) if stopped else (TrialState.COMPLETE, value)
+        held = {name: params[name] for name in own}
+        trials.append(create_trial(state=state, value=told, params=held, distributions=own))
+        kinds.append("pruned" if stopped else "complete")
+    return record_of(trials, kinds)
+
+
+def test_what_matters_is_found_and_the_rest_is_chance() -> None:
+    found = importances(made_trials(40, seed=2))
+    assert [each.path for each in found if each.stands_out] == ["beta"]
+    assert {each.path for each in found} == {"beta", "size", "shape", "momentum"}
+    assert sum(each.share for each in found) == pytest.approx(1)
+    assert found[0].share > 0.6
+
+
+def test_trials_stopped_early_count() -> None:
+    record = made_trials(40, seed=2)
+    kept = [trial for trial in record.trials if trial.state == TrialState.COMPLETE]
+    only = importances(record_of(kept, ["complete"] * len(kept)))
+    assert {each.path: each.share for each in only} != {each.path: each.share for each in importances(record)}
+
+
+def test_few_trials_say_nothing() -> None:
+    assert importances(made_trials(LEAST - 1, seed=1)) == []
+    assert importances(SweepRecord(Path("x"), loads(TEXT, "test"), ())) == []
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(LEAST, 20), st.integers(0, 10**6))
+def test_shares_are_shares_and_nothing_warns(count: int, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hypercl.sweep.importance.SHUFFLES", 3)
+        found = importances(made_trials(count, seed))
+    assert all(0 <= each.share <= 1 and 0 <= each.chance <= 1 for each in found)
+
+
+def test_a_report_has_every_picture_with_its_numbers(made: Path, tmp_path: Path) -> None:
+    record = read_sweep(made)
+    pictures = write_report(record, tmp_path / "out", [Importance("method.beta", 0.7, 0.2)])
+    names = ["history.png", "parameters.png", "importance.png", "accuracy_matrix.png"]
+    assert [path.name for path in pictures] == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert all(path.with_suffix(".csv").is_file() for path in pictures)
+    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 16
+    best = record.ranked()[0].number
+    matrix = (made / "trials" / str(best) / "accuracy_matrix.csv").read_text()
+    assert (tmp_path / "out" / "accuracy_matrix.csv").read_text() == matrix
+
+
+def test_without_a_complete_trial_there_is_a_table_and_no_picture(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "none", complete=0, pruned=2)
+    record = read_sweep(tmp_path / "none")
+    assert write_report(record, tmp_path / "out", importances(record)) == []
+    assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 3
+
+
+def test_sweeps_of_one_metric_are_ranked_together_and_others_apart(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "first", complete=2, text=SMALL)
+    made_sweep(tmp_path / "second", complete=3, text=SMALL)
+    made_sweep(tmp_path / "down", complete=2, text=SMALL + "objective: {minimize: validation/forgetting}\n")
+    sweeps = read_sweeps([tmp_path / name for name in ("first", "second", "down")])
+    (up, joined), (down, apart) = rankings(sweeps)
+    assert (up.direction, down.direction) == ("maximize", "minimize")
+    assert {row["sweep"] for row in joined} == {"first", "second"}
+    assert [row["value"] for row in joined] == sorted((row["value"] for row in joined), reverse=True)
+    assert [row["value"] for row in apart] == sorted(row["value"] for row in apart)
+    pictures = write_joined(sweeps, tmp_path / "report", dict.fromkeys(sweeps, ()))
+    comparisons = [path.name for path in pictures if path.parent == tmp_path / "report"]
+    assert comparisons == ["comparison-maximize-validation-final_accuracy.png"]
+    assert set(pd.read_csv(tmp_path / "report" / "trials.csv")["sweep"]) == {"first", "second", "down"}
+
+
+def test_sweeps_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "a" / "x", complete=0, text=SMALL)
+    made_sweep(tmp_path / "b" / "x", complete=0, text=SMALL)
+    assert list(read_sweeps([tmp_path / "a" / "x", tmp_path / "b" / "x"])) == ["a/x", "b/x"]
+    with pytest.raises(UserError, match="named twice"):
+        read_sweeps([tmp_path / "a" / "x", tmp_path / "b" / ".." / "a" / "x"])
