@@ -22,15 +22,16 @@ def value_problems(file: SweepFile, space: Space, path: str) -> list[Problem]:
         space: its entries whose conditions can be followed.
         path: one of them.
     """
-    return _tied(file, space, path) if space[path].equals is not None else _drawn(file, space, path)
-
-
-def _drawn(file: SweepFile, space: Space, path: str) -> list[Problem]:
-    where, one = f"space.{path}", space[path]
     tried = contexts(space, path, _kinds_above(space, path))
     there = [context for context in tried if _has(_under(file, space, context), path)]
     if len(there) < len(tried):
         return [_not_there(file, space, path, there, next(context for context in tried if context not in there))]
+    return _tied(file, space, path) if space[path].equals is not None else _drawn(file, space, path, tried)
+
+
+def _drawn(file: SweepFile, space: Space, path: str, tried: list[dict[str, Any]]) -> list[Problem]:
+    """Its values, each under every one of the conditions with which it is drawn."""
+    where, one = f"space.{path}", space[path]
     problems = _distinct(
         Problem(where, f"{value!r} cannot stand there: {problem.message}", value, problem.allowed)
         for value in one.values

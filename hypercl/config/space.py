@@ -34,12 +34,15 @@ class Distribution(Section):
     when: dict[str, Any] = {}
     """Other paths of the space -> the value, or list of values, with which this one is part of a setting."""
 
-    @field_validator("equals")
+    @field_validator("equals", mode="before")
     @classmethod
-    def _readable(cls, value: str | None) -> str | None:
-        if value is not None:
-            expression(value)
-        return value
+    def _readable(cls, value: Any) -> Any:
+        """A number or a list stands for itself."""
+        plain = isinstance(value, int | float | list) and not isinstance(value, bool)
+        text = str(value) if plain else value
+        if isinstance(text, str):
+            expression(text)
+        return text
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Distribution":

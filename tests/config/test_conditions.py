@@ -37,8 +37,9 @@ def test_a_bound_is_tried_under_its_condition() -> None:
     assert "1.5 cannot stand there" in found["space.training.optimizer.momentum"]
 
 
-def test_a_key_that_another_kind_lacks_needs_a_condition_and_the_fix_is_named() -> None:
-    found = problems_of("{hypernet.name: {choice: [chunked, full]}, hypernet.chunk_size: {int_log: [500, 50000]}}")
+@pytest.mark.parametrize("form", ["{int_log: [500, 50000]}", "{equals: 42000}"])
+def test_a_key_that_another_kind_lacks_needs_a_condition_and_the_fix_is_named(form: str) -> None:
+    found = problems_of(f"{{hypernet.name: {{choice: [chunked, full]}}, hypernet.chunk_size: {form}}}")
     assert "no such key with hypernet.name full" in found["space.hypernet.chunk_size"]
     assert "add when: {hypernet.name: chunked}" in found["space.hypernet.chunk_size"]
 
