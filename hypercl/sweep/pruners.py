@@ -113,7 +113,7 @@ def described(file: SweepFile) -> str:
         if pruner.rule is not None and pruner.rule.warmup_tasks >= tasks:
             return f"patient: stops nobody: the first {pruner.rule.warmup_tasks} tasks of its rule are the whole stream"
         margin = f" by {pruner.min_delta:g}" if pruner.min_delta else ""
-        also = f", and {_in_words(pruner.rule, tasks)}" if pruner.rule is not None else ""
+        also = f", if its rule agrees: {_in_words(pruner.rule, tasks)}" if pruner.rule is not None else ""
         return (
             f"patient: from {pruner.warmup_tasks} tasks learned on, a trial is stopped whose last "
             f"{pruner.patience} reports all stayed below its best earlier one{margin}{also}"

@@ -162,7 +162,7 @@ def test_hyperband_has_a_part_of_trials_that_are_looked_at_later(sweep_file: Fil
         (
             "{name: patient, min_delta: 0.1, rule: {name: asha}}",
             "patient: from 2 tasks learned on, a trial is stopped whose last 4 reports all stayed below its best "
-            "earlier one by 0.1, and one in 2 goes on at 2 and 4 tasks learned",
+            "earlier one by 0.1, if its rule agrees: one in 2 goes on at 2 and 4 tasks learned",
         ),
         ("{name: patient, rule: {name: asha, warmup_tasks: 9}}", "patient: stops nobody"),
     ],
