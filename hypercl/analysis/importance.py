@@ -16,7 +16,7 @@ def importance_figure(table: pd.DataFrame, title: str = "") -> Figure:
     table = table.sort_values("importance", kind="stable")
     figure = empty_figure(6.4, 0.34 * len(table) + 1.3)
     axes = figure.add_subplot(xlabel="share of importance")
-    beyond = (table["importance"] > table["chance"]).to_numpy()
+    beyond = (table["importance"] > table["chance"] + 1e-9).to_numpy()
     places = list(range(len(table)))
     share = table["importance"].to_numpy(dtype=float)
     for mask, colour, label in ((beyond, BLUE, "stands out"), (~beyond, GREY, "could be chance")):

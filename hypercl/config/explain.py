@@ -84,7 +84,7 @@ class Part:
     settings: tuple[Setting, ...]
     """Its own keys; sections inside of it stand among `parts`."""
     parts: tuple[tuple[str, str], ...]
-    """Path and sentence of the sections inside."""
+    """Path and sentence of the sections inside; of the file, those of the experiment too."""
 
 
 def explain(path: str) -> Setting | Part:
@@ -138,10 +138,11 @@ def _all() -> Mapping[str, list[Entry]]:
 
 
 def _part(path: str, group: list[Entry]) -> Part:
+    inner = (path,) if path else ("", "experiment")
     inside = [
         (other, held)
         for other, held in _all().items()
-        if other.rpartition(".")[0] == path and not other.endswith(".name")
+        if other.rpartition(".")[0] in inner and not other.endswith(".name")
     ]
     sections = [(other, held) for other, held in inside if held[0].sections or other == "space"]
     settings = [_setting(other, held) for other, held in inside if (other, held) not in sections]

@@ -33,7 +33,7 @@ class Importance:
     @property
     def stands_out(self) -> bool:
         """Whether it is above what chance shows."""
-        return self.share > self.chance
+        return self.share > self.chance + 1e-9
 
 
 def importances(record: SweepRecord) -> list[Importance]:

@@ -20,6 +20,7 @@ from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.outputs import write_sweep
 from hypercl.sweep.study import SweepStudy
 
+ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
@@ -103,9 +104,8 @@ def test_the_public_surface_is_the_one_that_is_promised() -> None:
 
 @pytest.mark.parametrize("command", [["-m", "hypercl"], ["launch/report.py"]])
 def test_the_commands_are_there_as_a_module_and_as_scripts(command: list[str]) -> None:
-    root = Path(__file__).parents[2]
     asked = [sys.executable, *command, "--help"]
-    said = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "usage: hypercl" in said
 
 
@@ -120,7 +120,7 @@ def test_init_lists_the_shipped_files(capsys: Captured) -> None:
 def test_init_copies_a_file_that_can_be_swept_and_its_schema(place: Path, capsys: Captured) -> None:
     assert main(["init", "quickstart"]) == 0
     assert "hypercl sweep quickstart.yaml" in capsys.readouterr().out
-    assert (place / "schema.json").read_text() == schema_text()
+    assert (place / "schema.json").read_text() == (ROOT / "search_spaces" / "schema.json").read_text()
     assert load(place / "quickstart.yaml").space
     assert main(["init", "quickstart", "--to", "own/mine.yaml"]) == 0
     assert (place / "own" / "mine.yaml").read_text() == (place / "quickstart.yaml").read_text()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypercl.config import UserError, loads
+from hypercl.config import Experiment, UserError, loads
 from hypercl.config.check import sweep_problems
 from hypercl.config.explain import Part, Setting, _cited, explain, known_keys
 from hypercl.config.keys import entries, sentence
@@ -54,7 +54,8 @@ def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
     whole, space = explain(""), explain("space")
     assert isinstance(whole, Part)
     assert isinstance(space, Part)
-    assert {path for path, _ in whole.parts} == {*SweepFile.model_fields} - {"name"}
+    sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name"}
+    assert {path for path, _ in whole.parts} == sections
     assert {"space.log_uniform", "space.int", "space.choice", "space.step"} <= {each.path for each in space.settings}
 
 
