@@ -3,7 +3,7 @@
 from hypercl.analysis.comparison import comparison_figure, comparison_table
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
-from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials, write_sweep_figures
+from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials
 
 __all__ = [
     "comparison_figure",
@@ -16,5 +16,4 @@ __all__ = [
     "read_matrix",
     "read_trials",
     "write_matrix_png",
-    "write_sweep_figures",
 ]

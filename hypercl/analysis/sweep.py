@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
-from hypercl.config import Distribution, SweepFile, UserError, load
+from hypercl.config import Distribution, SweepFile, UserError
 from hypercl.config.sweep import Objective
 from hypercl.config.yaml_text import dump
 
@@ -91,15 +91,6 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     return figure
-
-
-def write_sweep_figures(folder: Path) -> list[Path]:
-    """Draws a sweep's figures from its sweep.yaml and trials.csv into `figures/`, as `draw_sweep` does.
-
-    Raises:
-        UserError: sweep.yaml or trials.csv is missing or damaged.
-    """
-    return draw_sweep(load(folder / "sweep.yaml"), read_trials(folder / "trials.csv"), folder / "figures")
 
 
 def draw_sweep(file: SweepFile, trials: pd.DataFrame, figures: Path) -> list[Path]:

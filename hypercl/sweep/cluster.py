@@ -91,8 +91,8 @@ def attached_ray(address: str) -> Iterator[Machine]:
             message = str(error).strip().splitlines()[0]
             raise UserError(
                 f"no Ray cluster answers at '{address}': {message}\n    fix:     check --address and RAY_ADDRESS\n"
-                "    or:      where the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE\n"
-                "             (Ray's default is ~/.ray/auth_token)"
+                "    or:      a cluster that asks for a token needs RAY_AUTH_MODE=token, and the token in "
+                "~/.ray/auth_token or RAY_AUTH_TOKEN_PATH=FILE"
             ) from None
         try:
             total = ray.cluster_resources()

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hypercl.analysis import write_sweep_figures
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
@@ -16,10 +15,13 @@ from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.control import Control
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.identity import check_same
+from hypercl.sweep.importance import importances
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.lock import driver_lock
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
+from hypercl.sweep.reading import read_sweep
+from hypercl.sweep.report import write_report
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
 from hypercl.sweep.study import SweepStudy
@@ -178,12 +180,14 @@ class _Session:
 
     def _result(self) -> SweepResult:
         write_trials(self.folder, self.file, self.study)
-        write_sweep_figures(self.folder)
         best_file = write_best(self.folder, self.file, self.study, self.name)
         code, message = self._ending()
+        if code not in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):  # who interrupts may kill in seconds
+            record = read_sweep(self.folder)
+            write_report(record, self.folder / "figures", importances(record))
         lines = [message]
         if best_file is not None:
-            lines.append(f"Train the winner: python launch/train.py {shown(best_file)}")
+            lines.append(f"Train the winner: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = self.study.best()
         return SweepResult(

@@ -61,7 +61,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
-        f"#     python launch/train.py {shown(folder / 'best.yaml')}",
+        f"#     hypercl train {shown(folder / 'best.yaml')}",
     ]
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
     write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)

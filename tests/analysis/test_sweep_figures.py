@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypercl.analysis import history_figure, parameter_figure, read_trials, write_sweep_figures
+from hypercl.analysis import draw_sweep, history_figure, parameter_figure, read_trials
 from hypercl.analysis.sweep import history_table
-from hypercl.config import UserError, loads, to_yaml
+from hypercl.config import UserError, load, loads, to_yaml
 from hypercl.config.sweep import Objective
 
 FILE = """
@@ -33,6 +33,10 @@ def sweep(tmp_path):
     (tmp_path / "sweep.yaml").write_text(to_yaml(loads(FILE, "test")))
     (tmp_path / "trials.csv").write_text(TRIALS)
     return tmp_path
+
+
+def drawn(sweep):
+    return draw_sweep(load(sweep / "sweep.yaml"), read_trials(sweep / "trials.csv"), sweep / "figures")
 
 
 def series(axes, label: str) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +81,7 @@ def test_the_best_of_a_minimized_metric_is_the_lowest(sweep):
 
 
 def test_every_picture_has_its_numbers_beside_it(sweep):
-    pictures = write_sweep_figures(sweep)
+    pictures = drawn(sweep)
     assert [str(path.relative_to(sweep)) for path in pictures] == ["figures/history.png", "figures/parameters.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     assert list(pd.read_csv(sweep / "figures/history.csv").columns) == ["number", "state", "value", "best"]
@@ -86,11 +90,11 @@ def test_every_picture_has_its_numbers_beside_it(sweep):
 
 def test_a_sweep_without_a_complete_trial_has_no_figures(sweep):
     (sweep / "trials.csv").write_text("\n".join(TRIALS.splitlines()[:1]) + "\n")
-    assert write_sweep_figures(sweep) == []
+    assert drawn(sweep) == []
     assert not (sweep / "figures").exists()
 
 
 def test_a_missing_list_of_trials_is_named(sweep):
     (sweep / "trials.csv").unlink()
     with pytest.raises(UserError, match=r"trials\.csv holds no trials"):
-        write_sweep_figures(sweep)
+        drawn(sweep)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hypercl.analysis import write_sweep_figures
+from hypercl.analysis import draw_sweep, read_trials
 from hypercl.config import Distribution, Experiment, SweepFile, UserError, check_sweep, load, loads, lookup, resolved
 from hypercl.sweep import plan
 from hypercl.sweep.constraints import Bounds
@@ -98,7 +98,7 @@ def test_trunk_shapes_conditions_and_computed_values_stand_in_every_file(file: S
     assert best is not None
     expected = experiment_of(file.experiment, file.space, again.trials()[9].params)
     assert load(best).experiment.hypernet == expected.hypernet
-    assert len(write_sweep_figures(tmp_path)) >= 2
+    assert len(draw_sweep(file, read_trials(tmp_path / "trials.csv"), tmp_path / "figures")) >= 2
 
 
 def test_a_figure_is_drawn_though_no_setting_had_the_key(file: SweepFile, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_figure_is_drawn_though_no_setting_had_the_key(file: SweepFile, tmp_pa
     trained(study, 1)
     write_sweep(tmp_path, file, "t")
     write_trials(tmp_path, file, study)
-    assert write_sweep_figures(tmp_path)
+    assert draw_sweep(file, read_trials(tmp_path / "trials.csv"), tmp_path / "figures")
 
 
 def test_the_plan_and_the_dry_run_know_conditions(file: SweepFile, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_search_path_is_left_as_it_was(folder):
         ("users_nets:failing", "users_nets:failing failed: RuntimeError: the moon is full"),
         ("users_nets:Nets.linear", r"(?s)'num_classes'.*set target.outputs to the keyword"),
         ("users_nets:trained", "wants to download weights from https://example.invalid/weights.pth"),
-        ("users_broken:net", "importing users_broken failed: ModuleNotFoundError: No module named 'a_package_nobody_has'"),
+        ("users_broken:net", "users_broken failed: ModuleNotFoundError: No module named 'a_package_nobody_has'"),
         ("users_typo:net", "importing users_typo failed: SyntaxError"),
     ],
 )
