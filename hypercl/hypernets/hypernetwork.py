@@ -147,15 +147,51 @@ class Hypernetwork:
         tasks = embeddings.shape[-2]
         activations = self._inputs(theta, embeddings, drawn).flatten(-3, -2)
         for layer in range(len(self.hidden)):
-            name = f"trunk.{layer}"
-            activations = _affine(activations, theta[f"{name}.weight"], theta[f"{name}.bias"])
-            if self.normalization == "layer":
-                activations = functional.layer_norm(activations, activations.shape[-1:])
-                activations = activations * theta[f"{name}.scale"].unsqueeze(-2) + theta[f"{name}.shift"].unsqueeze(-2)
-            activations = ACTIVATIONS[self.activation](activations)
-            if f"{name}.mask" in drawn:
-                activations = activations * drawn[f"{name}.mask"].flatten(-3, -2)
+            activations = self._layer(theta, layer, activations)
+            if f"trunk.{layer}.mask" in drawn:
+                activations = activations * drawn[f"trunk.{layer}.mask"].flatten(-3, -2)
         return activations.unflatten(-2, (tasks, self.num_chunks))
+
+    def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer before its normalisation, as the two terms whose sum it is: W [e; c] + b = (W_e e + b) + W_c c.
+
+        It costs tasks + chunks products with parts of W instead of tasks x chunks with W. Evaluation mode.
+
+        Args:
+            theta: the parameters.
+            embeddings: (tasks, task_embedding).
+
+        Returns:
+            Terms of the tasks (tasks, units) and of the chunks (chunks, units). With an empty trunk their sum is what
+            the head reads: [e, 0, 0] and [0, c, 0].
+        """
+        chunks = theta.get("chunks", embeddings.new_zeros(self.num_chunks, 0))
+        if not self.hidden:
+            of_tasks = functional.pad(embeddings, (0, self.chunk_embedding + self.noise))
+            return of_tasks, functional.pad(chunks, (self.task_embedding, self.noise))
+        weight, ends = theta["trunk.0.weight"], (self.task_embedding, self.task_embedding + self.chunk_embedding)
+        of_tasks = _affine(embeddings, weight[..., : ends[0]], theta["trunk.0.bias"])
+        return of_tasks, chunks @ weight[..., ends[0] : ends[1]].mT
+
+    def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor:
+        """What the head reads, from sums of `first_layer_terms`: (pairs, units) -> (pairs, h). Evaluation mode."""
+        activations = self._activated(theta, 0, sums) if self.hidden else sums
+        for layer in range(1, len(self.hidden)):
+            activations = self._layer(theta, layer, activations)
+        return activations
+
+    def _layer(self, theta: Tensors, layer: int, inputs: Tensor) -> Tensor:
+        """A trunk layer without its dropout: (..., n, inputs) -> (..., n, units)."""
+        sums = _affine(inputs, theta[f"trunk.{layer}.weight"], theta[f"trunk.{layer}.bias"])
+        return self._activated(theta, layer, sums)
+
+    def _activated(self, theta: Tensors, layer: int, sums: Tensor) -> Tensor:
+        """Normalisation and activation of a trunk layer."""
+        if self.normalization == "layer":
+            sums = functional.layer_norm(sums, sums.shape[-1:])
+            scale, shift = theta[f"trunk.{layer}.scale"], theta[f"trunk.{layer}.shift"]
+            sums = sums * scale.unsqueeze(-2) + shift.unsqueeze(-2)
+        return ACTIVATIONS[self.activation](sums)
 
     def _inputs(self, theta: Tensors, embeddings: Tensor, drawn: Tensors) -> Tensor:
         """[task embedding, chunk embedding, noise] of each pair: (tasks, chunks, inputs)."""

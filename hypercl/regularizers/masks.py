@@ -1,5 +1,6 @@
 """Which generated weights of a task count where each task has its own head."""
 
+import torch
 from torch import Tensor
 
 
@@ -13,15 +14,17 @@ class HeadMask:
 
     def __init__(self, output_of: Tensor, heads: Tensor) -> None:
         owned = (output_of >= 0).nonzero().flatten().tolist()
-        self._span = slice(owned[0], owned[-1] + 1) if owned else slice(0, 0)
-        self._outputs = output_of[self._span]
-        self._heads = heads
+        self.span = slice(owned[0], owned[-1] + 1) if owned else slice(0, 0)
+        """From the first weight of the head to its last."""
+        self.outputs = output_of[self.span].clone()
+        """The outputs of the span's weights, -1 for those between that are not the head's: (weights of the span,)."""
+        self.heads = heads
 
     def drops(self, tasks: Tensor | slice) -> Tensor:
         """Whether a weight between the head's first and last is left out: bool, (tasks, weights of that span)."""
-        first, end = self._heads[tasks].unsqueeze(-1).unbind(-2)
-        others = (self._outputs < first) | (self._outputs >= end)
-        return others & (self._outputs >= 0)
+        first, end = self.heads[tasks].unsqueeze(-1).unbind(-2)
+        others = (self.outputs < first) | (self.outputs >= end)
+        return others & (self.outputs >= 0)
 
     def apply_(self, residual: Tensor, tasks: Tensor | slice) -> Tensor:
         """Sets to zero, in place, what does not count.
@@ -30,5 +33,47 @@ class HeadMask:
             residual: (..., tasks, weights).
             tasks: the tasks of the rows, as an index into `heads`.
         """
-        residual[..., self._span].masked_fill_(self.drops(tasks), 0.0)
+        residual[..., self.span].masked_fill_(self.drops(tasks), 0.0)
         return residual
+
+    def always(self, num_weights: int) -> list[tuple[int, int]]:
+        """Stretches of weights that count for every task: the first of each and the one after its last."""
+        owned = torch.zeros(num_weights + 2, dtype=torch.bool)
+        owned[0] = owned[-1] = True
+        owned[1:-1][self.span] = (self.outputs >= 0).cpu()
+        edges = (owned[1:] != owned[:-1]).nonzero().flatten().tolist()
+        return list(zip(edges[::2], edges[1::2], strict=True))
+
+    def owning_pairs(self, tasks: int, chunk_size: int) -> tuple[Tensor, Tensor]:
+        """The pairs (task, chunk) in which weights of the task's own head lie, of the first `tasks` tasks.
+
+        Returns:
+            Tasks and chunks of the pairs, ordered by task: int64 (pairs,) each, on the CPU.
+        """
+        outputs, heads = self.outputs.cpu(), self.heads[:tasks].cpu()
+        places = (outputs >= 0).nonzero().flatten()
+        if not len(places):
+            return places, places
+        there = torch.zeros((self.span.stop - 1) // chunk_size + 1, int(outputs.max()) + 2, dtype=torch.int64)
+        there[(places + self.span.start) // chunk_size, outputs[places] + 1] = 1
+        before = there.cumsum(1)  # (chunks, output): how many of the outputs before this one lie in the chunk
+        first, end = heads.clamp(max=before.shape[1] - 1).unbind(1)
+        found = (before[:, end] > before[:, first]).mT.nonzero()
+        return found[:, 0].contiguous(), found[:, 1].contiguous()
+
+    def rows(self, chunk_size: int) -> slice:
+        """Rows of a chunk among which all weights of the head lie."""
+        places = ((self.outputs >= 0).nonzero().flatten() + self.span.start) % chunk_size
+        return slice(int(places.min()), int(places.max()) + 1) if len(places) else slice(0, 0)
+
+    def counts(self, tasks: Tensor, weights: Tensor) -> Tensor:
+        """Whether weights belong to the own head of a task: bool, (pairs, weights).
+
+        Args:
+            tasks: (pairs,).
+            weights: int64, any number, (pairs, weights); what lies outside the head does not belong to it.
+        """
+        inside = (weights >= self.span.start) & (weights < self.span.stop)
+        outputs = self.outputs[(weights - self.span.start).clamp(0, max(len(self.outputs) - 1, 0))]
+        first, end = self.heads[tasks].unsqueeze(-1).unbind(-2)
+        return inside & (outputs >= first) & (outputs < end) & (outputs >= 0)

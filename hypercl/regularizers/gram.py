@@ -1,0 +1,159 @@
+"""The output regulariser through Gram matrices, for a hypernetwork whose head is linear.
+
+With `Z` (pairs, h + 1) the hidden activations of all pairs (task, chunk) and a 1, and `A = [weight, bias]` (rows, h + 1)
+the head, the residual of the generated weights is Z A^T - Z* A*^T = dZ A^T + Z* dA^T, where a star marks what was before
+the task and dZ = Z - Z*, dA = A - A*. The differences are formed first, which keeps float32 accurate. Then
+
+    R     = <A^T A, Q> + 2 <dA^T A, S> + <dA^T dA, P>      Q = dZ^T dZ,  S = Z*^T dZ,  P = Z*^T Z*
+    dR/dA = 2 [A* (Q + S^T) + dA (Q + S + S^T + P)]
+    dR/dZ = 2 [dZ (A^T A) + Z* (dA^T A)]
+
+need matrices of (h + 1)^2 numbers, never one of pairs x rows. With X = A*^T dA and Y = dA^T dA, dA^T A = X^T + Y and
+A^T A = A*^T A* + X + X^T + Y. Source: our own derivation from von Oswald et al. (2020), eq. 2; exact algebra.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, grids
+from hypercl.regularizers.masks import HeadMask
+from hypercl.regularizers.output import OutputRegularizer, Tensors
+from hypercl.regularizers.pairs import Grid, Listed
+from hypercl.regularizers.partition import divide
+
+
+class GramForm(OutputRegularizer[GramAnchor]):
+    """Compares without generating: the cost of the head does not grow with the number of tasks.
+
+    Weights that count for some tasks only, those of the heads, are generated where they count and compared directly.
+    Everything is computed in full precision: TF32 and autocast are off. Value and gradient are those of `DirectForm`
+    up to rounding; in float32 the gradient's error is bounded by c eps (|dZ A^T| + |Z* dA^T|), c a small number, so
+    that digits are lost where the two parts nearly cancel.
+
+    Args:
+        hypernet: the network whose outputs are held.
+        mask: which weights count; None counts all.
+    """
+
+    def __init__(self, hypernet: LinearHead, mask: HeadMask | None = None) -> None:
+        super().__init__(hypernet, mask)
+        weights, size = hypernet.num_weights, hypernet.chunk_size
+        partition = divide(weights, size, [(0, weights)] if mask is None else mask.always(weights))
+        self.setting = GramSetting(hypernet, partition, mask, slice(0, 0) if mask is None else mask.rows(size))
+
+    @torch.no_grad()
+    def anchor(self, theta: Tensors, embeddings: Tensor) -> GramAnchor:
+        net, partition = self.setting.net, self.setting.partition
+        embeddings = embeddings.detach().clone()
+        with _full_precision(embeddings.device):
+            head = torch.cat([theta["head.weight"], theta["head.bias"].unsqueeze(-1)], dim=-1).detach()
+            of_tasks, of_chunks = net.first_layer_terms(theta, embeddings)
+            hidden = self._hidden(theta, of_tasks, of_chunks) if net.hidden else None
+            if hidden is None:
+                of_tasks, of_chunks = functional.pad(of_tasks, (0, 1)), functional.pad(of_chunks, (0, 1), value=1.0)
+            anchor = GramAnchor(
+                embeddings=embeddings,
+                head=head,
+                grams=tuple(head[rows].mT @ head[rows] for rows in partition.rows),
+                of_tasks=of_tasks,
+                of_chunks=of_chunks,
+                hidden=hidden,
+                owning=None if self.mask is None else Listed(*self.mask.owning_pairs(len(embeddings), len(head))),
+            )
+            return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
+
+    def value_and_grad(
+        self,
+        theta: Tensors,
+        anchor: GramAnchor,
+        tasks: Tensor | None = None,
+        embeddings: Tensor | None = None,
+        pairs: Tensor | None = None,
+    ) -> tuple[Tensor, Tensors]:
+        """As `OutputRegularizer.value_and_grad`; with `pairs` instead of `tasks`, an unbiased estimate of all.
+
+        Args:
+            theta: where R is evaluated.
+            anchor: from `anchor`.
+            tasks: the tasks compared; None compares all.
+            embeddings: of all earlier tasks, where they are trained.
+            pairs: which pairs (task, chunk) are compared: int64 (m,), different numbers below `num_pairs(anchor)`.
+                Value and gradient are scaled so that their mean over all draws of m pairs is that of all pairs.
+        """
+        leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
+        wanted = dict(leaves)
+        if embeddings is not None:
+            embeddings = wanted["embeddings"] = embeddings.detach().requires_grad_()
+        compared = self._compared(anchor, tasks) if pairs is None else self._drawn(anchor, pairs.cpu())
+        with _full_precision(anchor.head.device):
+            at = anchor.embeddings if embeddings is None else embeddings
+            with torch.enable_grad():
+                terms = self.setting.net.first_layer_terms(leaves, at)
+            step = GramStep(self.setting, anchor, leaves, terms)
+            value = step.compare(compared)
+            step.finish()
+        halves = {name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in wanted.items()}
+        gradient = {name: half.detach().mul_(2 * compared.scale) for name, half in halves.items()}
+        return value.clamp_(min=0) * compared.scale, gradient
+
+    def num_pairs(self, anchor: GramAnchor) -> int:
+        """Pairs (task, chunk) of which a weight counts: those that `pairs` of `value_and_grad` chooses from."""
+        return anchor.num_tasks * self.setting.partition.num_chunks + len(self._only_owning(anchor))
+
+    def _compared(self, anchor: GramAnchor, tasks: Tensor | None) -> Compared:
+        """All chunks of all tasks or of some."""
+        owning = anchor.owning
+        if tasks is None:
+            return Compared(None, None, owning, 1 / anchor.num_tasks)
+        if owning is not None:
+            owning = owning.only(torch.isin(owning.tasks, tasks.cpu()))
+        return Compared(tasks.to(anchor.head.device), None, owning, 1 / len(tasks))
+
+    def _drawn(self, anchor: GramAnchor, pairs: Tensor) -> Compared:
+        """The pairs of some numbers: first those of the runs, task after task, then those that hold heads alone."""
+        runs, net = self.setting.partition.runs, self.setting.net
+        chunks = torch.tensor([chunk for run in runs for chunk in range(run.chunks.start, run.chunks.stop)])
+        regular = anchor.num_tasks * len(chunks)
+        first, last = pairs[pairs < regular], pairs[pairs >= regular] - regular
+        size = max(len(chunks), 1)
+        drawn, owning = Listed(first // size, chunks[first % size].long()), anchor.owning
+        if owning is not None:
+            alone = self._only_owning(anchor).only(last)
+            ids = torch.cat([drawn.ids(net.num_chunks), alone.ids(net.num_chunks)])
+            owning = owning.only(torch.isin(owning.ids(net.num_chunks), ids))
+        return Compared(None, drawn, owning, self.num_pairs(anchor) / len(pairs) / anchor.num_tasks)
+
+    def _only_owning(self, anchor: GramAnchor) -> Listed:
+        """Pairs that hold weights of their task's own head and none that counts for every task."""
+        if anchor.owning is None:
+            return Listed(*torch.empty(2, 0, dtype=torch.int64))
+        alone = torch.ones(self.setting.net.num_chunks, dtype=torch.bool)
+        for run in self.setting.partition.runs:
+            alone[run.chunks] = False
+        return anchor.owning.only(alone[anchor.owning.chunks])
+
+    def _hidden(self, theta: Tensors, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
+        """Z* of all pairs: (chunks, tasks, h + 1)."""
+        net, num_tasks = self.setting.net, len(of_tasks)
+        hidden = of_tasks.new_ones(len(of_chunks), num_tasks, net.hidden[-1] + 1)
+        for grid in grids(net, Grid(None, slice(0, len(of_chunks))), num_tasks):
+            made = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
+            hidden[grid.chunks, :, :-1] = made.unflatten(0, (-1, num_tasks))
+        return hidden
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Matrix products in full float32: no autocast, no TF32."""
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(products)

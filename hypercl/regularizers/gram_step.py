@@ -1,0 +1,273 @@
+"""One evaluation of the output regulariser through Gram matrices; the formulas are those of `hypercl.regularizers.gram`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hypercl.regularizers.masks import HeadMask
+from hypercl.regularizers.output import Anchor, Tensors
+from hypercl.regularizers.pairs import Grid, Listed, Pairs, grid_product
+from hypercl.regularizers.partition import Partition, Run
+
+NUMBERS_AT_ONCE = 4_000_000
+"""Numbers in the largest tensor that a block of pairs forms."""
+
+
+class LinearHead(Protocol):
+    """A hypernetwork with a linear head, in the terms that the Gram form reads."""
+
+    @property
+    def num_weights(self) -> int: ...
+    @property
+    def chunk_size(self) -> int: ...
+    @property
+    def num_chunks(self) -> int: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    def __call__(self, theta: Tensors, embeddings: Tensor) -> Tensor: ...
+    def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]: ...
+    def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class GramAnchor(Anchor):
+    """Head and hidden activations before the current task; no generated weights."""
+
+    head: Tensor
+    """A*: (chunk_size, h + 1)."""
+    grams: tuple[Tensor, ...]
+    """A*^T A* of each block of rows."""
+    of_tasks: Tensor
+    """Without a trunk, the task's part of z*, and 0: (tasks, h + 1); with one, terms of its first layer."""
+    of_chunks: Tensor
+    """Without a trunk, the chunk's part of z*, and 1: (chunks, h + 1); with one, terms of its first layer."""
+    hidden: Tensor | None
+    """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
+    held: tuple[Tensor, ...] = ()
+    """P over all tasks, for each run of chunks."""
+    owning: Listed | None = None
+    """Pairs that hold weights of their task's own head, on the CPU; None without a mask."""
+
+    @property
+    def num_tasks(self) -> int:
+        return len(self.embeddings)
+
+    def stars(self, pairs: Pairs) -> Tensor:
+        """Z* of some pairs: (pairs, h + 1)."""
+        return pairs.sums(self.of_tasks, self.of_chunks) if self.hidden is None else pairs.rows(self.hidden)
+
+    def products(self, grid: Grid) -> Tensor:
+        """P of a grid: (h + 1, h + 1)."""
+        if self.hidden is None:
+            terms = grid.terms(self.of_tasks, self.of_chunks)
+            return grid_product(terms, terms)
+        stars = self.stars(grid)
+        return stars.mT @ stars
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What one step compares."""
+
+    tasks: Tensor | None
+    """All chunks of these tasks; None for all tasks."""
+    drawn: Listed | None
+    """Instead of that, pairs one by one, on the CPU; those that hold nothing but heads are not among them."""
+    owning: Listed | None
+    """Of what is compared, the pairs that hold weights of their task's own head, on the CPU; None without a mask."""
+    scale: float
+    """What the sum of squares is multiplied with."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over pairs of products of their hidden activations."""
+
+    moved: Tensor
+    """Q = dZ^T dZ: (h, h)."""
+    mixed: Tensor
+    """S = Z*^T dZ: (h + 1, h)."""
+    held: Tensor
+    """P = Z*^T Z*: (h + 1, h + 1)."""
+
+
+@dataclass(frozen=True)
+class HeadProducts:
+    """Sums over rows of the head of products of its entries, (h + 1, h + 1) each."""
+
+    gram: Tensor
+    """A^T A."""
+    drift: Tensor
+    """dA^T A."""
+    moved: Tensor
+    """dA^T dA."""
+
+
+@dataclass(frozen=True)
+class GramSetting:
+    """What is compared in every task."""
+
+    net: LinearHead
+    partition: Partition
+    mask: HeadMask | None
+    head_rows: slice
+    """Rows of the head that make weights of the target's heads, and those between."""
+
+
+class GramStep:
+    """One evaluation.
+
+    Half of the gradient is gathered in the leaves, and in leaves for the terms of the first layer, from which `finish`
+    takes it to the parameters and embeddings; so the pairs can go through the trunk in blocks.
+
+    Args:
+        setting: what is compared in every task.
+        anchor: what it is compared with.
+        theta: the parameters, each a leaf.
+        terms: of the first layer, on the graph of the leaves.
+    """
+
+    def __init__(self, setting: GramSetting, anchor: GramAnchor, theta: Tensors, terms: tuple[Tensor, Tensor]) -> None:
+        self.setting, self.anchor, self.theta, self.terms = setting, anchor, theta, terms
+        self.of_tasks, self.of_chunks = (term.detach().requires_grad_() for term in terms)
+        self.weight, bias = theta["head.weight"].detach(), theta["head.bias"].detach()
+        self.head_step = torch.empty_like(anchor.head)
+        torch.sub(self.weight, anchor.head[:, :-1], out=self.head_step[:, :-1])
+        torch.sub(bias, anchor.head[:, -1], out=self.head_step[:, -1])
+
+    @torch.no_grad()
+    def compare(self, compared: Compared) -> Tensor:
+        """The sum of squared differences of what is compared."""
+        partition = self.setting.partition
+        blocks = [self._head_products(block) for block in range(len(partition.rows))]
+        value, found = self.weight.new_zeros(()), []
+        for index, run in enumerate(partition.runs):
+            head = HeadProducts(*(sum(parts) for parts in zip(*(vars(blocks[b]).values() for b in run.blocks))))
+            moments = self._moments(index, compared, head)
+            value += (head.gram[:-1, :-1] * moments.moved).sum() + 2 * (head.drift[:, :-1] * moments.mixed).sum()
+            value += (head.moved * moments.held).sum()
+            found.append(moments)
+        self._reach_head(found)
+        if compared.owning is not None:
+            value += self._compare_own_heads(compared.owning)
+        return value
+
+    def finish(self) -> None:
+        """Carries the gradient from the first layer's terms on to the leaves that they were made of."""
+        sides = zip(self.terms, (self.of_tasks, self.of_chunks), strict=True)
+        reached = [(term, side.grad) for term, side in sides if term.requires_grad and side.grad is not None]
+        if reached:
+            torch.autograd.backward([term for term, _ in reached], [grad for _, grad in reached])
+
+    def _head_products(self, block: int) -> HeadProducts:
+        rows = self.setting.partition.rows[block]
+        before, step = self.anchor.head[rows], self.head_step[rows]
+        cross, moved = before.mT @ step, step.mT @ step
+        drift = cross.mT + moved
+        return HeadProducts(self.anchor.grams[block] + cross + drift, drift, moved)
+
+    def _moments(self, index: int, compared: Compared, head: HeadProducts) -> Moments:
+        """Q, S and P of a run; its gradient dZ A^T A + Z* dA^T A goes on to the leaves."""
+        run = self.setting.partition.runs[index]
+        grid = Grid(compared.tasks, run.chunks)
+        if compared.drawn is None:
+            held = self.anchor.held[index] if compared.tasks is None else self.anchor.products(grid)
+            if self.anchor.hidden is None:
+                return self._moments_of_grid(grid, head, held)
+            num_tasks = self.anchor.num_tasks if compared.tasks is None else len(compared.tasks)
+            return self._moments_of_pairs(grids(self.setting.net, grid, num_tasks), head, held)
+        blocks = list(self._drawn(compared.drawn, run))
+        held = torch.zeros_like(head.gram)
+        for block in blocks:
+            stars = self.anchor.stars(block)
+            held.addmm_(stars.mT, stars)
+        return self._moments_of_pairs(blocks, head, held)
+
+    def _moments_of_pairs(self, blocks: Iterator[Grid] | list[Listed], head: HeadProducts, held: Tensor) -> Moments:
+        """One block of pairs after the other goes through the trunk and back."""
+        gram, drift = head.gram[:-1, :-1], head.drift[:, :-1]
+        moved, mixed = torch.zeros_like(gram), torch.zeros_like(drift)
+        for block in blocks:
+            now, stars = self._now(block), self.anchor.stars(block)
+            steps = now.detach() - stars[:, :-1]
+            moved.addmm_(steps.mT, steps)
+            mixed.addmm_(stars.mT, steps)
+            now.backward(torch.addmm(steps @ gram, stars, drift))
+        return Moments(moved, mixed, held)
+
+    def _moments_of_grid(self, grid: Grid, head: HeadProducts, held: Tensor) -> Moments:
+        """Without a trunk all sums over pairs split into sums over tasks and over chunks."""
+        with torch.enable_grad():
+            now = grid.terms(self.of_tasks, self.of_chunks)
+        before = grid.terms(self.anchor.of_tasks, self.anchor.of_chunks)
+        steps = now[0].detach() - before[0][:, :-1], now[1].detach() - before[1][:, :-1]
+        gram, drift = head.gram[:-1, :-1], head.drift[:, :-1]
+        for side, other in ((0, 1), (1, 0)):
+            step = len(now[other]) * steps[side] + steps[other].sum(0)
+            star = len(now[other]) * before[side] + before[other].sum(0)
+            now[side].backward(torch.addmm(step @ gram, star, drift))
+        return Moments(grid_product(steps, steps), grid_product(before, steps), held)
+
+    def _reach_head(self, found: list[Moments]) -> None:
+        """The head's half gradient A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other."""
+        partition, leaves = self.setting.partition, (self.theta["head.weight"], self.theta["head.bias"])
+        weight, bias = leaves[0].grad, leaves[1].grad = [torch.zeros_like(leaf) for leaf in leaves]
+        for block, rows in enumerate(partition.rows):
+            before, step = self.anchor.head[rows], self.head_step[rows]
+            of_before, of_step = torch.zeros_like(self.anchor.grams[block]), torch.zeros_like(self.anchor.grams[block])
+            for run, moments in zip(partition.runs, found, strict=True):
+                if block in run.blocks:
+                    of_before[:-1, :-1] += moments.moved
+                    of_before[:-1] += moments.mixed.mT
+                    of_step[:, :-1] += moments.mixed
+                    of_step += moments.held
+            of_step += of_before
+            weight[rows] = torch.addmm(before @ of_before[:, :-1], step, of_step[:, :-1])
+            bias[rows] = torch.addmv(before @ of_before[:, -1], step, of_step[:, -1])
+
+    def _compare_own_heads(self, owning: Listed) -> Tensor:
+        """The sum of squared differences of the weights that count for their own task only, made and compared."""
+        setting, rows, value = self.setting, self.setting.head_rows, self.weight.new_zeros(())
+        assert setting.mask is not None
+        device, of_weight, of_bias = value.device, self.theta["head.weight"].grad, self.theta["head.bias"].grad
+        assert of_weight is not None
+        assert of_bias is not None
+        places = torch.arange(rows.start, rows.stop, device=device)
+        for listed in owning.parts(max(1, NUMBERS_AT_ONCE // max(len(places), 1))):
+            pairs = listed.to(device)
+            now, stars = self._now(pairs), self.anchor.stars(pairs)
+            residual = (now.detach() - stars[:, :-1]) @ self.weight[rows].mT
+            residual.addmm_(stars, self.head_step[rows].mT)
+            weights = pairs.chunks.unsqueeze(1) * setting.net.chunk_size + places
+            residual *= setting.mask.counts(pairs.tasks, weights)
+            of_weight[rows].addmm_(residual.mT, now.detach())
+            of_bias[rows] += residual.sum(0)
+            now.backward(residual @ self.weight[rows])
+            value += residual.square_().sum()
+        return value
+
+    def _now(self, pairs: Pairs) -> Tensor:
+        """Z of some pairs, on the graph of the leaves, without the 1: (pairs, h)."""
+        with torch.enable_grad():
+            return self.setting.net.hidden_from_first_layer(self.theta, pairs.sums(self.of_tasks, self.of_chunks))
+
+    def _drawn(self, drawn: Listed, run: Run) -> Iterator[Listed]:
+        """The drawn pairs of a run in blocks."""
+        among = (drawn.chunks >= run.chunks.start) & (drawn.chunks < run.chunks.stop)
+        for part in drawn.only(among).parts(pairs_at_once(self.setting.net)):
+            yield part.to(self.weight.device)
+
+
+def grids(net: LinearHead, grid: Grid, num_tasks: int) -> Iterator[Grid]:
+    """A grid of so many tasks in blocks of as many chunks as may be formed at once."""
+    size = max(1, pairs_at_once(net) // num_tasks)
+    for start in range(grid.chunks.start, grid.chunks.stop, size):
+        yield Grid(grid.tasks, slice(start, min(start + size, grid.chunks.stop)))
+
+
+def pairs_at_once(net: LinearHead) -> int:
+    """Pairs in a block."""
+    return max(1, NUMBERS_AT_ONCE // max(net.hidden, default=1))
