@@ -94,12 +94,12 @@ class GramForm(OutputRegularizer[GramAnchor]):
             at = anchor.embeddings if embeddings is None else embeddings
             with torch.enable_grad():
                 terms = self.setting.net.first_layer_terms(leaves, at)
-            step = GramStep(self.setting, anchor, leaves, terms)
-            value = step.compare(compared)
-            step.finish()
-        halves = {name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in wanted.items()}
-        gradient = {name: half.detach().mul_(2 * compared.scale) for name, half in halves.items()}
-        return value.clamp_(min=0) * compared.scale, gradient
+            value, of_head = GramStep(self.setting, anchor, leaves, terms).compare(compared)
+        gradient = {"head.weight": of_head[:, :-1], "head.bias": of_head[:, -1]}
+        for name, leaf in wanted.items():
+            if name not in gradient:
+                gradient[name] = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        return value, {name: gradient[name].detach() for name in wanted}
 
     def num_pairs(self, anchor: GramAnchor) -> int:
         """Pairs (task, chunk) of which a weight counts: those that `pairs` of `value_and_grad` chooses from."""

@@ -120,8 +120,8 @@ class GramSetting:
 class GramStep:
     """One evaluation.
 
-    Half of the gradient is gathered in the leaves, and in leaves for the terms of the first layer, from which `finish`
-    takes it to the parameters and embeddings; so the pairs can go through the trunk in blocks.
+    The trunk's gradient is gathered in the leaves, and in leaves for the terms of the first layer, from which `compare`
+    takes it to the parameters and embeddings at last; so the pairs can go through the trunk in blocks.
 
     Args:
         setting: what is compared in every task.
@@ -132,6 +132,7 @@ class GramStep:
 
     def __init__(self, setting: GramSetting, anchor: GramAnchor, theta: Tensors, terms: tuple[Tensor, Tensor]) -> None:
         self.setting, self.anchor, self.theta, self.terms = setting, anchor, theta, terms
+        self.factor = 0.0
         self.of_tasks, self.of_chunks = (term.detach().requires_grad_() for term in terms)
         self.weight, bias = theta["head.weight"].detach(), theta["head.bias"].detach()
         self.head_step = torch.empty_like(anchor.head)
@@ -139,9 +140,9 @@ class GramStep:
         torch.sub(bias, anchor.head[:, -1], out=self.head_step[:, -1])
 
     @torch.no_grad()
-    def compare(self, compared: Compared) -> Tensor:
-        """The sum of squared differences of what is compared."""
-        partition = self.setting.partition
+    def compare(self, compared: Compared) -> tuple[Tensor, Tensor]:
+        """R of what is compared, and its gradient with respect to the head: (rows, h + 1), the bias last."""
+        partition, self.factor = self.setting.partition, 2 * compared.scale
         blocks = [self._head_products(block) for block in range(len(partition.rows))]
         value, found = self.weight.new_zeros(()), []
         for index, run in enumerate(partition.runs):
@@ -150,12 +151,13 @@ class GramStep:
             value += (head.gram[:-1, :-1] * moments.moved).sum() + 2 * (head.drift[:, :-1] * moments.mixed).sum()
             value += (head.moved * moments.held).sum()
             found.append(moments)
-        self._reach_head(found)
+        head_gradient = self._head_gradient(found)
         if compared.owning is not None:
-            value += self._compare_own_heads(compared.owning)
-        return value
+            value += self._compare_own_heads(compared.owning, head_gradient)
+        self._reach_first_layer()
+        return value.clamp_(min=0) * compared.scale, head_gradient
 
-    def finish(self) -> None:
+    def _reach_first_layer(self) -> None:
         """Carries the gradient from the first layer's terms on to the leaves that they were made of."""
         sides = zip(self.terms, (self.of_tasks, self.of_chunks), strict=True)
         reached = [(term, side.grad) for term, side in sides if term.requires_grad and side.grad is not None]
@@ -188,7 +190,7 @@ class GramStep:
 
     def _moments_of_pairs(self, blocks: Iterator[Grid] | list[Listed], head: HeadProducts, held: Tensor) -> Moments:
         """One block of pairs after the other goes through the trunk and back."""
-        gram, drift = head.gram[:-1, :-1], head.drift[:, :-1]
+        gram, drift = self.factor * head.gram[:-1, :-1], self.factor * head.drift[:, :-1]
         moved, mixed = torch.zeros_like(gram), torch.zeros_like(drift)
         for block in blocks:
             now, stars = self._now(block), self.anchor.stars(block)
@@ -204,19 +206,19 @@ class GramStep:
             now = grid.terms(self.of_tasks, self.of_chunks)
         before = grid.terms(self.anchor.of_tasks, self.anchor.of_chunks)
         steps = now[0].detach() - before[0][:, :-1], now[1].detach() - before[1][:, :-1]
-        gram, drift = head.gram[:-1, :-1], head.drift[:, :-1]
+        gram, drift = self.factor * head.gram[:-1, :-1], self.factor * head.drift[:, :-1]
         for side, other in ((0, 1), (1, 0)):
             step = len(now[other]) * steps[side] + steps[other].sum(0)
             star = len(now[other]) * before[side] + before[other].sum(0)
             now[side].backward(torch.addmm(step @ gram, star, drift))
         return Moments(grid_product(steps, steps), grid_product(before, steps), held)
 
-    def _reach_head(self, found: list[Moments]) -> None:
-        """The head's half gradient A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other."""
-        partition, leaves = self.setting.partition, (self.theta["head.weight"], self.theta["head.bias"])
-        weight, bias = leaves[0].grad, leaves[1].grad = [torch.zeros_like(leaf) for leaf in leaves]
+    def _head_gradient(self, found: list[Moments]) -> Tensor:
+        """A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other: (rows, h + 1)."""
+        partition, head = self.setting.partition, self.anchor.head
+        covered = sum(rows.stop - rows.start for rows in partition.rows) == len(head)
+        gradient = torch.empty_like(head) if covered else torch.zeros_like(head)
         for block, rows in enumerate(partition.rows):
-            before, step = self.anchor.head[rows], self.head_step[rows]
             of_before, of_step = torch.zeros_like(self.anchor.grams[block]), torch.zeros_like(self.anchor.grams[block])
             for run, moments in zip(partition.runs, found, strict=True):
                 if block in run.blocks:
@@ -225,16 +227,18 @@ class GramStep:
                     of_step[:, :-1] += moments.mixed
                     of_step += moments.held
             of_step += of_before
-            weight[rows] = torch.addmm(before @ of_before[:, :-1], step, of_step[:, :-1])
-            bias[rows] = torch.addmv(before @ of_before[:, -1], step, of_step[:, -1])
+            torch.mm(head[rows], of_before.mul_(self.factor), out=gradient[rows])
+            gradient[rows].addmm_(self.head_step[rows], of_step.mul_(self.factor))
+        return gradient
 
-    def _compare_own_heads(self, owning: Listed) -> Tensor:
-        """The sum of squared differences of the weights that count for their own task only, made and compared."""
+    def _compare_own_heads(self, owning: Listed, head_gradient: Tensor) -> Tensor:
+        """The sum of squared differences of the weights that count for their own task only, made and compared.
+
+        Adds to the head's gradient.
+        """
         setting, rows, value = self.setting, self.setting.head_rows, self.weight.new_zeros(())
         assert setting.mask is not None
-        device, of_weight, of_bias = value.device, self.theta["head.weight"].grad, self.theta["head.bias"].grad
-        assert of_weight is not None
-        assert of_bias is not None
+        device, reached = value.device, head_gradient[rows]
         places = torch.arange(rows.start, rows.stop, device=device)
         for listed in owning.parts(max(1, NUMBERS_AT_ONCE // max(len(places), 1))):
             pairs = listed.to(device)
@@ -243,10 +247,11 @@ class GramStep:
             residual.addmm_(stars, self.head_step[rows].mT)
             weights = pairs.chunks.unsqueeze(1) * setting.net.chunk_size + places
             residual *= setting.mask.counts(pairs.tasks, weights)
-            of_weight[rows].addmm_(residual.mT, now.detach())
-            of_bias[rows] += residual.sum(0)
+            value += residual.square().sum()
+            residual *= self.factor
+            reached[:, :-1].addmm_(residual.mT, now.detach())
+            reached[:, -1] += residual.sum(0)
             now.backward(residual @ self.weight[rows])
-            value += residual.square_().sum()
         return value
 
     def _now(self, pairs: Pairs) -> Tensor:
