@@ -14,10 +14,28 @@ class Regularizer(Section):
     Source: von Oswald et al. (2020).
     """
 
+    form: Literal["auto", "gram", "direct"] = "auto"
+    """How it is computed: `direct` generates the earlier tasks' weights at each step, `gram` gets the same value and
+    gradient, up to rounding, from products of the hypernetwork's last layer and its inputs, without generating them.
+    `auto` takes at each task the one that costs less."""
     tasks: Count | None = None
-    """Earlier tasks compared at each step, drawn anew without replacement; null compares all."""
+    """Earlier tasks compared at each step, drawn anew without replacement; null compares all. S is then these tasks."""
+    pairs: Count | None = None
+    """Pairs of an earlier task and a chunk compared at each step, drawn anew without replacement and scaled to stand
+    for all: an unbiased estimate of the whole sum at the same cost for any number of tasks. Null compares all."""
     mask_heads: Flag = True
     """With one head a task, leave out the heads that an earlier task does not use."""
+
+    @model_validator(mode="after")
+    def _one_subset(self) -> "Regularizer":
+        if self.pairs is not None and self.tasks is not None:
+            raise ValueError(f"give tasks ({self.tasks}) or pairs ({self.pairs}), not both: each says what is compared")
+        if self.pairs is not None and self.form == "direct":
+            raise ValueError(
+                f"pairs {self.pairs} cannot be compared in the direct form, which generates whole tasks: use form auto "
+                "or gram, or tasks instead of pairs"
+            )
+        return self
 
 
 class Hnet(Section):

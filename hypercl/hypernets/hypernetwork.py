@@ -153,7 +153,7 @@ class Hypernetwork:
         return activations.unflatten(-2, (tasks, self.num_chunks))
 
     def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """The first layer before its normalisation, as the two terms whose sum it is: W [e; c] + b = (W_e e + b) + W_c c.
+        """The first layer before its normalisation, as two terms: W [e; c] + b = (W_e e + b) + W_c c.
 
         It costs tasks + chunks products with parts of W instead of tasks x chunks with W. Evaluation mode.
 

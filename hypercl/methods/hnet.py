@@ -6,7 +6,7 @@ from torch import Tensor
 from hypercl.config.method import Hnet
 from hypercl.methods.hypernet_learner import HypernetLearner, Parts, Protection, Tensors
 from hypercl.methods.learner import Memory, Moment, State
-from hypercl.regularizers import DirectForm, HeadMask, OutputRegularizer, clip_norm, draw_subset
+from hypercl.regularizers import DirectForm, GramAnchor, GramForm, HeadMask, cheaper_form, clip_norm, draw_subset
 from hypercl.seeds import generator
 
 
@@ -24,7 +24,8 @@ class HnetLearner(HypernetLearner):
         self.config = config
         heads = torch.tensor([[head.start, head.stop] for head in parts.heads], device=parts.device)
         mask = HeadMask(parts.target.output_of().to(parts.device), heads) if config.regularizer.mask_heads else None
-        self.regularizer: OutputRegularizer = DirectForm(parts.hypernet, mask, store=config.regularizer.tasks is None)
+        self.direct = DirectForm(parts.hypernet, mask, store=config.regularizer.tasks is None)
+        self.gram = GramForm(parts.hypernet, mask)
 
     def init(self) -> State:
         return {**super().init(), "anchor": {}}
@@ -42,7 +43,8 @@ class HnetLearner(HypernetLearner):
     def memory(self, state: State, task: int) -> Memory:
         if not self._protects(task):
             return None
-        return self.regularizer.anchor(**state["anchor"])
+        form = self.gram if self._form(task) == "gram" else self.direct
+        return form.anchor(**state["anchor"])
 
     def end_task(self, state: State, task: int) -> State:
         del task
@@ -62,7 +64,11 @@ class HnetLearner(HypernetLearner):
             unfelt = {"embeddings": torch.zeros_like(earlier)}
             own = {"embeddings": earlier}
             embeddings = self._look_ahead(own, unfelt, state["optimizer"]["earlier"], now)["embeddings"]
-        value, pull = self.regularizer.value_and_grad(theta, memory, self._subset(now), embeddings)
+        if isinstance(memory, GramAnchor):
+            pairs = self._pairs(now, memory.num_pairs)
+            value, pull = self.gram.value_and_grad(theta, memory, self._tasks(now), embeddings, pairs)
+        else:
+            value, pull = self.direct.value_and_grad(theta, memory, self._tasks(now), embeddings)
         pulled = {name: grad + config.beta * pull[name] for name, grad in grads.items()}
         moved = self._earlier_moved(state, config.beta * pull["embeddings"], now) if embeddings is not None else None
         return Protection(pulled, {"regularizer": value}, moved)
@@ -81,10 +87,28 @@ class HnetLearner(HypernetLearner):
     def _protects(self, task: int) -> bool:
         return task > 0 and self.config.beta > 0
 
-    def _subset(self, now: Moment) -> Tensor | None:
+    def _form(self, task: int) -> str:
+        """The form in which a task's steps compare; the same whenever it is asked."""
+        config = self.config.regularizer
+        if config.form != "auto":
+            return config.form
+        if config.pairs is not None and config.pairs < self.gram.num_pairs(task):
+            return "gram"
+        return cheaper_form(self.gram.sizes(min(task, config.tasks or task)))
+
+    def _tasks(self, now: Moment) -> Tensor | None:
         """The earlier tasks that this step compares; None for all."""
         size = self.config.regularizer.tasks
         if size is None or size >= now.task:
             return None
         draw = generator(self.parts.training.seed, "regularized tasks", now.task, now.step)
-        return draw_subset(now.task, size, draw).to(self.parts.device)
+        return draw_subset(now.task, size, draw)
+
+    def _pairs(self, now: Moment, num_pairs: int) -> Tensor | None:
+        """The pairs (task, chunk) that this step compares, as numbers below `num_pairs`; None for all."""
+        size = self.config.regularizer.pairs
+        if size is None or size >= num_pairs:
+            return None
+        draw = generator(self.parts.training.seed, "regularized pairs", now.task, now.step)
+        return draw_subset(num_pairs, size, draw)
+

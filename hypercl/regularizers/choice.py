@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hypercl.regularizers.gram_step import LinearHead
-from hypercl.regularizers.partition import Partition
-
 FormName = Literal["gram", "direct"]
 
-OPERATIONS_PER_NUMBER = 40
+OPERATIONS_PER_NUMBER = 32
 """Multiply-adds in the time that one float32 is read or written: both on two CPU cores and on a data-centre GPU."""
-OPERATIONS_OF_OVERHEAD = 2_000_000
+OPERATIONS_OF_OVERHEAD = 80_000_000
 """What the Gram form's many small calls cost more than the direct form's few, in multiply-adds of one CPU core."""
 
 

@@ -1,8 +1,9 @@
 """The output regulariser through Gram matrices, for a hypernetwork whose head is linear.
 
-With `Z` (pairs, h + 1) the hidden activations of all pairs (task, chunk) and a 1, and `A = [weight, bias]` (rows, h + 1)
-the head, the residual of the generated weights is Z A^T - Z* A*^T = dZ A^T + Z* dA^T, where a star marks what was before
-the task and dZ = Z - Z*, dA = A - A*. The differences are formed first, which keeps float32 accurate. Then
+With `Z` (pairs, h + 1) the hidden activations of all pairs (task, chunk) and a 1, and `A = [weight, bias]`
+(rows, h + 1) the head, the residual of the generated weights is Z A^T - Z* A*^T = dZ A^T + Z* dA^T, where a star marks
+what was before the task and dZ = Z - Z*, dA = A - A*. The differences are formed first, which keeps float32 accurate.
+Then
 
     R     = <A^T A, Q> + 2 <dA^T A, S> + <dA^T dA, P>      Q = dZ^T dZ,  S = Z*^T dZ,  P = Z*^T Z*
     dR/dA = 2 [A* (Q + S^T) + dA (Q + S + S^T + P)]
@@ -15,11 +16,13 @@ A^T A = A*^T A* + X + X^T + Y. Source: our own derivation from von Oswald et al.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hypercl.regularizers.choice import Sizes
 from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, grids
 from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.output import OutputRegularizer, Tensors
@@ -63,7 +66,8 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 of_tasks=of_tasks,
                 of_chunks=of_chunks,
                 hidden=hidden,
-                owning=None if self.mask is None else Listed(*self.mask.owning_pairs(len(embeddings), len(head))),
+                owning=None if self.mask is None else self._owning(len(embeddings)),
+                num_pairs=self.num_pairs(len(embeddings)),
             )
             return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
 
@@ -82,7 +86,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
             anchor: from `anchor`.
             tasks: the tasks compared; None compares all.
             embeddings: of all earlier tasks, where they are trained.
-            pairs: which pairs (task, chunk) are compared: int64 (m,), different numbers below `num_pairs(anchor)`.
+            pairs: which pairs (task, chunk) are compared: int64 (m,), different numbers below `anchor.num_pairs`.
                 Value and gradient are scaled so that their mean over all draws of m pairs is that of all pairs.
         """
         leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
@@ -101,9 +105,22 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 gradient[name] = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         return value, {name: gradient[name].detach() for name in wanted}
 
-    def num_pairs(self, anchor: GramAnchor) -> int:
+    def sizes(self, tasks: int) -> Sizes:
+        """What the cost of comparing so many tasks depends on, in either form."""
+        net, rows = self.setting.net, self.setting.head_rows
+        trunk = sum(prod(net.shapes[f"trunk.{layer}.weight"]) for layer in range(len(net.hidden)))
+        return Sizes(
+            pairs=tasks * net.num_chunks,
+            own_weights=len(self._owning(tasks)) * (rows.stop - rows.start),
+            inputs=net.shapes["head.weight"][1],
+            rows=net.chunk_size,
+            trunk=trunk,
+            linear=not net.hidden,
+        )
+
+    def num_pairs(self, tasks: int) -> int:
         """Pairs (task, chunk) of which a weight counts: those that `pairs` of `value_and_grad` chooses from."""
-        return anchor.num_tasks * self.setting.partition.num_chunks + len(self._only_owning(anchor))
+        return tasks * self.setting.partition.num_chunks + len(self._only_owning(self._owning(tasks)))
 
     def _compared(self, anchor: GramAnchor, tasks: Tensor | None) -> Compared:
         """All chunks of all tasks or of some."""
@@ -123,19 +140,23 @@ class GramForm(OutputRegularizer[GramAnchor]):
         size = max(len(chunks), 1)
         drawn, owning = Listed(first // size, chunks[first % size].long()), anchor.owning
         if owning is not None:
-            alone = self._only_owning(anchor).only(last)
+            alone = self._only_owning(owning).only(last)
             ids = torch.cat([drawn.ids(net.num_chunks), alone.ids(net.num_chunks)])
             owning = owning.only(torch.isin(owning.ids(net.num_chunks), ids))
-        return Compared(None, drawn, owning, self.num_pairs(anchor) / len(pairs) / anchor.num_tasks)
+        return Compared(None, drawn, owning, anchor.num_pairs / len(pairs) / anchor.num_tasks)
 
-    def _only_owning(self, anchor: GramAnchor) -> Listed:
-        """Pairs that hold weights of their task's own head and none that counts for every task."""
-        if anchor.owning is None:
+    def _owning(self, tasks: int) -> Listed:
+        """Pairs of the first tasks that hold weights of their task's own head; none without a mask."""
+        if self.mask is None:
             return Listed(*torch.empty(2, 0, dtype=torch.int64))
+        return Listed(*self.mask.owning_pairs(tasks, self.setting.net.chunk_size))
+
+    def _only_owning(self, owning: Listed) -> Listed:
+        """Those of them that hold no weight that counts for every task."""
         alone = torch.ones(self.setting.net.num_chunks, dtype=torch.bool)
         for run in self.setting.partition.runs:
             alone[run.chunks] = False
-        return anchor.owning.only(alone[anchor.owning.chunks])
+        return owning.only(alone[owning.chunks])
 
     def _hidden(self, theta: Tensors, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """Z* of all pairs: (chunks, tasks, h + 1)."""

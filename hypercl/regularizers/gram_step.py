@@ -1,7 +1,8 @@
-"""One evaluation of the output regulariser through Gram matrices; the formulas are those of `hypercl.regularizers.gram`."""
+"""One evaluation of the output regulariser through Gram matrices; the formulas are in `hypercl.regularizers.gram`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol
 
 import torch
@@ -27,6 +28,8 @@ class LinearHead(Protocol):
     def num_chunks(self) -> int: ...
     @property
     def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]: ...
     def __call__(self, theta: Tensors, embeddings: Tensor) -> Tensor: ...
     def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]: ...
     def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor: ...
@@ -46,6 +49,8 @@ class GramAnchor(Anchor):
     """Without a trunk, the chunk's part of z*, and 1: (chunks, h + 1); with one, terms of its first layer."""
     hidden: Tensor | None
     """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
+    num_pairs: int
+    """Pairs of which a weight counts."""
     held: tuple[Tensor, ...] = ()
     """P over all tasks, for each run of chunks."""
     owning: Listed | None = None
@@ -105,6 +110,10 @@ class HeadProducts:
     moved: Tensor
     """dA^T dA."""
 
+    def add(self, other: "HeadProducts") -> "HeadProducts":
+        """The sums over the rows of both."""
+        return HeadProducts(self.gram + other.gram, self.drift + other.drift, self.moved + other.moved)
+
 
 @dataclass(frozen=True)
 class GramSetting:
@@ -146,7 +155,7 @@ class GramStep:
         blocks = [self._head_products(block) for block in range(len(partition.rows))]
         value, found = self.weight.new_zeros(()), []
         for index, run in enumerate(partition.runs):
-            head = HeadProducts(*(sum(parts) for parts in zip(*(vars(blocks[b]).values() for b in run.blocks))))
+            head = reduce(HeadProducts.add, [blocks[block] for block in run.blocks])
             moments = self._moments(index, compared, head)
             value += (head.gram[:-1, :-1] * moments.moved).sum() + 2 * (head.drift[:, :-1] * moments.mixed).sum()
             value += (head.moved * moments.held).sum()
