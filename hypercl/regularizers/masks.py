@@ -54,12 +54,13 @@ class HeadMask:
         places = (outputs >= 0).nonzero().flatten()
         if not len(places):
             return places, places
-        there = torch.zeros((self.span.stop - 1) // chunk_size + 1, int(outputs.max()) + 2, dtype=torch.int64)
-        there[(places + self.span.start) // chunk_size, outputs[places] + 1] = 1
+        first_chunk = self.span.start // chunk_size
+        there = torch.zeros((self.span.stop - 1) // chunk_size + 1 - first_chunk, int(outputs.max()) + 2)
+        there[(places + self.span.start) // chunk_size - first_chunk, outputs[places] + 1] = 1
         before = there.cumsum(1)  # (chunks, output): how many of the outputs before this one lie in the chunk
         first, end = heads.clamp(max=before.shape[1] - 1).unbind(1)
         found = (before[:, end] > before[:, first]).mT.nonzero()
-        return found[:, 0].contiguous(), found[:, 1].contiguous()
+        return found[:, 0].contiguous(), found[:, 1] + first_chunk
 
     def rows(self, chunk_size: int) -> slice:
         """Rows of a chunk among which all weights of the head lie."""

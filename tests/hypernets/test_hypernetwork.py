@@ -203,3 +203,23 @@ def test_the_embedding_scale_is_the_standard_deviation_of_both_kinds_of_embeddin
     )
     assert hypernet.init(generator(1))["chunks"].std().item() == pytest.approx(0.1, rel=0.05)
     assert hypernet.init_embeddings(400, generator(1)).std().item() == pytest.approx(0.1, rel=0.05)
+
+
+@settings(max_examples=40, deadline=None)
+@given(hypernet=hypernets, tasks=st.integers(1, 4))
+def test_the_first_layer_is_a_sum_of_terms_of_the_task_and_of_the_chunk(hypernet, tasks):
+    theta = parameters(hypernet)
+    embeddings = torch.randn(tasks, hypernet.task_embedding, generator=generator(2)).double()
+    of_tasks, of_chunks = hypernet.first_layer_terms(theta, embeddings)
+    assert (len(of_tasks), len(of_chunks)) == (tasks, hypernet.num_chunks)
+    sums = (of_tasks.unsqueeze(1) + of_chunks).flatten(0, 1)
+    found = hypernet.hidden_from_first_layer(theta, sums).unflatten(0, (tasks, -1))
+    torch.testing.assert_close(found, hypernet.hidden_activations(theta, embeddings))
+
+
+def test_a_full_hypernetwork_has_one_chunk_whose_term_is_zero():
+    hypernet = Hypernetwork(num_weights=20, chunk_size=20, hidden=(6,), task_embedding=3)
+    theta, embeddings = parameters(hypernet), torch.ones(2, 3).double()
+    of_tasks, of_chunks = hypernet.first_layer_terms(theta, embeddings)
+    assert of_tasks.shape == (2, 6)
+    assert torch.equal(of_chunks, torch.zeros(1, 6).double())
