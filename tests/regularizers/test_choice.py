@@ -24,7 +24,7 @@ def switches_at(hypernet: Hypernetwork) -> int | None:
 
 
 @pytest.mark.parametrize("hypernet", [SPLIT_MNIST, PERMUTED_100, RESNET], ids=["split", "permuted", "resnet"])
-def test_the_settings_of_the_paper_take_the_gram_form_from_the_second_or_third_task_on(hypernet):
+def test_the_settings_of_the_paper_take_the_gram_form_from_the_second_task_to_be_held_on(hypernet):
     assert switches_at(hypernet) in (1, 2)
 
 
