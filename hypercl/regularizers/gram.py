@@ -47,7 +47,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         super().__init__(hypernet, mask)
         weights, size = hypernet.num_weights, hypernet.chunk_size
         partition = divide(weights, size, [(0, weights)] if mask is None else mask.always(weights))
-        self.setting = GramSetting(hypernet, partition, mask, slice(0, 0) if mask is None else mask.rows(size))
+        self.setting = GramSetting(hypernet, partition, slice(0, 0) if mask is None else mask.rows(size))
 
     @torch.no_grad()
     def anchor(self, theta: Tensors, embeddings: Tensor) -> GramAnchor:
@@ -59,6 +59,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
             hidden = self._hidden(theta, of_tasks, of_chunks) if net.hidden else None
             if hidden is None:
                 of_tasks, of_chunks = functional.pad(of_tasks, (0, 1)), functional.pad(of_chunks, (0, 1), value=1.0)
+            owning = self._owning(len(embeddings))
             anchor = GramAnchor(
                 embeddings=embeddings,
                 head=head,
@@ -66,7 +67,8 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 of_tasks=of_tasks,
                 of_chunks=of_chunks,
                 hidden=hidden,
-                owning=None if self.mask is None else self._owning(len(embeddings)),
+                owning=owning,
+                own=None if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
                 num_pairs=self.num_pairs(len(embeddings)),
             )
             return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
@@ -124,11 +126,9 @@ class GramForm(OutputRegularizer[GramAnchor]):
 
     def _compared(self, anchor: GramAnchor, tasks: Tensor | None) -> Compared:
         """All chunks of all tasks or of some."""
-        owning = anchor.owning
         if tasks is None:
-            return Compared(None, None, owning, 1 / anchor.num_tasks)
-        if owning is not None:
-            owning = owning.only(torch.isin(owning.tasks, tasks.cpu()))
+            return Compared(None, None, torch.arange(len(anchor.owning)), 1 / anchor.num_tasks)
+        owning = torch.isin(anchor.owning.tasks, tasks.cpu()).nonzero().flatten()
         return Compared(tasks.to(anchor.head.device), None, owning, 1 / len(tasks))
 
     def _drawn(self, anchor: GramAnchor, pairs: Tensor) -> Compared:
@@ -138,11 +138,10 @@ class GramForm(OutputRegularizer[GramAnchor]):
         regular = anchor.num_tasks * len(chunks)
         first, last = pairs[pairs < regular], pairs[pairs >= regular] - regular
         size = max(len(chunks), 1)
-        drawn, owning = Listed(first // size, chunks[first % size].long()), anchor.owning
-        if owning is not None:
-            alone = self._only_owning(owning).only(last)
-            ids = torch.cat([drawn.ids(net.num_chunks), alone.ids(net.num_chunks)])
-            owning = owning.only(torch.isin(owning.ids(net.num_chunks), ids))
+        drawn = Listed(first // size, chunks[first % size].long())
+        alone = self._only_owning(anchor.owning).only(last)
+        ids = torch.cat([drawn.ids(net.num_chunks), alone.ids(net.num_chunks)])
+        owning = torch.isin(anchor.owning.ids(net.num_chunks), ids).nonzero().flatten()
         return Compared(None, drawn, owning, anchor.num_pairs / len(pairs) / anchor.num_tasks)
 
     def _owning(self, tasks: int) -> Listed:
@@ -150,6 +149,16 @@ class GramForm(OutputRegularizer[GramAnchor]):
         if self.mask is None:
             return Listed(*torch.empty(2, 0, dtype=torch.int64))
         return Listed(*self.mask.owning_pairs(tasks, self.setting.net.chunk_size))
+
+    def _own(self, mask: HeadMask, owning: Listed) -> Tensor:
+        """Which weights of those pairs, in the rows that hold heads, are of the task's own head: (pairs, rows)."""
+        rows, size = self.setting.head_rows, self.setting.net.chunk_size
+        places = torch.arange(rows.start, rows.stop, device=owning.tasks.device)
+        own = torch.empty(len(owning), len(places), dtype=torch.bool, device=places.device)
+        for pair in range(len(owning)):  # one by one: the weights' numbers are eight times as large as the answer
+            each = owning.only(slice(pair, pair + 1))
+            own[pair] = mask.counts(each.tasks, each.chunks.unsqueeze(1) * size + places)[0]
+        return own
 
     def _only_owning(self, owning: Listed) -> Listed:
         """Those of them that hold no weight that counts for every task."""

@@ -8,7 +8,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.output import Anchor, Tensors
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, grid_product
 from hypercl.regularizers.partition import Partition, Run
@@ -49,12 +48,14 @@ class GramAnchor(Anchor):
     """Without a trunk, the chunk's part of z*, and 1: (chunks, h + 1); with one, terms of its first layer."""
     hidden: Tensor | None
     """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
+    owning: Listed
+    """Pairs that hold weights of their task's own head, on the CPU; none without a mask."""
+    own: Tensor | None
+    """Which of those pairs' weights, in the rows that hold heads, are of the task's own: bool, (pairs, rows)."""
     num_pairs: int
     """Pairs of which a weight counts."""
     held: tuple[Tensor, ...] = ()
     """P over all tasks, for each run of chunks."""
-    owning: Listed | None = None
-    """Pairs that hold weights of their task's own head, on the CPU; None without a mask."""
 
     @property
     def num_tasks(self) -> int:
@@ -81,8 +82,8 @@ class Compared:
     """All chunks of these tasks; None for all tasks."""
     drawn: Listed | None
     """Instead of that, pairs one by one, on the CPU; those that hold nothing but heads are not among them."""
-    owning: Listed | None
-    """Of what is compared, the pairs that hold weights of their task's own head, on the CPU; None without a mask."""
+    owning: Tensor
+    """Those that hold weights of their task's own head, as indices into the anchor's, on the CPU."""
     scale: float
     """What the sum of squares is multiplied with."""
 
@@ -121,7 +122,6 @@ class GramSetting:
 
     net: LinearHead
     partition: Partition
-    mask: HeadMask | None
     head_rows: slice
     """Rows of the head that make weights of the target's heads, and those between."""
 
@@ -161,7 +161,7 @@ class GramStep:
             value += (head.moved * moments.held).sum()
             found.append(moments)
         head_gradient = self._head_gradient(found)
-        if compared.owning is not None:
+        if len(compared.owning):
             value += self._compare_own_heads(compared.owning, head_gradient)
         self._reach_first_layer()
         return value.clamp_(min=0) * compared.scale, head_gradient
@@ -240,22 +240,20 @@ class GramStep:
             gradient[rows].addmm_(self.head_step[rows], of_step.mul_(self.factor))
         return gradient
 
-    def _compare_own_heads(self, owning: Listed, head_gradient: Tensor) -> Tensor:
+    def _compare_own_heads(self, owning: Tensor, head_gradient: Tensor) -> Tensor:
         """The sum of squared differences of the weights that count for their own task only, made and compared.
 
         Adds to the head's gradient.
         """
-        setting, rows, value = self.setting, self.setting.head_rows, self.weight.new_zeros(())
-        assert setting.mask is not None
-        device, reached = value.device, head_gradient[rows]
-        places = torch.arange(rows.start, rows.stop, device=device)
-        for listed in owning.parts(max(1, NUMBERS_AT_ONCE // max(len(places), 1))):
-            pairs = listed.to(device)
-            now, stars = self._now(pairs), self.anchor.stars(pairs)
+        anchor, rows, value = self.anchor, self.setting.head_rows, self.weight.new_zeros(())
+        assert anchor.own is not None
+        reached = head_gradient[rows]
+        for part in owning.split(max(1, NUMBERS_AT_ONCE // len(reached))):
+            pairs = anchor.owning.only(part).to(value.device)
+            now, stars = self._now(pairs), anchor.stars(pairs)
             residual = (now.detach() - stars[:, :-1]) @ self.weight[rows].mT
             residual.addmm_(stars, self.head_step[rows].mT)
-            weights = pairs.chunks.unsqueeze(1) * setting.net.chunk_size + places
-            residual *= setting.mask.counts(pairs.tasks, weights)
+            residual *= anchor.own[part.to(value.device)]
             value += residual.square().sum()
             residual *= self.factor
             reached[:, :-1].addmm_(residual.mT, now.detach())
