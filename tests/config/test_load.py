@@ -206,3 +206,19 @@ def test_a_mutated_file_is_valid_or_a_list_of_problems(
 def test_any_text_is_valid_or_a_list_of_problems(text: str) -> None:
     with pytest.raises(ConfigError):
         loads(text, "text.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("method.beta=-1", "this should be greater than or equal to 0"),
+        ("search.enqueue={method.beta: 1}", "this should be a list"),
+        ("space.method.beta=0.1", "this should be a mapping"),
+        ("constraints.compression_ratio=3", "this should be a mapping"),
+        ("target={name: import, path: 3}", "this should be text"),
+        ("name=a/b", "this should match pattern"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_yaml(override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        loads("experiment: {tasks: {name: split_digits}}", "test.yaml", [override])
