@@ -220,7 +220,7 @@ class _Session:
             if self.study.best() is None:
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]
-            more = f"; {waiting} of search.enqueue wait for a larger search.trials" if waiting else ""
+            more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""
             return ExitCode.DONE, f"{trained} trials are trained{more}"
         if reason == "failed":
             row = self.control.failed_in_row

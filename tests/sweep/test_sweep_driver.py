@@ -92,7 +92,7 @@ def test_a_setting_enqueued_after_the_last_trial_is_told_to_wait(
     file = loads(TEXT, "test.yaml", ["search.enqueue=[{method.beta: 0.5}]"])
     again = sweep(file, SweepOptions(folder=copy, data_dir=folder), FakeEngine())
     assert again.counts["trained"] == swept.counts["trained"]
-    assert "1 of search.enqueue wait" in again.message
+    assert "1 from search.enqueue would need a larger" in again.message
 
 
 @pytest.mark.parametrize("reason", [None, "time", "failed", "infeasible"])
