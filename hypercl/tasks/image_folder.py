@@ -1,5 +1,6 @@
 """A user's own folder of images: one folder a class, with or without a test set of its own."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> S
         UserError: folders or classes are missing, images cannot be read, `test_share` has no use.
     """
     folder = folder_of(config, data_dir)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise UserError(
             f"tasks.path: there is no folder {folder}\n"
             "    fix: give its absolute path, or name the folder that holds it with --data-dir DIR or HYPERCL_DATA=DIR"

@@ -173,6 +173,11 @@ def test_classes_too_small_for_three_parts_are_told_with_all_their_images_counte
         open_stream(config(), tmp_path, offline=True)
 
 
+def test_a_path_too_long_for_any_folder_is_told_as_missing(tmp_path):
+    with pytest.raises(UserError, match=r"tasks.path: there is no folder"):
+        open_stream(config(path="x" * 300), tmp_path, offline=True)
+
+
 def test_classes_left_over_are_left_out(halves):
     assert opened(halves, classes_per_task=[2]).task(0).classes == ("class_000", "class_001")
 
