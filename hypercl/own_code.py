@@ -79,8 +79,15 @@ def _keep(source: Path, results: Path) -> None:
 def _place(path: str, import_paths: Sequence[Path]) -> Path | None:
     """The file or package of the user's in which an import path begins; None for what is installed."""
     top = path.partition(":")[0].partition(".")[0]
-    places = [Path(folder) / name for folder in import_paths for name in (top, f"{top}.py")]
-    return next((place for place in places if place.exists()), None)
+    packages = [Path(folder) / top for folder in import_paths]
+    found = [place for package in packages for place in (package, package.with_name(f"{top}.py")) if _regular(place)]
+    plain = [package for package in packages if any(package.rglob("*.py"))]  # a package without __init__.py comes last
+    return next(iter([*found, *plain]), None)
+
+
+def _regular(place: Path) -> bool:
+    """Whether Python imports this before all else of the name; a folder of data beside a module is no package."""
+    return (place / "__init__.py").is_file() or (place.suffix == ".py" and place.is_file())
 
 
 def _content(place: Path) -> dict[str, bytes]:

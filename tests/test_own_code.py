@@ -41,6 +41,29 @@ def test_the_modules_of_a_stream_and_of_a_target_are_both_kept(tmp_path: Path, n
     assert kept == {"my_tasks", net.partition(":")[0]}
 
 
+def test_a_folder_of_data_named_as_the_module_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "my_net.py").write_text("Net = int\n")
+    (tmp_path / "my_net").mkdir()
+    (tmp_path / "my_net" / "large.bin").write_bytes(b"data")
+    places = keep_code(MINE, [tmp_path], tmp_path / "results")
+    assert [kept.name for kept in (tmp_path / "results" / "code").iterdir()] == ["my_net.py"]
+    (tmp_path / "my_net.py").write_text("Net = 2\n")
+    with pytest.raises(UserError, match="was changed since"):
+        keep_code(MINE, [tmp_path], tmp_path / "results")
+    assert places[0] == tmp_path / "results" / "code"
+
+
+def test_a_package_without_init_is_copied_whole(tmp_path: Path) -> None:
+    (tmp_path / "my_net" / "inner").mkdir(parents=True)
+    (tmp_path / "my_net" / "inner" / "part.py").write_text("x = 1\n")
+    keep_code(
+        Experiment(tasks=SplitDigits(), target=ImportedTarget(path="my_net.inner.part:x")),
+        [tmp_path],
+        tmp_path / "results",
+    )
+    assert (tmp_path / "results" / "code" / "my_net" / "inner" / "part.py").exists()
+
+
 def test_what_is_installed_or_built_in_is_not_copied(tmp_path: Path) -> None:
     for target in (MLP(), ImportedTarget(path="torchvision.models:resnet18")):
         experiment = Experiment(tasks=SplitDigits(), target=target)

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from hypercl.cli.tables import headings, ranked, widened
 from hypercl.sweep.importance import LEAST, Importance, importances
-from hypercl.sweep.live import WORDS
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.reading import SweepRecord, state_of
 from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.status import state_words
 
 
 def report_command(given: argparse.Namespace) -> int:
@@ -51,8 +51,8 @@ def what_mattered(record: SweepRecord, found: Sequence[Importance]) -> str:
 
 def _standing(name: str, record: SweepRecord) -> str:
     counts = Counter(state_of(trial) for trial in record.trials)
-    words = {**WORDS, "running": "running", "waiting": "waiting"}
-    parts = ", ".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]) or "no trials"
+    words = state_words(record.folder).items()
+    parts = ", ".join(f"{counts[kind]} {word}" for kind, word in words if counts[kind]) or "no trials"
     text = f"{name}: {len(record.trained)} of {record.file.search.trials} trials trained ({parts})"
     return text if record.ranked() else f"{text}; none is complete yet, so there is nothing to rank or draw"
 

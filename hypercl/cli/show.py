@@ -10,10 +10,11 @@ from hypercl.cli.curve import curve
 from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.words import value_in_words
-from hypercl.sweep.live import WORDS, duration
+from hypercl.sweep.live import duration
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
 from hypercl.sweep.space import settings_of
+from hypercl.sweep.status import state_words
 
 WIDEST = 8
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""
@@ -51,7 +52,7 @@ def print_trial(folder: Path, number: int) -> int:
 def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
     trial = record.trial(number)
     outcome, state = decided(trial), state_of(trial)
-    rows = [("trial", f"{number} of {record.name}"), ("outcome", WORDS.get(state, state))]
+    rows = [("trial", f"{number} of {record.name}"), ("outcome", state_words(record.folder)[state])]
     if outcome is None:
         return rows
     if outcome.value is not None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from hypercl.cli.tables import pairs
 from hypercl.sweep.live import duration
-from hypercl.sweep.status import Running, rows_of, status_of
+from hypercl.sweep.status import Running, rows_of, state_words, status_of
 
 
 def print_status(folder: Path) -> int:
@@ -16,8 +16,7 @@ def print_status(folder: Path) -> int:
     status = status_of(folder)
     console.print(pairs(rows_of(status)))
     if status.running:
-        alive = status.driver is not None and status.driver.alive is not False
-        console.print(_table(status.running, "running" if alive else "to be taken up again"))
+        console.print(_table(status.running, state_words(folder)["running"]))
     return 0
 
 

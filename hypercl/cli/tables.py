@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hypercl.config.words import value_in_short
+
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
     """Rows of a name and a sentence (or more columns)."""
@@ -24,7 +26,7 @@ def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
     for heading in headings(list(rows[0])):
         table.add_column(heading, justify="right", overflow="fold")
     for rank, row in enumerate(rows, start=1):
-        table.add_row(str(rank), *(short(value) for value in row.values()))
+        table.add_row(str(rank), *("" if value == "" else value_in_short(value) for value in row.values()))
     return table
 
 
@@ -41,11 +43,6 @@ def headings(paths: Sequence[str]) -> list[str]:
         )
         found.append(end.replace(".", " ").replace("_", " "))
     return found
-
-
-def short(value: Any) -> str:
-    """A value in a cell."""
-    return f"{value:.4g}" if isinstance(value, float) else "null" if value is None else str(value)
 
 
 def widened(console: Console) -> Console:

@@ -1,6 +1,7 @@
 """What no section can see alone: the space against the experiment, the search against the space."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hypercl.config.check_search import search_problems
@@ -9,6 +10,7 @@ from hypercl.config.check_values import value_problems
 from hypercl.config.load import read, text_of
 from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.sweep import SweepFile
+from hypercl.config.yaml_text import parse
 
 
 def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
@@ -17,14 +19,24 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     Raises:
         ConfigError: with every mistake.
     """
-    model, problems, rest = read(text_of(file), str(file), overrides)
+    text = text_of(file)
+    model, problems, rest = read(text, str(file), overrides)
     if rest is not None:
         told = {problem.path.removeprefix("experiment.").removeprefix("space.") for problem in problems}
         found = sweep_problems(rest) if rest.space or "space" not in told else []
-        problems += [problem for problem in found if problem.path.removeprefix("space.") not in told]
+        lines = parse(text, str(file))[1]
+        problems += [_located(one, lines) for one in found if one.path.removeprefix("space.") not in told]
     if model is None or problems:
         raise ConfigError(str(file), problems)
     return model
+
+
+def _located(problem: Problem, lines: Mapping[str, int]) -> Problem:
+    """With the line of its key, or of the nearest key above that the file has."""
+    path = problem.path
+    while path and path not in lines:
+        path = path.rpartition(".")[0]
+    return replace(problem, line=lines.get(path))
 
 
 def check_sweep(file: SweepFile, source: str) -> None:

@@ -6,6 +6,7 @@ from hypercl.config.expression import expression
 from hypercl.config.paths import known_paths, lookup
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.sweep import SweepFile
+from hypercl.config.words import value_in_words
 
 
 def sound_space(file: SweepFile) -> tuple[Space, list[Problem]]:
@@ -68,7 +69,7 @@ def _parents(file: SweepFile, path: str) -> list[Problem]:
         if not values:
             problems.append(Problem(where, "an empty list never holds", fix="name at least one value"))
         problems += [
-            Problem(where, f"{parent} never has this value", value, ", ".join(map(str, one.values)))
+            Problem(where, f"{parent} never has this value", value, ", ".join(map(value_in_words, one.values)))
             for value in values
             if not one.contains(value)
         ]

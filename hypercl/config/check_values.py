@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import islice, product
 from typing import Any
 
+from hypercl.config.closed import why_closed
 from hypercl.config.conditions import Space, completed, contexts, is_active, needs, ordered, same, span, with_tied
 from hypercl.config.experiment import Experiment
 from hypercl.config.load import assign
@@ -97,7 +98,7 @@ def _not_there(
             message = f"there is no such key with {name} {lacking[name]}"
             return Problem(where, message, fix=f"add when: {{{name}: {values}}}")
     experiment = _under(file, space, lacking) or file.experiment
-    names = [name for name in known_paths(experiment) if name.split(".")[0] != "tasks"]
+    names = [name for name in known_paths(experiment) if not why_closed(name)]
     return Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(path, names))
 
 

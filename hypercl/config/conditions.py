@@ -10,6 +10,7 @@ from hypercl.config.load import assign
 from hypercl.config.paths import lookup
 from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.space import Distribution
+from hypercl.config.words import value_in_words
 
 Space = Mapping[str, Distribution]
 Values = Mapping[str, Any]
@@ -175,7 +176,7 @@ def _contexts(space: Space, wanted: list[tuple[str, list[Any]]], fixed: dict[str
 def conditions_in_words(one: Distribution) -> str:
     """'hypernet.name is chunked and method.name is hnet or ewc'."""
     return " and ".join(
-        f"{parent} is {' or '.join(map(str, given)) if isinstance(given, list) else given}"
+        f"{parent} is {' or '.join(map(value_in_words, given)) if isinstance(given, list) else value_in_words(given)}"
         for parent, given in one.when.items()
     )
 
@@ -183,6 +184,6 @@ def conditions_in_words(one: Distribution) -> str:
 def span(one: Distribution) -> str:
     """What may be drawn, in words."""
     if one.kind == "choice":
-        return ", ".join(repr(value) for value in one.values)
+        return ", ".join(map(value_in_words, one.values))
     low, high = one.values
     return f"{low:g} to {high:g}" + (f" in steps of {one.step:g}" if one.step else "")

@@ -239,9 +239,13 @@ def _branches(entry: Entry) -> list[dict[str, Any]]:
 
 
 def _sources(group: list[Entry]) -> list[str]:
-    """What the field's docstring names as its source, or cites; else what its kind's does."""
+    """What the field's docstring names as its source, or cites; else what its kinds' do, if each of them does.
+
+    A key that kinds without a source have as well is not from the source of the others.
+    """
     own = [_cited(entry.field.description) for entry in group]
-    return [each for each in own if each] or [_cited(entry.model.__doc__) for entry in group]
+    of_kinds = [_cited(entry.model.__doc__) for entry in group]
+    return [each for each in own if each] or (of_kinds if all(of_kinds) else [])
 
 
 def _cited(text: str | None) -> str:

@@ -9,15 +9,16 @@ from typing import Any
 
 Value = Callable[[Mapping[str, Any]], Any]
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min,
-    "max": max,
-    "round": round,
-    "int": int,
-    "sqrt": math.sqrt,
-    "log": math.log,
-    "exp": math.exp,
+FUNCTIONS: dict[str, tuple[Callable[..., Any], range, str]] = {
+    "min": (min, range(2, 100), "two or more numbers"),
+    "max": (max, range(2, 100), "two or more numbers"),
+    "round": (round, range(1, 3), "a number, and how many decimals if not none"),
+    "int": (int, range(1, 2), "one number"),
+    "sqrt": (math.sqrt, range(1, 2), "one number"),
+    "log": (math.log, range(1, 3), "a number, and the base if not e"),
+    "exp": (math.exp, range(1, 2), "one number"),
 }
+"""Name -> function, how many numbers it takes, and that in words."""
 LONGEST, LARGEST, HIGHEST_POWER = 200, 1e300, 64
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
@@ -88,8 +89,11 @@ class Expression:
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
                 function = _power if isinstance(sign, ast.Pow) else _OPERATORS[type(sign)]
                 return _applied(function, [self._read(left), self._read(right)])
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS and arguments:
-                return _applied(FUNCTIONS[name], [self._read(argument) for argument in arguments])
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
+                function, counts, taken = FUNCTIONS[name]
+                if len(arguments) not in counts:
+                    raise ExpressionError(f"{name}(...) takes {taken}")
+                return _applied(function, [self._read(argument) for argument in arguments])
             case ast.Call(func=ast.Name(id=name)):
                 raise ExpressionError(f"there is no function {name}(...) of this form: {', '.join(FUNCTIONS)}")
         raise ExpressionError(f"{ast.unparse(node)} cannot stand in it")

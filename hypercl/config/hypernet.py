@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Fraction, Positive, Section, Whole
+from hypercl.config.section import Count, Fraction, Positive, Section, Units, Whole, at_most
 from hypercl.config.target import Activation
 
 
@@ -48,7 +48,7 @@ Initialization = Xavier | Normal | HyperfanIn | HyperfanOut
 
 
 class Hypernet(Section):
-    hidden: tuple[Count, ...] = (10, 10)
+    hidden: tuple[Units, ...] = (10, 10)
     """Units of each layer of the trunk; [] makes the hypernetwork one linear map.
 
     Source: von Oswald et al. (2020), Split MNIST.
@@ -60,10 +60,10 @@ class Hypernet(Section):
     depend on the tasks they are generated with."""
     dropout: Fraction = 0.0
     """Share of the trunk's activations set to zero in training; the output regulariser and predictions have none."""
-    noise: Annotated[Whole, Field(ge=0)] = 0
+    noise: Annotated[Whole, Field(ge=0), at_most(1_000_000)] = 0
     """Numbers of N(0, 1) noise in the input, drawn once a step for all chunks; zeros in predictions and in the output
     regulariser (hypnettorch and the paper's code, which use none by default)."""
-    task_embedding: Count = 96
+    task_embedding: Units = 96
     """Numbers in a task embedding. Source: von Oswald et al. (2020), Split MNIST."""
     embedding_scale: Positive = 1.0
     """Standard deviation of initial task and chunk embeddings; a chunked hyperfan sets the chunk embeddings' itself."""
@@ -90,7 +90,7 @@ class ChunkedHypernet(Hypernet):
     to compression_ratio, so the fewest chunks. Source: von Oswald et al. (2020), Split MNIST."""
     compression_ratio: Positive | None = None
     """With chunk_size auto: (hypernetwork parameters + task embeddings) / target weights is to be at most this."""
-    chunk_embedding: Count = 96
+    chunk_embedding: Units = 96
     """Numbers in a chunk embedding; chunk embeddings are shared by all tasks.
 
     Source: von Oswald et al. (2020), Split MNIST.

@@ -13,15 +13,24 @@ from hypercl.config.experiment import Experiment
 from hypercl.config.keys import entries, sentence
 from hypercl.config.section import Section
 from hypercl.config.space import KINDS, Distribution
-from hypercl.config.sweep import Bound, Objective, SweepFile
+from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Objective, Search, SweepFile
 from hypercl.config.training import Training
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 _INSIDE = ("properties", "$defs", "patternProperties")
+
+
+def _only_with_its_samplers(setting: str) -> dict[str, Any]:
+    users = [sampler for sampler, own in SETTINGS_OF.items() if setting in own]
+    needed = {"properties": {"sampler": {"enum": users}}} | ({} if "tpe" in users else {"required": ["sampler"]})
+    return {"if": {"required": [setting]}, "then": needed}
+
+
 _RULES: dict[type[Section], dict[str, Any]] = {
     Distribution: {"oneOf": [{"required": [kind]} for kind in KINDS]},
     Objective: {"maxProperties": 1},
     Bound: {"minProperties": 1},
+    Search: {"allOf": [_only_with_its_samplers(setting) for setting in sorted(SAMPLER_SETTINGS)]},
     Training: {"not": {"required": ["iterations", "epochs"]}},
 }
 """What validators check between the keys of a section, as far as a schema can say it."""
@@ -111,6 +120,8 @@ def _tidied(node: Any, named: set[str]) -> Any:
         return node
     found: dict[str, Any] = {}
     for key, value in node.items():
+        if (key == "enum" and "const" in node) or (key == "additionalProperties" and value is True):
+            continue  # says nothing more, and depends on the version of pydantic
         if key == _NAMED:
             named.add(node["$ref"])
         elif key in _INSIDE:

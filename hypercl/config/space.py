@@ -10,6 +10,9 @@ from hypercl.config.section import Number, Positive, Section, Whole
 Kind = Literal["uniform", "log_uniform", "int", "int_log", "choice", "equals"]
 KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "int", "int_log", "choice", "equals")
 
+_EXPRESSIONS: list[Any] = [{"type": "string"}, {"type": "number"}, {"type": "array", "items": {}}, {"type": "null"}]
+"""What `equals` may be in a file: a number or a list stands for itself."""
+
 
 class Distribution(Section):
     """Exactly one kind: `{log_uniform: [1e-3, 10]}`, `{choice: [8, 16]}`, `{int: [1, 9], step: 2}`, `{equals: ...}`.
@@ -29,7 +32,7 @@ class Distribution(Section):
     """One of the values listed."""
     step: Positive | None = None
     """Distance between neighbouring values, for uniform and int."""
-    equals: str | None = None
+    equals: str | None = Field(default=None, json_schema_extra={"anyOf": _EXPRESSIONS})
     """Computed from other values, not searched: '2 * hypernet.chunk_embedding + 1', '[hypernet.task_embedding, 50]'."""
     when: dict[str, Any] = {}
     """Other paths of the space -> the value, or list of values, with which this one is part of a setting."""

@@ -101,7 +101,7 @@ class Search(Section):
     """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
     """Settings drawn at random before tpe, gp or cmaes starts to model: 10 where nothing is said."""
-    population: Annotated[Whole, Field(ge=2)] | None = None
+    population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])
     """Settings a generation of nsga2: 20 where nothing is said (Optuna's own 50 leaves most sweeps at random)."""
     include_base: Flag = True
     """The experiment as written is the first trial; it must then lie inside the space."""

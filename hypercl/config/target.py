@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Fraction, ImportPath, Section
+from hypercl.config.section import Flag, Fraction, ImportPath, Section, Units
 
 Activation = Literal["relu", "elu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
 
@@ -14,7 +14,7 @@ class MLP(Section):
     """Fully connected layers on the flattened input."""
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[Count, ...] = (400, 400)
+    hidden: tuple[Units, ...] = (400, 400)
     """Units of each hidden layer. Source: von Oswald et al. (2020), Split MNIST."""
     activation: Activation = "relu"
     """After each hidden layer."""
@@ -38,9 +38,9 @@ class LeNet(Section):
     """
 
     name: Literal["lenet"] = "lenet"
-    channels: tuple[Count, Count] = (20, 50)
+    channels: tuple[Units, Units] = (20, 50)
     """Channels of the two convolutions."""
-    hidden: Count = 500
+    hidden: Units = 500
     """Units of the hidden layer."""
     dropout: Fraction = 0.0
     """Share of the hidden layer's units dropped in training."""
@@ -66,9 +66,9 @@ class WideResNet(Section):
     """The wide residual network of Zagoruyko & Komodakis (2016), pre-activation; the defaults are WRN-28-10."""
 
     name: Literal["wide_resnet"] = "wide_resnet"
-    blocks: Count = 4
+    blocks: Units = 4
     """Residual blocks in each of the three groups: 6 x blocks + 4 layers."""
-    width: Count = 10
+    width: Units = 10
     """The groups have 16, 32, 64 channels times this."""
     dropout: Fraction = 0.0
     """Share of the activations dropped in training between the two convolutions of a block; the authors use 0.3."""

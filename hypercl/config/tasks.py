@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, ImportPath, Number, Section, Whole
+from hypercl.config.section import Flag, ImportPath, Number, Section, TaskCount, Units, Whole, at_most
 
 
 def _counts(value: Any) -> Any:
@@ -17,7 +17,7 @@ def _counts(value: Any) -> Any:
     return value
 
 
-_Classes = Annotated[Whole, Field(ge=2)]
+_Classes = Annotated[Whole, Field(ge=2), at_most(1_000_000)]
 ClassCounts = Annotated[_Classes | tuple[_Classes, ...], BeforeValidator(_counts)]
 
 
@@ -50,7 +50,7 @@ class ClassTasks(Stream):
 
     available: ClassVar[int | None] = None
     """Classes of the data set, where that is known without the data."""
-    num_tasks: Count
+    num_tasks: TaskCount
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts
     """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
@@ -99,7 +99,7 @@ class TenClasses(SplitTasks):
     """A data set of ten classes."""
 
     available: ClassVar[int | None] = 10
-    num_tasks: Count = 5
+    num_tasks: TaskCount = 5
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts = 2
     """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
@@ -130,7 +130,7 @@ class SplitFashionMNIST(TenClasses):
 class PermutedTasks(Stream):
     """A data set with the padded pixels of each task in another order; the first task keeps the order."""
 
-    num_tasks: Count = 10
+    num_tasks: TaskCount = 10
     """Any number of permutations, the identity being the first."""
     padding: Annotated[Whole, Field(ge=0, le=16)] = 2
     """Black pixels added on each side before permuting: 2 makes 32 x 32. Source: von Oswald et al. (2020)."""
@@ -184,7 +184,7 @@ class SplitCIFAR100(CIFAR, SplitTasks):
 
     available: ClassVar[int | None] = 100
     name: Literal["split_cifar100"] = "split_cifar100"
-    num_tasks: Count = 10
+    num_tasks: TaskCount = 10
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts = 10
     """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
@@ -212,7 +212,7 @@ class ImportedStream(ClassTasks):
     name: Literal["import"] = "import"
     path: ImportPath
     """`package.module:callable`, found beside the file, in the working directory, or installed."""
-    input_shape: Annotated[tuple[Count, ...], Field(min_length=1)]
+    input_shape: Annotated[tuple[Units, ...], Field(min_length=1)]
     """Shape of one image, such as [1, 28, 28] for (channels, height, width)."""
     kwargs: dict[str, Any] = {}
     """Further keywords of the callable, besides `root` (the data folder) and `train`."""

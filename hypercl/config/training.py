@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Fraction, NotNegative, Number, Positive, Section, Whole
+from hypercl.config.section import Checks, Count, Flag, Fraction, NotNegative, Number, Positive, Section, Units, Whole
 
 
 class _Optimizer(Section):
@@ -124,7 +124,7 @@ class Plateau(_Warm):
     """Checks after a lowering that do not count against patience."""
     min_lr: NotNegative = 5e-7
     """The rate is never lowered below this."""
-    checks: Count = 50
+    checks: Checks = 50
     """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class EarlyStopping(Section):
 
     patience: Count = 5
     """Checks in a row without a new best after which training of the task ends."""
-    checks: Count = 20
+    checks: Checks = 20
     """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
 
     @model_validator(mode="after")
@@ -164,7 +164,7 @@ class Training(Section):
     """Steps a task (2,000 where neither this nor epochs is given). Source: von Oswald et al. (2020), Split MNIST."""
     epochs: Count | None = None
     """Passes over a task's training data; exactly one of iterations and epochs holds."""
-    batch_size: Count = 128
+    batch_size: Units = 128
     """Samples a step. Source: von Oswald et al. (2020), Split MNIST."""
     optimizer: kinds(Adam, AdamW, SGD, RMSprop, default=Adam) = Adam()  # pyright: ignore[reportInvalidTypeForm]
     """Made anew for each task."""

@@ -1,5 +1,6 @@
 """From plain data to a model, and from pydantic's errors to problems in a user's words."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -95,6 +96,18 @@ def _names(owner: type[Section] | None) -> list[str]:
     return [field.alias or name for name, field in owner.model_fields.items()] if owner else []
 
 
+_PLAIN = {
+    r"^Value error, ": "",
+    r"^Input should|^String should": "this should",
+    r"a valid (dictionary|mapping)( or instance of \w+)?": "a mapping",
+    r"a valid (tuple|list)": "a list",
+    r"a valid string": "text",
+}
+"""Words of pydantic's, and what a person who writes YAML calls it."""
+
+
 def _sentence(details: ErrorDetails) -> str:
-    message = details["msg"].removeprefix("Value error, ")
-    return message[:1].lower() + message[1:].replace("Input should", "this should")
+    message = details["msg"]
+    for pattern, plain in _PLAIN.items():
+        message = re.sub(pattern, plain, message)
+    return message[:1].lower() + message[1:]

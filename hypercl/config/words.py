@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from hypercl.config.yaml_text import dump
 
-_PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts"}
+_PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "a mapping": "mappings"}
 
 
 def type_in_words(schema: Mapping[str, Any]) -> str:
@@ -42,6 +42,11 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {value_in_words(each)}" for key, each in value.items()) + "}"
     return dump(value).strip().removesuffix("...").strip()
+
+
+def value_in_short(value: Any) -> str:
+    """As `value_in_words`, a number with a fraction in four digits: for tables and lines."""
+    return f"{value:.4g}" if isinstance(value, float) else value_in_words(value)
 
 
 def distribution_around(value: Any, nullable: bool, schemas: Sequence[Mapping[str, Any]]) -> str:

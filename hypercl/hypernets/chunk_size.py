@@ -37,6 +37,8 @@ class ChunkCosts:
         above: what is left once the chunk embeddings of size D are paid bounds all sizes up to D, and the bound is
         lowered until it pays for itself.
         """
+        if ratio >= self.ratio(self.num_weights):
+            return self.num_weights
         budget = self._budget(ratio) - self.fixed
         size = self.num_weights
         while size > 0:

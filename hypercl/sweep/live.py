@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hypercl.config import SweepFile
+from hypercl.config.words import value_in_short
 from hypercl.sweep.control import Listener, Silent
 from hypercl.sweep.outcome import TRAINED, Outcome
 
@@ -83,7 +84,7 @@ class PlainLines(_Score):
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
         short = {path: path.removesuffix(".name").rpartition(".")[2] for path in params}
-        values = ", ".join(f"{short[path]}={_short(value)}" for path, value in params.items())
+        values = ", ".join(f"{short[path]}={value_in_short(value)}" for path, value in params.items())
         self._print(f"trial {number} {'taken up again' if again else 'started'}: {values}")
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
@@ -178,7 +179,3 @@ def duration(seconds: float) -> str:
 
 def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

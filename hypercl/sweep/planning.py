@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile
 from hypercl.config.conditions import conditions_in_words
+from hypercl.config.words import value_in_words
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.journal import NAME as JOURNAL
@@ -70,7 +71,7 @@ def described_distribution(one: Distribution) -> str:
     if one.kind == "equals":
         return f"computed: {one.equals}{when}"
     if one.kind == "choice":
-        return "one of " + ", ".join(str(value) for value in one.values) + when
+        return "one of " + ", ".join(map(value_in_words, one.values)) + when
     low, high = one.values
     whole = "whole numbers " if one.kind.startswith("int") else ""
     step = f" in steps of {one.step:g}" if one.step else ""

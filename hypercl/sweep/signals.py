@@ -22,6 +22,7 @@ class Signals:
 
     def __init__(self, control: Control, listener: Listener) -> None:
         self._control, self._listener = control, listener
+        self._came = False
 
     def install(self) -> None:
         """Takes SIGINT and SIGTERM."""
@@ -29,7 +30,7 @@ class Signals:
         signal.signal(signal.SIGTERM, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self._control.reason in ("sigint", "sigterm"):
+        if self._came:
             # An exception raised here can surface inside Ray's C code, which turns it into a SystemError; so the loop
             # raises it, and where the loop hangs (Ray waits 60 s for a dead server) the process ends without it.
             self._control.at_once = True
@@ -37,6 +38,7 @@ class Signals:
             watchdog.daemon = True
             watchdog.start()
             return
+        self._came = True
         self._control.stop("sigint" if number == signal.SIGINT else "sigterm")
         self._listener.said("stopping: running trials write their checkpoints (once more to stop at once)")
 

@@ -92,6 +92,13 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
     return rows
 
 
+def state_words(folder: Path) -> dict[str, str]:
+    """How a trial stands (`hypercl.sweep.reading.state_of`) in words; without a driver nothing is running."""
+    driver = driver_of(folder)
+    alive = driver is not None and driver.alive is not False
+    return {**WORDS, "running": "running" if alive else "to be taken up again", "waiting": "waiting"}
+
+
 def _driver(status: Status) -> str:
     driver = status.driver
     if driver is None:

@@ -54,7 +54,7 @@ def count_weights(
     """Weights to be generated for the target of a settings section; no memory is taken for them where that works.
 
     Raises:
-        UserError: the module cannot be found or built.
+        UserError: the module cannot be found or built, or has more weights than can be counted.
     """
     key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)))
     if key not in _counts:
@@ -62,6 +62,10 @@ def count_weights(
             try:
                 with torch.device("meta"):
                     module = _module(config, input_shape, num_outputs, import_paths)
+            except RuntimeError as error:  # torch cannot even count the numbers of a tensor
+                raise UserError(
+                    f"target: {config.name} is too large for inputs of shape {tuple(input_shape)}: {error}"
+                ) from error
             except UserError:  # a constructor that reads values cannot run without any
                 module = _module(config, input_shape, num_outputs, import_paths)
         _counts[key] = sum(parameter.numel() for parameter in generated_parameters(module).values())

@@ -52,7 +52,7 @@ def image_files(folder: Path) -> ImageFiles:
     if empty:
         names = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else "")
         whose = f"{folder / empty[0]} holds" if len(empty) == 1 else f"{folder}: the class folders {names} hold"
-        raise UserError(f"{whose} no images ({', '.join(SUFFIXES)})")
+        raise UserError(f"{whose} no images ({', '.join(SUFFIXES)})\n    fix: put images there, or take it away")
     labels = [label for label, found in enumerate(listings) for _ in found]
     return ImageFiles(folder, classes, [file for found in listings for file in found], torch.tensor(labels))
 

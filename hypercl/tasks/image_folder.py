@@ -1,5 +1,7 @@
 """A user's own folder of images: one folder a class, with or without a test set of its own."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import UserError
@@ -14,6 +16,10 @@ from hypercl.tasks.split_stream import SplitStream, class_groups
 from hypercl.tasks.validation import hold_out
 
 TEST_SHARE = 0.2
+LEAST = 3
+"""Images of a class that is split into training, validation and test data."""
+NAMED = 10
+"""Folders named in a message."""
 VALIDATION_FOLDERS = frozenset({"val", "valid", "validation"})
 
 
@@ -33,7 +39,7 @@ def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> S
         UserError: folders or classes are missing, images cannot be read, `test_share` has no use.
     """
     folder = folder_of(config, data_dir)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
         raise UserError(
             f"tasks.path: there is no folder {folder}\n"
             "    fix: give its absolute path, or name the folder that holds it with --data-dir DIR or HYPERCL_DATA=DIR"
@@ -42,7 +48,9 @@ def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> S
     if sum(config.classes) > len(files.classes):
         raise UserError(
             f"tasks: {config.in_words} are {sum(config.classes)} classes, and {files.folder} holds "
-            f"{len(files.classes)} class folders\n    fix: lower tasks.num_tasks or tasks.classes_per_task"
+            f"{len(files.classes)} class folders ({_named(files.classes)})\n"
+            "    fix: lower tasks.num_tasks or tasks.classes_per_task; where these are no classes, set tasks.path to "
+            "the folder that holds CLASS/ folders, or train/ and test/"
         )
     form = Form((config.size, config.size), config.mode, resized=True)
 
@@ -58,6 +66,7 @@ def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFi
     """The files of the training half, and of the test half where it is asked for."""
     if not _has_halves(folder):
         files = image_files(folder)
+        _enough_for_three(files)
         share = config.test_share or TEST_SHARE
         kept, held = hold_out(files.labels, files.classes, share, derive("image_folder", "test"))
         return files.part(kept), files.part(held) if with_test else None
@@ -68,6 +77,21 @@ def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFi
         )
     train = image_files(folder / "train")
     return train, _test_half(folder, train) if with_test else None
+
+
+def _enough_for_three(files: ImageFiles) -> None:
+    counts = files.labels.bincount(minlength=len(files.classes)).tolist()
+    few = [f"{name} ({count})" for name, count in zip(files.classes, counts, strict=True) if count < LEAST]
+    if few:
+        raise UserError(
+            f"tasks.path: in {files.folder} some classes have too few images: {_named(few)}\n"
+            f"    fix: have {LEAST} at least, for training, validation and test, or take the class folder away"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown or "none"
 
 
 def _has_halves(folder: Path) -> bool:
@@ -89,5 +113,8 @@ def _test_half(folder: Path, train: ImageFiles) -> ImageFiles:
     if lacking or foreign:
         parts = [f"lacks the classes {', '.join(lacking)}"] if lacking else []
         parts += [f"holds {', '.join(foreign)}, which {train.folder} does not"] if foreign else []
-        raise UserError(f"{test.folder} {' and '.join(parts)}: the class folders of both must be the same")
+        raise UserError(
+            f"{test.folder} {' and '.join(parts)}: the class folders of both must be the same\n"
+            "    fix: put what is lacking there and take away what is too much"
+        )
     return test

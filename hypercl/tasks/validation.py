@@ -28,8 +28,10 @@ def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) ->
     for label, name in enumerate(classes):
         places = (labels == label).nonzero().flatten()
         if len(places) < 2:
-            message = f"class '{name}' has {len(places)} training samples: a validation split needs two a class"
-            raise UserError(message)
+            raise UserError(
+                f"tasks: class '{name}' has {len(places)} training samples, and a validation split needs two a class\n"
+                "    fix: give it more, or leave the class out"
+            )
         count = min(max(1, round(share * len(places))), len(places) - 1)
         held[places[torch.randperm(len(places), generator=random)[:count]]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()

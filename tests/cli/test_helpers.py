@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from hypercl.cli import main
 from hypercl.cli.curve import curve
 from hypercl.cli.init import shipped
 from hypercl.cli.main import parser_of_all
-from hypercl.cli.tables import headings
+from hypercl.cli.tables import headings, ranked
 from hypercl.config import load
 from hypercl.config.schema import schema_text
 from hypercl.sweep.outcome import Outcome
@@ -224,6 +225,12 @@ def test_a_mistake_is_a_message(place: Path, arguments: list[str], words: str, c
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
     assert not list(place.iterdir())
+
+
+def test_a_table_holds_values_as_they_are_written(capsys: Captured) -> None:
+    row = {"trial": 0, "value": 0.123456, "a.flag": True, "a.hidden": [10, 10], "a.clip": None, "a.gone": ""}
+    Console(width=200).print(ranked([row], "best"))
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["1", "0", "0.1235", "true", "[10,", "10]", "null"]
 
 
 def test_headings_are_short_and_clear() -> None:

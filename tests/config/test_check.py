@@ -70,13 +70,14 @@ objectiv: {}
     )
     with pytest.raises(ConfigError) as caught:
         load_sweep(tmp_path / "file.yaml")
-    assert {problem.path for problem in caught.value.problems} == {
-        "experiment.tasks.num_tasks",
-        "experiment.method.beta",
-        "space.training.seed",
-        "space.hypernet.chunksize",
-        "space.hypernet.chunk_size",
-        "objectiv",
+    lines = (tmp_path / "file.yaml").read_text().splitlines()
+    assert {problem.path: lines[(problem.line or 0) - 1].strip() for problem in caught.value.problems} == {
+        "experiment.tasks.num_tasks": "tasks: {name: split_digits, num_tasks: 0}",
+        "experiment.method.beta": "method: {beta: low}",
+        "space.training.seed": "training.seed: {int: [1, 5]}",
+        "space.hypernet.chunksize": "hypernet.chunksize: {int: [1, 5]}",
+        "space.hypernet.chunk_size": "hypernet.chunk_size: {int: [5, 1]}",
+        "objectiv": "objectiv: {}",
     }
 
 

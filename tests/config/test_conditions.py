@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hypercl.config import ConfigError, SweepFile, check_sweep, load, loads
-from hypercl.config.conditions import completed, contexts, ordered, setting
+from hypercl.config import ConfigError, Distribution, SweepFile, check_sweep, load, loads
+from hypercl.config.conditions import completed, conditions_in_words, contexts, ordered, setting, span
 from hypercl.config.load import to_yaml
 
 KINDS = """
@@ -118,7 +118,7 @@ def test_what_a_value_hangs_on_comes_before_it() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("hypernet.task_embedding - 48", "with hypernet.task_embedding 48: input should be greater than or equal to 1"),
+        ("hypernet.task_embedding - 48", "with hypernet.task_embedding 48: this should be greater than or equal to 1"),
         ("hypernet.task_embeding", "did you mean 'hypernet.task_embedding'"),
         ("hypernet.chunk_embedding", "in a circle"),
         ("hypernet", "is a section, not a value"),
@@ -214,3 +214,10 @@ def test_the_resolved_file_says_the_same(tmp_path: Any) -> None:
     file = sweep_file(KINDS + computed, "search: {sampler: cmaes, enqueue: [{hypernet.name: full}]}")
     (tmp_path / "sweep.yaml").write_text(to_yaml(file))
     assert load(tmp_path / "sweep.yaml") == file
+
+
+def test_values_are_told_as_they_are_written() -> None:
+    flags = Distribution.model_validate({"choice": [True, None, "1"]})
+    assert span(flags) == "true, null, '1'"
+    momentum = Distribution.model_validate({"uniform": [0, 1], "when": {"a": [True, None], "b": False}})
+    assert conditions_in_words(momentum) == "a is true or null and b is false"

@@ -91,6 +91,20 @@ def test_what_a_docstring_cites_is_told_as_the_source() -> None:
     assert (alpha.source, factor.source) == ("Hinton, 2012", "von Oswald et al. (2020)")
 
 
+@pytest.mark.parametrize("path", ["pruner.warmup_tasks", "pruner.reports_per_task", "target.dropout"])
+def test_a_key_of_kinds_with_and_without_a_source_has_none(path: str) -> None:
+    found, halving = explain(path), explain("pruner.reduction_factor")
+    assert isinstance(found, Setting)
+    assert isinstance(halving, Setting)
+    assert (found.source, halving.source[:10]) == ("", "Li et al. ")
+
+
+def test_a_list_of_mappings_is_told_in_words() -> None:
+    found = explain("search.enqueue")
+    assert isinstance(found, Setting)
+    assert found.variants[0].type == "a list of mappings"
+
+
 def test_a_named_source_is_the_last_sentence() -> None:
     found = [(entry.field.description, entry.model.__doc__) for entry in entries([SweepFile])]
     texts = [sentence(text) for pair in found for text in pair]

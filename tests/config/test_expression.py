@@ -20,6 +20,7 @@ VALUES = {"hypernet.task_embedding": 8, "training.optimizer.lr": 0.01, "target.h
         ("-hypernet.task_embedding + 3 ** 2", 1),
         ("hypernet.task_embedding // 3 % 2", 0),
         ("round(hypernet.task_embedding / 3)", 3),
+        ("round(100 * training.optimizer.lr / 3, 2)", 0.33),
         ("int(min(hypernet.task_embedding, 2.5))", 2),
         ("max(1, hypernet.task_embedding, 3)", 8),
         ("sqrt(2 * hypernet.task_embedding)", 4.0),
@@ -92,6 +93,15 @@ def test_anything_but_arithmetic_is_refused(text: str) -> None:
 def test_what_has_no_finite_value_is_told_and_takes_no_time(text: str, words: str) -> None:
     with pytest.raises(ExpressionError, match=words):
         Expression(text).value(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("max(a)", "takes two or more"), ("int(a, 2)", "takes one number"), ("round()", "takes a number, and")],
+)
+def test_a_function_of_too_few_or_too_many_numbers_says_what_it_takes(text: str, words: str) -> None:
+    with pytest.raises(ExpressionError, match=words):
+        Expression(text)
 
 
 @given(

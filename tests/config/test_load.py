@@ -1,5 +1,6 @@
 """Reading a file: every mistake at once, numbers as people write them, overrides."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, load_sweep, loads, lookup, to_yaml
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("search_spaces/*.yaml"))
+README = Path(__file__).parents[2] / "README.md"
+SHOWN = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 SMALLEST = "experiment: {tasks: {name: split_digits}}"
 
 
@@ -24,6 +27,13 @@ def test_a_shipped_file_is_valid_and_survives_being_written_out(file: Path) -> N
     model = load(file)
     check_sweep(model, str(file))
     assert loads(to_yaml(model), "again") == model
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.split(":")[0].strip())
+def test_what_the_readme_shows_is_valid(block: str) -> None:
+    section = next(iter(yaml.safe_load(block)))
+    rest = "" if section in ("experiment", "tasks") else "  tasks: {name: split_digits}\n"
+    loads(block if section == "experiment" else f"experiment:\n{rest}{block}", "README.md")
 
 
 def test_six_files_are_shipped() -> None:
@@ -196,3 +206,19 @@ def test_a_mutated_file_is_valid_or_a_list_of_problems(
 def test_any_text_is_valid_or_a_list_of_problems(text: str) -> None:
     with pytest.raises(ConfigError):
         loads(text, "text.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("method.beta=-1", "this should be greater than or equal to 0"),
+        ("search.enqueue={method.beta: 1}", "this should be a list"),
+        ("space.method.beta=0.1", "this should be a mapping"),
+        ("constraints.compression_ratio=3", "this should be a mapping"),
+        ("target={name: import, path: 3}", "this should be text"),
+        ("name=a/b", "this should match pattern"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_yaml(override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        loads("experiment: {tasks: {name: split_digits}}", "test.yaml", [override])

@@ -50,6 +50,10 @@ GOOD = {
     "space: {training.optimizer.momentum: {uniform: [0, 0.9], when: {training.optimizer.name: sgd}}}",
     "an expression": "experiment: {tasks: {name: split_digits}}\n"
     "space: {hypernet.task_embedding: {equals: hypernet.chunk_embedding}}",
+    "a list that stands for itself": "experiment: {tasks: {name: split_digits}}\n"
+    "space: {hypernet.hidden: {equals: [8, 9]}, hypernet.task_embedding: {equals: 8}}",
+    "settings of a sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {sampler: nsga2, population: 4}",
+    "settings of the default sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {startup_trials: 4}",
     "a keyword of one's own module": "experiment: {tasks: {name: split_digits}}\n"
     "space: {target.kwargs.width: {int: [8, 64]}}",
 }
@@ -84,6 +88,9 @@ BAD = {
     "a test metric": DIGITS + "}\nobjective: {maximize: test/final_accuracy}",
     "two objectives": DIGITS
     + "}\nobjective: {maximize: validation/final_accuracy, minimize: validation/forgetting}",
+    "a setting of another sampler": DIGITS + "}\nsearch: {sampler: random, startup_trials: 3}",
+    "a setting that the default sampler lacks": DIGITS + "}\nsearch: {population: 3}",
+    "a flag to compute from": DIGITS + "}\nspace: {method.beta: {equals: true}}",
     "a bound without an end": DIGITS + "}\nconstraints: {compression_ratio: {}}",
 }
 
@@ -100,7 +107,8 @@ def test_every_property_is_described_and_has_its_default() -> None:
         if not isinstance(node, dict):
             return []
         own = list(node["properties"].values()) if isinstance(node.get("properties"), dict) else []
-        return own + [found for key, value in node.items() if key != "default" for found in properties(value)]
+        inside = [value for key, value in node.items() if key not in ("default", "then")]
+        return own + [found for value in inside for found in properties(value)]
 
     every = properties(sweep_schema())
     assert len(every) > 150

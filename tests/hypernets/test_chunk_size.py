@@ -86,3 +86,9 @@ def test_ten_million_weights_are_solved_at_once() -> None:
     for share in (1 - 1e-6, 1.0, 1.0001, 2.0, 100.0):
         cost.largest(least * share)
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.timeout(5)
+def test_a_ratio_beyond_all_sizes_is_met_by_one_chunk() -> None:
+    costs = ChunkCosts(num_weights=2885058, fixed=100, per_row=11, per_chunk=5)
+    assert costs.largest(9.951030701015468e17) == 2885058

@@ -1,6 +1,10 @@
 """A sweep from file to results, with Ray and a quick training."""
 
 import csv
+import errno
+import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +13,9 @@ from fake_training import TEXT, FakeEngine
 
 from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
+from hypercl.sweep.control import Control, Silent, Stop
 from hypercl.sweep.driver import room_to_stop
+from hypercl.sweep.signals import handled
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +61,55 @@ def test_the_same_command_again_trains_nothing_and_starts_no_ray(
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
     again = sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=folder, data_dir=folder), FakeEngine())
     assert again == swept
+
+
+def test_figures_that_cannot_be_drawn_cost_neither_the_result_nor_its_message(
+    swept: SweepResult, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hypercl.sweep.driver.write_report", full)
+    again = sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=folder, data_dir=folder), FakeEngine())
+    first, told, *rest = again.message.splitlines()
+    assert (again.exit_code, [first, *rest]) == (0, swept.message.splitlines())
+    assert "No space left" in told
+    assert "hypercl report" in told
+
+
+def test_with_little_time_left_nothing_is_drawn(
+    swept: SweepResult, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypercl.sweep.driver.write_report", lambda *_: pytest.fail("a report was drawn"))
+    given = SweepOptions(folder=folder, data_dir=folder, time_limit_s=5.0)
+    assert sweep(loads(TEXT, "test.yaml"), given, FakeEngine()) == swept
+
+
+def test_a_setting_enqueued_after_the_last_trial_is_told_to_wait(
+    swept: SweepResult, folder: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    file = loads(TEXT, "test.yaml", ["search.enqueue=[{method.beta: 0.5}]"])
+    again = sweep(file, SweepOptions(folder=copy, data_dir=folder), FakeEngine())
+    assert again.counts["trained"] == swept.counts["trained"]
+    assert "1 from search.enqueue would need a larger" in again.message
+
+
+@pytest.mark.parametrize("reason", [None, "time", "failed", "infeasible"])
+def test_a_second_signal_ends_at_once_whatever_the_sweep_was_stopping_for(
+    reason: Stop | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypercl.sweep.signals.SECONDS_AT_MOST", 3600.0)
+    control = Control(tmp_path / ".stop", reason)
+    before = set(threading.enumerate())
+    with handled(control, Silent()):
+        signal.raise_signal(signal.SIGINT)
+        assert (control.at_once, control.stop_file.exists()) == (False, True)
+        signal.raise_signal(signal.SIGINT)
+        assert control.at_once
+    for watchdog in set(threading.enumerate()) - before:
+        assert isinstance(watchdog, threading.Timer)
+        watchdog.cancel()
 
 
 def test_mistakes_are_told_before_anything_is_made(sweep_file: Callable[..., SweepFile], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hypercl.sweep.lock import driver_lock, driver_of
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.reading import SweepRecord, progress_of, read_sweep, state_of
 from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_report
-from hypercl.sweep.status import rows_of, status_of
+from hypercl.sweep.status import rows_of, state_words, status_of
 from hypercl.sweep.study import SweepStudy
 
 
@@ -278,3 +278,9 @@ def test_sweeps_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     assert list(read_sweeps([tmp_path / "a" / "x", tmp_path / "b" / "x"])) == ["a/x", "b/x"]
     with pytest.raises(UserError, match="named twice"):
         read_sweeps([tmp_path / "a" / "x", tmp_path / "b" / ".." / "a" / "x"])
+
+
+def test_without_a_driver_a_trial_that_has_begun_is_not_called_running(tmp_path: Path) -> None:
+    assert state_words(tmp_path)["running"] == "to be taken up again"
+    with driver_lock(tmp_path):
+        assert state_words(tmp_path)["running"] == "running"

@@ -13,7 +13,9 @@ from hypercl.sweep.space import distributions, draw, experiment_of, listed, para
 BASE = loads("experiment: {tasks: {name: split_digits}}", "x").experiment
 
 KINDS = st.one_of(
-    st.tuples(st.floats(-5, 5), st.floats(0.01, 5)).map(lambda v: {"uniform": [v[0], v[0] + v[1]]}),
+    st.tuples(st.integers(-500, 500), st.integers(1, 500)).map(
+        lambda v: {"uniform": [v[0] / 100, (v[0] + v[1]) / 100]}
+    ),
     st.tuples(st.floats(1e-6, 1), st.floats(2, 100)).map(lambda v: {"log_uniform": [v[0], v[0] * v[1]]}),
     st.tuples(st.integers(-9, 9), st.integers(1, 9), st.integers(1, 4)).map(
         lambda v: {"int": [v[0], v[0] + v[1] * v[2]], "step": v[2]}

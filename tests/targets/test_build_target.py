@@ -132,3 +132,8 @@ def test_an_mlp_is_linear_layers_with_an_activation_between():
     w1, b1, w2, b2, w3, b3 = model.split(weights).values()
     hidden = torch.tanh(torch.tanh(inputs.flatten(1) @ w1.T + b1) @ w2.T + b2)
     torch.testing.assert_close(model(weights, {}, inputs, True)[0], hidden @ w3.T + b3)
+
+
+def test_a_target_of_more_weights_than_can_be_counted_is_told() -> None:
+    with pytest.raises(UserError, match=r"target: mlp is too large for inputs of shape \(1000000, 1000000, 1000000\)"):
+        count_weights(MLP(), (10**6, 10**6, 10**6), 10)

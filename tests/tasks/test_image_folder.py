@@ -161,6 +161,23 @@ def test_a_missing_folder_and_too_few_classes_are_told_with_numbers(halves):
         opened(halves, classes_per_task=[2, 4])
 
 
+def test_too_few_classes_name_the_folders_that_were_taken_for_them(tmp_path):
+    make_image_folder(tmp_path / "birds" / "images", 5, 3)
+    with pytest.raises(UserError, match=r"1 class folders \(images\)\n    fix: .*set tasks.path to the folder"):
+        open_stream(config(), tmp_path, offline=True)
+
+
+def test_classes_too_small_for_three_parts_are_told_with_all_their_images_counted(tmp_path):
+    make_image_folder(tmp_path / "birds", 5, 2)
+    with pytest.raises(UserError, match=r"too few images: class_000 \(2\), .*\n    fix: have 3 at least"):
+        open_stream(config(), tmp_path, offline=True)
+
+
+def test_a_path_too_long_for_any_folder_is_told_as_missing(tmp_path):
+    with pytest.raises(UserError, match=r"tasks.path: there is no folder"):
+        open_stream(config(path="x" * 300), tmp_path, offline=True)
+
+
 def test_classes_left_over_are_left_out(halves):
     assert opened(halves, classes_per_task=[2]).task(0).classes == ("class_000", "class_001")
 
