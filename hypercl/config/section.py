@@ -24,9 +24,9 @@ def _whole(value: Any) -> Any:
 
 
 def _single(value: float) -> float:
-    """Neither the number nor its square is lost in float32."""
-    if value and isfinite(value) and not 1e-18 <= abs(value) <= 1e18:
-        raise ValueError("give a number between 1e-18 and 1e18 in size: float32 arithmetic loses all others")
+    """Float32 holds the number, and its square too where it is large."""
+    if value and isfinite(value) and not 1e-30 <= abs(value) <= 1e18:
+        raise ValueError("give a number between 1e-30 and 1e18 in size: float32 arithmetic loses all others")
     return value
 
 
