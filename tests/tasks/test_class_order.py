@@ -42,7 +42,10 @@ def test_without_a_seed_classes_keep_their_order_and_some_may_be_left_out(tmp_pa
     assert classes_of(config, tmp_path) == [("0", "1", "2"), ("3", "4")]
 
 
-@given(counts=some.lists(some.integers(2, 5), min_size=1, max_size=5), seed=some.none() | some.integers(1 - 2**63, 2**63 - 1))
+SEEDS = some.integers(1 - 2**63, 2**63 - 1)
+
+
+@given(counts=some.lists(some.integers(2, 5), min_size=1, max_size=5), seed=some.none() | SEEDS)
 def test_each_task_gets_its_number_of_classes_and_no_class_is_dealt_twice(counts, seed):
     config = SplitCIFAR100.model_validate({"classes_per_task": counts, "order_seed": seed})
     source = Source(torch.zeros(0), torch.zeros(0), tuple(map(str, range(100))))
