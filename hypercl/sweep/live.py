@@ -93,7 +93,7 @@ class PlainLines(_Score):
         self._print(f"{line} [{self.trained}/{self.budget}{left}]")
 
     def trial_interrupted(self, number: int) -> None:
-        self._print(f"trial {number} interrupted: its checkpoint is written")
+        self._print(f"trial {number} interrupted: the same command takes it up again")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -134,7 +134,7 @@ class LiveTable(_Score):
 
     def trial_interrupted(self, number: int) -> None:
         self._running.pop(number, None)
-        self._news.append(f"trial {number} interrupted: its checkpoint is written")
+        self._news.append(f"trial {number} interrupted: the same command takes it up again")
 
     def tick(self) -> None:
         if time.monotonic() - self._drawn > SECONDS_PER_FRAME:
