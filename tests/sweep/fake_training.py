@@ -59,6 +59,8 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
     for step in range(len(done) + 1, tasks * reports_per_task + 1):
         time.sleep(float(os.environ.get(SECONDS, "0.01")))
         _fault(kind, number, step, starts)
+        while kind == "wait" and not (folder.parent / "go").exists():
+            time.sleep(0.05)
         task = (step - 1) // reports_per_task
         accuracies = tuple(accuracy(experiment, each) for each in range(task + 1))
         value = sum(accuracies) / tasks

@@ -187,11 +187,12 @@ def test_a_torn_journal_is_mended_on_the_way(sweeps: Sweeps) -> None:
 
 
 def test_a_second_driver_is_refused_and_the_first_is_not_disturbed(sweeps: Sweeps) -> None:
-    process = sweeps.start(**{SECONDS: "0.05"})
-    sweeps.wait_for(process, lambda: sweeps.steps() >= 1)
+    process = sweeps.start(**{FAULT: "wait"})
+    sweeps.wait_for(process, lambda: (sweeps.folder / "trials" / "0" / "starts.txt").exists())
     code, text = sweeps.run()
-    assert code == 2
+    assert code == 2, text
     assert f"process {process.pid} on" in text
+    (sweeps.folder / "trials" / "go").touch()
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, out + err
     check_whole(sweeps)
