@@ -1,12 +1,15 @@
 """A plain module called with weights that somebody else generates."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError
+from hypercl.targets.bundled import Convolutions, Way, cannot_bundle, vmap_failure, vmapped, way_of
 from hypercl.targets.head import find_head
 from hypercl.targets.randomness import drawn_from
 
@@ -38,6 +41,7 @@ class GeneratedModel:
     ) -> None:
         parameters = generated_parameters(module)
         self.module = module
+        self.input_shape = tuple(input_shape)
         self.num_outputs = num_outputs
         self.shapes: dict[str, torch.Size] = {name: parameter.shape for name, parameter in parameters.items()}
         """Shape of each generated parameter, in the order of the flat vector."""
@@ -50,7 +54,9 @@ class GeneratedModel:
         """Whether a training-mode forward draws random numbers from torch (dropout and the like)."""
         if head is not None:
             find_head(module, num_outputs, head)
-        self.random = self._try_out(input_shape)
+        with Convolutions() as convolutions:
+            self.random = self._try_out()
+        self._convolves = convolutions.seen
 
     def to(self, device: torch.device | str) -> "GeneratedModel":
         """Moves the module's constants and initial buffers; returns itself."""
@@ -97,6 +103,69 @@ class GeneratedModel:
         # functional_call also writes a buffer that the module replaced, rather than changed in place, back into `state`
         return outputs, {name: state[name].detach() for name in buffers} if training else buffers
 
+    def bundle(
+        self,
+        weights: Tensor,
+        buffers: dict[str, Tensor],
+        inputs: Tensor,
+        training: bool,
+        seeds: Sequence[int] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One forward pass with each of several vectors of weights; each gives what a call with it alone gives.
+
+        Args:
+            weights: (bundle, num_weights).
+            buffers: each (bundle, ...); never modified.
+            inputs: (bundle, batch, *input_shape), or (batch, *input_shape) for all.
+            training: whether layers behave as in training.
+            seeds: one for each vector, as `seed` of a call.
+
+        Returns:
+            Outputs (bundle, batch, num_outputs), and the buffers after the pass, each (bundle, ...): new tensors in
+            training, the same dict otherwise.
+        """
+        shared = inputs.dim() == len(self.input_shape) + 1
+        way = self.way(inputs.device, training)
+        if way == "loop":
+            each = inputs.expand(len(weights), *inputs.shape) if shared else inputs
+            passes = [
+                self(own, {name: value[index] for name, value in buffers.items()}, given, training, seed)
+                for index, (own, given, seed) in enumerate(
+                    zip(weights.unbind(), each.unbind(), seeds or [None] * len(weights), strict=True)
+                )
+            ]
+            outputs = torch.stack([output for output, _ in passes])
+            after = {name: torch.stack([found[name] for _, found in passes]) for name in buffers}
+        else:
+            if self.module.training != training:
+                self.module.train(training)
+            state = self.split(weights) | buffers
+            if way == "stacked":
+                outputs, after = functional_call(self.module, state, (inputs,)), {}
+            else:
+                outputs, after = vmapped(self.module, state, tuple(buffers), inputs, shared)
+        return outputs, {name: value.detach() for name, value in after.items()} if training else buffers
+
+    def way(self, device: torch.device, training: bool) -> Way:
+        """How `bundle` computes."""
+        stacks = bool(getattr(self.module, "takes_stacked_weights", False))
+        vmaps = stacks or self._convolves or self._vmap_failure is None
+        return way_of(stacks, training and self.random, self._convolves, vmaps, device)
+
+    def require_bundle(self, device: torch.device) -> None:
+        """Makes sure that a bundle can be computed on a device.
+
+        Raises:
+            UserError: torch.vmap is the way there and cannot run the module; names the layer.
+        """
+        if "vmap" in (self.way(device, False), self.way(device, True)) and self._vmap_failure is not None:
+            raise cannot_bundle(self._vmap_failure)
+
+    @cached_property
+    def _vmap_failure(self) -> str | None:
+        """Why torch.vmap cannot run the module; a training pass that draws is not run by it."""
+        return vmap_failure(self, self.input_shape, (False,) if self.random else (False, True))
+
     def output_of(self) -> Tensor:
         """The output that a weight belongs to: int64, (num_weights,).
 
@@ -114,9 +183,9 @@ class GeneratedModel:
             owners[f"{name}.bias"] = units
         return torch.cat(list(owners.values()))
 
-    def _try_out(self, input_shape: tuple[int, ...]) -> bool:
+    def _try_out(self) -> bool:
         """Runs two blank inputs; says whether random numbers were drawn."""
-        inputs = torch.zeros(2, *input_shape)
+        inputs = torch.zeros(2, *self.input_shape)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             before = torch.get_rng_state()
             try:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hypercl.activations import ACTIVATIONS
 from hypercl.config.target import MLP
+from hypercl.targets.bundled import StackedLinear
 
 
 class MLPNet(nn.Module):
@@ -18,7 +19,10 @@ class MLPNet(nn.Module):
     def __init__(self, config: MLP, input_shape: tuple[int, ...], num_outputs: int) -> None:
         super().__init__()
         sizes = (prod(input_shape), *config.hidden, num_outputs)
-        self.layers = nn.ModuleList(nn.Linear(inputs, units) for inputs, units in pairwise(sizes))
+        self.takes_stacked_weights = not config.batch_norm
+        """Whether the weights may also be (bundle, ...) and the inputs (bundle, batch, *input_shape)."""
+        self._axes = len(input_shape)
+        self.layers = nn.ModuleList(StackedLinear(inputs, units) for inputs, units in pairwise(sizes))
         self.norms = nn.ModuleList(
             nn.BatchNorm1d(units) if config.batch_norm else nn.Identity() for units in config.hidden
         )
@@ -27,7 +31,7 @@ class MLPNet(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, *input_shape) -> (batch, num_outputs)."""
-        activations = inputs.flatten(1)
+        activations = inputs.flatten(-self._axes)
         *hidden, head = self.layers
         for layer, norm in zip(hidden, self.norms, strict=True):
             activations = self.dropout(self.activation(norm(layer(activations))))
