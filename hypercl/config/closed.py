@@ -2,6 +2,7 @@
 
 _CLOSED = {
     "training.seed": "seeds are not settings: a space that varies them would pick the luckiest",
+    "training.replicas": "all trials must be means of as many seeds: a mean of fewer is more often a lucky one",
     "training.device": "the device is given by --device and the resources",
     "training.threads": "threads belong to the resources of a trial",
     "training.report_samples": "all trials must be measured alike",

@@ -182,6 +182,8 @@ class Training(Section):
     """At most so many validation samples a task are read by the reports inside a task."""
     seed: Whole = 1
     """Seed of initial weights, batches and augmentation."""
+    replicas: Annotated[Whole, Field(ge=1, le=256)] = 1
+    """Seeds (seed, seed + 1, ...) that are trained together; every result is their mean, and told for each."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """auto is cuda, else mps, else cpu."""
     threads: Count | Literal["auto"] = "auto"
@@ -209,5 +211,22 @@ class Training(Section):
             raise ValueError(
                 f"schedule.min_lr ({self.schedule.min_lr:g}) is not below optimizer.lr ({self.optimizer.lr:g}): "
                 "the rate could never be lowered"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _acts_on_all(self) -> "Training":
+        acting = [
+            name
+            for name, acts in (
+                ("schedule plateau", isinstance(self.schedule, Plateau)),
+                ("early_stopping", self.early_stopping is not None),
+            )
+            if acts
+        ]
+        if self.replicas > 1 and acting:
+            raise ValueError(
+                f"{' and '.join(acting)} would act on each of the {self.replicas} replicas at a time of its own, and "
+                "they take their steps together: give replicas 1, or a schedule of steps alone and no early_stopping"
             )
         return self

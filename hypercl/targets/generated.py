@@ -56,7 +56,8 @@ class GeneratedModel:
             find_head(module, num_outputs, head)
         with Convolutions() as convolutions:
             self.random = self._try_out()
-        self._convolves = convolutions.seen
+        self.convolves = convolutions.seen
+        """Whether a forward computes convolutions."""
 
     def to(self, device: torch.device | str) -> "GeneratedModel":
         """Moves the module's constants and initial buffers; returns itself."""
@@ -149,8 +150,8 @@ class GeneratedModel:
     def way(self, device: torch.device, training: bool) -> Way:
         """How `bundle` computes."""
         stacks = bool(getattr(self.module, "takes_stacked_weights", False))
-        vmaps = stacks or self._convolves or self._vmap_failure is None
-        return way_of(stacks, training and self.random, self._convolves, vmaps, device)
+        vmaps = stacks or self.convolves or self._vmap_failure is None
+        return way_of(stacks, training and self.random, self.convolves, vmaps, device)
 
     def require_bundle(self, device: torch.device) -> None:
         """Makes sure that a bundle can be computed on a device.

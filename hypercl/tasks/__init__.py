@@ -1,12 +1,13 @@
 """Streams of tasks: what a learner meets, and the batches it learns from."""
 
-from hypercl.tasks.batches import Batches, steps_in_epochs
+from hypercl.tasks.batches import Batches, BundledBatches, steps_in_epochs
 from hypercl.tasks.opening import data_place, open_stream, open_with_test
 from hypercl.tasks.shape import shape_of
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream
 
 __all__ = [
     "Batches",
+    "BundledBatches",
     "NoTestData",
     "Shape",
     "Split",

@@ -1,6 +1,7 @@
 """Training batches as a function of the step: nothing has to be stored to go on after an interruption."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -28,13 +29,18 @@ class Batches:
         Returns:
             Inputs, float32, (batch_size, *input_shape), and labels, int64, (batch_size,), on the task's device.
         """
-        images, labels = self._task.train[self._samples(step)]
-        if self._task.augment is not None:
-            keys = (self._seed, "augment", self._task.index, step)
-            images = self._task.augment(images, generator(*keys, device=images.device))
-        return self._task.inputs(images), labels
+        images, labels = self._task.train[self.samples(step)]
+        return self._task.inputs(self.augmented(images, step)), labels
 
-    def _samples(self, step: int) -> Tensor:
+    def augmented(self, images: Tensor, step: int) -> Tensor:
+        """The images of a step's batch, augmented where the task says so."""
+        if self._task.augment is None:
+            return images
+        keys = (self._seed, "augment", self._task.index, step)
+        return self._task.augment(images, generator(*keys, device=images.device))
+
+    def samples(self, step: int) -> Tensor:
+        """The places of a step's batch in the task's training data: int64, (batch_size,)."""
         size = len(self._task.train)
         start = step * self._batch_size
         stop = start + self._batch_size
@@ -51,6 +57,27 @@ class Batches:
         """The order of a pass; drawn on the CPU, so that it is the same on every device."""
         keys = (self._seed, "batches", self._task.index, number)
         return torch.randperm(len(self._task.train), generator=generator(*keys)).to(self._task.train.rows.device)
+
+
+class BundledBatches:
+    """The batches of several seeds, each the one that `Batches` gives for it, read in one piece."""
+
+    def __init__(self, task: Task, batch_size: int, seeds: Sequence[int]) -> None:
+        self._task = task
+        self._each = [Batches(task, batch_size, seed) for seed in seeds]
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batches of a step.
+
+        Returns:
+            Inputs, float32, (seeds, batch_size, *input_shape), and labels, int64, (seeds, batch_size).
+        """
+        samples = torch.stack([batches.samples(step) for batches in self._each])
+        images, labels = self._task.train[samples.flatten()]
+        if self._task.augment is not None:
+            parts = zip(self._each, images.chunk(len(self._each)), strict=True)
+            images = torch.cat([batches.augmented(part, step) for batches, part in parts])
+        return self._task.inputs(images).unflatten(0, samples.shape), labels.view(samples.shape)
 
 
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:

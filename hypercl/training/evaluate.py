@@ -1,18 +1,48 @@
-"""How many samples a learner classifies rightly."""
+"""How many samples each replica of a bundle classifies rightly."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 
 import torch
+from torch import Tensor
 
-from hypercl.methods import Learner, State
+from hypercl.methods import State
 from hypercl.tasks import Split, Task
+from hypercl.training.bundle import Bundle
 
-SAMPLES_AT_ONCE = 250
+
+def accuracies(
+    bundle: Bundle, state: State, tasks: Sequence[Task], splits: Sequence[Split]
+) -> Generator[None, None, list[list[float]]]:
+    """Each replica's accuracy on a split of each of some tasks, the task's identity given.
+
+    The counts stay on the device until the last batch: the host waits for it once.
+
+    Args:
+        bundle: whose predictions.
+        state: its state, or its knowledge.
+        tasks: as many as there are splits.
+        splits: what to read of each.
+
+    Yields:
+        After each batch: the caller's turn.
+
+    Returns:
+        Fractions, (replicas, tasks).
+    """
+    counts = []
+    for task, split in zip(tasks, splits, strict=True):
+        counts.append((yield from _right(bundle, state, task, split)))
+    found = torch.stack(counts, dim=1).tolist()
+    return [[right / len(split) for right, split in zip(row, splits, strict=True)] for row in found]
 
 
-def right_answers(learner: Learner, state: State, task: Task, split: Split) -> Iterator[int]:
-    """The samples of a split that are classified rightly, the task's identity given: one count a batch."""
-    predict = learner.predictor(state, task.index)
-    for samples in torch.arange(len(split), device=split.rows.device).split(SAMPLES_AT_ONCE):
+def _right(bundle: Bundle, state: State, task: Task, split: Split) -> Generator[None, None, Tensor]:
+    """Samples that each replica classifies rightly: int64, (replicas,)."""
+    predict = bundle.predictor(state, task.index)
+    device = split.rows.device
+    right = torch.zeros(bundle.replicas, dtype=torch.int64, device=device)
+    for samples in torch.arange(len(split), device=device).split(bundle.samples):
         images, labels = split[samples]
-        yield int((predict(task.inputs(images)).argmax(dim=1) == labels).sum())
+        right += (predict(task.inputs(images)).argmax(dim=2) == labels).sum(dim=1)
+        yield
+    return right

@@ -12,6 +12,8 @@ from typing import Any
 from hypercl.config import ConfigError, Experiment, UserError, difference_line, differences, load, resolved
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
+from hypercl.training.metrics import Matrix
+from hypercl.training.replicas import mean_matrix
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,13 @@ class RunFolder:
         """Writes summary.json: from then on the run is finished."""
         write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
 
-    def write_matrix(self, matrix: Sequence[Sequence[float]], file: str = "accuracy_matrix.csv") -> None:
+    def write_matrices(self, matrices: Sequence[Matrix], name: str = "accuracy_matrix") -> None:
+        """The accuracy matrix of a run; of several replicas their mean, and one file each."""
+        self._write_matrix(mean_matrix(matrices), f"{name}.csv")
+        for number, matrix in enumerate(matrices, start=1) if len(matrices) > 1 else ():
+            self._write_matrix(matrix, f"{name}_replica_{number}.csv")
+
+    def _write_matrix(self, matrix: Matrix, file: str) -> None:
         """Accuracy on each task (columns) before training and after each task (rows); empty where not measured."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")

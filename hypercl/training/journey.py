@@ -26,8 +26,12 @@ class Journey:
     """What the checks of this task have found."""
     best: State | None = None
     """What the learner knew at this task's best check, where early stopping is to put it back."""
-    matrix: list[list[float]] = field(default_factory=list)
-    """Rows of the validation accuracy matrix so far."""
+    matrices: list[list[list[float]]] = field(default_factory=list)
+    """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
+    diverged: dict[int, str] = field(default_factory=dict)
+    """A sentence on each replica that diverged, by its place."""
+    groups: list[int] = field(default_factory=lambda: [1])
+    """Replicas of each group, as memory had room when the run began."""
     reports: list[Report] = field(default_factory=list)
     """Reports so far, without their rows."""
     rows: list[Row] = field(default_factory=list)
@@ -66,4 +70,5 @@ class Journey:
 
 
 def _report(content: dict[str, Any]) -> Report:
-    return Report(**{**content, "accuracies": tuple(content["accuracies"]), "rows": tuple(content["rows"])})
+    lists = {key: tuple(content[key]) for key in ("accuracies", "rows", "diverged")}
+    return Report(**{**content, **lists, "replicas": tuple(map(tuple, content["replicas"]))})

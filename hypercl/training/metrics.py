@@ -61,6 +61,13 @@ def summarize(matrix: Matrix) -> dict[str, Any]:
     return {**values, "final_accuracy_per_task": per_task, "why": why}
 
 
+def unknown(summary: dict[str, Any], reason: str) -> dict[str, Any]:
+    """All metrics null, for one reason: by the keys of those of another matrix."""
+    values = [key for key, value in summary.items() if not isinstance(value, dict)]
+    per_task = dict.fromkeys(summary["final_accuracy_per_task"])
+    return {**dict.fromkeys(values), "final_accuracy_per_task": per_task, "why": dict.fromkeys(values, reason)}
+
+
 def of_summary(summary: dict[str, Any], key: str) -> float:
     """A metric of a summary by its key, such as `validation/final_accuracy` or `compression_ratio`.
 

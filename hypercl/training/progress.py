@@ -28,6 +28,8 @@ class Started:
     """Reports of an earlier, interrupted part of this run, oldest first: a listener that was there has seen them."""
     chunk_size: int | None = None
     """Weights a chunk, solved where the file says `auto`."""
+    groups: tuple[int, ...] = (1,)
+    """Replicas that are computed at once; several groups where memory has no room for all."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,24 @@ class Report:
     step: int
     """Reports so far on the one scale of progress: R x tasks learned + the report's index within the task."""
     value: float
-    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream."""
+    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream. Of replicas
+    the mean, one that diverged counting 0."""
     task: int
     """The task being learned."""
     iteration: int
     """Steps over the whole run."""
     accuracies: tuple[float, ...]
-    """Validation accuracy of the tasks 0 .. task."""
+    """Validation accuracy of the tasks 0 .. task; of replicas the mean, one that diverged counting 0."""
     learned: bool
     """Whether the task is learned: all its steps are done and all its validation data was read."""
     seconds: float
     """Training time so far, over all restarts."""
     rows: tuple[Row, ...] = field(default=(), repr=False)
     """Losses since the report before, then this report's own row."""
+    replicas: tuple[tuple[float, ...], ...] = ()
+    """The accuracies of each replica, nan once it diverged; empty where there is one."""
+    diverged: tuple[str, ...] = ()
+    """A sentence on each replica that diverged so far."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,26 @@ class Finished:
 Progress = Started | Tick | Report | Finished
 
 
-class Diverged(Exception):
-    """A loss or a weight is no longer finite."""
+@dataclass(frozen=True)
+class Divergence:
+    """When a loss or a weight of a replica was no longer finite."""
 
-    def __init__(self, iteration: int, value: float, task: int) -> None:
-        super().__init__(f"the loss became {value} at step {iteration} (task {task + 1})")
+    replica: int
+    """Its place in the bundle, from 0."""
+    iteration: int
+    value: float
+    task: int
+
+    def __str__(self) -> str:
+        return f"the loss became {self.value} at step {self.iteration} (task {self.task + 1})"
+
+
+class Diverged(Exception):
+    """A loss or a weight is no longer finite: of all replicas, where there are several."""
+
+    def __init__(self, iteration: int, value: float, task: int, replicas: int = 1) -> None:
+        text = str(Divergence(0, iteration, value, task))
+        super().__init__(text if replicas == 1 else f"all {replicas} replicas diverged; in the last one {text}")
         self.iteration = iteration
         self.value = value
         self.task = task

@@ -2,9 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import ceil, nan
+from math import ceil, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.methods import Moment, State
-from hypercl.tasks import Batches, Split, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.tasks import BundledBatches, Split, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
-from hypercl.training.evaluate import right_answers
+from hypercl.training.evaluate import accuracies
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.monitor import Monitor
-from hypercl.training.parts import build_learner, sizes
-from hypercl.training.progress import Finished, Progress, Report, Row, Started, Tick
+from hypercl.training.parts import Networks, seeds_of, sizes
+from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
+from hypercl.training.replicas import mean, rows, without
 from hypercl.training.schedule import lr_factor
 from hypercl.training.summary import summary_of
 from hypercl.training.watch import Watch
@@ -48,7 +50,7 @@ def run(
         `Started`, then `Tick`s and `Report`s, then `Finished`.
 
     Raises:
-        Diverged: a loss or a weight is no longer finite.
+        Diverged: a loss or a weight is no longer finite, of every replica.
         UserError: missing data, another experiment in the folder, a device that is not there, a target that cannot be
             built, a compression ratio that cannot be had.
     """
@@ -95,8 +97,8 @@ class _Run:
         self.reports_per_task, self.test = reports_per_task, test
         opener = open_with_test if test else open_stream
         self.stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
-        self.sizes = sizes(experiment, place.import_paths)
-        self.learner = build_learner(experiment, device, place.import_paths)
+        self.sizes, self.seeds = sizes(experiment, place.import_paths), seeds_of(experiment)
+        self.networks = Networks.of(experiment, device, place.import_paths)
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
         self.steps = tuple(self._steps_of(task) for task in self.tasks)
@@ -105,7 +107,9 @@ class _Run:
 
     def progress(self) -> Iterator[Progress]:
         content = self.checkpoints.newest(self.device)
-        journey = Journey.of(content) if content else Journey(self.learner.init())
+        groups = content["groups"] if content else self.networks.groups(self.experiment)
+        self.learner = self.networks.bundle(self.experiment, groups)
+        journey = Journey.of(content) if content else Journey(self.learner.init(), groups=groups)
         self.began -= journey.seconds
         yield self._started(journey)
         summary = self.folder.summary()
@@ -115,10 +119,10 @@ class _Run:
         if journey.untold:
             yield journey.untold
         try:
-            if not journey.matrix:
+            if not journey.matrices:
                 limit = self.experiment.training.report_samples
                 untrained = self._held_out(len(self.tasks), limit)
-                journey.matrix.append((yield from self._accuracies(journey, journey.state, untrained)))
+                journey.matrices = [[row] for row in (yield from self._accuracies(journey, journey.state, untrained))]
             while journey.task < len(self.tasks):
                 yield from self._learn(journey)
             summary = yield from self._finish(journey)
@@ -138,46 +142,63 @@ class _Run:
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
-        watch = Watch(self.device)
+        watch = Watch(self.device, len(self.seeds), journey.diverged)
         while journey.task == task:
             if monitor.due(journey.step):
-                watch.check(task)
+                self._freeze(journey, watch.check(task))
                 yield from self._check(journey, monitor)
                 continue
             due = self.reports_per_task if monitor.stopped else reports.get(journey.step, 0)
             if due and self.reports_per_task * task + due > journey.reported:
-                watch.check(task, self.learner.knowledge(journey.state), journey.iteration)
+                finite = self.learner.finite(self.learner.knowledge(journey.state))
+                self._freeze(journey, watch.check(task, finite, journey.iteration))
                 yield from self._report(journey, due)
                 continue
             factor = lr_factor(training.schedule, journey.step, steps) * monitor.factor
-            now = Moment(task, journey.step, training.optimizer.lr * factor)
+            lr = training.optimizer.lr * factor
             drawn = [batch(journey.step) for batch in batches]
-            journey.state, losses = self.learner.step(journey.state, memory, drawn, now)
+            journey.state, losses = self.learner.step(journey.state, memory, drawn, Moment(task, journey.step, lr))
+            if journey.diverged:
+                self.learner.blank_(journey.state, journey.diverged)
             journey.step += 1
             journey.iteration += 1
             watch.see(losses, journey.iteration)
             if journey.step in reports or journey.step % every == 0 or monitor.due(journey.step):
-                watch.check(task)
-                named = {f"loss/{name}": float(value) for name, value in losses.items()}
-                journey.rows.append(self._row(journey) | named | {"lr": now.lr})
+                self._freeze(journey, watch.check(task))
+                each = {f"loss/{name}": value.tolist() for name, value in losses.items()}
+                left = {name: without(values, journey.diverged, nan) for name, values in each.items()}
+                journey.rows.append(self._row(journey) | rows(left) | {"lr": lr})
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
-                watch.check(task)
+                self._freeze(journey, watch.check(task))
                 self._save(journey)
             if self._tick_is_due():
-                watch.check(task)
+                self._freeze(journey, watch.check(task))
                 yield Tick(task, journey.step, journey.iteration)
+
+    def _freeze(self, journey: Journey, news: Sequence[Divergence]) -> None:
+        """Replicas that diverged stay where nothing can come of them, at zero; they are told, and take no part.
+
+        Raises:
+            Diverged: none is left.
+        """
+        for each in news:
+            name = f"seed {self.seeds[each.replica]}: " if len(self.seeds) > 1 else ""
+            journey.diverged[each.replica] = f"{name}{each}"
+        if len(journey.diverged) == len(self.seeds):
+            last = max(news, key=lambda each: each.iteration)
+            raise Diverged(last.iteration, last.value, last.task, len(self.seeds))
+        if news:
+            self.learner.blank_(journey.state, journey.diverged)
 
     def _check(self, journey: Journey, monitor: Monitor) -> Iterator[Progress]:
         """Tells the monitor the validation accuracy on what is being trained, and keeps the best state."""
         limit, trained = self.experiment.training.report_samples, self.learner.trains_on(journey.task)
-        found = []
-        for task in (self.tasks[index] for index in trained):
-            split = task.validation.first(limit, seed=0)
-            found.append((yield from self._accuracy(journey, journey.state, task, split)))
+        splits = {index: self.tasks[index].validation.first(limit, seed=0) for index in trained}
+        (found,) = yield from self._accuracies(journey, journey.state, splits)
         accuracy = sum(found) / len(found)
         journey.rows[-1]["check/accuracy"] = accuracy
         if monitor.see(journey.step, accuracy):
-            journey.best = self.learner.knowledge(journey.state)
+            journey.best = copied(self.learner.knowledge(journey.state))
 
     def _report(self, journey: Journey, index: int) -> Iterator[Progress]:
         """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
@@ -185,21 +206,26 @@ class _Run:
         if learned and journey.best is not None:
             journey.state = {**journey.state, **journey.best}
         met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
-        accuracies = yield from self._accuracies(journey, journey.state, met)
+        measured = yield from self._accuracies(journey, journey.state, met)
+        found = without(measured, journey.diverged, [nan] * len(met))
+        progress = [sum(accuracies) / len(self.tasks) for accuracies in found]
         report = Report(
             step=self.reports_per_task * task + index,
-            value=sum(accuracies) / len(self.tasks),
+            value=mean(progress, instead=0.0),
             task=task,
             iteration=journey.iteration,
-            accuracies=tuple(accuracies),
+            accuracies=tuple(mean(each, instead=0.0) for each in zip(*found, strict=True)),
             learned=learned,
             seconds=time.monotonic() - self.began,
+            replicas=tuple(map(tuple, found)) if len(found) > 1 else (),
+            diverged=tuple(journey.diverged.values()),
         )
-        measured = {f"validation/task_{number}": value for number, value in enumerate(accuracies, start=1)}
-        journey.rows[-1] |= {"step": report.step, "progress": report.value, **measured}
+        by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
+        journey.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
         if learned:
             journey.state = self.learner.end_task(journey.state, task)
-            journey.matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
+            for matrix, accuracies in zip(journey.matrices, found, strict=True):
+                matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
             journey.spent.append(journey.step)
             journey.task, journey.step, journey.best = task + 1, 0, None
             if self.test:
@@ -210,49 +236,47 @@ class _Run:
 
     def _finish(self, journey: Journey) -> Generator[Progress, None, dict[str, Any]]:
         """Summary and matrices; the test data is read here and nowhere else."""
-        matrices = {"validation": journey.matrix}
-        self.folder.write_matrix(journey.matrix)
+        matrices = {"validation": journey.matrices}
+        self.folder.write_matrices(journey.matrices)
         if self.test:
-            matrices["test"] = yield from self._test_matrix(journey)
-            self.folder.write_matrix(matrices["test"], "accuracy_matrix_test.csv")
-        summary = summary_of(matrices, self.sizes, self.experiment, journey.spent, time.monotonic() - self.began)
+            matrices["test"] = yield from self._test_matrices(journey)
+            self.folder.write_matrices(matrices["test"], "accuracy_matrix_test")
+        seconds = time.monotonic() - self.began
+        summary = summary_of(matrices, journey.diverged, self.sizes, self.experiment, journey.spent, seconds)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary
 
-    def _test_matrix(self, journey: Journey) -> Generator[Progress, None, list[list[float]]]:
+    def _test_matrices(self, journey: Journey) -> Generator[Progress, None, list[list[list[float]]]]:
+        """Each replica's; nan where its validation matrix has it, once it diverged."""
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
-        matrix = []
+        matrices = [[] for _ in self.seeds]
         for after in range(len(self.tasks) + 1):
             state = read(self._learned(after - 1), self.device) if after else self.learner.init()
-            row = yield from self._accuracies(journey, state, tests[:after] if after else tests)
-            matrix.append([*row, *[nan] * (len(self.tasks) - len(row))])
-        return matrix
+            splits = dict(enumerate(tests[:after] if after else tests))
+            found = yield from self._accuracies(journey, state, splits)
+            for matrix, row, known in zip(matrices, found, journey.matrices, strict=True):
+                values = [nan] * len(row) if isnan(known[after][0]) else row
+                matrix.append([*values, *[nan] * (len(self.tasks) - len(row))])
+        return matrices
 
-    def _held_out(self, tasks: int, limit: int | None) -> list[Split]:
+    def _held_out(self, tasks: int, limit: int | None) -> dict[int, Split]:
         """Validation data of the first tasks, at most `limit` samples each."""
-        splits = [task.validation for task in self.tasks[:tasks]]
-        return [split.first(limit, seed=0) for split in splits] if limit else splits
+        splits = {task.index: task.validation for task in self.tasks[:tasks]}
+        return {index: split.first(limit, seed=0) for index, split in splits.items()} if limit else splits
 
     def _accuracies(
-        self, journey: Journey, state: State, splits: Sequence[Split]
-    ) -> Generator[Progress, None, list[float]]:
-        """Accuracy on a split of each of the first tasks."""
-        found = []
-        for task, split in zip(self.tasks, splits, strict=False):
-            accuracy = yield from self._accuracy(journey, state, task, split)
-            found.append(accuracy)
-        return found
-
-    def _accuracy(
-        self, journey: Journey, state: State, task: Task, split: Split
-    ) -> Generator[Progress, None, float]:
-        right = 0
-        for count in right_answers(self.learner, state, task, split):
-            right += count
+        self, journey: Journey, state: State, splits: Mapping[int, Split]
+    ) -> Generator[Progress, None, list[list[float]]]:
+        """Each replica's accuracy on a split of some tasks, by the tasks' places: (replicas, tasks)."""
+        measuring = accuracies(self.learner, state, [self.tasks[index] for index in splits], list(splits.values()))
+        while True:
+            try:
+                next(measuring)
+            except StopIteration as end:
+                return end.value
             if self._tick_is_due():
                 yield Tick(min(journey.task, len(self.tasks) - 1), journey.step, journey.iteration)
-        return right / len(split)
 
     def _tick_is_due(self) -> bool:
         if time.monotonic() - self.told <= SECONDS_PER_TICK:
@@ -272,6 +296,7 @@ class _Run:
             threads=int(self.experiment.training.threads),
             history=tuple(journey.reports),
             chunk_size=self.sizes.chunk_size,
+            groups=tuple(journey.groups),
         )
 
     def _save(self, journey: Journey) -> None:
@@ -284,9 +309,9 @@ class _Run:
         task = self.stream.task(index)
         return replace(task, validation=task.validation.to(self.device))
 
-    def _batches(self, index: int) -> Batches:
-        training = self.experiment.training
-        return Batches(self.stream.task(index).to(self.device), training.batch_size, training.seed)
+    def _batches(self, index: int) -> BundledBatches:
+        task, size = self.stream.task(index).to(self.device), self.experiment.training.batch_size
+        return BundledBatches(task, size, self.seeds)
 
     def _steps_of(self, task: Task) -> int:
         training = self.experiment.training

@@ -9,17 +9,27 @@ import torch
 
 from hypercl import __version__
 from hypercl.config import Experiment
-from hypercl.training.metrics import Matrix, summarize
-from hypercl.training.parts import Sizes
+from hypercl.training.metrics import Matrix, summarize, unknown
+from hypercl.training.parts import Sizes, seeds_of
+from hypercl.training.replicas import mean_of
 
 
 def summary_of(
-    matrices: Mapping[str, Matrix], sizes: Sizes, experiment: Experiment, steps: Sequence[int], seconds: float
+    matrices: Mapping[str, Sequence[Matrix]],
+    diverged: Mapping[int, str],
+    sizes: Sizes,
+    experiment: Experiment,
+    steps: Sequence[int],
+    seconds: float,
 ) -> dict[str, Any]:
-    """The metrics of each accuracy matrix (`validation`, and `test` in a run), sizes and cost.
+    """The metrics of the accuracy matrices (`validation`, and `test` in a run), sizes and cost.
+
+    Of several replicas they are the means, beside `spread` (sample standard deviations) and `replicas` (each one's
+    own). A replica that diverged has none of its own, and counts as the worst in mean and spread.
 
     Args:
-        matrices: accuracy matrices by the data they were measured on.
+        matrices: accuracy matrices of each replica by the data they were measured on.
+        diverged: a sentence on each replica that diverged, by its place.
         sizes: of the networks.
         experiment: what was trained.
         steps: steps taken in each task.
@@ -30,7 +40,7 @@ def summary_of(
     """
     return {
         "version": 1,
-        **{name: summarize(matrix) for name, matrix in matrices.items()},
+        **_metrics(matrices, diverged, seeds_of(experiment)),
         "compression_ratio": sizes.compression_ratio,
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
@@ -44,6 +54,25 @@ def summary_of(
         "threads": experiment.training.threads,
         "versions": {"hypercl": __version__, "torch": torch.__version__},
     }
+
+
+def _metrics(
+    matrices: Mapping[str, Sequence[Matrix]], diverged: Mapping[int, str], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """By data set; of several replicas also `spread`, `diverged_replicas` and `replicas`."""
+    if len(seeds) == 1:
+        return {name: summarize(matrix) for name, (matrix,) in matrices.items()}
+    means, spreads = {}, {}
+    replicas = [{"seed": seed, "diverged": diverged.get(place)} for place, seed in enumerate(seeds)]
+    for name, each in matrices.items():
+        left = next(matrix for place, matrix in enumerate(each) if place not in diverged)
+        own = [
+            unknown(summarize(left), diverged[place]) if place in diverged else summarize(matrix)
+            for place, matrix in enumerate(each)
+        ]
+        means[name], spreads[name] = mean_of(own, tuple(diverged))
+        replicas = [{**replica, name: metrics} for replica, metrics in zip(replicas, own, strict=True)]
+    return {**means, "spread": spreads, "diverged_replicas": len(diverged), "replicas": replicas}
 
 
 def _peak_memory(device: str) -> int:

@@ -1,44 +1,56 @@
 """Notices a loss or a weight that is no longer finite, without waiting for the device at each step."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from hypercl.training.progress import Diverged
+from hypercl.training.progress import Divergence
 
 
 class Watch:
-    """Keeps on the device when a loss first was not finite; `check` reads it."""
+    """Keeps on the device when a loss of each replica first was not finite; `check` reads it.
 
-    def __init__(self, device: torch.device) -> None:
-        self._first = torch.full((), -1, dtype=torch.int64, device=device)
-        self._value = torch.zeros((), device=device)
+    Args:
+        device: where the losses are.
+        replicas: how many.
+        known: those that diverged before and are not told again.
+    """
+
+    def __init__(self, device: torch.device, replicas: int, known: Iterable[int] = ()) -> None:
+        self._first = torch.full((replicas,), -1, dtype=torch.int64, device=device)
+        self._value = torch.zeros(replicas, device=device)
+        self._known = set(known)
 
     def see(self, losses: dict[str, Tensor], iteration: int) -> None:
-        """Takes note of the losses of a step."""
-        total = torch.stack(list(losses.values())).sum()
+        """Takes note of the losses (replicas,) of a step."""
+        total = torch.stack(list(losses.values())).sum(dim=0)
         news = ~torch.isfinite(total) & (self._first < 0)
         self._first = torch.where(news, iteration, self._first)
         self._value = torch.where(news, total.to(self._value.dtype), self._value)
 
-    def check(self, task: int, knowledge: dict[str, Any] | None = None, iteration: int = 0) -> None:
+    def check(self, task: int, finite: Tensor | None = None, iteration: int = 0) -> list[Divergence]:
         """Waits for the device.
 
-        Raises:
-            Diverged: a loss was not finite, or a number that predictions need is not.
+        Args:
+            task: the task being learned.
+            finite: which replicas' numbers that predictions need are finite: bool, (replicas,).
+            iteration: steps over the whole run.
+
+        Returns:
+            The replicas that diverged since the check before.
         """
-        if int(self._first) >= 0:
-            raise Diverged(int(self._first), float(self._value), task)
-        if knowledge is not None and not all(bool(torch.isfinite(value).all()) for value in _floats(knowledge)):
-            raise Diverged(iteration, float("nan"), task)
-
-
-def _floats(tree: dict[str, Any]) -> list[Tensor]:
-    found: list[Tensor] = []
-    for value in tree.values():
-        if isinstance(value, dict):
-            found += _floats(value)
-        elif value.is_floating_point():
-            found.append(value)
-    return found
+        firsts = self._first.tolist()
+        sound = [True] * len(firsts) if finite is None else finite.tolist()
+        if all(first < 0 for first in firsts) and all(sound):
+            return []
+        values = self._value.tolist()
+        found = [
+            Divergence(replica, first, values[replica], task)
+            if first >= 0
+            else Divergence(replica, iteration, float("nan"), task)
+            for replica, first in enumerate(firsts)
+            if replica not in self._known and (first >= 0 or not sound[replica])
+        ]
+        self._known |= {each.replica for each in found}
+        return found

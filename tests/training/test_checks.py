@@ -162,13 +162,13 @@ def test_checks_read_so_many_validation_samples_and_no_test_data(
 ) -> None:
     module = sys.modules[run.__module__]
     read: list[int] = []
-    original = module.right_answers
+    original = module.accuracies
 
-    def counted(learner: Any, state: Any, task: Any, split: Split) -> Any:
-        read.append(len(split))
-        return original(learner, state, task, split)
+    def counted(learner: Any, state: Any, tasks: Any, splits: list[Split]) -> Any:
+        read.extend(map(len, splits))
+        return original(learner, state, tasks, splits)
 
-    monkeypatch.setattr(module, "right_answers", counted)
+    monkeypatch.setattr(module, "accuracies", counted)
     monkeypatch.setattr(module, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
     limited = (PLATEAU, "training.report_samples=7", "tasks.num_tasks=1")
     list(run(experiment(*limited), place, reports_per_task=1))

@@ -1,0 +1,154 @@
+"""The replicas of a run: the same setting under several seeds, trained step by step together."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypercl.methods import Batch, Learner, Losses, Memory, Moment, State
+
+
+@dataclass(frozen=True)
+class Group:
+    """Replicas that are computed at once."""
+
+    learner: Learner
+    """Of one seed, without a replica axis; or of several, with one."""
+    start: int
+    size: int
+
+    @property
+    def own(self) -> int | slice:
+        """Its place along the replica axis of a batch: one replica's batch has no axis of its own."""
+        return self.start if self.size == 1 else slice(self.start, self.start + self.size)
+
+
+class Bundle:
+    """A learner of all replicas, in groups of as many as memory has room for; each step goes through the groups.
+
+    What it is given and what it gives has a leading replica axis, with one replica too. Its state is the learner's
+    where there is one group, otherwise theirs by name.
+
+    Args:
+        learners: one a group, all of the same setting.
+        sizes: replicas of each.
+        samples: samples to predict at once.
+    """
+
+    def __init__(self, learners: Sequence[Learner], sizes: Sequence[int], samples: int) -> None:
+        starts = accumulate(sizes[:-1], initial=0)
+        self._groups = [Group(*each) for each in zip(learners, starts, sizes, strict=True)]
+        self.replicas = sum(sizes)
+        """How many."""
+        self.samples = samples
+        """Samples to predict at once: what was measured to be quick, and bounded for many replicas."""
+
+    def init(self) -> State:
+        """The state before any training."""
+        return self._state(group.learner.init() for group in self._groups)
+
+    def start_task(self, state: State, task: int) -> State:
+        """The state as a task begins."""
+        return self._state(group.learner.start_task(own, task) for group, own in self._parts(state))
+
+    def memory(self, state: State, task: int) -> list[Memory]:
+        """What the task's steps need beside the state."""
+        return [group.learner.memory(own, task) for group, own in self._parts(state)]
+
+    def trains_on(self, task: int) -> Sequence[int]:
+        """The tasks of which each step needs a batch."""
+        return self._groups[0].learner.trains_on(task)
+
+    def step(
+        self, state: State, memory: list[Memory], batches: Sequence[Batch], now: Moment
+    ) -> tuple[State, Losses]:
+        """One step of every replica.
+
+        Args:
+            state: of all.
+            memory: from `memory`.
+            batches: inputs (replicas, batch, *input_shape) and labels (replicas, batch).
+            now: where in the stream.
+
+        Returns:
+            The new state, and losses (replicas,) by name.
+        """
+        states, losses = [], []
+        for (group, own), remembered in zip(self._parts(state), memory, strict=True):
+            given = [(inputs[group.own], labels[group.own]) for inputs, labels in batches]
+            new, loss = group.learner.step(own, remembered, given, now)
+            states.append(new)
+            losses.append(loss)
+        joined = {name: torch.cat([loss[name].reshape(-1) for loss in losses]) for name in losses[0]}
+        return self._state(states), joined
+
+    def end_task(self, state: State, task: int) -> State:
+        """The state once a task is learned."""
+        return self._state(group.learner.end_task(own, task) for group, own in self._parts(state))
+
+    def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
+        """From inputs (samples, *input_shape), the same for all, to logits (replicas, samples, classes)."""
+        each = [(group, group.learner.predictor(own, task)) for group, own in self._parts(state)]
+
+        def predict(inputs: Tensor) -> Tensor:
+            logits = [found(inputs) if group.size > 1 else found(inputs)[None] for group, found in each]
+            return logits[0] if len(logits) == 1 else torch.cat(logits)
+
+        return predict
+
+    def knowledge(self, state: State) -> State:
+        """The part of the state that predictions need."""
+        return self._state(group.learner.knowledge(own) for group, own in self._parts(state))
+
+    def finite(self, state: State) -> Tensor:
+        """Which replicas' numbers are all finite: bool, (replicas,), on the device."""
+        found = []
+        for group, own in self._parts(state):
+            floats = [value for value in leaves(own) if value.is_floating_point()]
+            rows = [value.reshape(group.size, -1) for value in floats if group.size == 1 or value.dim()]
+            found.append(torch.stack([torch.isfinite(row).all(dim=1) for row in rows]).all(dim=0))
+        return torch.cat(found)
+
+    def blank_(self, state: State, replicas: Iterable[int]) -> None:
+        """Makes all numbers of some replicas zero, in place: what is not finite is not carried on."""
+        for group, own in self._parts(state):
+            places = [replica - group.start for replica in replicas if 0 <= replica - group.start < group.size]
+            for value in leaves(own) if places else ():
+                if group.size == 1:
+                    value.zero_()
+                elif value.dim():
+                    value[places] = 0
+
+    def _parts(self, state: State) -> Iterator[tuple[Group, State]]:
+        if len(self._groups) == 1:
+            yield self._groups[0], state
+            return
+        for number, group in enumerate(self._groups):
+            yield group, state[_name(number)]
+
+    def _state(self, states: Iterable[State]) -> State:
+        if len(self._groups) == 1:
+            (state,) = states
+            return state
+        return {_name(number): state for number, state in enumerate(states)}
+
+
+def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:
+    """The tensors of nested dicts."""
+    for value in tree.values():
+        if isinstance(value, dict):
+            yield from leaves(value)
+        else:
+            yield value
+
+
+def copied(tree: dict[str, Any]) -> dict[str, Any]:
+    """Nested dicts of tensors that later steps, which work in place, leave alone."""
+    return {key: copied(value) if isinstance(value, dict) else value.clone() for key, value in tree.items()}
+
+
+def _name(number: int) -> str:
+    return f"group {number}"

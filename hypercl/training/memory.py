@@ -1,0 +1,100 @@
+"""How many replicas have room at once: what one takes is measured, and compared with what is free."""
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+SHARE = 0.8
+"""Of the free memory, what a group of replicas may take."""
+
+
+def group_sizes(replicas: int, bytes_each: int, free: int | None) -> list[int]:
+    """As few groups as have room, as even as can be; at least one replica a group.
+
+    Args:
+        replicas: in all.
+        bytes_each: what one of them takes in a step.
+        free: bytes of free memory; None where it is not known, and then all are one group.
+    """
+    room = replicas if free is None else max(1, int(SHARE * free) // max(1, bytes_each))
+    groups = -(-replicas // room)
+    return [replicas // groups + (number < replicas % groups) for number in range(groups)]
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that this process can still take on a device; on the CPU within its cgroup. None where nobody says."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type != "cpu":
+        return None
+    found = [_available(Path("/proc/meminfo")), _cgroup_room(Path("/sys/fs/cgroup"))]
+    return min((room for room in found if room is not None), default=None)
+
+
+def peak_of(action: Callable[[], object]) -> int:
+    """The most bytes that tensors made during an action held at one moment, on whatever device."""
+    with _Held() as held:
+        action()
+    return held.peak
+
+
+class _Held(TorchDispatchMode):
+    """Adds up the storages that operations make, backward passes included, and takes off those that are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._now = 0
+        self._known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result = func(*args, **(kwargs or {}))
+        given = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._see(leaf, given)
+        return result
+
+    def _see(self, tensor: Tensor, given: set[int]) -> None:
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if place in self._known or place in given or not size:
+            return
+        self._known[place] = size
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._let_go, place).atexit = False
+
+    def _let_go(self, place: int) -> None:
+        self._now -= self._known.pop(place, 0)
+
+
+def _available(meminfo: Path) -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _cgroup_room(folder: Path) -> int | None:
+    """What a cgroup's limit leaves, version 2 or 1; None without a limit. Idle pages of files can be taken back."""
+    for limit, used, stat, idle in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ):
+        try:
+            lines = dict(line.split() for line in (folder / stat).read_text().splitlines())
+            taken = int((folder / used).read_text()) - int(lines.get(idle, 0))
+            return max(0, int((folder / limit).read_text()) - taken)
+        except (OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,83 @@
+"""From each replica's numbers to those of the run: means, spreads, rows, matrices.
+
+A replica that diverged has nan. A mean of those left would flatter the setting, so an accuracy counts as 0 in a mean.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from math import isnan, nan
+from statistics import stdev
+from typing import Any, TypeVar
+
+from hypercl.training.metrics import Matrix
+from hypercl.training.progress import Row
+
+Value = TypeVar("Value")
+
+WORST = {"final_accuracy": 0.0, "during_accuracy": 0.0, "forgetting": 1.0, "backward_transfer": -1.0}
+"""What a replica that diverged counts as in the means of the metrics."""
+
+
+def without(each: Sequence[Value], diverged: Container[int], instead: Value) -> list[Value]:
+    """The replicas' values, with another in the place of each that diverged."""
+    return [instead if place in diverged else value for place, value in enumerate(each)]
+
+
+def mean(values: Sequence[float], instead: float | None = None) -> float:
+    """The mean over replicas.
+
+    Args:
+        values: of each, nan where it diverged.
+        instead: what nan counts as; None leaves it out.
+    """
+    left = [value for value in values if not isnan(value)]
+    if instead is not None:
+        left += [instead] * (len(values) - len(left))
+    return sum(left) / len(left) if left else nan
+
+
+def spread(values: Sequence[float]) -> float:
+    """The sample standard deviation over replicas."""
+    return stdev(values)
+
+
+def rows(measured: Mapping[str, Sequence[float]], instead: float | None = None) -> Row:
+    """What was measured of each replica, for metrics.jsonl: the mean by its key, each by `replica_<number>/key`."""
+    means = {key: mean(values, instead) for key, values in measured.items()}
+    if all(len(values) == 1 for values in measured.values()):
+        return means
+    count = max(map(len, measured.values()))
+    each = {f"replica_{place + 1}/{key}": values[place] for place in range(count) for key, values in measured.items()}
+    return means | each
+
+
+def mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
+    """The mean of the replicas' accuracy matrices; nan where no replica was measured."""
+    if len(matrices) == 1:
+        return matrices[0]
+    cells = zip(*matrices, strict=True)
+    return [
+        [nan if all(map(isnan, cell)) else mean(cell, instead=0.0) for cell in zip(*row, strict=True)] for row in cells
+    ]
+
+
+def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Mean and spread of the replicas' metrics by their keys; null with a `why` where one cannot be known.
+
+    Args:
+        each: from `hypercl.training.metrics.summarize`, of two or more replicas.
+        diverged: places of the replicas that diverged, which count with `WORST`.
+    """
+    left = next(metrics for place, metrics in enumerate(each) if place not in diverged)
+    known = [key for key, value in left.items() if isinstance(value, float)]
+    values = {key: [_value(each, place, key, diverged) for place in range(len(each))] for key in known}
+    tasks = left["final_accuracy_per_task"]
+    per_task = {
+        task: mean([0.0 if place in diverged else of["final_accuracy_per_task"][task] for place, of in enumerate(each)])
+        for task in tasks
+    }
+    means = {**left, **{key: mean(values[key]) for key in known}, "final_accuracy_per_task": per_task}
+    return means, {key: spread(values[key]) for key in known}
+
+
+def _value(each: Sequence[Mapping[str, Any]], place: int, key: str, diverged: Sequence[int]) -> float:
+    return WORST[key] if place in diverged else each[place][key]
