@@ -36,19 +36,44 @@ def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
     write_text(folder / SWEEP_YAML, "\n".join(head) + "\n" + to_yaml(file))
 
 
-def write_trials(folder: Path, file: SweepFile, study: SweepStudy) -> None:
-    """trials.csv: one row a trial."""
-    write_text(folder / "trials.csv", trials_csv(file, study.trials()))
+def write_trials(folder: Path, file: SweepFile, study: SweepStudy, table: "TrialsTable | None" = None) -> None:
+    """trials.csv: one row a trial. A table that is kept between calls makes rows of new endings only."""
+    write_text(folder / "trials.csv", (table or TrialsTable(file)).text(study.trials()))
 
 
-def trials_csv(file: SweepFile, trials: Sequence[FrozenTrial]) -> str:
-    """The content of trials.csv: number, state, value, why, seconds, step, each parameter, each final metric."""
-    rows = [_row(file, trial) for trial in trials]
-    metrics = sorted({key for row in rows for key in row if key not in _FIRST and key not in file.space})
+class TrialsTable:
+    """The content of trials.csv: number, state, value, why, seconds, step, each parameter, each final metric.
+
+    The row of an ended trial is made once: a sweep of thousands writes the table again and again.
+
+    Args:
+        file: the sweep.
+    """
+
+    def __init__(self, file: SweepFile) -> None:
+        self._file = file
+        self._metrics: set[str] = set()
+        self._ended: dict[int, str] = {}
+        """Number -> line."""
+
+    def text(self, trials: Sequence[FrozenTrial]) -> str:
+        """The whole table of these trials; where one of them brings a new metric, every row is made anew."""
+        rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
+        first = [*_FIRST, *self._file.space]
+        metrics = {key for row in rows.values() for key in row}.difference(first)
+        if not metrics <= self._metrics:
+            self._metrics |= metrics
+            self._ended.clear()
+            return self.text(trials)
+        head = [*first, *sorted(self._metrics)]
+        lines = self._ended | {number: _line([row.get(key) for key in head]) for number, row in rows.items()}
+        self._ended |= {trial.number: lines[trial.number] for trial in trials if trial.state.is_finished()}
+        return "".join([_line(head), *(lines[trial.number] for trial in trials)])
+
+
+def _line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
-    table = csv.DictWriter(text, [*_FIRST, *file.space, *metrics], lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 

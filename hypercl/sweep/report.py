@@ -19,7 +19,7 @@ from hypercl.config import UserError
 from hypercl.config.sweep import Objective
 from hypercl.files import write_text
 from hypercl.sweep.importance import Importance
-from hypercl.sweep.outputs import ranked_rows, trials_csv
+from hypercl.sweep.outputs import TrialsTable, ranked_rows
 from hypercl.sweep.reading import SweepRecord, read_sweep
 
 MATRIX = "accuracy_matrix"
@@ -66,7 +66,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
         The pictures, each with its numbers as CSV beside; none while no trial is complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "trials.csv", trials_csv(record.file, record.trials))
+    write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
     pictures = draw_sweep(record.file, read_trials(folder / "trials.csv"), folder)
     if found:
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)

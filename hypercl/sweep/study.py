@@ -89,6 +89,8 @@ class SweepStudy:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(_THREADS, threads)
         self._enqueue(not there)
+        self._storage, self._study_id = storage, self.optuna._study_id
+        self._ids: dict[int, int] = {}
         self._live: dict[int, Trial] = {}
         self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
         self._settle_decided()
@@ -106,6 +108,12 @@ class SweepStudy:
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in the order of numbers; not to be changed."""
         return self.optuna.get_trials(deepcopy=False)
+
+    def trial(self, number: int) -> FrozenTrial:
+        """One trial; not to be changed. Takes equally long however many there are."""
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.get_trial(self._ids[number])
 
     def counts(self) -> Counter[str]:
         """Trials by how they ended ('complete', 'pruned', ...), and 'running', 'waiting', 'trained'."""
@@ -131,8 +139,7 @@ class SweepStudy:
 
     def ask(self) -> Suggestion | None:
         """The next trial, enqueued ones first; None when a grid has no cell left."""
-        waiting = any(trial.state == TrialState.WAITING for trial in self.trials())
-        if self._grid is not None and not waiting:
+        if self._grid is not None and not any(trial.state == TrialState.WAITING for trial in self.trials()):
             cell = self._grid.next_cell(self.trials())
             if cell is None:
                 return None
@@ -167,7 +174,7 @@ class SweepStudy:
 
     def reported(self, number: int) -> Mapping[int, float]:
         """The intermediate values of a trial, by step."""
-        return self.trials()[number].intermediate_values
+        return self.trial(number).intermediate_values
 
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
@@ -176,13 +183,13 @@ class SweepStudy:
 
     def decided(self, number: int) -> Outcome | None:
         """The written decision on a trial."""
-        stored = self.trials()[number].user_attrs.get(_OUTCOME)
+        stored = self.trial(number).user_attrs.get(_OUTCOME)
         return Outcome(**stored) if stored else None
 
     def settle(self, number: int) -> Outcome | None:
         """Tells the study a trial's decided end, once; None while nothing is decided."""
         outcome = self.decided(number)
-        if outcome is None or self.trials()[number].state.is_finished():
+        if outcome is None or self.trial(number).state.is_finished():
             return outcome
         bounds = self._file.constraints.model_dump(exclude_none=True)
         fatal = {name: float(outcome.kind == name) for name in _FATAL}
@@ -230,7 +237,7 @@ class SweepStudy:
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
-            self._live[number] = Trial(self.optuna, self.trials()[number]._trial_id)
+            self._live[number] = Trial(self.optuna, self.trial(number)._trial_id)
         return self._live[number]
 
     def _taken_up(self, frozen: FrozenTrial) -> Suggestion:

@@ -9,7 +9,7 @@ from ray.tune import Callback
 
 from hypercl.config import SweepFile
 from hypercl.sweep.control import Control, Listener
-from hypercl.sweep.outputs import write_trials
+from hypercl.sweep.outputs import TrialsTable, write_trials
 from hypercl.sweep.resources import Slots
 from hypercl.sweep.scheduler import StudyScheduler
 from hypercl.sweep.searcher import StudySearcher
@@ -25,7 +25,7 @@ class Heartbeat(Callback):
         self._control, self._listener = control, listener
         self.deadline: float | None = None
         """On the monotonic clock."""
-        self._written, self._next_write = -1, 0.0
+        self._table, self._written, self._next_write = TrialsTable(file), -1, 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles callbacks into snapshots that are never read."""
@@ -40,7 +40,7 @@ class Heartbeat(Callback):
             self._control.stop("time")
         ended = self._study.ended
         if ended != self._written and now > self._next_write:
-            write_trials(self._folder, self._file, self._study)
+            write_trials(self._folder, self._file, self._study, self._table)
             # However many trials there are, writing them takes at most a twentieth of the time.
             done = time.monotonic()
             self._written, self._next_write = ended, done + max(1.0, 20 * (done - now))
