@@ -93,16 +93,19 @@ def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
     found = []
     for place, folders, files in os.walk(folder / name):
         folders[:] = [inner for inner in folders if _seen(inner)]
-        for file in files:
-            if _seen(file) and file.lower().endswith(SUFFIXES):
-                path = Path(place, file)
-                found.append((path.relative_to(folder).as_posix(), *_state(path)))
+        # Strings: every trial lists the files anew, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
+        below = Path(place).relative_to(folder).as_posix()
+        found += [
+            (f"{below}/{file}", *_state(os.path.join(place, file)))
+            for file in files
+            if _seen(file) and file.lower().endswith(SUFFIXES)
+        ]
     return sorted(found)
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: str) -> tuple[int, int]:
     try:
-        state = path.stat()
+        state = os.stat(path)
     except OSError:  # a link that leads nowhere: told with the other files that cannot be read
         return 0, 0
     return state.st_size, state.st_mtime_ns
