@@ -13,6 +13,9 @@ from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.searcher import StudySearcher
 from hypercl.sweep.study import SweepStudy
 
+_FAULTS = (job.FAILED, job.OUT_OF_MEMORY)
+"""Outcomes after which a process may hold broken state or memory."""
+
 
 class StudyScheduler(FIFOScheduler):
     """Hands every report to the study and stops a trial when the study's pruner says so.
@@ -40,6 +43,12 @@ class StudyScheduler(FIFOScheduler):
                 return TrialScheduler.STOP
         self._listener.trial_reported(number, *new, tuple(result.get("accuracies", ())))
         return TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Lets the process of a trial that ended by a fault go: the next trial gets a new one."""
+        if result.get(job.OUTCOME) in _FAULTS:
+            # Ray keeps a process for reuse only if it knows that it has started (read in Ray 2.60; a test watches it).
+            tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A process died: what Ray knows of it is kept for the case that it is not taken up again."""

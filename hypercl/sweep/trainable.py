@@ -10,7 +10,11 @@ from ray import tune
 from hypercl.config import Experiment, UserError
 from hypercl.sweep import job
 from hypercl.sweep.job import TrialJob
+from hypercl.sweep.process import CleanProcess
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+
+SECONDS_TO_DRAW = 60.0
+"""Training time from which on a trial's matrix is drawn: that takes 0.3 s, and once a process 1.5 s of imports."""
 
 
 class RunTrainable(tune.Trainable):
@@ -20,7 +24,11 @@ class RunTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._job: TrialJob = config["job"]
+        self._clean = CleanProcess()
+        self._take(config["job"])
+
+    def _take(self, given: TrialJob) -> None:
+        self._job = given
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -30,9 +38,10 @@ class RunTrainable(tune.Trainable):
         self._seconds: float | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Another trial in the same process; one still open was stopped by the pruner."""
+        """Another trial in the same process, whose imports are kept; one still open was stopped by the pruner."""
         self._close("stopped")
-        self.setup(new_config)
+        self._clean.restore()
+        self._take(new_config["job"])
         return True
 
     def cleanup(self) -> None:
@@ -103,10 +112,11 @@ class RunTrainable(tune.Trainable):
         return list(build(self._job.loggers, self._job.folder))
 
     def _draw(self) -> None:
-        """The accuracy matrix as a picture, as in a run's folder."""
-        from hypercl.analysis import write_matrix_png
+        """The accuracy matrix as a picture, as in a run's folder; a short trial is spared the time it takes."""
+        if (self._seconds or 0.0) >= SECONDS_TO_DRAW:
+            from hypercl.analysis import write_matrix_png
 
-        write_matrix_png(self._job.folder)
+            write_matrix_png(self._job.folder)
 
     def _tell(self, event: str, item: Progress) -> None:
         for logger in self._loggers:

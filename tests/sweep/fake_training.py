@@ -85,6 +85,8 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
 def _fault(kind: str, number: int, step: int, starts: int) -> None:
     if kind == "raise":
         raise RuntimeError(f"broken on purpose in trial {number}")
+    if kind == "raise_first" and number == 1:
+        raise RuntimeError(f"broken on purpose in trial {number}")
     if kind == "diverge" and number % 2 and step == 9:
         raise Diverged(step, math.nan, 2)
     if kind == "memory" and number == 1:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fake_training import TEXT, FakeEngine
+from fake_training import FAULT, TEXT, FakeEngine
 
 from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
@@ -53,6 +53,23 @@ def test_each_trial_was_started_once(swept: SweepResult, folder: Path) -> None:
     trained = list((folder / "trials").iterdir())
     assert len(trained) == swept.counts["trained"]
     assert all(len((path / "starts.txt").read_text().split()) == 1 for path in trained)
+
+
+def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv(FAULT, "raise_first")
+    text = TEXT.replace("trials: 6", "trials: 4").replace("constraints", "pruner: {name: none}\nconstraints")
+    given = SweepOptions(folder=tmp_path / "results", data_dir=tmp_path, max_concurrent=1)
+    result = sweep(loads(text, "test.yaml"), given, FakeEngine())
+    assert (result.exit_code, result.counts["failed"], result.counts["complete"]) == (0, 1, 4)
+    folders = sorted((tmp_path / "results" / "trials").iterdir(), key=lambda path: int(path.name))
+    pids = [(path / "starts.txt").read_text().split() for path in folders]
+    (first,), *others = pids
+    (second,) = others[1]
+    assert pids == [[first]] * 2 + [[second]] * 3
+    assert first != second
 
 
 def test_the_same_command_again_trains_nothing_and_starts_no_ray(

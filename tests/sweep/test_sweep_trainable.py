@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fake_training import FAULT, FakeTrainable
 from hypercl.config import Experiment, SweepFile, UserError, resolved
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.trainable import RunTrainable, metrics_of
-from hypercl.training.progress import Diverged, Progress
+from hypercl.training.progress import Diverged, Progress, Report
 
 
 @pytest.fixture
@@ -118,8 +119,6 @@ def test_reusing_the_process_closes_the_stopped_run_first(job: TrialJob, tmp_pat
             finally:
                 closed.append(self._job.number)
 
-    from dataclasses import replace
-
     trainable = Watched({"job": job})
     trainable.step()
     assert trainable.reset_config({"job": replace(job, number=4, folder=tmp_path / "trials" / "4")})
@@ -133,6 +132,18 @@ def test_losses_and_reports_are_in_metrics_jsonl(job: TrialJob) -> None:
     list(steps_of(FakeTrainable({"job": job})))
     lines = (job.folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(("seconds", "drawn"), [(59.0, False), (60.0, True)])
+def test_the_matrix_of_a_short_trial_is_not_drawn(job: TrialJob, seconds: float, drawn: bool) -> None:
+    class Timed(FakeTrainable):
+        def start(self) -> Iterator[Progress]:
+            for item in super().start():
+                yield replace(item, seconds=seconds) if isinstance(item, Report) else item
+
+    list(steps_of(Timed({"job": job})))
+    assert (job.folder / "accuracy_matrix.png").exists() == drawn
+    assert (job.folder / "accuracy_matrix.csv").exists()
 
 
 def test_metrics_are_numbers_only() -> None:
