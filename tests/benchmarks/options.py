@@ -15,5 +15,7 @@ class Options:
     """Of timing for each row of `step` and `growth`, at least two or three rounds."""
     iterations: int | None = None
     """Steps a task in `run` and `replicas`, instead of what the measure says; its name then says so."""
+    trials: int = 40
+    """Of the sweep."""
     data_dir: Path = Path(os.environ.get("HYPERCL_DATA", "/tmp/data"))
     """Where MNIST lies."""

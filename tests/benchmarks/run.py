@@ -18,6 +18,10 @@ from tests.benchmarks.table import Row, show, write_json, write_markdown
 GROUPS = {
     "step": "step",
     "growth": "growth",
+    "memory": "memory",
+    "run": "whole_run",
+    "replicas": "replicas",
+    "sweep": "sweep",
 }
 """Name of a group -> the module beside this one whose `measures` it runs."""
 MISSED, NOT_MEASURED = 1, 2
@@ -33,6 +37,7 @@ def measures_of(group: str, options: Options) -> Iterator[Row]:
     torch.set_num_threads(options.threads)
     try:
         with warnings.catch_warnings():
+            # hypnettorch 0.0.4 calls torch's add_ and addcmul_ in a form that is deprecated
             warnings.filterwarnings("ignore", category=UserWarning, module="hypnettorch")
             yield from importlib.import_module(f"tests.benchmarks.{GROUPS[group]}").measures(options)
     finally:
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(given: argparse.Namespace) -> Options:
-    chosen = {name: getattr(given, name) for name in ("threads", "seconds", "iterations", "data_dir")}
+    chosen = {name: getattr(given, name) for name in ("threads", "seconds", "iterations", "trials", "data_dir")}
     return replace(Options(), **{name: value for name, value in chosen.items() if value is not None})
 
 
@@ -78,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="CPU threads of both sides (2, which the goals are for)")
     parser.add_argument("--seconds", type=float, help="of timing for each row of step and growth (15)")
     parser.add_argument("--iterations", type=int, help="steps a task in run and replicas, for a try-out")
+    parser.add_argument("--trials", type=int, help="of the sweep (40)")
     parser.add_argument("--data-dir", type=Path, help="where MNIST lies (HYPERCL_DATA, or /tmp/data)")
     return parser
 

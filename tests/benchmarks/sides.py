@@ -105,7 +105,7 @@ class Theirs:
     def start_task(self, task: int) -> "Theirs":
         """Targets of the earlier tasks and new optimisers; returns itself."""
         self.task = task
-        self.targets = get_current_targets(task, self.hnet)
+        self.targets = get_current_targets(task, self.hnet) if task else []
         self.of_theta = self.optimizer(self.hnet.unconditional_params)
         self.of_embedding = self.optimizer([self.hnet.conditional_params[task]])
         self.mnet.train()
@@ -125,7 +125,7 @@ class Theirs:
         """The loss on a batch; its gradients replace those of the step before."""
         self.of_theta.zero_grad()
         self.of_embedding.zero_grad()
-        loss = cross_entropy(self.logits(batch[0], self.task), batch[1])
+        loss = cross_entropy(self.logits(self.hnet.forward(cond_id=self.task), batch[0], self.task), batch[1])
         loss.backward()
         return loss.detach()
 
@@ -136,10 +136,9 @@ class Theirs:
         (beta * value).backward()
         return value.detach()
 
-    def logits(self, inputs: Tensor, task: int) -> Tensor:
+    def logits(self, weights: list[Tensor], inputs: Tensor, task: int) -> Tensor:
         """Outputs of a task's head: (samples, classes)."""
         inputs = inputs.permute(0, 2, 3, 1) if self.images else inputs  # it reads flat images, channels last
-        weights = self.hnet.forward(cond_id=task)
         return self.mnet.forward(inputs.flatten(1), weights=weights)[:, self.heads[task]]
 
     def stepper(self, batches: Sequence[Batch]) -> Any:
@@ -155,9 +154,10 @@ def chunk_first(theta: Tensors, config: Any) -> list[Tensor]:
         theta: by hypercl's names.
         config: the section `hypernet`.
     """
-    first, *others = theta.values()
+    trunk = [value for name, value in theta.items() if name.startswith("trunk.")]
+    first, *others = [*trunk, theta["head"][:, :-1], theta["head"][:, -1]]
     ours = first.split([config.task_embedding, config.chunk_embedding], dim=1)
-    return [torch.cat(ours[::-1], dim=1), *others]
+    return [torch.cat(ours[::-1], dim=1), *others, theta["chunks"]]
 
 
 def _main_network(experiment: Experiment, shape: Shape) -> Any:

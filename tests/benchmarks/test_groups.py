@@ -5,12 +5,7 @@ import pytest
 from tests.benchmarks.options import Options
 from tests.benchmarks.run import GROUPS, measures_of
 
-pytestmark = [
-    pytest.mark.benchmark,
-    pytest.mark.timeout(3600),
-    # hypnettorch 0.0.4 calls torch's add_ and addcmul_ with the factor first
-    pytest.mark.filterwarnings("ignore:This overload of .* is deprecated:UserWarning"),
-]
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hypercl.config import UserError
-from tests.benchmarks import agreement, products, run, step, timing
+from tests.benchmarks import agreement, products, run, step, timing, whole_run
 from tests.benchmarks.options import Options
 from tests.benchmarks.settings import PERMUTED_MNIST_100, RESNET_32, SPLIT_MNIST, learner_of, synthetic_batches
 from tests.benchmarks.sides import Ours, Theirs
@@ -78,6 +78,35 @@ def test_a_miss_is_exit_code_1_and_what_cannot_be_measured_2(measured, rows, cod
     assert ("no data" in capsys.readouterr().err) is (code == 2)
 
 
+@pytest.mark.parametrize("group", ["run", "replicas"])
+def test_missing_data_is_said_and_exit_code_2(group, tmp_path, capsys):
+    assert run.main(["--only", group, "--data-dir", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_two_runs_take_turns_and_each_is_timed_alone(monkeypatch):
+    clock, order = [0.0], []
+
+    def side(name, seconds, accuracies):
+        for accuracy in accuracies:
+            order.append(name)
+            clock[0] += seconds
+            yield accuracy
+        clock[0] += seconds
+
+    monkeypatch.setattr(whole_run.time, "perf_counter", lambda: clock[0])
+    seconds, last = whole_run.in_turns({"peer": side("peer", 3, [0.1, 0.2]), "ours": side("ours", 1, [0.3, 0.4])})
+    assert order == ["peer", "ours"] * 2
+    assert seconds == {"peer": 9, "ours": 3}
+    assert last == {"peer": 0.2, "ours": 0.4}
+
+
+def test_the_groups_are_listed_and_none_is_run(measured, capsys):
+    measured(AssertionError("something was measured"))
+    assert run.main(["--list"]) == 0
+    assert capsys.readouterr().out.split() == ["step", "growth", "memory", "run", "replicas", "sweep"]
+
+
 def test_every_group_has_its_module():
     for group, module in run.GROUPS.items():
         assert callable(run.importlib.import_module(f"tests.benchmarks.{module}").measures), group
@@ -108,7 +137,7 @@ def test_a_disagreement_stops_before_anything_is_timed(what, monkeypatch):
 
     def wrong(self, *given):
         if what == "loss":
-            return 1.1 * true(self, *given)
+            return true(self, *given) + torch.tensor([0.0, 1.0])
         value = true(self, *given)
         if what == "gradient":
             self.hnet.unconditional_params[0].grad.mul_(1.1)
