@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hypercl.tasks import Batches, Split, Task, steps_in_epochs
+from hypercl.tasks import Batches, BundledBatches, Split, Task, steps_in_epochs
+from hypercl.tasks.inputs import IMAGENET
 
 
 def a_task(samples, index=0, augment=None):
@@ -76,6 +79,28 @@ def test_batches_leave_the_global_generator_alone():
     before = torch.get_rng_state()
     Batches(a_task(30), 8, seed=0)(2)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@given(**sizes, more=some.integers(0, 3), step=some.integers(0, 50), noisy=some.booleans())
+def test_a_bundle_of_batches_holds_the_batch_of_each_seed(samples, batch_size, seed, more, step, noisy):
+    def noise(images, random):
+        return torch.randint(256, images.shape, dtype=torch.uint8, generator=random)
+
+    task, seeds = a_task(samples, 0, noise if noisy else None), tuple(range(seed, seed + more + 1))
+    inputs, labels = BundledBatches(task, batch_size, seeds)(step)
+    each = [Batches(task, batch_size, own)(step) for own in seeds]
+    assert torch.equal(inputs, torch.stack([own for own, _ in each]))
+    assert torch.equal(labels, torch.stack([own for _, own in each]))
+
+
+def test_a_bundle_of_images_keeps_channels_last():
+    """Of each seed's part, where convolutions are quicker for it."""
+    images = torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8)
+    train = Split(images, torch.arange(20), torch.zeros(20, dtype=torch.int64))
+    task = replace(a_task(20), train=train, inputs=IMAGENET)
+    inputs, _ = BundledBatches(task, 6, (1, 2))(0)
+    assert inputs.shape == (2, 6, 3, 8, 8)
+    assert inputs[1].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""How many replicas have room at once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypercl.config import loads
+from hypercl.training.memory import _available, _cgroup_room, free_memory, group_sizes, peak_of
+from hypercl.training.parts import Networks
+
+NUMBERS = 1000
+BYTES = 4 * NUMBERS
+
+
+@given(replicas=st.integers(1, 256), each=st.integers(1, 10**6), free=st.integers(0, 10**8))
+def test_groups_hold_everyone_have_room_and_are_as_even_as_can_be(replicas: int, each: int, free: int) -> None:
+    groups = group_sizes(replicas, each, free)
+    assert sum(groups) == replicas
+    assert max(groups) - min(groups) <= 1
+    assert max(groups) == 1 or max(groups) * each <= free
+    fewer = len(groups) - 1
+    assert not fewer or -(-replicas // fewer) * each > 0.8 * free - each
+
+
+def test_what_is_not_known_splits_nothing() -> None:
+    assert group_sizes(7, 10**12, None) == [7]
+
+
+def test_the_peak_counts_what_is_held_at_one_moment() -> None:
+    def let_go() -> None:
+        for _ in range(5):
+            torch.zeros(NUMBERS)
+
+    def kept() -> None:
+        [torch.zeros(NUMBERS) for _ in range(5)]
+
+    assert peak_of(let_go) <= 2 * BYTES
+    assert peak_of(kept) == 5 * BYTES
+
+
+def test_views_and_changes_in_place_take_nothing() -> None:
+    given = torch.zeros(NUMBERS)
+    assert peak_of(lambda: given.view(10, 100).add_(1)[3:].mul_(2)) == 0
+
+
+def test_what_a_backward_pass_needs_is_counted() -> None:
+    weights = torch.randn(NUMBERS, requires_grad=True)
+
+    def backward() -> None:
+        values = weights
+        for _ in range(5):
+            values = torch.tanh(values)
+        torch.autograd.grad(values.sum(), weights)
+
+    assert 5 * BYTES < peak_of(backward) < 8.1 * BYTES
+
+
+def test_a_replica_is_measured_in_a_step_of_the_last_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 3}
+  target: {name: mlp, hidden: [50]}
+  training: {batch_size: 16, device: cpu, threads: 1, replicas: 4}
+"""
+    experiment = loads(text, "x").experiment
+    networks = Networks.of(experiment, torch.device("cpu"))
+    state = networks.learner(experiment).init()
+    one = sum(value.nbytes for value in state["theta"].values()) / 4
+    asked: list[int] = []
+    parts = sys.modules["hypercl.training.parts"]
+    monkeypatch.setattr(parts, "group_sizes", lambda replicas, each, _: asked.append(each) or [replicas])
+    assert networks.groups(experiment) == [4]
+    assert 5 * one < asked[0] < 200 * one  # value, gradient, two moments, what is protected
+
+
+def test_free_memory_is_what_the_machine_and_the_cgroup_leave(tmp_path: Path) -> None:
+    assert (free_memory(torch.device("cpu")) or 0) > 0
+    assert free_memory(torch.device("meta")) is None
+    (tmp_path / "meminfo").write_text("MemTotal:  100 kB\nMemAvailable:   30 kB\n")
+    assert _available(tmp_path / "meminfo") == 30 * 1024
+    assert _available(tmp_path / "none") is None
+    assert _cgroup_room(tmp_path) is None
+    for name, text in (("max", "1000"), ("current", "900"), ("stat", "anon 5\ninactive_file 300\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert _cgroup_room(tmp_path) == 400
+    (tmp_path / "memory.max").write_text("max")
+    assert _cgroup_room(tmp_path) is None
