@@ -1,0 +1,82 @@
+"""What the driver does for a report and for an ending does not grow with the number of trials; counted, not timed."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from bridge import Bridge
+from optuna.storages.journal import JournalFileBackend
+
+from hypercl.config import SweepFile
+from hypercl.sweep import outputs, tuning
+from hypercl.sweep.control import Silent
+from hypercl.sweep.tuning import Heartbeat
+
+TRIALS, EARLY = 2000, 20
+
+
+class Work:
+    """Counts what is read, written and made."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.done: Counter[str] = Counter()
+        get_trials, append, row = optuna.Study.get_trials, JournalFileBackend.append_logs, outputs._row
+
+        def counted_trials(*given, **more):
+            found = get_trials(*given, **more)
+            self.done["trials listed"] += len(found)
+            return found
+
+        def counted_records(backend, logs):
+            self.done["records written"] += len(logs)
+            append(backend, logs)
+
+        def counted_row(*given):
+            self.done["rows made"] += 1
+            return row(*given)
+
+        patch.setattr(optuna.Study, "get_trials", counted_trials)
+        patch.setattr(JournalFileBackend, "append_logs", counted_records)
+        patch.setattr(outputs, "_row", counted_row)
+        # No file needs to survive this test.
+        patch.setattr("os.fsync", lambda _: None)
+
+    def of(self, act: Callable[..., object], *given: object) -> Counter[str]:
+        """What one call takes."""
+        before = self.done.copy()
+        act(*given)
+        return self.done - before
+
+
+def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
+    sweep_file: Callable[..., SweepFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: Callable[..., dict]
+) -> None:
+    work, clock = Work(monkeypatch), [0.0]
+    monkeypatch.setattr(tuning.time, "monotonic", lambda: clock[0])
+    search = f"search={{sampler: random, trials: {TRIALS}, include_base: false}}"
+    file = sweep_file(search, "constraints={}", "pruner={name: none}")
+
+    def trained(number: int) -> dict[str, Counter[str]]:
+        config = bridge.start(f"ray-{number}")
+        assert config["job"].number == number
+        reported = work.of(bridge.result, config, reports(1, 0.3))
+        ended = work.of(bridge.end, f"ray-{number}", "finished")
+        clock[0] += 100.0
+        return {"report": reported, "end": ended, "turn": work.of(heartbeat.on_step_begin, number, [])}
+
+    bridge = Bridge(file, tmp_path)
+    heartbeat = Heartbeat(file, tmp_path, bridge.study, bridge.control, Silent())
+    early = [trained(number) for number in range(EARLY)][-1]
+    bridge.study.optuna.add_trials([bridge.study.trials()[-1]] * (TRIALS - EARLY - 2))
+    bridge = Bridge(file, tmp_path)
+    heartbeat = Heartbeat(file, tmp_path, bridge.study, bridge.control, Silent())
+    _, late = trained(TRIALS - 2), trained(TRIALS - 1)
+    assert bridge.start("ray-last") == "FINISHED"
+
+    assert early["report"] == late["report"] == {"records written": 1}
+    assert early["end"] == late["end"]
+    assert not late["end"]["trials listed"]
+    assert early["turn"]["rows made"] == late["turn"]["rows made"] == 1
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == TRIALS + 1
