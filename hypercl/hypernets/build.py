@@ -65,6 +65,6 @@ def _solved(config: ChunkedHypernet, chunked: Hypernetwork, num_tasks: int) -> i
 def _costs(one_chunk: Hypernetwork, num_tasks: int) -> ChunkCosts:
     """What other chunk sizes cost, from the hypernetwork with a single chunk of all weights."""
     weights, per_chunk = one_chunk.num_weights, one_chunk.chunk_embedding
-    per_row = one_chunk.shapes["head.weight"][1] + 1
+    per_row = one_chunk.shapes["head"][1]
     trunk = one_chunk.num_parameters - weights * per_row - per_chunk
     return ChunkCosts(weights, trunk + num_tasks * one_chunk.task_embedding, per_row, per_chunk)

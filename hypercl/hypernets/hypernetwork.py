@@ -1,5 +1,6 @@
 """A hypernetwork with a linear head, chunked or full, as pure functions of its parameters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +25,8 @@ class Hypernetwork:
     one chunk of `num_weights` and no chunk embedding.
 
     Parameters (`theta`) are a dict of tensors: `trunk.<layer>.weight` (units, inputs), `trunk.<layer>.bias` (units,),
-    with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head.weight` (chunk_size, h),
-    `head.bias` (chunk_size,) and, where chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among
-    them.
+    with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head` (chunk_size, h + 1), its
+    last column the bias, and, where chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among them.
 
     What is random in a training step, noise and dropout masks, is drawn beforehand by `draw` and given to the call as
     tensors; without it the call is in evaluation mode: noise is zero and nothing is dropped. Leading axes, the same
@@ -85,8 +85,7 @@ class Hypernetwork:
             shapes[f"trunk.{layer}.bias"] = (units,)
             if self.normalization == "layer":
                 shapes |= {f"trunk.{layer}.scale": (units,), f"trunk.{layer}.shift": (units,)}
-        shapes["head.weight"] = (self.chunk_size, sizes[-1])
-        shapes["head.bias"] = (self.chunk_size,)
+        shapes["head"] = (self.chunk_size, sizes[-1] + 1)
         if self.chunk_embedding:
             shapes["chunks"] = (self.num_chunks, self.chunk_embedding)
         return shapes
@@ -136,14 +135,58 @@ class Hypernetwork:
         Returns:
             (tasks, num_weights), all tasks and chunks made in one batched pass.
         """
-        hidden = self.hidden_activations(theta, embeddings, drawn)
-        pairs = hidden.flatten(-3, -2)
-        weights = _affine(pairs, theta["head.weight"], theta["head.bias"])
-        return weights.reshape(*embeddings.shape[:-1], -1)[..., : self.num_weights]
+        return self._weights(theta["head"], _with_one(self.hidden_activations(theta, embeddings, drawn)))
+
+    def generate(
+        self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None
+    ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensors, Tensor]]]:
+        """Generated weights, and the way back from a gradient with respect to them.
+
+        The same as a call followed by autograd, without what autograd does to the largest tensors: it would fill a
+        gradient of all chunks with zeros, copy into it, and sum it up once more for the bias.
+
+        Args:
+            theta: the parameters.
+            embeddings: (tasks, task_embedding).
+            drawn: as in a call.
+
+        Returns:
+            Weights (tasks, num_weights), off the graph; and a function from their gradient (tasks, num_weights) to that
+            of theta, by name, and that of the embeddings.
+
+        Example:
+            >>> hypernet = Hypernetwork(num_weights=10, chunk_size=4, hidden=(3,), task_embedding=2, chunk_embedding=2)
+            >>> theta = hypernet.init(torch.Generator().manual_seed(1))
+            >>> weights, back = hypernet.generate(theta, torch.randn(1, 2))
+            >>> gradient, of_embeddings = back(2 * weights)  # of the sum of squares
+            >>> gradient["head"].shape, of_embeddings.shape
+            (torch.Size([4, 4]), torch.Size([1, 2]))
+        """
+        leaves = {name: value.detach().requires_grad_() for name, value in theta.items() if name != "head"}
+        inputs, head = embeddings.detach().requires_grad_(), theta["head"].detach()
+        with torch.enable_grad():
+            hidden = self.hidden_activations(leaves, inputs, drawn)
+        with torch.no_grad():
+            extended = _with_one(hidden)
+            weights = self._weights(head, extended)
+
+        @torch.no_grad()
+        def back(gradient: Tensor) -> tuple[Tensors, Tensor]:
+            of_head, of_hidden = self._back_through_head(head, extended.to(head.dtype), gradient)
+            reached = [*leaves.values(), inputs]
+            *grads, of_inputs = torch.autograd.grad(hidden, reached, of_hidden.to(hidden.dtype))
+            by_name = dict(zip(leaves, grads, strict=True)) | {"head": of_head}
+            return {name: by_name[name] for name in theta}, of_inputs
+
+        return weights, back
 
     def hidden_activations(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
         """What the head reads: (tasks, chunks, h), the inputs themselves where the trunk is empty."""
-        drawn = drawn or {}
+        if not drawn:
+            of_tasks, of_chunks = self.first_layer_terms(theta, embeddings)
+            sums = of_tasks.unsqueeze(-2) + of_chunks.unsqueeze(-3)
+            hidden = self.hidden_from_first_layer(theta, sums.flatten(-3, -2))
+            return hidden.unflatten(-2, (-1, self.num_chunks))
         tasks = embeddings.shape[-2]
         activations = self._inputs(theta, embeddings, drawn).flatten(-3, -2)
         for layer in range(len(self.hidden)):
@@ -165,7 +208,7 @@ class Hypernetwork:
             Terms of the tasks (tasks, units) and of the chunks (chunks, units). With an empty trunk their sum is what
             the head reads: [e, 0, 0] and [0, c, 0].
         """
-        chunks = theta.get("chunks", embeddings.new_zeros(self.num_chunks, 0))
+        chunks = theta["chunks"] if self.chunk_embedding else embeddings.new_zeros(*embeddings.shape[:-2], 1, 0)
         if not self.hidden:
             of_tasks = functional.pad(embeddings, (0, self.chunk_embedding + self.noise))
             return of_tasks, functional.pad(chunks, (self.task_embedding, self.noise))
@@ -179,6 +222,29 @@ class Hypernetwork:
         for layer in range(1, len(self.hidden)):
             activations = self._layer(theta, layer, activations)
         return activations
+
+    def _weights(self, head: Tensor, extended: Tensor) -> Tensor:
+        """(tasks, chunks, h + 1) -> (tasks, num_weights)."""
+        made = extended.flatten(-3, -2) @ head.mT
+        return made.reshape(*extended.shape[:-2], -1)[..., : self.num_weights]
+
+    def _back_through_head(self, head: Tensor, extended: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """From the gradient of the weights (tasks, num_weights) to those of the head and of what it reads.
+
+        The last chunk is cut, so it goes on its own: nothing is padded.
+        """
+        whole = self.num_weights // self.chunk_size
+        *replicas, _, h = extended.shape[:-2] + extended.shape[-1:]
+        of_whole = gradient[..., : whole * self.chunk_size].reshape(*replicas, -1, self.chunk_size)
+        of_head = of_whole.mT @ extended[..., :whole, :].reshape(*replicas, -1, h)
+        of_hidden = torch.empty_like(extended[..., :-1])
+        of_hidden[..., :whole, :] = (of_whole @ head[..., :-1]).unflatten(-2, (-1, whole))
+        if whole < self.num_chunks:
+            of_cut = gradient[..., whole * self.chunk_size :]
+            rows = slice(0, of_cut.shape[-1])
+            of_head[..., rows, :] += of_cut.mT @ extended[..., whole, :]
+            of_hidden[..., whole, :] = of_cut @ head[..., rows, :-1]
+        return of_head, of_hidden
 
     def _layer(self, theta: Tensors, layer: int, inputs: Tensor) -> Tensor:
         """A trunk layer without its dropout: (..., n, inputs) -> (..., n, units)."""
@@ -208,4 +274,11 @@ class Hypernetwork:
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(..., n, inputs) with (..., units, inputs) and (..., units) -> (..., n, units)."""
-    return (inputs @ weight.mT).add_(bias.unsqueeze(-2))  # in place: another pass over (pairs, chunk_size) costs 25 %
+    if inputs.ndim == 2:
+        return functional.linear(inputs, weight, bias)
+    return torch.baddbmm(bias.unsqueeze(-2), inputs, weight.mT)
+
+
+def _with_one(hidden: Tensor) -> Tensor:
+    """(..., h) -> (..., h + 1): a 1 for the bias."""
+    return functional.pad(hidden, (0, 1), value=1.0)

@@ -26,7 +26,8 @@ def initial_theta(hypernet: "Hypernetwork", generator: Generator) -> Tensors:
     Raises:
         ValueError: a hyperfan without `target_shapes`.
     """
-    theta = {name: torch.zeros(shape, device=generator.device) for name, shape in hypernet.shapes.items()}
+    shapes = {part: shape for name, whole in hypernet.shapes.items() for part, shape in _parts(name, whole).items()}
+    theta = {name: torch.zeros(shape, device=generator.device) for name, shape in shapes.items()}
     for name, parameter in theta.items():
         if name == "chunks":
             parameter.normal_(std=hypernet.embedding_scale, generator=generator)
@@ -36,7 +37,13 @@ def initial_theta(hypernet: "Hypernetwork", generator: Generator) -> Tensors:
             _fill_plain(parameter, hypernet.initialization, generator)
     if isinstance(hypernet.initialization, HyperfanIn | HyperfanOut):
         _hyperfan(hypernet, hypernet.initialization, theta, generator)
-    return theta
+    theta["head"] = torch.cat([theta["head.weight"], theta["head.bias"].unsqueeze(1)], dim=1)
+    return {name: theta[name] for name in hypernet.shapes}
+
+
+def _parts(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """A parameter, or what is drawn by itself of it: the head's weight and bias."""
+    return {"head.weight": (shape[0], shape[1] - 1), "head.bias": shape[:1]} if name == "head" else {name: shape}
 
 
 def _fill_plain(weight: Tensor, config: Initialization, generator: Generator) -> None:

@@ -21,7 +21,9 @@ def build_method(
     device: torch.device,
 ) -> Learner:
     """The learner of an experiment's section `method`."""
-    parts = Parts(target, hypernet, heads, experiment.training, device)
+    training = experiment.training
+    seeds = tuple(range(training.seed, training.seed + training.replicas))
+    parts = Parts(target, hypernet, heads, training, device, seeds)
     match experiment.method:
         case Hnet() as config:
             return HnetLearner(parts, config)

@@ -6,7 +6,16 @@ from torch import Tensor
 from hypercl.config.method import Hnet
 from hypercl.methods.hypernet_learner import HypernetLearner, Parts, Protection, Tensors
 from hypercl.methods.learner import Memory, Moment, State
-from hypercl.regularizers import DirectForm, GramAnchor, GramForm, HeadMask, cheaper_form, clip_norm, draw_subset
+from hypercl.regularizers import (
+    DirectAnchor,
+    DirectForm,
+    GramAnchor,
+    GramForm,
+    HeadMask,
+    Point,
+    cheaper_form,
+    draw_subset,
+)
 from hypercl.seeds import generator
 
 
@@ -34,11 +43,12 @@ class HnetLearner(HypernetLearner):
         state = {**super().start_task(state, task), "anchor": {}}
         if not self._protects(task):
             return state
-        earlier = state["embeddings"][:task].clone()
+        earlier = state["embeddings"][..., :task, :].clone()
         if self.config.train_earlier_embeddings:
             own = {"earlier": self.optimizer.init({"embeddings": earlier})}
             state = {**state, "optimizer": state["optimizer"] | own}
-        return {**state, "anchor": {"theta": dict(state["theta"]), "embeddings": earlier}}
+        theta = {name: value.clone() for name, value in state["theta"].items()}
+        return {**state, "anchor": {"theta": theta, "embeddings": earlier}}
 
     def memory(self, state: State, task: int) -> Memory:
         if not self._protects(task):
@@ -56,33 +66,53 @@ class HnetLearner(HypernetLearner):
     def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
         if memory is None:
             return Protection(grads)
-        config, earlier = self.config, state["embeddings"][: now.task]
-        theta, embeddings = state["theta"], earlier if config.train_earlier_embeddings else None
-        if config.lookahead:
-            theta = self._look_ahead(theta, grads, state["optimizer"]["theta"], now)
-        if config.lookahead and embeddings is not None:
-            unfelt = {"embeddings": torch.zeros_like(earlier)}
+        theta, earlier, optimizer = state["theta"], None, state["optimizer"]
+        if self.config.train_earlier_embeddings:
+            earlier = state["embeddings"][..., : now.task, :]
+        unfelt = None if earlier is None else torch.zeros_like(earlier)
+        if self.config.lookahead:
+            theta = self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], now.lr)
+        if self.config.lookahead and earlier is not None and unfelt is not None:
             own = {"embeddings": earlier}
-            embeddings = self._look_ahead(own, unfelt, state["optimizer"]["earlier"], now)["embeddings"]
+            ahead = self.optimizer.look_ahead(own, {"embeddings": unfelt}, optimizer["earlier"], now.lr)
+            earlier = ahead["embeddings"]
+        gradient = grads if unfelt is None else {**grads, "embeddings": unfelt}
+        value = self._pull_(gradient, theta, earlier, memory, now)
+        return Protection(grads, {"regularizer": value}, unfelt)
+
+    def _pull_(
+        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: GramAnchor | DirectAnchor, now: Moment
+    ) -> Tensor:
+        """R, and beta times its gradient added to another.
+
+        Replicas that compare other tasks or pairs than each other do so one by one.
+        """
+        chosen = [self._chosen(seed, memory, now) for seed in self.parts.seeds]
+        if not (self.bundled and chosen[0]):
+            return self._compare(gradient, Point(theta, earlier), memory, chosen[0])
+        values = []
+        for replica, own in enumerate(chosen):
+            point = Point(_of(replica, theta), None if earlier is None else earlier[replica])
+            values.append(self._compare(_of(replica, gradient), point, memory.of_replica(replica), own))
+        return torch.stack(values)
+
+    def _compare(
+        self, gradient: Tensors, point: Point, memory: GramAnchor | DirectAnchor, chosen: dict[str, Tensor]
+    ) -> Tensor:
+        beta, theta, earlier = self.config.beta, point.theta, point.embeddings
         if isinstance(memory, GramAnchor):
-            pairs = self._pairs(now, memory.num_pairs)
-            value, pull = self.gram.value_and_grad(theta, memory, self._tasks(now), embeddings, pairs)
-        else:
-            value, pull = self.direct.value_and_grad(theta, memory, self._tasks(now), embeddings)
-        pulled = {name: grad + config.beta * pull[name] for name, grad in grads.items()}
-        moved = self._earlier_moved(state, config.beta * pull["embeddings"], now) if embeddings is not None else None
-        return Protection(pulled, {"regularizer": value}, moved)
+            return self.gram.pull_(gradient, theta, memory, beta, embeddings=earlier, **chosen)
+        return self.direct.pull_(gradient, theta, memory, beta, embeddings=earlier, **chosen)
 
-    def _look_ahead(self, values: Tensors, grads: Tensors, state: Tensors, now: Moment) -> Tensors:
-        """Where the optimiser would go on the task's gradient alone; a constant to the gradient of R."""
-        return self._moved(values, clip_norm(grads, self.parts.training.clip_norm), state, now.lr)[0]
-
-    def _earlier_moved(self, state: State, grad: Tensor, now: Moment) -> tuple[Tensor, Tensors]:
-        """Embeddings of the earlier tasks after a step on R alone."""
-        bounded = clip_norm({"embeddings": grad}, self.parts.training.clip_norm)
-        earlier = {"embeddings": state["embeddings"][: now.task]}
-        moved, optimizer = self._moved(earlier, bounded, state["optimizer"]["earlier"], now.lr)
-        return moved["embeddings"], optimizer
+    def _chosen(self, seed: int, memory: GramAnchor | DirectAnchor, now: Moment) -> dict[str, Tensor]:
+        """What this step compares of all: some `tasks`, some `pairs`, or nothing, which is everything."""
+        config, when = self.config.regularizer, (now.task, now.step)
+        if isinstance(memory, GramAnchor) and config.pairs is not None and config.pairs < memory.num_pairs:
+            draw = generator(seed, "regularized pairs", *when)
+            return {"pairs": draw_subset(memory.num_pairs, config.pairs, draw)}
+        if config.tasks is not None and config.tasks < now.task:
+            return {"tasks": draw_subset(now.task, config.tasks, generator(seed, "regularized tasks", *when))}
+        return {}
 
     def _protects(self, task: int) -> bool:
         return task > 0 and self.config.beta > 0
@@ -96,19 +126,6 @@ class HnetLearner(HypernetLearner):
             return "gram"
         return cheaper_form(self.gram.sizes(min(task, config.tasks or task)))
 
-    def _tasks(self, now: Moment) -> Tensor | None:
-        """The earlier tasks that this step compares; None for all."""
-        size = self.config.regularizer.tasks
-        if size is None or size >= now.task:
-            return None
-        draw = generator(self.parts.training.seed, "regularized tasks", now.task, now.step)
-        return draw_subset(now.task, size, draw)
 
-    def _pairs(self, now: Moment, num_pairs: int) -> Tensor | None:
-        """The pairs (task, chunk) that this step compares, as numbers below `num_pairs`; None for all."""
-        size = self.config.regularizer.pairs
-        if size is None or size >= num_pairs:
-            return None
-        draw = generator(self.parts.training.seed, "regularized pairs", now.task, now.step)
-        return draw_subset(num_pairs, size, draw)
-
+def _of(replica: int, tensors: Tensors) -> Tensors:
+    return {name: value[replica] for name, value in tensors.items()}

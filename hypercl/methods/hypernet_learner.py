@@ -1,6 +1,6 @@
 """A task-conditioned hypernetwork trained on one task after the other, without protection: fine-tuning."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,8 @@ class Parts:
     """Outputs of each task."""
     training: Training
     device: torch.device
+    seeds: tuple[int, ...]
+    """Of each replica."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Protection:
     """Gradient with respect to theta."""
     losses: Losses = field(default_factory=dict)
     """What it costs, by name."""
-    earlier: tuple[Tensor, Tensors] | None = None
-    """Embeddings of the earlier tasks (tasks, dim) after the step and their optimiser's state, where they move."""
+    earlier: Tensor | None = None
+    """Gradient with respect to the embeddings of the earlier tasks (tasks, dim), where they are trained."""
 
 
 class HypernetLearner(Learner):
     """A target whose weights for task t are h(e_t, theta). The methods on a hypernetwork add to this what they are.
+
+    With one seed no tensor has an axis of replicas; with several, each replica is what a run of its seed alone is.
 
     State:
         theta: the hypernetwork's parameters, chunk embeddings included.
@@ -57,65 +61,55 @@ class HypernetLearner(Learner):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.optimizer = build_optimizer(parts.training.optimizer)
+        self.bundled = len(parts.seeds) > 1
 
     def init(self) -> State:
         """Initial weights are drawn on the CPU, so that they do not depend on the device."""
-        buffers = self.parts.target.initial_buffers()
         tasks = range(len(self.parts.heads))
-        embeddings = self.parts.hypernet.init_embeddings(len(tasks), self._draw("embeddings"))
+        buffers = self._of_each(lambda _: self.parts.target.initial_buffers())
+        embeddings = self._of_each(
+            lambda seed: {"all": self.parts.hypernet.init_embeddings(len(tasks), generator(seed, "embeddings"))}
+        )
         return {
             "theta": self._initial_theta("theta"),
-            "embeddings": embeddings.to(self.parts.device),
+            "embeddings": embeddings["all"].to(self.parts.device),
             "buffers": {str(task): {name: value.clone() for name, value in buffers.items()} for task in tasks},
             "optimizer": {},
         }
 
     def start_task(self, state: State, task: int) -> State:
-        embeddings = state["embeddings"]
+        theta = {name: value.clone() for name, value in state["theta"].items()}
+        embeddings = state["embeddings"].clone()
         if task and self.parts.hypernet.embedding_init == "previous":
-            embeddings = embeddings.clone()
-            embeddings[task] = embeddings[task - 1]
+            embeddings[..., task, :] = embeddings[..., task - 1, :]
         optimizer = {
-            "theta": self.optimizer.init(state["theta"]),
-            "embeddings": self.optimizer.init({"embeddings": embeddings[list(self.trains_on(task))]}),
+            "theta": self.optimizer.init(theta),
+            "embeddings": self.optimizer.init({"embeddings": embeddings[..., list(self.trains_on(task)), :]}),
         }
-        return {**state, "embeddings": embeddings, "optimizer": optimizer}
+        return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
     def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
-        tasks, bound = list(self.trains_on(now.task)), self.parts.training.clip_norm
-        loss, grads, embedding_grads, buffers = self._task_gradients(state, tasks, batches, now)
+        tasks, embeddings = list(self.trains_on(now.task)), state["embeddings"]
+        loss, grads, of_embeddings, buffers = self._task_gradients(state, tasks, batches, now)
         protection = self._protected(state, memory, grads, now)
-        theta, theta_state = self._moved(
-            state["theta"], clip_norm(protection.grads, bound), state["optimizer"]["theta"], now.lr
-        )
-        own, own_state = self._moved(
-            {"embeddings": state["embeddings"][tasks]},
-            clip_norm({"embeddings": embedding_grads}, bound),
-            state["optimizer"]["embeddings"],
-            now.lr,
-        )
-        embeddings = state["embeddings"].clone()
-        embeddings[tasks] = own["embeddings"]
-        optimizer = {"theta": theta_state, "embeddings": own_state}
+        optimizer = state["optimizer"]
+        self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], now.lr)
+        self._move_embeddings(embeddings, tasks, of_embeddings, optimizer["embeddings"], now)
         if protection.earlier is not None:
-            embeddings[: now.task], optimizer["earlier"] = protection.earlier
-        changed = {
-            "theta": theta,
-            "embeddings": embeddings,
-            "buffers": {**state["buffers"], **buffers},
-            "optimizer": optimizer,
-        }
-        return {**state, **changed}, {"task": loss, **protection.losses}
+            earlier = list(range(now.task))
+            self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
+        return {**state, "buffers": state["buffers"] | buffers}, {"task": loss, **protection.losses}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         theta, head = self._theta_of(state, task), self.parts.heads[task]
         with torch.no_grad(), self._networks_run():
-            weights = self.parts.hypernet(theta, state["embeddings"][task : task + 1])[0].float()
+            weights = self.parts.hypernet(theta, state["embeddings"][..., task : task + 1, :])[..., 0, :]
+            weights = _at_least_float32(weights)
 
         def predict(inputs: Tensor) -> Tensor:
             with torch.no_grad(), self._networks_run():
-                outputs, _ = self.parts.target(weights, state["buffers"][str(task)], inputs, training=False)
-            return outputs[:, head].float()
+                outputs, _ = self._outputs(weights, state["buffers"][str(task)], inputs)
+            return _at_least_float32(outputs[..., head])
 
         return predict
 
@@ -133,21 +127,24 @@ class HypernetLearner(Learner):
         return state["theta"]
 
     def _initial_theta(self, *purpose: int | str) -> Tensors:
-        theta = self.parts.hypernet.init(self._draw(*purpose))
+        theta = self._of_each(lambda seed: self.parts.hypernet.init(generator(seed, *purpose)))
         return {name: value.to(self.parts.device) for name, value in theta.items()}
 
     def _networks_run(self) -> AbstractContextManager[Any]:
         return autocast(self.parts.training.precision, self.parts.device)
 
+    def _of_each(self, make: Callable[[int], Tensors]) -> Tensors:
+        """What is made from a seed; where there are several replicas, that of each, one after the other."""
+        made = [make(seed) for seed in self.parts.seeds]
+        return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
+
     def _drawn(self, tasks: int, now: Moment) -> Tensors | None:
         """Noise and dropout masks of the hypernetwork at a step, drawn on the device."""
-        if not self.parts.hypernet.random:
+        hypernet, device = self.parts.hypernet, self.parts.device
+        if not hypernet.random:
             return None
-        draw = generator(self.parts.training.seed, "hypernetwork", now.task, now.step, device=self.parts.device)
-        return self.parts.hypernet.draw(tasks, draw)
-
-    def _draw(self, *purpose: int | str) -> torch.Generator:
-        return generator(self.parts.training.seed, *purpose)
+        keys = ("hypernetwork", now.task, now.step)
+        return self._of_each(lambda seed: hypernet.draw(tasks, generator(seed, *keys, device=device)))
 
     def _task_gradients(
         self, state: State, tasks: Sequence[int], batches: Sequence[Batch], now: Moment
@@ -157,25 +154,38 @@ class HypernetLearner(Learner):
         Returns:
             Loss; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers by task.
         """
-        theta = {name: value.detach().requires_grad_() for name, value in state["theta"].items()}
-        embeddings = state["embeddings"][list(tasks)].detach().requires_grad_()
-        training, losses, buffers = self.parts.training, [], {}
+        smoothing, losses, buffers = self.parts.training.label_smoothing, [], {}
         with self._networks_run():
-            weights = self.parts.hypernet(theta, embeddings, self._drawn(len(tasks), now)).float()
-        for task, own, (inputs, labels) in zip(tasks, weights, batches, strict=True):
-            seed = derive(training.seed, "dropout", task, now.step)
+            embeddings = state["embeddings"][..., list(tasks), :]
+            weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), now))
+        weights = _at_least_float32(weights).requires_grad_()
+        for task, own, (inputs, labels) in zip(tasks, weights.unbind(-2), batches, strict=True):
+            seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
             with self._networks_run():
-                outputs, buffers[str(task)] = self.parts.target(own, state["buffers"][str(task)], inputs, True, seed)
-            losses.append(classification_loss(outputs[:, self.parts.heads[task]], labels, training.label_smoothing))
-        loss = torch.stack(losses).mean()
-        *grads, embedding_grad = torch.autograd.grad(loss, [*theta.values(), embeddings])
-        return loss.detach(), dict(zip(theta, grads, strict=True)), embedding_grad, buffers
+                outputs, buffers[str(task)] = self._outputs(own, state["buffers"][str(task)], inputs, seeds)
+            losses.append(classification_loss(outputs[..., self.parts.heads[task]], labels, smoothing))
+        loss = torch.stack(losses).mean(0)
+        (gradient,) = torch.autograd.grad(loss.sum(), weights)
+        return loss.detach(), *back(gradient), buffers
 
-    def _moved(self, values: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
-        """Values after a step of the optimiser, and the optimiser's new state."""
-        delta, state = self.optimizer.delta(values, grads, state, lr)
-        return _sum(values, delta), state
+    def _outputs(
+        self, weights: Tensor, buffers: Tensors, inputs: Tensor, seeds: Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensors]:
+        """The target's outputs and buffers after the pass; in training there are seeds, for what it draws."""
+        target, training = self.parts.target, seeds is not None
+        if self.bundled:
+            return target.bundle(weights, buffers, inputs, training, seeds)
+        return target(weights, buffers, inputs, training, seeds[0] if seeds else None)
+
+    def _clipped(self, grads: Tensors) -> Tensors:
+        return clip_norm(grads, self.parts.training.clip_norm, self.bundled)
+
+    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, now: Moment) -> None:
+        """A step of some tasks' embeddings, in place."""
+        moved = {"embeddings": all[..., tasks, :].contiguous()}
+        self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, now.lr)
+        all[..., tasks, :] = moved["embeddings"]
 
 
-def _sum(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensors:
-    return {name: value.detach() + right[name] for name, value in left.items()}
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()

@@ -1,5 +1,6 @@
 """What a learner's answers cost."""
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -11,10 +12,16 @@ def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     classes, the right one too; it is the same at s K / (K - 1). One class alone has nothing to smooth.
 
     Args:
-        logits: (samples, K); of any floating type, computed with in float32.
-        labels: int64, (samples,).
+        logits: (samples, K), or (replicas, samples, K); of half precision, computed with in float32.
+        labels: int64, (samples,), or (replicas, samples).
         smoothing: s.
+
+    Returns:
+        A scalar, or (replicas,).
     """
-    classes = logits.shape[1]
+    classes = logits.shape[-1]
     shared = smoothing * classes / (classes - 1) if classes > 1 else 0.0
-    return cross_entropy(logits.float(), labels, label_smoothing=shared)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    if logits.ndim == 2:
+        return cross_entropy(logits, labels, label_smoothing=shared)
+    return cross_entropy(logits.mT, labels, label_smoothing=shared, reduction="none").mean(-1)

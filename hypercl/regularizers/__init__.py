@@ -1,21 +1,24 @@
-"""What protects earlier tasks, and the steps of optimisers, as pure functions of tensors."""
+"""What protects earlier tasks, and the steps of optimisers: functions of tensors."""
 
 from hypercl.regularizers.choice import cheaper_form
 from hypercl.regularizers.clipping import clip_norm
 from hypercl.regularizers.gram import GramForm
-from hypercl.regularizers.gram_step import GramAnchor
+from hypercl.regularizers.gram_step import GramAnchor, Point
 from hypercl.regularizers.masks import HeadMask
-from hypercl.regularizers.optimizers import Optimizer, build_optimizer
-from hypercl.regularizers.output import Anchor, DirectForm, OutputRegularizer, draw_subset
+from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer
+from hypercl.regularizers.output import Anchor, DirectAnchor, DirectForm, OutputRegularizer, draw_subset
 
 __all__ = [
     "Anchor",
+    "DirectAnchor",
     "DirectForm",
     "GramAnchor",
     "GramForm",
     "HeadMask",
     "Optimizer",
     "OutputRegularizer",
+    "Point",
+    "Rate",
     "build_optimizer",
     "cheaper_form",
     "clip_norm",

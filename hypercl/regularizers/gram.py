@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypercl.regularizers.choice import Sizes
-from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, grids
+from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, Point, grids
 from hypercl.regularizers.masks import HeadMask
-from hypercl.regularizers.output import OutputRegularizer, Tensors
+from hypercl.regularizers.output import OutputRegularizer, Strength, Tensors
 from hypercl.regularizers.pairs import Grid, Listed
 from hypercl.regularizers.partition import divide
 
@@ -54,58 +54,51 @@ class GramForm(OutputRegularizer[GramAnchor]):
         net, partition = self.setting.net, self.setting.partition
         embeddings = embeddings.detach().clone()
         with _full_precision(embeddings.device):
-            head = torch.cat([theta["head.weight"], theta["head.bias"].unsqueeze(-1)], dim=-1).detach()
+            head = theta["head"].detach().clone()
             of_tasks, of_chunks = net.first_layer_terms(theta, embeddings)
             hidden = self._hidden(theta, of_tasks, of_chunks) if net.hidden else None
             if hidden is None:
                 of_tasks, of_chunks = functional.pad(of_tasks, (0, 1)), functional.pad(of_chunks, (0, 1), value=1.0)
-            owning = self._owning(len(embeddings))
+            num_tasks = embeddings.shape[-2]
+            owning = self._owning(num_tasks)
             anchor = GramAnchor(
                 embeddings=embeddings,
                 head=head,
-                grams=tuple(head[rows].mT @ head[rows] for rows in partition.rows),
+                grams=tuple(head[..., rows, :].mT @ head[..., rows, :] for rows in partition.rows),
                 of_tasks=of_tasks,
                 of_chunks=of_chunks,
                 hidden=hidden,
                 owning=owning,
                 own=None if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
-                num_pairs=self.num_pairs(len(embeddings)),
+                num_pairs=self.num_pairs(num_tasks),
             )
             return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
 
-    def value_and_grad(
+    def pull_(
         self,
+        gradient: Tensors,
         theta: Tensors,
         anchor: GramAnchor,
+        strength: Strength = 1.0,
         tasks: Tensor | None = None,
         embeddings: Tensor | None = None,
         pairs: Tensor | None = None,
-    ) -> tuple[Tensor, Tensors]:
-        """As `OutputRegularizer.value_and_grad`; with `pairs` instead of `tasks`, an unbiased estimate of all.
+    ) -> Tensor:
+        """As `OutputRegularizer.pull_`; with `pairs` instead of `tasks`, an unbiased estimate of all.
 
         Args:
+            gradient: what R's gradient is added to.
             theta: where R is evaluated.
             anchor: from `anchor`.
+            strength: beta.
             tasks: the tasks compared; None compares all.
             embeddings: of all earlier tasks, where they are trained.
             pairs: which pairs (task, chunk) are compared: int64 (m,), different numbers below `anchor.num_pairs`.
                 Value and gradient are scaled so that their mean over all draws of m pairs is that of all pairs.
         """
-        leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
-        wanted = dict(leaves)
-        if embeddings is not None:
-            embeddings = wanted["embeddings"] = embeddings.detach().requires_grad_()
         compared = self._compared(anchor, tasks) if pairs is None else self._drawn(anchor, pairs.cpu())
         with _full_precision(anchor.head.device):
-            at = anchor.embeddings if embeddings is None else embeddings
-            with torch.enable_grad():
-                terms = self.setting.net.first_layer_terms(leaves, at)
-            value, of_head = GramStep(self.setting, anchor, leaves, terms).compare(compared)
-        gradient = {"head.weight": of_head[:, :-1], "head.bias": of_head[:, -1]}
-        for name, leaf in wanted.items():
-            if name not in gradient:
-                gradient[name] = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        return value, {name: gradient[name].detach() for name in wanted}
+            return GramStep(self.setting, anchor, Point(theta, embeddings), gradient).compare(compared, strength)
 
     def sizes(self, tasks: int) -> Sizes:
         """What the cost of comparing so many tasks depends on, in either form."""
@@ -114,7 +107,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         return Sizes(
             pairs=tasks * net.num_chunks,
             own_weights=len(self._owning(tasks)) * (rows.stop - rows.start),
-            inputs=net.shapes["head.weight"][1],
+            inputs=net.shapes["head"][1] - 1,
             rows=net.chunk_size,
             trunk=trunk,
             linear=not net.hidden,
@@ -169,11 +162,11 @@ class GramForm(OutputRegularizer[GramAnchor]):
 
     def _hidden(self, theta: Tensors, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """Z* of all pairs: (chunks, tasks, h + 1)."""
-        net, num_tasks = self.setting.net, len(of_tasks)
-        hidden = of_tasks.new_ones(len(of_chunks), num_tasks, net.hidden[-1] + 1)
-        for grid in grids(net, Grid(None, slice(0, len(of_chunks))), num_tasks):
+        net, (*replicas, num_tasks, _) = self.setting.net, of_tasks.shape
+        hidden = of_tasks.new_ones(*replicas, net.num_chunks, num_tasks, net.hidden[-1] + 1)
+        for grid in grids(net, Grid(None, slice(0, net.num_chunks)), num_tasks):
             made = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
-            hidden[grid.chunks, :, :-1] = made.unflatten(0, (-1, num_tasks))
+            hidden[..., grid.chunks, :, :-1] = made.unflatten(-2, (-1, num_tasks))
         return hidden
 
 

@@ -1,15 +1,15 @@
 """One evaluation of the output regulariser through Gram matrices; the formulas are in `hypercl.regularizers.gram`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from hypercl.regularizers.output import Anchor, Tensors
-from hypercl.regularizers.pairs import Grid, Listed, Pairs, grid_product
+from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
+from hypercl.regularizers.pairs import Grid, Listed, Pairs, add_product_, grid_product
 from hypercl.regularizers.partition import Partition, Run
 
 NUMBERS_AT_ONCE = 4_000_000
@@ -59,7 +59,20 @@ class GramAnchor(Anchor):
 
     @property
     def num_tasks(self) -> int:
-        return len(self.embeddings)
+        return self.embeddings.shape[-2]
+
+    def of_replica(self, index: int) -> "GramAnchor":
+        """That of one replica among several."""
+        return replace(
+            self,
+            embeddings=self.embeddings[index],
+            head=self.head[index],
+            grams=tuple(gram[index] for gram in self.grams),
+            of_tasks=self.of_tasks[index],
+            of_chunks=self.of_chunks[index],
+            hidden=None if self.hidden is None else self.hidden[index],
+            held=tuple(held[index] for held in self.held),
+        )
 
     def stars(self, pairs: Pairs) -> Tensor:
         """Z* of some pairs: (pairs, h + 1)."""
@@ -126,45 +139,59 @@ class GramSetting:
     """Rows of the head that make weights of the target's heads, and those between."""
 
 
+@dataclass(frozen=True)
+class Point:
+    """Where R is evaluated."""
+
+    theta: Tensors
+    embeddings: Tensor | None
+    """Of all earlier tasks (tasks, dim), where they are trained; None for the anchor's."""
+
+
 class GramStep:
     """One evaluation.
 
-    The trunk's gradient is gathered in the leaves, and in leaves for the terms of the first layer, from which `compare`
-    takes it to the parameters and embeddings at last; so the pairs can go through the trunk in blocks.
+    The trunk's gradient is gathered in leaves for its parameters and for the terms of its first layer, from which
+    `compare` takes it to the first layer's parameters and to the embeddings at last; so the pairs can go through the
+    trunk in blocks.
 
     Args:
         setting: what is compared in every task.
         anchor: what it is compared with.
-        theta: the parameters, each a leaf.
-        terms: of the first layer, on the graph of the leaves.
+        point: where.
+        gradient: what the gradient is added to, by the names in theta, and `embeddings` where they are trained.
     """
 
-    def __init__(self, setting: GramSetting, anchor: GramAnchor, theta: Tensors, terms: tuple[Tensor, Tensor]) -> None:
-        self.setting, self.anchor, self.theta, self.terms = setting, anchor, theta, terms
-        self.factor = 0.0
-        self.of_tasks, self.of_chunks = (term.detach().requires_grad_() for term in terms)
-        self.weight, bias = theta["head.weight"].detach(), theta["head.bias"].detach()
-        self.head_step = torch.empty_like(anchor.head)
-        torch.sub(self.weight, anchor.head[:, :-1], out=self.head_step[:, :-1])
-        torch.sub(bias, anchor.head[:, -1], out=self.head_step[:, -1])
+    def __init__(self, setting: GramSetting, anchor: GramAnchor, point: Point, gradient: Tensors) -> None:
+        self.setting, self.anchor = setting, anchor
+        self.head, self.head_gradient = point.theta["head"].detach(), gradient["head"]
+        self.head_step = self.head - anchor.head
+        self.leaves = {name: _leaf(value, gradient[name]) for name, value in point.theta.items() if name != "head"}
+        embeddings = anchor.embeddings
+        if point.embeddings is not None:
+            embeddings = _leaf(point.embeddings, gradient["embeddings"])
+        with torch.enable_grad():
+            self.terms = setting.net.first_layer_terms(self.leaves, embeddings)
+        self.of_tasks, self.of_chunks = (term.detach().requires_grad_() for term in self.terms)
 
     @torch.no_grad()
-    def compare(self, compared: Compared) -> tuple[Tensor, Tensor]:
-        """R of what is compared, and its gradient with respect to the head: (rows, h + 1), the bias last."""
-        partition, self.factor = self.setting.partition, 2 * compared.scale
+    def compare(self, compared: Compared, strength: Strength) -> Tensor:
+        """R of what is compared; strength times its gradient is added to what it is gathered in."""
+        partition = self.setting.partition
+        self.factor = 2 * compared.scale * for_matrices(strength)
         blocks = [self._head_products(block) for block in range(len(partition.rows))]
-        value, found = self.weight.new_zeros(()), []
+        value, found = self.head.new_zeros(self.head.shape[:-2]), []
         for index, run in enumerate(partition.runs):
             head = reduce(HeadProducts.add, [blocks[block] for block in run.blocks])
             moments = self._moments(index, compared, head)
-            value += (head.gram[:-1, :-1] * moments.moved).sum() + 2 * (head.drift[:, :-1] * moments.mixed).sum()
-            value += (head.moved * moments.held).sum()
+            value += _inner(head.gram[..., :-1, :-1], moments.moved)
+            value += 2 * _inner(head.drift[..., :-1], moments.mixed) + _inner(head.moved, moments.held)
             found.append(moments)
-        head_gradient = self._head_gradient(found)
+        self._reach_head(found)
         if len(compared.owning):
-            value += self._compare_own_heads(compared.owning, head_gradient)
+            value += self._compare_own_heads(compared.owning)
         self._reach_first_layer()
-        return value.clamp_(min=0) * compared.scale, head_gradient
+        return value.clamp_(min=0) * compared.scale
 
     def _reach_first_layer(self) -> None:
         """Carries the gradient from the first layer's terms on to the leaves that they were made of."""
@@ -175,7 +202,7 @@ class GramStep:
 
     def _head_products(self, block: int) -> HeadProducts:
         rows = self.setting.partition.rows[block]
-        before, step = self.anchor.head[rows], self.head_step[rows]
+        before, step = self.anchor.head[..., rows, :], self.head_step[..., rows, :]
         cross, moved = before.mT @ step, step.mT @ step
         drift = cross.mT + moved
         return HeadProducts(self.anchor.grams[block] + cross + drift, drift, moved)
@@ -194,19 +221,19 @@ class GramStep:
         held = torch.zeros_like(head.gram)
         for block in blocks:
             stars = self.anchor.stars(block)
-            held.addmm_(stars.mT, stars)
+            add_product_(held, stars.mT, stars)
         return self._moments_of_pairs(blocks, head, held)
 
     def _moments_of_pairs(self, blocks: Iterator[Grid] | list[Listed], head: HeadProducts, held: Tensor) -> Moments:
         """One block of pairs after the other goes through the trunk and back."""
-        gram, drift = self.factor * head.gram[:-1, :-1], self.factor * head.drift[:, :-1]
+        gram, drift = self.factor * head.gram[..., :-1, :-1], self.factor * head.drift[..., :-1]
         moved, mixed = torch.zeros_like(gram), torch.zeros_like(drift)
         for block in blocks:
             now, stars = self._now(block), self.anchor.stars(block)
-            steps = now.detach() - stars[:, :-1]
-            moved.addmm_(steps.mT, steps)
-            mixed.addmm_(stars.mT, steps)
-            now.backward(torch.addmm(steps @ gram, stars, drift))
+            steps = now.detach() - stars[..., :-1]
+            add_product_(moved, steps.mT, steps)
+            add_product_(mixed, stars.mT, steps)
+            now.backward(add_product_(steps @ gram, stars, drift))
         return Moments(moved, mixed, held)
 
     def _moments_of_grid(self, grid: Grid, head: HeadProducts, held: Tensor) -> Moments:
@@ -214,63 +241,72 @@ class GramStep:
         with torch.enable_grad():
             now = grid.terms(self.of_tasks, self.of_chunks)
         before = grid.terms(self.anchor.of_tasks, self.anchor.of_chunks)
-        steps = now[0].detach() - before[0][:, :-1], now[1].detach() - before[1][:, :-1]
-        gram, drift = self.factor * head.gram[:-1, :-1], self.factor * head.drift[:, :-1]
+        steps = now[0].detach() - before[0][..., :-1], now[1].detach() - before[1][..., :-1]
+        gram, drift = self.factor * head.gram[..., :-1, :-1], self.factor * head.drift[..., :-1]
         for side, other in ((0, 1), (1, 0)):
-            step = len(now[other]) * steps[side] + steps[other].sum(0)
-            star = len(now[other]) * before[side] + before[other].sum(0)
-            now[side].backward(torch.addmm(step @ gram, star, drift))
+            others = now[other].shape[-2]
+            step = others * steps[side] + steps[other].sum(-2, keepdim=True)
+            star = others * before[side] + before[other].sum(-2, keepdim=True)
+            now[side].backward(add_product_(step @ gram, star, drift))
         return Moments(grid_product(steps, steps), grid_product(before, steps), held)
 
-    def _head_gradient(self, found: list[Moments]) -> Tensor:
-        """A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other: (rows, h + 1)."""
+    def _reach_head(self, found: list[Moments]) -> None:
+        """Adds A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other."""
         partition, head = self.setting.partition, self.anchor.head
-        covered = sum(rows.stop - rows.start for rows in partition.rows) == len(head)
-        gradient = torch.empty_like(head) if covered else torch.zeros_like(head)
         for block, rows in enumerate(partition.rows):
-            of_before, of_step = torch.zeros_like(self.anchor.grams[block]), torch.zeros_like(self.anchor.grams[block])
+            of_before = torch.zeros_like(self.anchor.grams[block])
+            of_step = torch.zeros_like(of_before)
             for run, moments in zip(partition.runs, found, strict=True):
                 if block in run.blocks:
-                    of_before[:-1, :-1] += moments.moved
-                    of_before[:-1] += moments.mixed.mT
-                    of_step[:, :-1] += moments.mixed
+                    of_before[..., :-1, :-1] += moments.moved
+                    of_before[..., :-1, :] += moments.mixed.mT
+                    of_step[..., :-1] += moments.mixed
                     of_step += moments.held
             of_step += of_before
-            torch.mm(head[rows], of_before.mul_(self.factor), out=gradient[rows])
-            gradient[rows].addmm_(self.head_step[rows], of_step.mul_(self.factor))
-        return gradient
+            reached = self.head_gradient[..., rows, :]
+            add_product_(reached, head[..., rows, :], of_before.mul_(self.factor))
+            add_product_(reached, self.head_step[..., rows, :], of_step.mul_(self.factor))
 
-    def _compare_own_heads(self, owning: Tensor, head_gradient: Tensor) -> Tensor:
-        """The sum of squared differences of the weights that count for their own task only, made and compared.
-
-        Adds to the head's gradient.
-        """
-        anchor, rows, value = self.anchor, self.setting.head_rows, self.weight.new_zeros(())
+    def _compare_own_heads(self, owning: Tensor) -> Tensor:
+        """The sum of squared differences of the weights that count for their own task only, made and compared."""
+        anchor, rows, value = self.anchor, self.setting.head_rows, self.head.new_zeros(self.head.shape[:-2])
         assert anchor.own is not None
-        reached = head_gradient[rows]
-        for part in owning.split(max(1, NUMBERS_AT_ONCE // len(reached))):
+        weight, reached = self.head[..., rows, :-1], self.head_gradient[..., rows, :]
+        for part in owning.split(max(1, NUMBERS_AT_ONCE // weight.shape[-2])):
             pairs = anchor.owning.only(part).to(value.device)
             now, stars = self._now(pairs), anchor.stars(pairs)
-            residual = (now.detach() - stars[:, :-1]) @ self.weight[rows].mT
-            residual.addmm_(stars, self.head_step[rows].mT)
+            residual = (now.detach() - stars[..., :-1]) @ weight.mT
+            add_product_(residual, stars, self.head_step[..., rows, :].mT)
             residual *= anchor.own[part.to(value.device)]
-            value += residual.square().sum()
+            value += residual.square().sum((-2, -1))
             residual *= self.factor
-            reached[:, :-1].addmm_(residual.mT, now.detach())
-            reached[:, -1] += residual.sum(0)
-            now.backward(residual @ self.weight[rows])
+            add_product_(reached[..., :-1], residual.mT, now.detach())
+            reached[..., -1] += residual.sum(-2)
+            now.backward(residual @ weight)
         return value
 
     def _now(self, pairs: Pairs) -> Tensor:
         """Z of some pairs, on the graph of the leaves, without the 1: (pairs, h)."""
         with torch.enable_grad():
-            return self.setting.net.hidden_from_first_layer(self.theta, pairs.sums(self.of_tasks, self.of_chunks))
+            return self.setting.net.hidden_from_first_layer(self.leaves, pairs.sums(self.of_tasks, self.of_chunks))
 
     def _drawn(self, drawn: Listed, run: Run) -> Iterator[Listed]:
         """The drawn pairs of a run in blocks."""
         among = (drawn.chunks >= run.chunks.start) & (drawn.chunks < run.chunks.stop)
         for part in drawn.only(among).parts(pairs_at_once(self.setting.net)):
-            yield part.to(self.weight.device)
+            yield part.to(self.head.device)
+
+
+def _leaf(value: Tensor, gradient: Tensor) -> Tensor:
+    """A leaf whose gradient is added to another in place."""
+    leaf = value.detach().requires_grad_()
+    leaf.grad = gradient
+    return leaf
+
+
+def _inner(left: Tensor, right: Tensor) -> Tensor:
+    """Sum of elementwise products of matrices."""
+    return (left * right).sum((-2, -1))
 
 
 def grids(net: LinearHead, grid: Grid, num_tasks: int) -> Iterator[Grid]:

@@ -1,37 +1,67 @@
-"""Optimisers as pure functions, so that a look-ahead shares every digit with the step that is taken.
+"""Optimisers in place, whose look-ahead is the very step that would be taken.
 
-A step is `delta, state = optimizer.delta(params, grads, state, lr)`; the look-ahead is the same call with the new state
-dropped. The arithmetic is that of torch.optim.
+Adam, AdamW and SGD are torch's own fused kernels, one pass over parameter, gradient and moments: on two CPU cores such
+a step of two million numbers took 3 ms, the same arithmetic in single operations 60 ms.
 """
 
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from hypercl.config.training import SGD, Adam, AdamW, RMSprop
 
 Tensors = dict[str, Tensor]
 
+Rate = float | Sequence[float]
+"""A learning rate, or one of each replica where they lie along the first axis of all tensors."""
+
 
 class Optimizer(ABC):
-    """A step as a function of parameters, gradients and state; nothing is changed in place."""
+    """Steps of parameters by their gradients, with a state of its own for each set of parameters."""
 
     @abstractmethod
     def init(self, params: Tensors) -> Tensors:
         """The state before the first step: a flat dict of tensors."""
 
-    @abstractmethod
-    def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
-        """What one step adds to the parameters, and the state after it.
+    def step_(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> None:
+        """One step, in place.
 
         Args:
-            params: name -> parameter.
+            params: name -> parameter, contiguous; changed.
             grads: name -> gradient, for all parameters.
-            state: from `init` or an earlier step.
+            state: from `init`; changed.
             lr: the rate of this step, schedule included.
         """
+        # the fused kernels go through memory as it lies, whatever a gradient's strides say
+        grads = {name: grads[name].contiguous() for name in params}
+        if isinstance(lr, Sequence):
+            self._step_each(params, grads, state, lr)
+        else:
+            self._step(params, grads, state, lr)
+
+    def look_ahead(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> Tensors:
+        """Where `step_` would take the parameters; nothing is changed."""
+        ahead = {name: value.clone() for name, value in params.items()}
+        self.step_(ahead, grads, {name: value.clone() for name, value in state.items()}, lr)
+        return ahead
+
+    @abstractmethod
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None: ...
+
+    def _step_each(self, params: Tensors, grads: Tensors, state: Tensors, rates: Sequence[float]) -> None:
+        """One replica after the other; they share their counts of steps, which have no axis."""
+        counts = {name: value.clone() for name, value in state.items() if name.startswith("step/")}
+        for replica, rate in enumerate(rates):
+            own, own_grads = ({name: each[name][replica] for name in params} for each in (params, grads))
+            moments = {name: value[replica] for name, value in state.items() if name not in counts}
+            steps = {name: value.clone() for name, value in counts.items()}
+            self._step(own, own_grads, moments | steps, rate)
+        for name in counts:
+            state[name].add_(1)
 
 
 def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer:
@@ -49,59 +79,57 @@ class _Adam(Optimizer):
     """Adam (Kingma & Ba 2015), and AdamW (Loshchilov & Hutter 2019), whose decay stays out of the means."""
 
     def __init__(self, config: Adam) -> None:
-        decoupled = isinstance(config, AdamW)
-        self.betas = config.betas
-        self.eps = config.eps
-        self.l2 = 0.0 if decoupled else config.weight_decay
-        self.shrink = config.weight_decay if decoupled else 0.0
+        self.config = config
+        self.decoupled = isinstance(config, AdamW)
 
     def init(self, params: Tensors) -> Tensors:
-        device = next(iter(params.values())).device
-        means = {f"{kind}/{name}": torch.zeros_like(p) for name, p in params.items() for kind in ("mean", "square")}
-        return {"step": torch.zeros((), dtype=torch.int64, device=device)} | means
+        moments = {f"{kind}/{name}": torch.zeros_like(p) for kind in ("mean", "square") for name, p in params.items()}
+        return moments | {f"step/{name}": torch.zeros((), device=p.device) for name, p in params.items()}
 
     @torch.no_grad()
-    def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
-        beta1, beta2 = self.betas
-        after = {"step": state["step"] + 1}
-        step = after["step"].to(next(iter(params.values())).dtype)
-        rate, root_unbias = -lr / _unbias(beta1, step), _unbias(beta2, step).sqrt()
-        deltas: Tensors = {}
-        for name, param in params.items():
-            grad = grads[name].add(param, alpha=self.l2) if self.l2 else grads[name]
-            mean = state[f"mean/{name}"].lerp(grad, 1 - beta1)
-            square = (state[f"square/{name}"] * beta2).addcmul_(grad, grad, value=1 - beta2)
-            root = square.sqrt().div_(root_unbias).add_(self.eps)
-            deltas[name] = mean.div(root).mul_(rate)
-            if self.shrink:
-                deltas[name].sub_(param, alpha=lr * self.shrink)
-            after |= {f"mean/{name}": mean, f"square/{name}": square}
-        return deltas, after
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+        adam(
+            list(params.values()),
+            list(grads.values()),
+            [state[f"mean/{name}"] for name in params],
+            [state[f"square/{name}"] for name in params],
+            [],
+            [state[f"step/{name}"] for name in params],
+            fused=True,
+            amsgrad=False,
+            beta1=self.config.betas[0],
+            beta2=self.config.betas[1],
+            lr=lr,
+            weight_decay=self.config.weight_decay,
+            eps=self.config.eps,
+            maximize=False,
+            decoupled_weight_decay=self.decoupled,
+        )
 
 
 class _SGD(Optimizer):
     """Gradient descent with momentum, in torch's form: buffer = momentum * buffer + gradient."""
 
     def __init__(self, config: SGD) -> None:
-        self.momentum = config.momentum
-        self.nesterov = config.nesterov
-        self.l2 = config.weight_decay
+        self.config = config
 
     def init(self, params: Tensors) -> Tensors:
-        return {f"momentum/{name}": torch.zeros_like(p) for name, p in params.items()} if self.momentum else {}
+        return {f"momentum/{name}": torch.zeros_like(p) for name, p in params.items()} if self.config.momentum else {}
 
     @torch.no_grad()
-    def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
-        after: Tensors = {}
-        deltas: Tensors = {}
-        for name, param in params.items():
-            direction = grad = grads[name].add(param, alpha=self.l2) if self.l2 else grads[name]
-            if self.momentum:
-                buffer = state[f"momentum/{name}"].mul(self.momentum).add_(grad)
-                direction = grad.add(buffer, alpha=self.momentum) if self.nesterov else buffer
-                after[f"momentum/{name}"] = buffer
-            deltas[name] = direction * -lr
-        return deltas, after
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+        sgd(
+            list(params.values()),
+            list(grads.values()),
+            [state.get(f"momentum/{name}") for name in params],
+            fused=True,
+            weight_decay=self.config.weight_decay,
+            momentum=self.config.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=self.config.nesterov,
+            maximize=False,
+        )
 
 
 class _RMSprop(Optimizer):
@@ -117,27 +145,16 @@ class _RMSprop(Optimizer):
         return {f"{kind}/{name}": torch.zeros_like(p) for name, p in params.items() for kind in kinds}
 
     @torch.no_grad()
-    def delta(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> tuple[Tensors, Tensors]:
-        alpha, l2, momentum = self.config.alpha, self.config.weight_decay, self.config.momentum
-        after: Tensors = {}
-        deltas: Tensors = {}
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+        alpha, l2 = self.config.alpha, self.config.weight_decay
         for name, param in params.items():
             grad = grads[name].add(param, alpha=l2) if l2 else grads[name]
-            square = (state[f"square/{name}"] * alpha).addcmul_(grad, grad, value=1 - alpha)
-            after[f"square/{name}"] = spread = square
+            spread = state[f"square/{name}"].mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
             if self.config.centered:
-                mean = state[f"mean/{name}"].lerp(grad, 1 - alpha)
-                after[f"mean/{name}"] = mean
+                mean = state[f"mean/{name}"].lerp_(grad, 1 - alpha)
                 # gradients that hardly change leave a variance that rounds to less than 0; torch goes to nan there
-                spread = square.addcmul(mean, mean, value=-1).clamp_(min=0)
+                spread = spread.addcmul(mean, mean, value=-1).clamp_(min=0)
             direction = grad / spread.sqrt().add_(self.config.eps)
-            if momentum:
-                direction = direction.add_(state[f"momentum/{name}"], alpha=momentum)
-                after[f"momentum/{name}"] = direction
-            deltas[name] = direction * -lr
-        return deltas, after
-
-
-def _unbias(beta: float, step: Tensor) -> Tensor:
-    """1 - beta ** step, exact to the last digits in float32, where a plain power loses four of seven at beta 0.999."""
-    return -torch.expm1(step * (math.log(beta) if beta else -math.inf))
+            if self.config.momentum:
+                direction = state[f"momentum/{name}"].mul_(self.config.momentum).add_(direction)
+            param.sub_(direction, alpha=lr)

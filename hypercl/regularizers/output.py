@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from hypercl.regularizers.masks import HeadMask
 
 Tensors = dict[str, Tensor]
+Strength = float | Tensor
 
 
 class Generates(Protocol):
@@ -36,7 +37,7 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
     m the mask; the embeddings are e_j = e_j* unless earlier ones are trained on. With a look-ahead, `theta` (and
     `embeddings`) is the shifted point theta + dtheta: the step is held constant, so the gradient there is the gradient
     with respect to theta. Both sides are in evaluation mode, without noise and dropout: the network that predicts is
-    what shall not change.
+    what shall not change. Leading axes, the same before all tensors, are replicas, each with an R of its own.
 
     Args:
         hypernet: the network whose outputs are held.
@@ -57,20 +58,37 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         """
 
     @abstractmethod
-    def value_and_grad(
-        self, theta: Tensors, anchor: AnyAnchor, tasks: Tensor | None = None, embeddings: Tensor | None = None
-    ) -> tuple[Tensor, Tensors]:
-        """R and its gradient with respect to theta, and to embeddings where they are given.
+    def pull_(
+        self,
+        gradient: Tensors,
+        theta: Tensors,
+        anchor: AnyAnchor,
+        strength: Strength = 1.0,
+        tasks: Tensor | None = None,
+        embeddings: Tensor | None = None,
+    ) -> Tensor:
+        """R; its gradient, times a strength, is added to another in place.
 
         Args:
+            gradient: by the names in theta; with `embeddings` also `embeddings` (tasks, dim).
             theta: where R is evaluated; nothing is differentiated through it.
             anchor: from `anchor`.
+            strength: beta; of each replica where there are several.
             tasks: the tasks of S, int64 (|S|,); None compares all.
             embeddings: where R is evaluated, of all earlier tasks, in S or not (tasks, dim); None takes the anchor's.
+                Those outside S get nothing added.
 
         Returns:
-            R, and the gradient by the names in theta; with `embeddings` also `embeddings` (tasks, dim), zero outside S.
+            R itself, without the strength: a scalar, or (replicas,).
         """
+
+    def value_and_grad(
+        self, theta: Tensors, anchor: AnyAnchor, embeddings: Tensor | None = None, **chosen: Any
+    ) -> tuple[Tensor, Tensors]:
+        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in `pull_`."""
+        wanted = theta if embeddings is None else {**theta, "embeddings": embeddings}
+        gradient = {name: torch.zeros_like(value) for name, value in wanted.items()}
+        return self.pull_(gradient, theta, anchor, embeddings=embeddings, **chosen), gradient
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,11 @@ class DirectAnchor(Anchor):
     """Parameters before the current task."""
     targets: Tensor | None
     """Generated weights of the earlier tasks (tasks, weights), where they are stored."""
+
+    def of_replica(self, index: int) -> "DirectAnchor":
+        """That of one replica among several."""
+        theta = {name: value[index] for name, value in self.theta.items()}
+        return DirectAnchor(self.embeddings[index], theta, None if self.targets is None else self.targets[index])
 
 
 class DirectForm(OutputRegularizer[DirectAnchor]):
@@ -103,9 +126,15 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         embeddings = embeddings.detach().clone()
         return DirectAnchor(embeddings, theta, self.hypernet(theta, embeddings) if self.store else None)
 
-    def value_and_grad(
-        self, theta: Tensors, anchor: DirectAnchor, tasks: Tensor | None = None, embeddings: Tensor | None = None
-    ) -> tuple[Tensor, Tensors]:
+    def pull_(
+        self,
+        gradient: Tensors,
+        theta: Tensors,
+        anchor: DirectAnchor,
+        strength: Strength = 1.0,
+        tasks: Tensor | None = None,
+        embeddings: Tensor | None = None,
+    ) -> Tensor:
         leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
         wanted = dict(leaves)
         if embeddings is not None:
@@ -115,11 +144,14 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         with torch.no_grad():
             residual = weights - self._targets(anchor, tasks)
             if self.mask is not None:
-                self.mask.apply_(residual, slice(len(weights)) if tasks is None else tasks)
-        halves = torch.autograd.grad(weights, list(wanted.values()), residual)
-        gradient = {name: half * (2 / len(weights)) for name, half in zip(wanted, halves, strict=True)}
-        # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
-        return residual.square_().sum() / len(weights), gradient
+                self.mask.apply_(residual, slice(weights.shape[-2]) if tasks is None else tasks)
+            # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
+            value = residual.square().sum((-2, -1)) / weights.shape[-2]
+            residual *= for_matrices(strength) * (2 / weights.shape[-2])
+        pulls = torch.autograd.grad(weights, list(wanted.values()), residual)
+        for name, pull in zip(wanted, pulls, strict=True):
+            gradient[name].add_(pull)
+        return value
 
     def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
         if anchor.targets is None:
@@ -129,7 +161,12 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
 
 def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:
     """The rows of some tasks, or of all."""
-    return rows if tasks is None else rows[tasks]
+    return rows if tasks is None else rows[..., tasks, :]
+
+
+def for_matrices(strength: Strength) -> Strength:
+    """A strength that multiplies matrices: (replicas,) -> (replicas, 1, 1)."""
+    return strength[:, None, None] if isinstance(strength, Tensor) else strength
 
 
 def draw_subset(num_tasks: int, size: int, generator: Generator) -> Tensor:

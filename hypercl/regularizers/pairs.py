@@ -1,4 +1,7 @@
-"""Pairs (task, chunk), as blocks of a grid or one by one."""
+"""Pairs (task, chunk), as blocks of a grid or one by one.
+
+Leading axes, the same before all tensors, are replicas.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +20,17 @@ class Grid:
 
     def terms(self, of_tasks: Tensor, of_chunks: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of the grid's tasks and those of its chunks."""
-        return of_tasks if self.tasks is None else of_tasks[self.tasks], of_chunks[self.chunks]
+        return of_tasks if self.tasks is None else of_tasks[..., self.tasks, :], of_chunks[..., self.chunks, :]
 
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """of_tasks[t] + of_chunks[c] of each pair: (tasks, n) and (chunks, n) -> (pairs, n)."""
         tasks, chunks = self.terms(of_tasks, of_chunks)
-        return (chunks.unsqueeze(1) + tasks).flatten(0, 1)
+        return (chunks.unsqueeze(-2) + tasks.unsqueeze(-3)).flatten(-3, -2)
 
     def rows(self, of_pairs: Tensor) -> Tensor:
         """(chunks, tasks, n) -> (pairs, n)."""
-        chosen = of_pairs[self.chunks]
-        return (chosen if self.tasks is None else chosen[:, self.tasks]).flatten(0, 1)
+        chosen = of_pairs[..., self.chunks, :, :]
+        return (chosen if self.tasks is None else chosen[..., self.tasks, :]).flatten(-3, -2)
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,11 @@ class Listed:
 
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """As `Grid.sums`."""
-        return of_tasks[self.tasks] + of_chunks[self.chunks]
+        return of_tasks[..., self.tasks, :] + of_chunks[..., self.chunks, :]
 
     def rows(self, of_pairs: Tensor) -> Tensor:
         """As `Grid.rows`."""
-        return of_pairs[self.chunks, self.tasks]
+        return of_pairs[..., self.chunks, self.tasks, :]
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -81,6 +84,17 @@ def grid_product(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> T
         (n, m).
     """
     (tasks, chunks), (their_tasks, their_chunks) = left, right
-    product = len(chunks) * (tasks.mT @ their_tasks) + len(tasks) * (chunks.mT @ their_chunks)
-    product += torch.outer(tasks.sum(0), their_chunks.sum(0))
-    return product.add_(torch.outer(chunks.sum(0), their_tasks.sum(0)))
+    num_tasks, num_chunks = tasks.shape[-2], chunks.shape[-2]
+    product = num_chunks * (tasks.mT @ their_tasks) + num_tasks * (chunks.mT @ their_chunks)
+    product += _outer(tasks.sum(-2), their_chunks.sum(-2))
+    return product.add_(_outer(chunks.sum(-2), their_tasks.sum(-2)))
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """(n,) and (m,) -> (n, m)."""
+    return left.unsqueeze(-1) * right.unsqueeze(-2)
+
+
+def add_product_(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Adds a matrix product, or one of each replica, in place: (n, k) and (k, m) to (n, m)."""
+    return total.addmm_(left, right) if total.ndim == 2 else total.baddbmm_(left, right)

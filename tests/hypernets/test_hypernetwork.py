@@ -51,7 +51,7 @@ def one_chunk_at_a_time(
             hidden = {"relu": torch.relu, "elu": functional.elu, "tanh": torch.tanh}[hypernet.activation](hidden)
             if f"{name}.mask" in drawn:
                 hidden = hidden * drawn[f"{name}.mask"][task, chunk]
-        parts.append(functional.linear(hidden, theta["head.weight"], theta["head.bias"]))
+        parts.append(functional.linear(hidden, theta["head"][:, :-1], theta["head"][:, -1]))
     return torch.cat(parts)[: hypernet.num_weights]
 
 
@@ -109,9 +109,39 @@ def test_what_is_cut_from_the_last_chunk_gets_no_gradient():
     hypernet = Hypernetwork(num_weights=5, chunk_size=5 + 2, hidden=(3,), task_embedding=2, chunk_embedding=2)
     theta = {name: parameter.requires_grad_() for name, parameter in parameters(hypernet).items()}
     hypernet(theta, torch.ones(1, 2, dtype=torch.float64)).sum().backward()
-    gradient = theta["head.bias"].grad
+    gradient = theta["head"].grad[:, -1]
     assert gradient is not None
     assert gradient.tolist() == [1, 1, 1, 1, 1, 0, 0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    replicas=st.sampled_from([(), (2,)]),
+    tasks=st.integers(1, 3),
+    hidden=st.sampled_from([(), (3,), (4, 3)]),
+    chunk_size=st.integers(1, 9),
+    dropout=st.booleans(),
+)
+def test_the_way_back_is_that_of_autograd(replicas, tasks, hidden, chunk_size, dropout):
+    hypernet = Hypernetwork(9, chunk_size, hidden, 2, 2, noise=1, dropout=0.5 if dropout else 0.0)
+    draw = generator(1)
+    theta = {
+        name: torch.randn(*replicas, *shape, dtype=torch.float64, generator=draw).requires_grad_()
+        for name, shape in hypernet.shapes.items()
+    }
+    embeddings = torch.randn(*replicas, tasks, 2, dtype=torch.float64, generator=draw).requires_grad_()
+    drawn = hypernet.draw(tasks, draw) if dropout and not replicas else None
+    pull = torch.randn(*replicas, tasks, 9, dtype=torch.float64, generator=draw)
+
+    expected = hypernet(theta, embeddings, drawn)
+    *grads, of_embeddings = torch.autograd.grad(expected, [*theta.values(), embeddings], pull)
+    weights, back = hypernet.generate(theta, embeddings, drawn)
+    found, own = back(pull)
+    torch.testing.assert_close(weights, expected.detach())
+    torch.testing.assert_close(own, of_embeddings)
+    assert list(found) == list(theta)
+    for gradient, wanted in zip(found.values(), grads, strict=True):
+        torch.testing.assert_close(gradient, wanted)
 
 
 def test_the_hidden_activations_are_what_the_head_reads():
@@ -120,7 +150,7 @@ def test_the_hidden_activations_are_what_the_head_reads():
     embeddings = torch.randn(2, 2, dtype=torch.float64, generator=generator(1))
     hidden = hypernet.hidden_activations(theta, embeddings)
     assert hidden.shape == (2, 3, 6)
-    made = functional.linear(hidden, theta["head.weight"], theta["head.bias"]).flatten(1)[:, :10]
+    made = functional.linear(hidden, theta["head"][:, :-1], theta["head"][:, -1]).flatten(1)[:, :10]
     torch.testing.assert_close(hypernet(theta, embeddings), made)
 
 
@@ -135,13 +165,13 @@ def test_the_task_embedding_comes_before_the_chunk_embedding():
 def test_initial_weights_are_xavier_uniform_and_biases_zero():
     hypernet = Hypernetwork(num_weights=30_000, chunk_size=10_000, hidden=(50,), task_embedding=60, chunk_embedding=40)
     theta = hypernet.init(generator(3))
-    for name, fan_in, fan_out in [("trunk.0", 100, 50), ("head", 50, 10_000)]:
+    layers = [(theta["trunk.0.weight"], theta["trunk.0.bias"]), (theta["head"][:, :-1], theta["head"][:, -1])]
+    for (weight, bias), (fan_in, fan_out) in zip(layers, [(100, 50), (50, 10_000)], strict=True):
         bound = (6 / (fan_in + fan_out)) ** 0.5
-        weight = theta[f"{name}.weight"]
         assert weight.shape == (fan_out, fan_in)
         assert 0.98 * bound < weight.abs().max() <= bound
         assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.03)
-        assert not theta[f"{name}.bias"].any()
+        assert not bias.any()
     assert theta["chunks"].std().item() == pytest.approx(1, rel=0.3)
 
 

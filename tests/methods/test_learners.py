@@ -82,7 +82,7 @@ class TestEveryMethod:
         assert losses[-1] < 0.2 * losses[0]
         assert (method.predictor(state, 0)(inputs).argmax(1) == labels).all()
 
-    def test_does_not_change_the_state_it_is_given(self, name: str) -> None:
+    def test_a_task_does_not_change_the_state_it_begins_with(self, name: str) -> None:
         method = learner(f"method.name={name}")
         before = method.start_task(trained(method, 1), 1)
         kept = copied(before)

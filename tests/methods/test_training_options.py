@@ -1,5 +1,6 @@
 """Dropout of the target, soft targets and precision in the steps of a learner."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def masks_of(method: Any, moments: list[Moment]) -> list[Tensor]:
     state = method.init()
     for now in moments:
         state = method.start_task(state, now.task)
-        method.step(state, None, [batch(0) for _ in method.trains_on(now.task)], now)
+        state, _ = method.step(state, None, [batch(0) for _ in method.trains_on(now.task)], now)
     return found
 
 
@@ -91,7 +92,7 @@ def test_bf16_rounds_training_and_answers_alike_and_keeps_the_state_in_float32()
     exact, rounded = learner(), learner("training.precision=bf16")
     state = exact.start_task(exact.init(), 0)
     now = Moment(0, 0, 1e-2)
-    losses = [float(each.step(state, None, [batch(0)], now)[1]["task"]) for each in (exact, rounded)]
+    losses = [float(each.step(deepcopy(state), None, [batch(0)], now)[1]["task"]) for each in (exact, rounded)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     answers = [each.predictor(state, 0)(batch(0)[0]) for each in (exact, rounded)]
@@ -118,6 +119,7 @@ def test_bf16_leaves_the_regulariser_exact() -> None:
     state = exact.start_task(trained(exact, 5), 1)
     memory = exact.memory(state, 1)
     state, _ = exact.step(state, memory, [batch(0)], Moment(1, 0, 1e-6))
-    values = [each.step(state, memory, [batch(1)], Moment(1, 1, 1e-6))[1]["regularizer"] for each in (exact, rounded)]
+    now, methods = Moment(1, 1, 1e-6), (exact, rounded)
+    values = [each.step(deepcopy(state), memory, [batch(1)], now)[1]["regularizer"] for each in methods]
     assert torch.equal(*values)
     assert 0 < float(values[0]) < 1e-5

@@ -75,8 +75,8 @@ def test_value_and_gradient_equal_those_of_the_direct_form(hypernet, output_of, 
     at = e + 0.1 if moving else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gram_step, "NUMBERS_AT_ONCE", at_once)
-        found = gram.value_and_grad(now, gram.anchor(before, e), tasks, at)
-    assert_same(found, direct.value_and_grad(now, direct.anchor(before, e), tasks, at))
+        found = gram.value_and_grad(now, gram.anchor(before, e), tasks=tasks, embeddings=at)
+    assert_same(found, direct.value_and_grad(now, direct.anchor(before, e), tasks=tasks, embeddings=at))
 
 
 @pytest.mark.parametrize("hidden", [(), (4,)], ids=["linear", "deep"])
@@ -116,18 +116,20 @@ def test_in_float32_the_error_exceeds_the_direct_forms_by_no_more_than_its_bound
     if cancelling and hidden:  # the last layer grows by what the head shrinks
         last = f"trunk.{len(hidden) - 1}."
         now = {name: (1 + by) * p if name.startswith(last) else p for name, p in before.items()}
-        now["head.weight"] = before["head.weight"] / (1 + by) + 0.01 * by * before["head.weight"].roll(1)
+        weight = before["head"][:, :-1]
+        now["head"] = torch.cat([weight / (1 + by) + 0.01 * by * weight.roll(1), before["head"][:, -1:]], dim=1)
     before64, now64 = ({n: p.double() for n, p in theta.items()} for theta in (before, now))
     direct, gram = DirectForm(hypernet), GramForm(hypernet)
     exact, gradient = direct.value_and_grad(now64, direct.anchor(before64, e.double()))
     errors, values = [], []
     for form in (direct, gram):
         value, found = form.value_and_grad(now, form.anchor(before, e))
-        errors.append((found["head.weight"] - gradient["head.weight"]).norm())
+        errors.append(((found["head"] - gradient["head"])[:, :-1]).norm())
         values.append(abs(value - exact))
     z, held = (hypernet.hidden_activations(theta, e.double()) for theta in (now64, before64))
-    steps = (z - held) @ now64["head.weight"].mT
-    rest = held @ (now64["head.weight"] - before64["head.weight"]).mT + now64["head.bias"] - before64["head.bias"]
+    steps = (z - held) @ now64["head"][:, :-1].mT
+    moving = now64["head"] - before64["head"]
+    rest = held @ moving[:, :-1].mT + moving[:, -1]
     parts, eps = steps.norm() + rest.norm(), torch.finfo(torch.float32).eps
     assert errors[1] <= 3 * errors[0] + 2 / 6 * eps * parts * z.norm()
     assert values[1] <= 3 * values[0] + 2 / 6 * eps * parts**2

@@ -63,7 +63,7 @@ def test_value_and_gradient_equal_a_loop_over_tasks_and_weights(hidden, chunk_si
     anchor = form.anchor(setting.before, setting.embeddings)
     moved = setting.embeddings + 0.1 if moving else None
     subset = None if tasks is None else torch.tensor(tasks)
-    value, gradient = form.value_and_grad(setting.now, anchor, subset, moved)
+    value, gradient = form.value_and_grad(setting.now, anchor, tasks=subset, embeddings=moved)
     leaves = {name: parameter.clone().requires_grad_() for name, parameter in setting.now.items()}
     if moved is not None:
         leaves["embeddings"] = moved = moved.clone().requires_grad_()
@@ -137,7 +137,7 @@ def test_the_mean_over_all_subsets_is_the_value_over_all_tasks():
     form = DirectForm(setting.hypernet, HeadMask(OUTPUT_OF, HEADS))
     anchor = form.anchor(setting.before, setting.embeddings)
     subsets = [torch.tensor(subset) for subset in combinations(range(TASKS), 2)]
-    results = [form.value_and_grad(setting.now, anchor, subset) for subset in subsets]
+    results = [form.value_and_grad(setting.now, anchor, tasks=subset) for subset in subsets]
     value, gradient = form.value_and_grad(setting.now, anchor)
     torch.testing.assert_close(torch.stack([part for part, _ in results]).mean(), value)
     for name, grad in gradient.items():

@@ -42,7 +42,10 @@ def test_value_and_gradient_equal_those_of_hypnettorch(chunked, lookahead, maske
 
     def copied(parameters):
         first, *others = [parameter.detach().clone() for parameter in parameters]
-        return dict(zip(ours.shapes, [task_first(first) if chunked else first, *others], strict=True))
+        chunks = [others.pop()] if chunked else []
+        *others, weight, bias = others
+        layers = [task_first(first) if chunked else first, *others, torch.cat([weight, bias.unsqueeze(1)], dim=1)]
+        return dict(zip(ours.shapes, [*layers, *chunks], strict=True))
 
     before = copied(theirs.unconditional_params)
     embeddings = torch.stack([embedding.detach() for embedding in theirs.conditional_params])
