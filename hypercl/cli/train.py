@@ -23,8 +23,7 @@ def train(given: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     file = load(given.file, [*given.overrides, *_overrides(given)])
     name = name_of(given, file)
-    seed = file.experiment.training.seed
-    folder = results_of(given) / name / "runs" / f"seed-{seed}"
+    folder = results_of(given) / name / "runs" / _seeds(file)
     own_code = keep_code(file.experiment, import_paths(given), folder)
     place = Place(folder, given.data_dir, offline(given), own_code, name)
     spec = _spec(file, given, name, folder, console)
@@ -64,6 +63,12 @@ def _overrides(given: argparse.Namespace) -> list[str]:
     return [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
 
 
+def _seeds(file: SweepFile) -> str:
+    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
+    first, count = file.experiment.training.seed, file.experiment.training.replicas
+    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
+
+
 def _spec(
     file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console
 ) -> LoggerSpec | None:
@@ -74,6 +79,5 @@ def _spec(
     mode, reason = decide_mode(wandb, offline(given))
     if reason:
         console.print(reason, highlight=False)
-    seed = file.experiment.training.seed
     run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
-    return LoggerSpec(wandb, mode, None, run_id, f"{name}-seed-{seed}", results_of(given) / name)
+    return LoggerSpec(wandb, mode, None, run_id, f"{name}-{_seeds(file)}", results_of(given) / name)

@@ -1,6 +1,8 @@
 """A single run in the terminal."""
 
+from math import isnan
 from pathlib import Path
+from statistics import stdev
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -30,6 +32,7 @@ class Terminal:
         self._iterations: tuple[int, ...] = ()
         self._last_step = -1
         self._folder = Path()
+        self._diverged = 0
 
     def started(self, item: Started) -> None:
         """Says what is trained and, for a run that was interrupted, where it goes on."""
@@ -43,9 +46,11 @@ class Terminal:
             f"({threads}); {item.parameters:,} parameters for {item.target_parameters:,} weights "
             f"(compression ratio {ratio:.3f}{chunks})"
         )
+        if sum(item.groups) > 1:
+            self._line(_replicas(item))
         if item.history:
             newest = item.history[-1]
-            self._last_step = newest.step
+            self._last_step, self._diverged = newest.step, len(newest.diverged)
             done = newest.learned and newest.task == item.num_tasks - 1
             self._line(
                 "was trained before, to its last step"
@@ -70,17 +75,20 @@ class Terminal:
         self._move(item.task, item.task_iteration)
 
     def report(self, item: Report) -> None:
-        """Moves the bar; for a learned task, writes its line."""
+        """Moves the bar; writes a line for a learned task, and one for each replica that diverged."""
         done = int(item.rows[-1]["task_iteration"])
         self._move(item.task, done, f"accuracy {_percent(_mean(item.accuracies))}")
         if item.step <= self._last_step:
             return
         self._last_step = item.step
+        for text in item.diverged[self._diverged :]:
+            self._line(f"diverged, and counts as accuracy 0 from here on: {text}")
+        self._diverged = len(item.diverged)
         if item.learned:
             each = " ".join(_percent(accuracy) for accuracy in item.accuracies[-WIDEST:])
             dots = "... " if len(item.accuracies) > WIDEST else ""
             tasks = f"task {item.task + 1}/{len(self._iterations)}"
-            mean = _percent(_mean(item.accuracies))
+            mean = _percent(_mean(item.accuracies)) + _plus_minus(item.replicas)
             self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {_time(item.seconds)}")
 
     def finished(self, item: Finished) -> None:
@@ -140,12 +148,36 @@ def _metrics_table(summary: dict[str, object]) -> Table:
     for metric in METRICS:
         values = [summary.get(f"{split}/{metric}") for split in splits]
         if any(isinstance(value, float | int) for value in values):
-            shown = (_percent(value) if isinstance(value, float | int) else "" for value in values)
+            spreads = [summary.get(f"spread/{split}/{metric}") for split in splits]
+            shown = (_with_spread(value, spread) for value, spread in zip(values, spreads, strict=True))
             table.add_row(metric.replace("_", " "), *shown)
     ratio = summary.get("compression_ratio")
     if isinstance(ratio, float | int):
         table.add_row("compression ratio", f"{ratio:.3f}")
     return table
+
+
+def _replicas(item: Started) -> str:
+    first, count = item.experiment.training.seed, sum(item.groups)
+    text = f"{count} replicas, seeds {first} to {first + count - 1}, trained together; each number is their mean"
+    if len(item.groups) == 1:
+        return text
+    return f"{text}\nmemory has no room for all at once: each step takes them in {len(item.groups)} groups"
+
+
+def _with_spread(value: object, spread: object) -> str:
+    """A mean, with the sample standard deviation over replicas where there are several."""
+    if not isinstance(value, float | int):
+        return ""
+    return _percent(value) + (f" ± {_percent(spread)}" if isinstance(spread, float | int) else "")
+
+
+def _plus_minus(replicas: tuple[tuple[float, ...], ...]) -> str:
+    """The spread of the replicas' mean accuracies, one that diverged counting 0."""
+    if not replicas:
+        return ""
+    means = [_mean(each) for each in replicas]
+    return f" ± {_percent(stdev([0.0 if isnan(mean) else mean for mean in means]))}"
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -16,7 +16,7 @@ class Outcome:
 
     kind: Kind
     why: str = ""
-    """A sentence for people; empty for a complete trial."""
+    """A sentence for people; of a complete trial only on replicas that diverged."""
     value: float | None = None
     """The objective, of a complete trial."""
     metrics: dict[str, float] = field(default_factory=dict)

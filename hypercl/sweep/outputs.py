@@ -94,9 +94,10 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
 
 
 def best_experiment(file: SweepFile, params: Mapping[str, Any], threads: int) -> Experiment:
-    """A suggestion as it is trained outside of the search: fresh seed, the trials' thread count."""
-    seed = derive(file.search.seed, file.experiment.training.seed, "best") % 1_000_000 + 1
-    fresh = seed if seed != file.experiment.training.seed else seed + 1
+    """A suggestion as it is trained outside of the search: fresh seeds, the trials' thread count."""
+    first, replicas = file.experiment.training.seed, file.experiment.training.replicas
+    seed = derive(file.search.seed, first, "best") % 1_000_000 + 1
+    fresh = seed if abs(seed - first) >= replicas else first + replicas
     found = experiment_of(file.experiment, file.space, params)
     wish = found.training.threads
     return assign(found, {"training.seed": fresh, "training.threads": threads if wish == "auto" else wish})

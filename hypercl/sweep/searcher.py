@@ -141,7 +141,7 @@ class StudySearcher(Searcher):
         seconds, why = result.get(job.SECONDS), str(result.get(job.WHY, ""))
         if ended == job.FINISHED:
             metrics = {key: float(value) for key, value in result.get(job.METRICS, ())}
-            return self._finished(metrics, seconds)
+            return self._finished(metrics, seconds, why)
         if ended == job.DIVERGED:
             return Outcome("diverged", why, seconds=seconds)
         if ended == job.OUT_OF_MEMORY:
@@ -150,14 +150,14 @@ class StudySearcher(Searcher):
             return Outcome("failed", why, seconds=seconds)
         return None
 
-    def _finished(self, metrics: dict[str, float], seconds: float | None) -> Outcome:
+    def _finished(self, metrics: dict[str, float], seconds: float | None, why: str) -> Outcome:
         key = self._file.objective.metric
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         if key not in metrics:
             return Outcome("failed", f"its summary holds no {key}", metrics=finite, seconds=seconds)
         if key not in finite:
             return Outcome("diverged", f"{key} is {metrics[key]}", metrics=finite, seconds=seconds)
-        return Outcome("complete", value=finite[key], metrics=finite, seconds=seconds)
+        return Outcome("complete", why, finite[key], metrics=finite, seconds=seconds)
 
     def _count_failures(self, outcome: Outcome) -> None:
         if outcome.kind != "failed":

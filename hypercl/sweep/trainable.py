@@ -86,7 +86,8 @@ class RunTrainable(tune.Trainable):
             elif isinstance(item, Finished):
                 self._tell("finished", item)
                 self._draw()
-                return self._end(job.FINISHED, "", "finished") | {job.METRICS: metrics_of(item.summary)}
+                why = lost_of(item.summary)
+                return self._end(job.FINISHED, why, "finished") | {job.METRICS: metrics_of(item.summary)}
             elif isinstance(item, Tick):
                 self._tell("tick", item)
                 if self._job.stop_file.exists():
@@ -149,16 +150,22 @@ _SETTINGS = ("version", "seed", "threads")
 
 
 def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
-    """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings."""
-    found: dict[str, float] = {}
-    for key, value in summary.items():
-        if key in _SETTINGS:
-            continue
-        if isinstance(value, dict) and key == "validation":
-            found |= {f"{key}/{name}": float(number) for name, number in value.items() if _is_number(number)}
-        elif _is_number(value):
-            found[key] = float(value)
+    """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings.
+
+    Of several replicas also `spread/validation/...` and `replica_<number>/validation/...`.
+    """
+    found = {key: float(value) for key, value in summary.items() if key not in _SETTINGS and _is_number(value)}
+    replicas = {f"replica_{number}/": own for number, own in enumerate(summary.get("replicas", ()), start=1)}
+    for prefix, part in {"": summary, "spread/": summary.get("spread", {}), **replicas}.items():
+        measured = part.get("validation", {}).items()
+        found |= {f"{prefix}validation/{name}": float(number) for name, number in measured if _is_number(number)}
     return tuple(found.items())
+
+
+def lost_of(summary: dict[str, Any]) -> str:
+    """What to say of the replicas that diverged; '' where there is nothing."""
+    lost = [own["diverged"] for own in summary.get("replicas", ()) if own["diverged"]]
+    return f"counted as the worst, since diverged: {'; '.join(lost)}" if lost else ""
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

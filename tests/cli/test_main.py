@@ -20,6 +20,9 @@ experiment:
 """
 
 
+OWN = ("_replica_1", "_replica_2")
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -47,6 +50,20 @@ def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixtur
     assert "task 2/2 learned" in printed
     assert "final accuracy" in printed
     assert str(folder) in printed
+
+
+def test_replicas_have_a_folder_of_their_own_and_a_matrix_each(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "small.yaml"]) == 0
+    assert main(["train", "small.yaml", "--set", "training.replicas=2"]) == 0
+    runs = file.parent / "results" / "small" / "runs"
+    assert {path.name for path in runs.iterdir()} == {"seed-1", "seeds-1-2"}
+    files = {path.name for path in (runs / "seeds-1-2").glob("*.csv")}
+    assert files == {f"accuracy_matrix{split}{own}.csv" for split in ("", "_test") for own in ("", *OWN)}
+    rows = [json.loads(line) for line in (runs / "seeds-1-2" / "metrics.jsonl").read_text().splitlines()]
+    assert all({"loss/task", "replica_1/loss/task", "replica_2/loss/task"} <= row.keys() for row in rows)
+    assert "2 replicas, seeds 1 to 2" in capsys.readouterr().out
 
 
 def test_a_config_of_a_run_trains_again_to_the_same_numbers(file: Path) -> None:

@@ -81,3 +81,42 @@ def test_a_long_stream_names_the_file_of_its_matrix(tmp_path):
     text = screen(False, started(tmp_path), ending)
     assert str(tmp_path / "accuracy_matrix.csv") in text
     assert "accuracy on validation data" not in text
+
+
+def of_replicas(lost: int) -> list:
+    """The reports of a bundle of three, the second of which diverged after so many."""
+    told = []
+    for number, report in enumerate(reports()):
+        shift = tuple(value + 0.02 for value in report.accuracies)
+        gone = number >= lost
+        second = (float("nan"),) * len(shift) if gone else report.accuracies
+        text = ("seed 2: the loss became nan at step 9 (task 1)",) if gone else ()
+        told.append(replace(report, replicas=(report.accuracies, second, shift), diverged=text))
+    return told
+
+
+def test_a_bundle_shows_its_seeds_and_means_with_their_spread(tmp_path):
+    first = replace(started(tmp_path), groups=(3,))
+    text = screen(False, first, *of_replicas(99))
+    assert "3 replicas, seeds 1 to 3, trained together" in text
+    assert "groups" not in text
+    assert "validation accuracy 90.00 % ± 1.15 %" in text
+    assert "in 2 groups" in screen(False, replace(first, groups=(2, 1)))
+    assert "±" not in screen(False, started(tmp_path), *reports())
+
+
+def test_the_metrics_of_a_bundle_have_their_spread(tmp_path):
+    ending = finished(tmp_path)
+    spread = {"validation": {"final_accuracy": 0.0123}, "test": {"final_accuracy": 0.0234}}
+    text = screen(False, started(tmp_path), replace(ending, summary={**ending.summary, "spread": spread}))
+    assert re.search(r"final accuracy +90.00 % ± 1.23 % +89.00 % ± 2.34 %", text)
+    assert re.search(r"forgetting +2.00 % +3.00 %", text)
+
+
+def test_a_replica_that_diverged_is_told_once(tmp_path):
+    told = of_replicas(3)
+    text = screen(False, replace(started(tmp_path), groups=(3,)), *told)
+    assert text.count("diverged, and counts as accuracy 0 from here on: seed 2: the loss became nan at step 9") == 1
+    history = tuple(replace(report, rows=()) for report in told[:4])
+    again = replace(started(tmp_path, after=4), groups=(3,), history=history)
+    assert "diverged" not in screen(False, again, *told[3:])

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from hypercl.config import SweepFile, load
+from hypercl.config import SweepFile, assign, load
 from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.outputs import best_experiment, ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.study import SweepStudy
 
 Files = Callable[..., SweepFile]
@@ -53,6 +53,18 @@ def test_best_yaml_is_a_complete_file_of_the_winner_on_a_fresh_seed(
     assert best.experiment.training.seed != file.experiment.training.seed
     assert best.experiment.training.threads == 1
     assert "trial 1, validation/final_accuracy = 0.7" in path.read_text()
+
+
+def test_the_winner_of_replicas_is_trained_on_seeds_of_which_none_was_used(sweep_file: Files) -> None:
+    file = sweep_file()
+    for first in range(1, 40):
+        for replicas in (1, 256):
+            training = {"training.seed": first, "training.replicas": replicas}
+            own = file.model_copy(update={"experiment": assign(file.experiment, training)})
+            fresh = best_experiment(own, {}, threads=1).training
+            used, new = (set(range(seed, seed + replicas)) for seed in (first, fresh.seed))
+            assert fresh.replicas == replicas
+            assert not used & new
 
 
 def test_without_a_complete_trial_there_is_no_best(sweep_file: Files, open_study: Studies, tmp_path: Path) -> None:

@@ -106,6 +106,14 @@ def test_an_objective_that_is_not_a_number_is_a_divergence(bridge: Callable[...,
     assert trial.constraints["diverged"] == 1.0
 
 
+def test_a_complete_trial_keeps_what_is_said_of_its_replicas(bridge: Callable[..., Bridge]) -> None:
+    one = bridge()
+    one.start("a")
+    one.end("a", "finished", (("validation/final_accuracy", 0.4),), why="seed 2 diverged")
+    told = outcome_of(one.study.trials()[0])
+    assert (told.kind, told.value, told.why) == ("complete", 0.4, "seed 2 diverged")
+
+
 def test_a_summary_without_the_objective_is_a_failure(bridge: Callable[..., Bridge]) -> None:
     one = bridge()
     one.start("a")

@@ -12,7 +12,7 @@ from fake_training import FAULT, FakeTrainable
 from hypercl.config import Experiment, SweepFile, UserError, resolved
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.trainable import RunTrainable, metrics_of
-from hypercl.training.progress import Diverged, Progress, Report
+from hypercl.training.progress import Diverged, Finished, Progress, Report
 
 
 @pytest.fixture
@@ -167,3 +167,33 @@ def test_a_trial_never_sees_a_gpu_it_was_not_given(job: TrialJob) -> None:
 
 def test_the_experiment_reaches_the_run_as_it_was_written(job: TrialJob, sweep_file: Callable[..., SweepFile]) -> None:
     assert Experiment.model_validate(job.experiment) == sweep_file().experiment
+
+
+BUNDLE = {
+    "validation": {"final_accuracy": 0.4, "forward_transfer": None},
+    "spread": {"validation": {"final_accuracy": 0.5}, "test": {"final_accuracy": 0.9}},
+    "diverged_replicas": 1,
+    "replicas": [
+        {"seed": 1, "diverged": None, "validation": {"final_accuracy": 0.8}},
+        {"seed": 2, "diverged": "seed 2: the loss became nan", "validation": {"final_accuracy": None}},
+    ],
+}
+
+
+def test_metrics_of_a_bundle_hold_its_mean_its_spread_and_each_replica() -> None:
+    assert dict(metrics_of(BUNDLE)) == {
+        "validation/final_accuracy": 0.4,
+        "spread/validation/final_accuracy": 0.5,
+        "replica_1/validation/final_accuracy": 0.8,
+        "diverged_replicas": 1.0,
+    }
+
+
+def test_a_trial_says_which_of_its_replicas_diverged(job: TrialJob) -> None:
+    class Bundle(RunTrainable):
+        def start(self) -> Iterator[Progress]:
+            yield Finished(BUNDLE)
+
+    last = Bundle({"job": job}).step()
+    assert last["outcome"] == "finished"
+    assert last["why"] == "counted as the worst, since diverged: seed 2: the loss became nan"
