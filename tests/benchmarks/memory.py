@@ -44,7 +44,7 @@ def measure(threads: int) -> dict[str, int]:
     torch.set_num_threads(threads)
     learner = learner_of(PERMUTED_MNIST_100.experiment(), PERMUTED_MNIST_100.shape(), torch.device("cpu"))
     state = learner.init()
-    form = GramForm(learner.parts.hypernet)  # pyright: ignore[reportAttributeAccessIssue]
+    form = GramForm(learner.parts.hypernet)
     moved = {name: value + 1e-3 for name, value in state["theta"].items()}
 
     def regularize(tasks: int) -> float:
@@ -57,7 +57,7 @@ def measure(threads: int) -> dict[str, int]:
     CLEAR.write_text("5")
     before = _status("VmRSS")
     assert regularize(EARLIER) > 0
-    weights = learner.parts.target.num_weights  # pyright: ignore[reportAttributeAccessIssue]
+    weights = learner.parts.target.num_weights
     return {"peak": _status("VmHWM") - before, "targets": EARLIER * weights * 4}
 
 

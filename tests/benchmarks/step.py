@@ -73,7 +73,7 @@ def _against_plain(options: Options) -> Row:
 
 def _plain_step(channels: int, outputs: int, batches: list[Batch], form: dict[str, bool]) -> Any:
     """A call that trains hypercl's ResNet-32 as a module of its own: no hypernetwork, no regulariser."""
-    net = ResNet(channels, outputs, blocks=5).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    net = ResNet(channels, outputs, blocks=5).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, **form)
     turns = cycle(batches)
 
