@@ -242,7 +242,7 @@ class Hypernetwork:
         if whole < self.num_chunks:
             of_cut = gradient[..., whole * self.chunk_size :]
             rows = slice(0, of_cut.shape[-1])
-            of_head[..., rows, :] += of_cut.mT @ extended[..., whole, :]
+            of_head[..., rows, :].add_(of_cut.mT @ extended[..., whole, :])
             of_hidden[..., whole, :] = of_cut @ head[..., rows, :-1]
         return of_head, of_hidden
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, add_product_, grid_product
@@ -111,6 +112,10 @@ class Moments:
     """S = Z*^T dZ: (h + 1, h)."""
     held: Tensor
     """P = Z*^T Z*: (h + 1, h + 1)."""
+
+    def add(self, other: "Moments") -> "Moments":
+        """The sums over the pairs of both."""
+        return Moments(self.moved + other.moved, self.mixed + other.mixed, self.held + other.held)
 
 
 @dataclass(frozen=True)
@@ -254,15 +259,12 @@ class GramStep:
         """Adds A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other."""
         partition, head = self.setting.partition, self.anchor.head
         for block, rows in enumerate(partition.rows):
-            of_before = torch.zeros_like(self.anchor.grams[block])
-            of_step = torch.zeros_like(of_before)
-            for run, moments in zip(partition.runs, found, strict=True):
-                if block in run.blocks:
-                    of_before[..., :-1, :-1] += moments.moved
-                    of_before[..., :-1, :] += moments.mixed.mT
-                    of_step[..., :-1] += moments.mixed
-                    of_step += moments.held
-            of_step += of_before
+            counted = [moments for run, moments in zip(partition.runs, found, strict=True) if block in run.blocks]
+            moments = reduce(Moments.add, counted)
+            of_before = functional.pad(moments.moved, (0, 1, 0, 1))
+            of_before[..., :-1, :].add_(moments.mixed.mT)
+            of_step = of_before + moments.held
+            of_step[..., :-1].add_(moments.mixed)
             reached = self.head_gradient[..., rows, :]
             add_product_(reached, head[..., rows, :], of_before.mul_(self.factor))
             add_product_(reached, self.head_step[..., rows, :], of_step.mul_(self.factor))
@@ -281,7 +283,7 @@ class GramStep:
             value += residual.square().sum((-2, -1))
             residual *= self.factor
             add_product_(reached[..., :-1], residual.mT, now.detach())
-            reached[..., -1] += residual.sum(-2)
+            reached[..., -1].add_(residual.sum(-2))
             now.backward(residual @ weight)
         return value
 
