@@ -1,8 +1,9 @@
 """A task-conditioned hypernetwork trained on one task after the other, without protection: fine-tuning."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,11 @@ from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel
 
 Tensors = dict[str, Tensor]
+
+WEIGHTS_AT_ONCE = 4_000_000
+"""Weights generated together for predictions on the CPU; on a GPU 16 times as many. On a CPU core the five tasks of
+Split MNIST (2.4 million) took a third of the time of one by one, the ten of PermutedMNIST (21 million) half as long
+again."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +107,34 @@ class HypernetLearner(Learner):
         return {**state, "buffers": state["buffers"] | buffers}, {"task": loss, **protection.losses}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
-        theta, head = self._theta_of(state, task), self.parts.heads[task]
+        return next(self.predictors(state, [task]))
+
+    def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
+        """As of the learner; the weights of as many tasks are generated at once as have room."""
+        room = WEIGHTS_AT_ONCE if self.parts.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
+        many = max(1, room // (self.parts.target.num_weights * len(self.parts.seeds)))
+        for theta, those in self._by_theta(state, tasks):
+            for block in (those[start : start + many] for start in range(0, len(those), many)):
+                with torch.no_grad(), self._networks_run():
+                    weights = self.parts.hypernet(theta, state["embeddings"][..., block, :])
+                for task, own in zip(block, _at_least_float32(weights).unbind(-2), strict=True):
+                    yield partial(self._predict, own, state["buffers"][str(task)], self.parts.heads[task])
+
+    def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._networks_run():
-            weights = self.parts.hypernet(theta, state["embeddings"][..., task : task + 1, :])[..., 0, :]
-            weights = _at_least_float32(weights)
+            outputs, _ = self._outputs(weights, buffers, inputs)
+        return _at_least_float32(outputs[..., head])
 
-        def predict(inputs: Tensor) -> Tensor:
-            with torch.no_grad(), self._networks_run():
-                outputs, _ = self._outputs(weights, state["buffers"][str(task)], inputs)
-            return _at_least_float32(outputs[..., head])
-
-        return predict
+    def _by_theta(self, state: State, tasks: Sequence[int]) -> list[tuple[Tensors, list[int]]]:
+        """Tasks that follow each other and have one hypernetwork."""
+        found: list[tuple[Tensors, list[int]]] = []
+        for task in tasks:
+            theta = self._theta_of(state, task)
+            if found and found[-1][0] is theta:
+                found[-1][1].append(task)
+            else:
+                found.append((theta, [task]))
+        return found
 
     def knowledge(self, state: State) -> State:
         return {key: value for key, value in state.items() if key != "optimizer"}

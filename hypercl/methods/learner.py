@@ -1,7 +1,7 @@
 """The seam of a method: how a learner meets a new task, takes a step, ends a task, and predicts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,10 @@ class Learner(ABC):
             A function from inputs (samples, *input_shape) to logits (samples, classes of the task), of each replica
             where there are several: (replicas, samples, classes).
         """
+
+    def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
+        """The predictor of each of some tasks, in their order; to be used one after the other."""
+        return (self.predictor(state, task) for task in tasks)
 
     @abstractmethod
     def knowledge(self, state: State) -> State:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -89,15 +90,17 @@ class Bundle:
         """The state once a task is learned."""
         return self._state(group.learner.end_task(own, task) for group, own in self._parts(state))
 
-    def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
-        """From inputs (samples, *input_shape), the same for all, to logits (replicas, samples, classes)."""
-        each = [(group, group.learner.predictor(own, task)) for group, own in self._parts(state)]
+    def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
+        """For each of some tasks a function from inputs (samples, *input_shape), the same for all replicas, to logits
+        (replicas, samples, classes); to be used one after the other."""
+        found = [group.learner.predictors(own, tasks) for group, own in self._parts(state)]
+        return (partial(self._logits, each) for each in zip(*found, strict=True))
 
-        def predict(inputs: Tensor) -> Tensor:
-            logits = [found(inputs) if group.size > 1 else found(inputs)[None] for group, found in each]
-            return logits[0] if len(logits) == 1 else torch.cat(logits)
-
-        return predict
+    def _logits(self, predict: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
+        """What each group predicts, along the replica axis."""
+        each = [of(inputs) for of in predict]
+        logits = [own if group.size > 1 else own[None] for group, own in zip(self._groups, each, strict=True)]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def knowledge(self, state: State) -> State:
         """The part of the state that predictions need."""

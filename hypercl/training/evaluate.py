@@ -1,6 +1,6 @@
 """How many samples each replica of a bundle classifies rightly."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -30,15 +30,17 @@ def accuracies(
         Fractions, (replicas, tasks).
     """
     counts = []
-    for task, split in zip(tasks, splits, strict=True):
-        counts.append((yield from _right(bundle, state, task, split)))
+    predictors = bundle.predictors(state, [task.index for task in tasks])
+    for task, split, predict in zip(tasks, splits, predictors, strict=True):
+        counts.append((yield from _right(bundle, predict, task, split)))
     found = torch.stack(counts, dim=1).tolist()
     return [[right / len(split) for right, split in zip(row, splits, strict=True)] for row in found]
 
 
-def _right(bundle: Bundle, state: State, task: Task, split: Split) -> Generator[None, None, Tensor]:
+def _right(
+    bundle: Bundle, predict: Callable[[Tensor], Tensor], task: Task, split: Split
+) -> Generator[None, None, Tensor]:
     """Samples that each replica classifies rightly: int64, (replicas,)."""
-    predict = bundle.predictor(state, task.index)
     device = split.rows.device
     right = torch.zeros(bundle.replicas, dtype=torch.int64, device=device)
     for samples in torch.arange(len(split), device=device).split(bundle.samples):

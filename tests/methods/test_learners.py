@@ -226,3 +226,18 @@ def test_dropout_is_the_same_for_the_same_seed() -> None:
     first = trained(learner(*changes), 2)
     torch.manual_seed(2)
     assert same(trained(learner(*changes), 2), first)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("room", [1, 10**9])
+def test_predictors_of_several_tasks_are_those_of_each(
+    name: str, replicas: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypercl.methods.hypernet_learner.WEIGHTS_AT_ONCE", room)
+    method = learner(f"method.name={name}", f"training.replicas={replicas}")
+    state = method.start_task(method.init(), 0)
+    state = method.start_task(method.end_task(state, 0), 1)
+    inputs = batch(3)[0]
+    for task, predict in zip([1, 0, 2], method.predictors(state, [1, 0, 2]), strict=True):
+        torch.testing.assert_close(predict(inputs), method.predictor(state, task)(inputs))

@@ -57,7 +57,8 @@ def trained(bundle: Bundle, steps: int) -> tuple[list[Tensor], Tensor, Tensor]:
             state, found = bundle.step(state, memory, drawn, Moment(task, step, 1e-2))
             losses.append(found["task"])
         state = bundle.end_task(state, task)
-    logits = bundle.predictor(state, 0)(batch(1, 99)[0][0])
+    inputs = batch(1, 99)[0][0]
+    logits = torch.cat([predict(inputs) for predict in bundle.predictors(state, [1, 0])], dim=1)
     return losses, logits, bundle.finite(bundle.knowledge(state))
 
 
