@@ -152,7 +152,7 @@ class Hypernetwork:
 
         Returns:
             Weights (tasks, num_weights), off the graph; and a function from their gradient (tasks, num_weights) to that
-            of theta, by name, and that of the embeddings.
+            of theta, by name and contiguous, and that of the embeddings.
 
         Example:
             >>> hypernet = Hypernetwork(num_weights=10, chunk_size=4, hidden=(3,), task_embedding=2, chunk_embedding=2)
@@ -176,7 +176,7 @@ class Hypernetwork:
             reached = [*leaves.values(), inputs]
             *grads, of_inputs = torch.autograd.grad(hidden, reached, of_hidden.to(hidden.dtype))
             by_name = dict(zip(leaves, grads, strict=True)) | {"head": of_head}
-            return {name: by_name[name] for name in theta}, of_inputs
+            return {name: by_name[name].contiguous() for name in theta}, of_inputs
 
         return weights, back
 

@@ -164,7 +164,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         """Z* of all pairs: (chunks, tasks, h + 1)."""
         net, (*replicas, num_tasks, _) = self.setting.net, of_tasks.shape
         hidden = of_tasks.new_ones(*replicas, net.num_chunks, num_tasks, net.hidden[-1] + 1)
-        for grid in grids(net, Grid(None, slice(0, net.num_chunks)), num_tasks):
+        for grid in grids(net, Grid(None, slice(0, net.num_chunks)), num_tasks, of_tasks.device):
             made = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
             hidden[..., grid.chunks, :, :-1] = made.unflatten(-2, (-1, num_tasks))
         return hidden

@@ -13,8 +13,10 @@ from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, add_product_, grid_product
 from hypercl.regularizers.partition import Partition, Run
 
-NUMBERS_AT_ONCE = 4_000_000
-"""Numbers in the largest tensor that a block of pairs forms."""
+NUMBERS_AT_ONCE = 125_000
+"""Numbers in the largest tensor that a block of pairs forms, on the CPU: as quick there as 4 million, and smaller."""
+ON_ACCELERATORS = 32
+"""Times as many there, where a call costs more than its arithmetic; a guess: none was at hand."""
 
 
 class LinearHead(Protocol):
@@ -221,7 +223,7 @@ class GramStep:
             if self.anchor.hidden is None:
                 return self._moments_of_grid(grid, head, held)
             num_tasks = self.anchor.num_tasks if compared.tasks is None else len(compared.tasks)
-            return self._moments_of_pairs(grids(self.setting.net, grid, num_tasks), head, held)
+            return self._moments_of_pairs(grids(self.setting.net, grid, num_tasks, self.head.device), head, held)
         blocks = list(self._drawn(compared.drawn, run))
         held = torch.zeros_like(head.gram)
         for block in blocks:
@@ -233,12 +235,16 @@ class GramStep:
         """One block of pairs after the other goes through the trunk and back."""
         gram, drift = self.factor * head.gram[..., :-1, :-1], self.factor * head.drift[..., :-1]
         moved, mixed = torch.zeros_like(gram), torch.zeros_like(drift)
-        for block in blocks:
+
+        def go_through(block: Pairs) -> None:  # a call of its own: a block is let go before the next one is made
             now, stars = self._now(block), self.anchor.stars(block)
             steps = now.detach() - stars[..., :-1]
             add_product_(moved, steps.mT, steps)
             add_product_(mixed, stars.mT, steps)
             now.backward(add_product_(steps @ gram, stars, drift))
+
+        for block in blocks:
+            go_through(block)
         return Moments(moved, mixed, held)
 
     def _moments_of_grid(self, grid: Grid, head: HeadProducts, held: Tensor) -> Moments:
@@ -295,7 +301,7 @@ class GramStep:
     def _drawn(self, drawn: Listed, run: Run) -> Iterator[Listed]:
         """The drawn pairs of a run in blocks."""
         among = (drawn.chunks >= run.chunks.start) & (drawn.chunks < run.chunks.stop)
-        for part in drawn.only(among).parts(pairs_at_once(self.setting.net)):
+        for part in drawn.only(among).parts(pairs_at_once(self.setting.net, self.head.device)):
             yield part.to(self.head.device)
 
 
@@ -311,13 +317,14 @@ def _inner(left: Tensor, right: Tensor) -> Tensor:
     return (left * right).sum((-2, -1))
 
 
-def grids(net: LinearHead, grid: Grid, num_tasks: int) -> Iterator[Grid]:
+def grids(net: LinearHead, grid: Grid, num_tasks: int, device: torch.device) -> Iterator[Grid]:
     """A grid of so many tasks in blocks of as many chunks as may be formed at once."""
-    size = max(1, pairs_at_once(net) // num_tasks)
+    size = max(1, pairs_at_once(net, device) // num_tasks)
     for start in range(grid.chunks.start, grid.chunks.stop, size):
         yield Grid(grid.tasks, slice(start, min(start + size, grid.chunks.stop)))
 
 
-def pairs_at_once(net: LinearHead) -> int:
+def pairs_at_once(net: LinearHead, device: torch.device) -> int:
     """Pairs in a block."""
-    return max(1, NUMBERS_AT_ONCE // max(net.hidden, default=1))
+    numbers = NUMBERS_AT_ONCE * (1 if device.type == "cpu" else ON_ACCELERATORS)
+    return max(1, numbers // max(net.hidden, default=1))

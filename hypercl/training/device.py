@@ -9,6 +9,7 @@ import torch
 
 from hypercl.config import Experiment, UserError, assign
 from hypercl.config.training import Training
+from hypercl.training.allocator import keep_freed_memory
 
 
 def choose_device(wish: str) -> str:
@@ -71,11 +72,14 @@ def _require_precision(precision: str, device: str) -> None:
 def computing(training: Training) -> Iterator[torch.device]:
     """Sets the thread count and reproducible arithmetic of the precision asked for; puts back what was set before.
 
+    From the first time on, the process keeps memory that it frees.
+
     Args:
         training: the section, its device and threads resolved.
     """
     tf32 = training.precision == "tf32"
     threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    keep_freed_memory()
     torch.set_num_threads(int(training.threads))
     if tf32:
         torch.set_float32_matmul_precision("high")
