@@ -84,8 +84,8 @@ class Networks:
         hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)
         return cls(shape, target, hypernet, device)
 
-    def learner(self, experiment: Experiment) -> Learner:
-        """The method of an experiment."""
+    def learner(self, experiment: Experiment | Sequence[Experiment]) -> Learner:
+        """The method of an experiment, or of the experiments of a bundle's replicas."""
         return build_method(experiment, self.target, self.hypernet, self.shape.heads, self.device)
 
     def groups(self, experiment: Experiment) -> list[int]:
@@ -102,7 +102,8 @@ class Networks:
             learners.append(self.learner(assign(experiment, {"training.seed": first, "training.replicas": size})))
             first += size
         most = SAMPLES_OF_CONVOLUTIONS if self.target.convolves and self.device.type == "cpu" else SAMPLES
-        return Bundle(learners, groups, max(most // 8, min(most, 16 * SAMPLES // sum(groups))))
+        in_all = 4 * SAMPLES if self.target.convolves else 16 * SAMPLES
+        return Bundle(learners, groups, max(most // 8, min(most, in_all // sum(groups))))
 
     def _bytes_each(self, experiment: Experiment) -> int:
         learner, last = self.learner(assign(experiment, {"training.replicas": 1})), self.shape.num_tasks - 1
@@ -121,3 +122,30 @@ class Networks:
 def build_learner(experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> Learner:
     """The method of an experiment with its target and hypernetwork."""
     return Networks.of(experiment, device, import_paths).learner(experiment)
+
+
+def build_bundle(
+    experiments: Sequence[Experiment], device: torch.device, import_paths: Sequence[Path] = ()
+) -> Learner:
+    """One learner of several settings that differ in scalars: beta, learning rate, initial scales, seed.
+
+    All tensors of its state have an axis of replicas in front, one setting each; a step takes batches (replicas, batch,
+    *input_shape), gives losses (replicas,), and is to each what its own step alone would be. The learning rate of a
+    step (`Moment.lr`) is that of the first setting; the others keep their ratio to it.
+
+    Raises:
+        UserError: the settings differ in something else, which is named.
+
+    Example:
+        >>> from hypercl.config import loads
+        >>> text = "experiment: {tasks: {name: split_digits}}"
+        >>> settings = [loads(text, "x", [f"method.beta={beta}"]).experiment for beta in (0.01, 0.1, 1)]
+        >>> learner = build_bundle(settings, torch.device("cpu"))
+        >>> state = learner.start_task(learner.init(), 0)
+        >>> inputs, labels = torch.rand(3, 32, 1, 8, 8), torch.zeros(3, 32, dtype=torch.int64)
+        >>> state, losses = learner.step(state, learner.memory(state, 0), [(inputs, labels)], Moment(0, 0, 1e-3))
+        >>> losses["task"].shape
+        torch.Size([3])
+    """
+    first = assign(experiments[0], {"training.replicas": len(experiments)})
+    return Networks.of(first, device, import_paths).learner(experiments)

@@ -105,4 +105,4 @@ def test_the_samples_predicted_at_once_fall_with_the_replicas() -> None:
     found = [bundle_of([replicas]).samples for replicas in (1, 16, 32, 128)]
     assert found == [1000, 1000, 500, 125]
     with_convolutions = Networks.of(experiment(1, "target={name: zenkenet}", "tasks={name: split_cifar}"), CPU)
-    assert with_convolutions.bundle(experiment(1), [1]).samples == 250
+    assert [with_convolutions.bundle(experiment(each), [each]).samples for each in (1, 16, 32)] == [250, 250, 125]
