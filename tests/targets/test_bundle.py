@@ -190,3 +190,20 @@ def test_any_mlp_in_any_bundle(bundle, batch, hidden, shared):
     inputs = torch.randn(*(() if shared else (bundle,)), batch, 2, 2, dtype=torch.float64)
     expected, _ = one_by_one(model, weights, {}, inputs, True, [None] * bundle)
     torch.testing.assert_close(model.bundle(weights, {}, inputs, True)[0], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@each_model
+@each_mode
+def test_on_a_gpu_outputs_and_buffers_are_those_of_calls_one_by_one(name, training):
+    model = MODELS[name][0]()
+    if name == "not to be vmapped":
+        pytest.skip("refused there")
+    weights, buffers, inputs = given_to(model, 3, False)
+    weights, inputs = weights.detach().to(CUDA), inputs.to(CUDA)
+    buffers = {key: value.to(CUDA) for key, value in buffers.items()}
+    model.to(CUDA)
+    found = model.bundle(weights, buffers, inputs, training, (3, 1, 4))
+    expected = one_by_one(model, weights, buffers, inputs, training, (3, 1, 4))
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
