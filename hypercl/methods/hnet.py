@@ -1,5 +1,7 @@
 """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed (von Oswald et al., 2020)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,10 +15,13 @@ from hypercl.regularizers import (
     GramForm,
     HeadMask,
     Point,
+    Strength,
     cheaper_form,
     draw_subset,
 )
 from hypercl.seeds import generator
+
+AnyAnchor = GramAnchor | DirectAnchor
 
 
 class HnetLearner(HypernetLearner):
@@ -28,9 +33,11 @@ class HnetLearner(HypernetLearner):
     them are memory, not state.
     """
 
-    def __init__(self, parts: Parts, config: Hnet) -> None:
+    def __init__(self, parts: Parts, config: Hnet, betas: Sequence[float]) -> None:
         super().__init__(parts)
         self.config = config
+        self.betas = betas
+        self.strength = torch.tensor(betas, device=parts.device) if len(set(betas)) > 1 else betas[0]
         heads = torch.tensor([[head.start, head.stop] for head in parts.heads], device=parts.device)
         mask = HeadMask(parts.target.output_of().to(parts.device), heads) if config.regularizer.mask_heads else None
         self.direct = DirectForm(parts.hypernet, mask, store=config.regularizer.tasks is None)
@@ -81,7 +88,7 @@ class HnetLearner(HypernetLearner):
         return Protection(grads, {"regularizer": value}, unfelt)
 
     def _pull_(
-        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: GramAnchor | DirectAnchor, now: Moment
+        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: AnyAnchor, now: Moment
     ) -> Tensor:
         """R, and beta times its gradient added to another.
 
@@ -89,22 +96,23 @@ class HnetLearner(HypernetLearner):
         """
         chosen = [self._chosen(seed, memory, now) for seed in self.parts.seeds]
         if not (self.bundled and chosen[0]):
-            return self._compare(gradient, Point(theta, earlier), memory, chosen[0])
+            return self._compare(gradient, Point(theta, earlier), memory, chosen[0], self.strength)
         values = []
         for replica, own in enumerate(chosen):
             point = Point(_of(replica, theta), None if earlier is None else earlier[replica])
-            values.append(self._compare(_of(replica, gradient), point, memory.of_replica(replica), own))
+            into, before = _of(replica, gradient), memory.of_replica(replica)
+            values.append(self._compare(into, point, before, own, self.betas[replica]))
         return torch.stack(values)
 
     def _compare(
-        self, gradient: Tensors, point: Point, memory: GramAnchor | DirectAnchor, chosen: dict[str, Tensor]
+        self, gradient: Tensors, point: Point, memory: AnyAnchor, chosen: dict[str, Tensor], strength: Strength
     ) -> Tensor:
-        beta, theta, earlier = self.config.beta, point.theta, point.embeddings
+        theta, earlier = point.theta, point.embeddings
         if isinstance(memory, GramAnchor):
-            return self.gram.pull_(gradient, theta, memory, beta, embeddings=earlier, **chosen)
-        return self.direct.pull_(gradient, theta, memory, beta, embeddings=earlier, **chosen)
+            return self.gram.pull_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
+        return self.direct.pull_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
 
-    def _chosen(self, seed: int, memory: GramAnchor | DirectAnchor, now: Moment) -> dict[str, Tensor]:
+    def _chosen(self, seed: int, memory: AnyAnchor, now: Moment) -> dict[str, Tensor]:
         """What this step compares of all: some `tasks`, some `pairs`, or nothing, which is everything."""
         config, when = self.config.regularizer, (now.task, now.step)
         if isinstance(memory, GramAnchor) and config.pairs is not None and config.pairs < memory.num_pairs:
@@ -115,7 +123,7 @@ class HnetLearner(HypernetLearner):
         return {}
 
     def _protects(self, task: int) -> bool:
-        return task > 0 and self.config.beta > 0
+        return task > 0 and max(self.betas) > 0
 
     def _form(self, task: int) -> str:
         """The form in which a task's steps compare; the same whenever it is asked."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hypercl.config import Experiment
 from hypercl.config.training import Training
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Batch, Learner, Losses, Memory, Moment, State
@@ -36,8 +37,13 @@ class Parts:
     """Outputs of each task."""
     training: Training
     device: torch.device
-    seeds: tuple[int, ...]
-    """Of each replica."""
+    variants: tuple[Experiment, ...]
+    """The setting of each replica; they differ in scalars alone."""
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of each replica."""
+        return [variant.training.seed for variant in self.variants]
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,16 @@ class HypernetLearner(Learner):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.optimizer = build_optimizer(parts.training.optimizer)
-        self.bundled = len(parts.seeds) > 1
+        self.bundled = len(parts.variants) > 1
+        rates = [variant.training.optimizer.lr for variant in parts.variants]
+        self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
 
     def init(self) -> State:
         """Initial weights are drawn on the CPU, so that they do not depend on the device."""
         tasks = range(len(self.parts.heads))
         buffers = self._of_each(lambda _: self.parts.target.initial_buffers())
         embeddings = self._of_each(
-            lambda seed: {"all": self.parts.hypernet.init_embeddings(len(tasks), generator(seed, "embeddings"))}
+            lambda each: {"all": self._hypernet_of(each).init_embeddings(len(tasks), _draw(each, "embeddings"))}
         )
         return {
             "theta": self._initial_theta("theta"),
@@ -95,6 +103,8 @@ class HypernetLearner(Learner):
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
     def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+        if self.rates is not None and isinstance(now.lr, float):
+            now = replace(now, lr=[now.lr * rate for rate in self.rates])
         tasks, embeddings = list(self.trains_on(now.task)), state["embeddings"]
         loss, grads, of_embeddings, buffers = self._task_gradients(state, tasks, batches, now)
         protection = self._protected(state, memory, grads, now)
@@ -150,15 +160,20 @@ class HypernetLearner(Learner):
         return state["theta"]
 
     def _initial_theta(self, *purpose: int | str) -> Tensors:
-        theta = self._of_each(lambda seed: self.parts.hypernet.init(generator(seed, *purpose)))
+        theta = self._of_each(lambda each: self._hypernet_of(each).init(_draw(each, *purpose)))
         return {name: value.to(self.parts.device) for name, value in theta.items()}
 
     def _networks_run(self) -> AbstractContextManager[Any]:
         return autocast(self.parts.training.precision, self.parts.device)
 
-    def _of_each(self, make: Callable[[int], Tensors]) -> Tensors:
-        """What is made from a seed; where there are several replicas, that of each, one after the other."""
-        made = [make(seed) for seed in self.parts.seeds]
+    def _hypernet_of(self, variant: Experiment) -> Hypernetwork:
+        """The hypernetwork with a replica's initial scales."""
+        config = variant.hypernet
+        return replace(self.parts.hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
+
+    def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
+        """What is made for a replica; where there are several, that of each, one after the other."""
+        made = [make(variant) for variant in self.parts.variants]
         return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
 
     def _drawn(self, tasks: int, now: Moment) -> Tensors | None:
@@ -167,7 +182,7 @@ class HypernetLearner(Learner):
         if not hypernet.random:
             return None
         keys = ("hypernetwork", now.task, now.step)
-        return self._of_each(lambda seed: hypernet.draw(tasks, generator(seed, *keys, device=device)))
+        return self._of_each(lambda each: hypernet.draw(tasks, _draw(each, *keys, device=device)))
 
     def _task_gradients(
         self, state: State, tasks: Sequence[int], batches: Sequence[Batch], now: Moment
@@ -208,6 +223,10 @@ class HypernetLearner(Learner):
         moved = {"embeddings": all[..., tasks, :].contiguous()}
         self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, now.lr)
         all[..., tasks, :] = moved["embeddings"]
+
+
+def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    return generator(variant.training.seed, *purpose, device=device)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

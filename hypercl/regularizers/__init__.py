@@ -6,7 +6,7 @@ from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
 from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer
-from hypercl.regularizers.output import Anchor, DirectAnchor, DirectForm, OutputRegularizer, draw_subset
+from hypercl.regularizers.output import Anchor, DirectAnchor, DirectForm, OutputRegularizer, Strength, draw_subset
 
 __all__ = [
     "Anchor",
@@ -19,6 +19,7 @@ __all__ = [
     "OutputRegularizer",
     "Point",
     "Rate",
+    "Strength",
     "build_optimizer",
     "cheaper_form",
     "clip_norm",

@@ -45,7 +45,7 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
     Example:
         >>> from hypercl.config import loads
         >>> sizes(loads("experiment: {tasks: {name: split_mnist}}", "x").experiment).compression_ratio
-        0.9733617608327585
+        0.9733743023766226
     """
     shape = shape_of(experiment.tasks)
     weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_learners import METHODS, batch, copied, learner, same
+from test_learners import METHODS, batch, copied, experiment, learner, same
 
+from hypercl.config import UserError
 from hypercl.methods import Learner, Moment, State
+from hypercl.training import build_bundle, build_learner
 
 SEEDS = (5, 6, 7)
 NORM = ("target.name=import", "target.path=small_nets:NormNet", "target.kwargs={width: 5}")
@@ -47,7 +49,7 @@ def batches_of(method: Learner, task: int, step: int, seed: int) -> list[Any]:
     return [(inputs.double(), labels) for inputs, labels in drawn]
 
 
-def trained(method: Learner, steps: int, seeds: tuple[int, ...]) -> tuple[State, list[Any]]:
+def trained(method: Learner, steps: int, seeds: tuple[int, ...], lr: float = 1e-2) -> tuple[State, list[Any]]:
     state, losses = doubled(method.init()), []
     for task in range(3):
         state = doubled(method.start_task(state, task))
@@ -58,7 +60,7 @@ def trained(method: Learner, steps: int, seeds: tuple[int, ...]) -> tuple[State,
                 drawn = [tuple(map(torch.stack, zip(*own, strict=True))) for own in zip(*each, strict=True)]
             else:
                 (drawn,) = each
-            state, found = method.step(state, memory, drawn, Moment(task, step, 1e-2))
+            state, found = method.step(state, memory, drawn, Moment(task, step, lr))
             losses.append(found)
         state = method.end_task(state, task)
     return state, losses
@@ -87,6 +89,39 @@ def test_each_replica_equals_its_own_single_run(options: tuple[str, ...]) -> Non
 @pytest.mark.parametrize("name", METHODS)
 def test_each_replica_of_every_method_equals_its_own_single_run_over_fifty_steps(name: str) -> None:
     assert_replicas_are_single_runs(17, f"method.name={name}")
+
+
+VARIANTS = {
+    "beta": ["method.beta=0.1", "method.beta=0", "method.beta=7"],
+    "beta, gram": ["method.beta=0.1", "method.beta=0", "method.beta=7"],
+    "beta, pairs": ["method.beta=0.1", "method.beta=0.2", "method.beta=7"],
+    "rate": [f"training.optimizer.lr={rate}" for rate in (1e-2, 1e-4, 2e-2)],
+    "scales": [f"hypernet.embedding_scale={scale}" for scale in (1, 0.1, 2)],
+    "seed and all": ["training.seed=1", "training.seed=2", "method.beta=3"],
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_settings_that_differ_in_scalars_train_as_each_would_alone(name: str) -> None:
+    options = ["training.optimizer={name: sgd, lr: 0.0003}"] if name != "rate" else []
+    options += ["method.regularizer.form=gram"] if "gram" in name else []
+    options += ["method.regularizer.pairs=3"] if "pairs" in name else []
+    settings = [experiment(*options, change) for change in VARIANTS[name]]
+    bundle = build_bundle(settings, torch.device("cpu"))
+    state, _ = trained(bundle, 4, SEEDS, settings[0].training.optimizer.lr)
+    for index, (setting, seed) in enumerate(zip(settings, SEEDS, strict=True)):
+        alone = build_learner(setting, torch.device("cpu"))
+        expected, _ = trained(alone, 4, (seed,), setting.training.optimizer.lr)
+        for task in range(3):
+            found = bundle.predictor(state, task)(batch(0)[0].double())[index]
+            wanted = alone.predictor(expected, task)(batch(0)[0].double())
+            torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_settings_that_differ_in_more_than_scalars_are_refused_by_name() -> None:
+    settings = [experiment(), experiment("hypernet.chunk_size=100")]
+    with pytest.raises(UserError, match=r"replica 1: hypernet.chunk_size is 100, that of replica 0 is 200"):
+        build_bundle(settings, torch.device("cpu"))
 
 
 def test_a_replica_that_diverges_does_not_touch_the_others() -> None:
