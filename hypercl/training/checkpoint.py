@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
+from hypercl.config import UserError
 from hypercl.files import write_bytes
 
 _FORMAT = "hypercl-checkpoint"
-_VERSION = 1
+_VERSION = 2
 _NAME = re.compile(r"^step-(\d{12})\.pt$")
 
 
@@ -44,6 +45,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
 
     Raises:
         BrokenFile: the file was cut, changed, or is of a later version.
+        UserError: it is of an earlier version, from which a run cannot go on.
     """
     first, _, payload = path.read_bytes().partition(b"\n")
     try:
@@ -55,6 +57,11 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
         raise BrokenFile(f"{path}: this is not a checkpoint")
     if version > _VERSION:
         raise BrokenFile(f"{path}: version {version} is later than this program's ({_VERSION})")
+    if version < _VERSION:
+        raise UserError(
+            f"{path}: this run was begun by an earlier version of hypercl, and this one cannot go on with it\n"
+            "    fix:     give another --name (nothing in this folder is changed), or go on with that version"
+        )
     if hashlib.sha256(payload).hexdigest() != checksum:
         raise BrokenFile(f"{path}: the checksum does not match")
     try:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from hypercl.config import UserError
+from hypercl.training.allocator import keep_freed_memory
 from tests.benchmarks.options import Options
 from tests.benchmarks.table import Row, show, write_json, write_markdown
 
@@ -28,12 +29,13 @@ MISSED, NOT_MEASURED = 1, 2
 
 
 def measures_of(group: str, options: Options) -> Iterator[Row]:
-    """The rows of a group as they are measured.
+    """The rows of a group as they are measured. Both sides keep freed memory, as a run of hypercl has its process do.
 
     Raises:
         UserError: data is missing; `Disagreement`, where hypnettorch computes something else.
     """
     threads = torch.get_num_threads()
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     try:
         with warnings.catch_warnings():

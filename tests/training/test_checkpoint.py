@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypercl.config import UserError
 from hypercl.training.checkpoint import BrokenFile, Checkpoints, read, write
 
 CONTENT = {"state": {"w": torch.arange(50.0)}, "step": 3, "rows": [{"loss": 0.5}], "none": None}
@@ -42,9 +43,19 @@ def test_any_cut_or_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFac
 def test_a_file_of_a_later_version_is_not_guessed_at(tmp_path: Path) -> None:
     write(tmp_path / "a.pt", CONTENT)
     path = tmp_path / "a.pt"
-    path.write_bytes(path.read_bytes().replace(b'"version": 1', b'"version": 9', 1))
+    path.write_bytes(path.read_bytes().replace(b'"version": 2', b'"version": 9', 1))
     with pytest.raises(BrokenFile, match="version 9 is later"):
         read(path)
+
+
+def test_a_file_of_an_earlier_version_is_left_where_it_is(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(7, CONTENT)
+    path = tmp_path / "step-000000000007.pt"
+    path.write_bytes(path.read_bytes().replace(b'"version": 2', b'"version": 1', 1))
+    with pytest.raises(UserError, match="earlier version of hypercl"):
+        checkpoints.newest()
+    assert path.exists()
 
 
 def test_two_checkpoints_are_kept_and_leftovers_are_swept(tmp_path: Path) -> None:
