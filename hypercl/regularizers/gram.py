@@ -26,6 +26,7 @@ from hypercl.regularizers.choice import Sizes
 from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, Point, grids
 from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.output import OutputRegularizer, Strength, Tensors
+from hypercl.regularizers.own_rows import OwnRows, divide_rows
 from hypercl.regularizers.pairs import Grid, Listed
 from hypercl.regularizers.partition import divide
 
@@ -69,7 +70,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 of_chunks=of_chunks,
                 hidden=hidden,
                 owning=owning,
-                own=None if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
+                own=() if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
                 num_pairs=self.num_pairs(num_tasks),
             )
             return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
@@ -143,15 +144,15 @@ class GramForm(OutputRegularizer[GramAnchor]):
             return Listed(*torch.empty(2, 0, dtype=torch.int64))
         return Listed(*self.mask.owning_pairs(tasks, self.setting.net.chunk_size))
 
-    def _own(self, mask: HeadMask, owning: Listed) -> Tensor:
-        """Which weights of those pairs, in the rows that hold heads, are of the task's own head: (pairs, rows)."""
+    def _own(self, mask: HeadMask, owning: Listed) -> tuple[OwnRows, ...]:
+        """Which weights of those pairs, in the rows that hold heads, are of the task's own head."""
         rows, size = self.setting.head_rows, self.setting.net.chunk_size
         places = torch.arange(rows.start, rows.stop, device=owning.tasks.device)
         own = torch.empty(len(owning), len(places), dtype=torch.bool, device=places.device)
         for pair in range(len(owning)):  # one by one: the weights' numbers are eight times as large as the answer
             each = owning.only(slice(pair, pair + 1))
             own[pair] = mask.counts(each.tasks, each.chunks.unsqueeze(1) * size + places)[0]
-        return own
+        return divide_rows(own, rows.start, self.setting.net.shapes["head"][1] - 1)
 
     def _only_owning(self, owning: Listed) -> Listed:
         """Those of them that hold no weight that counts for every task."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
+from hypercl.regularizers.own_rows import OwnRows
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, add_product_, grid_product
 from hypercl.regularizers.partition import Partition, Run
 
@@ -53,8 +54,8 @@ class GramAnchor(Anchor):
     """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
     owning: Listed
     """Pairs that hold weights of their task's own head, on the CPU; none without a mask."""
-    own: Tensor | None
-    """Which of those pairs' weights, in the rows that hold heads, are of the task's own: bool, (pairs, rows)."""
+    own: tuple[OwnRows, ...]
+    """Which of those pairs' weights are of the task's own head."""
     num_pairs: int
     """Pairs of which a weight counts."""
     held: tuple[Tensor, ...] = ()
@@ -118,6 +119,15 @@ class Moments:
     def add(self, other: "Moments") -> "Moments":
         """The sums over the pairs of both."""
         return Moments(self.moved + other.moved, self.mixed + other.mixed, self.held + other.held)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Pairs that go through the trunk at once."""
+
+    pairs: Pairs
+    parts: list[tuple[int, slice]]
+    """The runs that they belong to, by index, and which of the pairs."""
 
 
 @dataclass(frozen=True)
@@ -187,13 +197,11 @@ class GramStep:
         partition = self.setting.partition
         self.factor = 2 * compared.scale * for_matrices(strength)
         blocks = [self._head_products(block) for block in range(len(partition.rows))]
-        value, found = self.head.new_zeros(self.head.shape[:-2]), []
-        for index, run in enumerate(partition.runs):
-            head = reduce(HeadProducts.add, [blocks[block] for block in run.blocks])
-            moments = self._moments(index, compared, head)
+        heads = [reduce(HeadProducts.add, [blocks[block] for block in run.blocks]) for run in partition.runs]
+        value, found = self.head.new_zeros(self.head.shape[:-2]), self._moments(compared, heads)
+        for head, moments in zip(heads, found, strict=True):
             value += _inner(head.gram[..., :-1, :-1], moments.moved)
             value += 2 * _inner(head.drift[..., :-1], moments.mixed) + _inner(head.moved, moments.held)
-            found.append(moments)
         self._reach_head(found)
         if len(compared.owning):
             value += self._compare_own_heads(compared.owning)
@@ -214,38 +222,54 @@ class GramStep:
         drift = cross.mT + moved
         return HeadProducts(self.anchor.grams[block] + cross + drift, drift, moved)
 
-    def _moments(self, index: int, compared: Compared, head: HeadProducts) -> Moments:
-        """Q, S and P of a run; its gradient dZ A^T A + Z* dA^T A goes on to the leaves."""
-        run = self.setting.partition.runs[index]
-        grid = Grid(compared.tasks, run.chunks)
-        if compared.drawn is None:
-            held = self.anchor.held[index] if compared.tasks is None else self.anchor.products(grid)
-            if self.anchor.hidden is None:
-                return self._moments_of_grid(grid, head, held)
-            num_tasks = self.anchor.num_tasks if compared.tasks is None else len(compared.tasks)
-            return self._moments_of_pairs(grids(self.setting.net, grid, num_tasks, self.head.device), head, held)
-        blocks = list(self._drawn(compared.drawn, run))
-        held = torch.zeros_like(head.gram)
-        for block in blocks:
-            stars = self.anchor.stars(block)
-            add_product_(held, stars.mT, stars)
-        return self._moments_of_pairs(blocks, head, held)
+    def _moments(self, compared: Compared, heads: list[HeadProducts]) -> list[Moments]:
+        """Q, S and P of each run; its gradient dZ A^T A + Z* dA^T A goes on to the leaves."""
+        runs, held = self.setting.partition.runs, self._held(compared)
+        if self.anchor.hidden is None and compared.drawn is None:
+            grids_of_runs = [Grid(compared.tasks, run.chunks) for run in runs]
+            return [self._moments_of_grid(*each) for each in zip(grids_of_runs, heads, held, strict=True)]
+        grams = [self.factor * head.gram[..., :-1, :-1] for head in heads]
+        drifts = [self.factor * head.drift[..., :-1] for head in heads]
+        sums = zip(grams, drifts, held, strict=True)
+        found = [Moments(torch.zeros_like(gram), torch.zeros_like(drift), each) for gram, drift, each in sums]
 
-    def _moments_of_pairs(self, blocks: Iterator[Grid] | list[Listed], head: HeadProducts, held: Tensor) -> Moments:
-        """One block of pairs after the other goes through the trunk and back."""
-        gram, drift = self.factor * head.gram[..., :-1, :-1], self.factor * head.drift[..., :-1]
-        moved, mixed = torch.zeros_like(gram), torch.zeros_like(drift)
+        def go_through(block: Block) -> None:  # a call of its own: a block is let go before the next one is made
+            now, all_stars = self._now(block.pairs), self.anchor.stars(block.pairs)
+            all_steps = now.detach() - all_stars[..., :-1]
+            pull = torch.empty_like(all_steps)
+            for run, rows in block.parts:
+                steps, stars, moments = all_steps[..., rows, :], all_stars[..., rows, :], found[run]
+                add_product_(moments.moved, steps.mT, steps)
+                add_product_(moments.mixed, stars.mT, steps)
+                if compared.drawn is not None:
+                    add_product_(moments.held, stars.mT, stars)
+                pull[..., rows, :] = add_product_(steps @ grams[run], stars, drifts[run])
+            now.backward(pull)
 
-        def go_through(block: Pairs) -> None:  # a call of its own: a block is let go before the next one is made
-            now, stars = self._now(block), self.anchor.stars(block)
-            steps = now.detach() - stars[..., :-1]
-            add_product_(moved, steps.mT, steps)
-            add_product_(mixed, stars.mT, steps)
-            now.backward(add_product_(steps @ gram, stars, drift))
-
-        for block in blocks:
+        for block in self._blocks(compared):
             go_through(block)
-        return Moments(moved, mixed, held)
+        return found
+
+    def _held(self, compared: Compared) -> list[Tensor]:
+        """P of each run; zero where pairs are drawn, whose sums are to come."""
+        if compared.drawn is not None:
+            return [torch.zeros_like(held) for held in self.anchor.held]
+        if compared.tasks is None:
+            return list(self.anchor.held)
+        return [self.anchor.products(Grid(compared.tasks, run.chunks)) for run in self.setting.partition.runs]
+
+    def _blocks(self, compared: Compared) -> Iterator[Block]:
+        """What is compared, in blocks of as many pairs as may be formed at once."""
+        net, runs = self.setting.net, self.setting.partition.runs
+        if compared.drawn is not None:
+            for index, run in enumerate(runs):
+                for pairs in self._drawn(compared.drawn, run):
+                    yield Block(pairs, [(index, slice(0, len(pairs)))])
+            return
+        tasks = self.anchor.num_tasks if compared.tasks is None else len(compared.tasks)
+        for chunks in self.setting.partition.spans:
+            for grid in grids(net, Grid(compared.tasks, chunks), tasks, self.head.device):
+                yield Block(grid, list(_runs_of(grid.chunks, runs, tasks)))
 
     def _moments_of_grid(self, grid: Grid, head: HeadProducts, held: Tensor) -> Moments:
         """Without a trunk all sums over pairs split into sums over tasks and over chunks."""
@@ -277,20 +301,22 @@ class GramStep:
 
     def _compare_own_heads(self, owning: Tensor) -> Tensor:
         """The sum of squared differences of the weights that count for their own task only, made and compared."""
-        anchor, rows, value = self.anchor, self.setting.head_rows, self.head.new_zeros(self.head.shape[:-2])
-        assert anchor.own is not None
-        weight, reached = self.head[..., rows, :-1], self.head_gradient[..., rows, :]
-        for part in owning.split(max(1, NUMBERS_AT_ONCE // weight.shape[-2])):
-            pairs = anchor.owning.only(part).to(value.device)
-            now, stars = self._now(pairs), anchor.stars(pairs)
-            residual = (now.detach() - stars[..., :-1]) @ weight.mT
-            add_product_(residual, stars, self.head_step[..., rows, :].mT)
-            residual *= anchor.own[part.to(value.device)]
+        anchor, value, device = self.anchor, self.head.new_zeros(self.head.shape[:-2]), self.head.device
+        pairs = anchor.owning.only(owning).to(device)
+        now, all_stars = self._now(pairs), anchor.stars(pairs)
+        all_steps, pull = now.detach() - all_stars[..., :-1], torch.zeros_like(now)
+        for own in anchor.own:
+            those, counts = own.among(owning, len(anchor.owning))
+            weight, reached = self.head[..., own.rows, :-1], self.head_gradient[..., own.rows, :]
+            residual = all_steps[..., those, :] @ weight.mT
+            add_product_(residual, all_stars[..., those, :], self.head_step[..., own.rows, :].mT)
+            residual *= counts
             value += residual.square().sum((-2, -1))
             residual *= self.factor
-            add_product_(reached[..., :-1], residual.mT, now.detach())
+            add_product_(reached[..., :-1], residual.mT, now.detach()[..., those, :])
             reached[..., -1].add_(residual.sum(-2))
-            now.backward(residual @ weight)
+            pull.index_add_(-2, those, residual @ weight)
+        now.backward(pull)
         return value
 
     def _now(self, pairs: Pairs) -> Tensor:
@@ -303,6 +329,14 @@ class GramStep:
         among = (drawn.chunks >= run.chunks.start) & (drawn.chunks < run.chunks.stop)
         for part in drawn.only(among).parts(pairs_at_once(self.setting.net, self.head.device)):
             yield part.to(self.head.device)
+
+
+def _runs_of(chunks: slice, runs: tuple[Run, ...], tasks: int) -> Iterator[tuple[int, slice]]:
+    """The runs that some successive chunks of so many tasks belong to, and the rows of their pairs."""
+    for index, run in enumerate(runs):
+        start, stop = max(run.chunks.start, chunks.start), min(run.chunks.stop, chunks.stop)
+        if start < stop:
+            yield index, slice((start - chunks.start) * tasks, (stop - chunks.start) * tasks)
 
 
 def _leaf(value: Tensor, gradient: Tensor) -> Tensor:

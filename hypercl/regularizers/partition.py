@@ -32,6 +32,17 @@ class Partition:
     runs: tuple[Run, ...]
 
     @property
+    def spans(self) -> list[slice]:
+        """The chunks of all runs, those that follow each other together."""
+        found: list[slice] = []
+        for run in self.runs:
+            if found and found[-1].stop == run.chunks.start:
+                found[-1] = slice(found[-1].start, run.chunks.stop)
+            else:
+                found.append(run.chunks)
+        return found
+
+    @property
     def num_chunks(self) -> int:
         """Chunks in all runs."""
         return sum(run.num_chunks for run in self.runs)

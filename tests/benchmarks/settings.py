@@ -61,11 +61,14 @@ def learner_of(experiment: Experiment, shape: Shape, device: torch.device) -> Le
 
 
 def synthetic_batches(shape: Shape, size: int, device: torch.device, number: int = 4) -> list[tuple[Any, Any]]:
-    """Batches of uniform inputs (size, *input_shape) and random labels (size,), always the same."""
+    """Batches of uniform inputs (size, *input_shape) and random labels (size,), always the same.
+
+    Channels lie last in memory, as the streams of colour images give them.
+    """
     draw = torch.Generator().manual_seed(SEED)
     return [
         (
-            torch.rand(size, *shape.input_shape, generator=draw).to(device),
+            torch.rand(size, *shape.input_shape, generator=draw).to(device, memory_format=torch.channels_last),
             torch.randint(shape.classes[0], (size,), generator=draw).to(device),
         )
         for _ in range(number)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.hypernets import Hypernetwork
-from hypercl.regularizers import DirectForm, GramForm, HeadMask, draw_subset, gram_step
+from hypercl.regularizers import DirectForm, GramForm, HeadMask, draw_subset, gram_step, own_rows
 
 NUM_WEIGHTS, TASKS, DIM = 23, 4, 3
 HEADS = torch.tensor([[0, 1], [1, 2], [2, 4], [4, 5]])
@@ -67,14 +67,22 @@ subsets = st.none() | st.lists(st.integers(0, TASKS - 1), min_size=1, unique=Tru
 
 
 @settings(max_examples=120, deadline=None)
-@given(hypernet=hypernets, output_of=owners, tasks=subsets, moving=st.booleans(), at_once=st.integers(1, 40))
-def test_value_and_gradient_equal_those_of_the_direct_form(hypernet, output_of, tasks, moving, at_once):
+@given(
+    hypernet=hypernets,
+    output_of=owners,
+    tasks=subsets,
+    moving=st.booleans(),
+    at_once=st.integers(1, 40),
+    part=st.sampled_from([0, 10**6]),
+)
+def test_value_and_gradient_equal_those_of_the_direct_form(hypernet, output_of, tasks, moving, at_once, part):
     mask = None if output_of is None else HeadMask(output_of, HEADS)
     before, e = tensors(hypernet, 1), embeddings(TASKS)
     direct, gram, now = DirectForm(hypernet, mask), GramForm(hypernet, mask), moved(before, 0.1)
     at = e + 0.1 if moving else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gram_step, "NUMBERS_AT_ONCE", at_once)
+        patch.setattr(own_rows, "OPERATIONS_OF_A_PART", part)  # at no cost, heads are compared in many parts
         found = gram.value_and_grad(now, gram.anchor(before, e), tasks=tasks, embeddings=at)
     assert_same(found, direct.value_and_grad(now, direct.anchor(before, e), tasks=tasks, embeddings=at))
 
