@@ -32,7 +32,7 @@ def _distinct(problems: list[Problem]) -> list[Problem]:
 
 
 def _problem(model: type[Section], details: ErrorDetails, lines: Mapping[str, int]) -> Problem:
-    keys, owner = _follow(model, details["loc"])
+    keys, owner = _follow(model, details["loc"], unknown=details["type"] == "extra_forbidden")
     path = ".".join(keys)
     line = next((lines[".".join(keys[:n])] for n in range(len(keys), 0, -1) if ".".join(keys[:n]) in lines), None)
     kind, context = details["type"], details.get("ctx", {})
@@ -63,17 +63,26 @@ def _about(owner: type[Section] | None, key: str) -> str:
     return " ".join(field.description.split()) + (f" Default: {field.default}." if plain else "")
 
 
-def _follow(model: type[Section], loc: tuple[int | str, ...]) -> tuple[list[str], type[Section] | None]:
-    """The key path a person wrote (pydantic adds the kind's tag to it), and the model that owns its last key."""
+def _follow(
+    model: type[Section], loc: tuple[int | str, ...], unknown: bool = False
+) -> tuple[list[str], type[Section] | None]:
+    """The key path a person wrote (pydantic adds the kind's tag to it), and the model that owns its last key.
+
+    Args:
+        model: the whole file's.
+        loc: pydantic's place of an error.
+        unknown: the last part is a key that nobody knows, whatever it is called.
+    """
     keys: list[str] = []
     owner: type[Section] | None = model
     pending: list[type[Section]] = []
-    for part in loc:
+    for number, part in enumerate(loc, start=1):
         match = next((found for found in pending if "name" in found.model_fields and kind_of(found) == part), None)
         if match is not None:
             owner, pending = match, []
             continue
-        if _is_branch(str(part)) and str(part) not in _names(owner):
+        written = unknown and number == len(loc)
+        if not written and _is_branch(str(part)) and str(part) not in _names(owner):
             continue
         if len(pending) == 1:
             owner, pending = pending[0], []

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hypercl.training.allocator import give_back_freed_memory
+
 _CLEAR_REFS, _PEAK = Path("/proc/self/clear_refs"), "5"
 
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
@@ -44,7 +46,7 @@ class CleanProcess:
         self._generators = [ask() for ask, _ in _GENERATORS]
 
     def restore(self) -> None:
-        """Puts settings and global generators back, frees what is held in cycles only, and forgets peaks of memory.
+        """Puts settings and generators back, frees memory that is held in cycles only or kept, forgets the peak of it.
 
         The peak that a run reports is then its own, on top of what the process holds anyway. Only Linux can forget the
         peak of host memory; elsewhere it is that of all trials of the process so far.
@@ -58,6 +60,7 @@ class CleanProcess:
         gc.collect()
         # What survives is modules; to look at them again after every trial would take 0.1 s.
         gc.freeze()
+        give_back_freed_memory()
         with suppress(OSError):
             _CLEAR_REFS.write_text(_PEAK, encoding="ascii")
         if torch.cuda.is_initialized():

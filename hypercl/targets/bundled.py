@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from hypercl.config import UserError
 
@@ -110,14 +110,17 @@ def cannot_bundle(failure: str) -> UserError:
     )
 
 
-class Convolutions(TorchDispatchMode):
-    """Inside, `seen` tells whether a convolution was computed, by whatever layer or function."""
+class Convolutions(TorchFunctionMode):
+    """Inside, `seen` tells whether a convolution was called, by whatever layer or function.
+
+    A mode of functions, not of dispatch: the first of those imports torch's compiler, three seconds on a CPU core.
+    """
 
     seen = False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
-        self.seen |= func.overloadpacket in (torch.ops.aten.convolution, torch.ops.aten._convolution)
+        self.seen |= getattr(func, "__name__", "").startswith("conv")
         return func(*args, **(kwargs or {}))
 
 

@@ -15,7 +15,17 @@ def keep_freed_memory() -> None:
     with zeros first: in the SplitMNIST setting 1,300 pages a step, a third of its time on the CPU. glibc alone (Linux)
     is told; elsewhere, and under another allocator, nothing happens. A process stays as large as it was at its peak.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if _glibc():
         library = ctypes.CDLL(None)
         library.mallopt(_TRIM_THRESHOLD, _NEVER)
         library.mallopt(_MMAP_THRESHOLD, _LARGEST)
+
+
+def give_back_freed_memory() -> None:
+    """Gives back what was kept: between two runs of a process."""
+    if _glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"

@@ -201,6 +201,14 @@ def test_a_mutated_file_is_valid_or_a_list_of_problems(
     assert problems is None or "mutated.yaml" in problems
 
 
+@pytest.mark.parametrize("key", ["int", "nullable"])
+def test_an_unknown_key_is_named_whatever_it_is_called(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"experiment.training.{key}: there is no such key"):
+        loads(f"experiment: {{tasks: {{name: split_digits}}, training: {{{key}: 3}}}}", "x.yaml")
+    with pytest.raises(ConfigError, match=f"{key}: there is no such key"):
+        loads(f"{{{key}: []}}", "x.yaml")
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_valid_or_a_list_of_problems(text: str) -> None:
