@@ -17,8 +17,8 @@ from hypercl.regularizers.partition import Partition, Run
 NUMBERS_AT_ONCE = 2_000_000
 """Numbers in the largest tensor that a block of pairs forms, on the CPU.
 
-PermutedMNIST-100 at 99 earlier tasks on two cores, best of four: 4 million 0.71 s, 2 million 0.74, 250,000 0.84, 125,000
-1.02; the peak of memory was 172 MiB with 2 million and 74 with 125,000.
+PermutedMNIST-100 at 99 earlier tasks on two cores, best of four: 4 million 0.71 s, 2 million 0.74, 250,000 0.84 and
+125,000 1.02; the peak of memory was 172 MiB with 2 million and 74 with 125,000.
 """
 ON_ACCELERATORS = 4
 """Times as many there, where a call costs more than its arithmetic; a guess: none was at hand."""
@@ -248,7 +248,6 @@ class GramStep:
                 if compared.drawn is not None:
                     add_product_(moments.held, stars.mT, stars)
                 pulls.append(add_product_(steps @ grams[run], stars, drifts[run]))
-            del all_steps, steps
             now.backward(pulls.pop() if len(pulls) == 1 else torch.cat(pulls, -2))
 
         for block in self._blocks(compared):
