@@ -35,6 +35,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks; judged by {tasks.validation:.0%} of their training data"),
         ("objective", f"{file.objective.direction} {file.objective.metric}"),
         ("trials", _trials(file)),
+        *_replicas(file),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *_resumed(file, given),
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
@@ -45,6 +46,13 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         ("results", shown(given.folder)),
         ("W&B", _wandb(file)),
     ]
+
+
+def _replicas(file: SweepFile) -> Rows:
+    training = file.experiment.training
+    last = training.seed + training.replicas - 1
+    text = f"seeds {training.seed} to {last} in each trial, trained together; their mean is judged"
+    return [("replicas", text)] if training.replicas > 1 else []
 
 
 def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:

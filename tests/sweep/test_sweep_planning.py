@@ -31,7 +31,13 @@ def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepO
     assert "compression ratio at most 1: about 6" in text
     assert "2 and 4 tasks learned" in text
     assert "1 thread(s)" in text
+    assert "replicas" not in text
     assert not given.folder.exists()
+
+
+def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions) -> None:
+    rows = dict(plan(sweep_file("training.replicas=3", "training.seed=5"), given, FakeEngine()))
+    assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together; their mean is judged"
 
 
 def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
