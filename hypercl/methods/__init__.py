@@ -36,8 +36,11 @@ def build_method(
     Raises:
         UserError: the experiments differ in more than scalars.
     """
-    variants = variants_of(experiment) if isinstance(experiment, Experiment) else tuple(experiment)
-    require_alike(variants)
+    if isinstance(experiment, Experiment):
+        variants = variants_of(experiment)
+    else:
+        variants = tuple(experiment)
+        require_alike(variants)
     experiment = variants[0]
     parts = Parts(target, hypernet, heads, experiment.training, device, variants)
     match experiment.method:

@@ -8,7 +8,7 @@ import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.hypernets import Hypernetwork, build_hypernet
-from hypercl.methods import Learner, Moment, build_method
+from hypercl.methods import Learner, Moment, build_method, variants_of
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
@@ -56,8 +56,7 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
 
 def seeds_of(experiment: Experiment) -> tuple[int, ...]:
     """The seed of each replica."""
-    training = experiment.training
-    return tuple(range(training.seed, training.seed + training.replicas))
+    return tuple(variant.training.seed for variant in variants_of(experiment))
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,9 @@ def test_any_mlp_in_any_bundle(bundle, batch, hidden, shared):
 def test_on_a_gpu_outputs_and_buffers_are_those_of_calls_one_by_one(name, training):
     model = MODELS[name][0]()
     if name == "not to be vmapped":
-        pytest.skip("refused there")
+        with pytest.raises(UserError, match="cannot be replicated on a GPU"):
+            model.require_bundle(torch.device("cuda"))
+        return
     weights, buffers, inputs = given_to(model, 3, False)
     weights, inputs = weights.detach().to(CUDA), inputs.to(CUDA)
     buffers = {key: value.to(CUDA) for key, value in buffers.items()}
