@@ -1,13 +1,19 @@
 """`experiment`: one run, complete on its own."""
 
+from typing import Any
+
 from pydantic import model_validator
 
-from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet
-from hypercl.config.method import Hnet, Method, Scratch
+from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
+from hypercl.config.kinds import kind_of, models_in
+from hypercl.config.method import Hnet, HnetEnt, Method, ReplayHypernet, Scratch
 from hypercl.config.section import Section
 from hypercl.config.target import MLP, Target
-from hypercl.config.tasks import Tasks
+from hypercl.config.tasks import Tasks, outside_unit_interval
 from hypercl.config.training import Training
+
+_OWN_WEIGHTS = frozenset(kind_of(model) for model in models_in(Method) if getattr(model, "generated", None) is False)
+"""Methods that a hypernetwork has no place in."""
 
 
 class Experiment(Section):
@@ -18,15 +24,74 @@ class Experiment(Section):
     target: Target = MLP()  # pyright: ignore[reportInvalidTypeForm]
     """The network whose weights are generated."""
     hypernet: AnyHypernet = ChunkedHypernet()  # pyright: ignore[reportInvalidTypeForm]
-    """The network that generates them."""
+    """The network that generates them; `none` where the target's weights are trained themselves, which is the default
+    with methods that know no hypernetwork."""
     method: Method = Hnet()  # pyright: ignore[reportInvalidTypeForm]
     """How a learner meets a new task."""
     training: Training = Training()
     """How long, with what optimiser, on what."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_weights(cls, data: Any) -> Any:
+        """Methods without a hypernetwork need not say so."""
+        method = data.get("method") if isinstance(data, dict) else None
+        name = method.get("name") if isinstance(method, dict) else getattr(method, "name", None)
+        return {**data, "hypernet": {"name": "none"}} if name in _OWN_WEIGHTS and "hypernet" not in data else data
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> "Experiment":
+        method, generated = self.method, not isinstance(self.hypernet, OwnWeights)
+        if method.generated is False and generated:
+            raise ValueError(
+                f"method {method.name} trains the target's own weights: give hypernet: {{name: none}}, or leave it out"
+            )
+        if method.generated and not generated:
+            raise ValueError(f"method {method.name} needs a hypernetwork: give hypernet chunked or full")
+        scenario = self.tasks.scenario
+        if scenario not in method.scenarios:
+            given = ", ".join(sorted(method.scenarios))
+            raise ValueError(
+                f"method {method.name} cannot predict in scenario {scenario}, only in {given}: {_instead(scenario)}"
+            )
+        if scenario != "task" and generated and method.generated is None:
+            raise ValueError(
+                f"method {method.name} with a hypernetwork has a network for each task, and scenario {scenario} does "
+                "not tell which predicts: give hypernet: {name: none}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _replay_fits(self) -> "Experiment":
+        generator = getattr(self.method, "generator", None)
+        if generator is None:
+            return self
+        outside = outside_unit_interval(self.tasks)
+        if outside:
+            raise ValueError(f"method {self.method.name} replays inputs in 0 .. 1, and {outside}")
+        if (
+            isinstance(generator, ReplayHypernet)
+            and generator.condition == "one_hot"
+            and generator.condition_size < self.tasks.num_tasks
+        ):
+            raise ValueError(
+                f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
+                "apart as one_hot: make it as large, or use gaussian"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _entropy_tells_something(self) -> "Experiment":
+        if isinstance(self.method, HnetEnt) and 1 in getattr(self.tasks, "classes", ()):
+            raise ValueError(
+                "method hnet_ent cannot infer tasks of one class: the entropy of a certain answer is always 0; use "
+                "hnet_tir or hnet_replay"
+            )
+        return self
+
     @model_validator(mode="after")
     def _nothing_before(self) -> "Experiment":
-        if self.hypernet.embedding_init == "previous" and isinstance(self.method, Scratch):
+        if isinstance(self.method, Scratch) and getattr(self.hypernet, "embedding_init", "") == "previous":
             raise ValueError(
                 "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
                 "no embedding; use normal"
@@ -38,3 +103,9 @@ class Experiment(Section):
         if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:
             raise ValueError("target.batch_norm needs a training.batch_size of at least 2: one sample has no variance")
         return self
+
+
+def _instead(scenario: str) -> str:
+    if scenario == "task":
+        return "where the task is given, use hnet"
+    return "use hnet_ent, hnet_tir or hnet_replay, or a baseline"

@@ -127,4 +127,10 @@ class FullHypernet(Hypernet):
     name: Literal["full"] = "full"
 
 
-AnyHypernet = kinds(ChunkedHypernet, FullHypernet, default=ChunkedHypernet)
+class OwnWeights(Section):
+    """No hypernetwork: the target's weights are trained themselves, one set for all tasks."""
+
+    name: Literal["none"] = "none"
+
+
+AnyHypernet = kinds(ChunkedHypernet, FullHypernet, OwnWeights, default=ChunkedHypernet)

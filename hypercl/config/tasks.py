@@ -12,29 +12,24 @@ def _counts(value: Any) -> Any:
     """One sentence for whatever is neither a count nor a list of counts."""
     each = value if isinstance(value, list | tuple) else [value]
     whole = [not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1 for count in each]
-    if not each or not all(whole) or min(each) < 2:
-        raise ValueError("give the classes of every task as one whole number from 2, or as a list of them, one a task")
+    if not each or not all(whole) or min(each) < 1:
+        raise ValueError("give the classes of every task as one whole number from 1, or as a list of them, one a task")
     return value
 
 
-_Classes = Annotated[Whole, Field(ge=2), at_most(1_000_000)]
+_Classes = Annotated[Whole, Field(ge=1), at_most(1_000_000)]
 ClassCounts = Annotated[_Classes | tuple[_Classes, ...], BeforeValidator(_counts)]
 
 
 class Stream(Section):
     scenario: Literal["task", "domain", "class"] = "task"
-    """What is known at test time: the task (CL1), only that the domain changed (CL2), or nothing (CL3)."""
+    """What is known at test time. task (CL1): the task, whose classes are told apart by outputs of their own; domain
+    (CL2): not the task, and all tasks share their outputs; class (CL3): not the task, and the classes of all tasks are
+    told apart. Source: van de Ven and Tolias (2019)."""
     validation: Annotated[Number, Field(gt=0, le=0.5)] = 0.1
     """Share of each task's training data held out, stratified by class; what a sweep is judged by."""
     split_seed: Whole = 42
     """Seed of the validation split: the same for all trials of a sweep."""
-
-    @field_validator("scenario")
-    @classmethod
-    def _only_task_so_far(cls, value: str) -> str:
-        if value != "task":
-            raise ValueError(f"scenario '{value}' is not supported yet: only 'task' is")
-        return value
 
 
 def _num_tasks_may_be_left_out(schema: dict[str, Any]) -> None:
@@ -72,6 +67,15 @@ class ClassTasks(Stream):
         wanted = sum(each) if isinstance(each, tuple) else self.num_tasks * each
         if self.available is not None and wanted > self.available:
             raise ValueError(f"{self.in_words} are {wanted} classes, and there are {self.available}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_tell_apart(self) -> Self:
+        if 1 in self.classes and self.scenario != "class":
+            raise ValueError(
+                f"classes_per_task 1 leaves nothing to learn in scenario {self.scenario}: give 2 or more, or scenario "
+                "class"
+            )
         return self
 
     @property
@@ -238,3 +242,12 @@ Tasks = kinds(
     ImageFolder,
     ImportedStream,
 )
+
+
+def outside_unit_interval(config: Any) -> str:
+    """Why a stream's inputs are not all in 0 .. 1, with the fix; '' where they are."""
+    if isinstance(config, CIFAR) and config.normalize:
+        return "those of this stream are normalised: set tasks.normalize to false"
+    if isinstance(config, ImageFolder) and config.mode == "rgb":
+        return "those of an image folder are normalised in mode rgb: use mode grey"
+    return ""

@@ -1,13 +1,15 @@
 """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed (von Oswald et al., 2020)."""
 
-from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from hypercl.config.method import Hnet
-from hypercl.methods.hypernet_learner import HypernetLearner, Parts, Protection, Tensors
-from hypercl.methods.learner import Memory, Moment, State
+from hypercl.config.method import HypernetMethod
+from hypercl.hypernets import Hypernetwork
+from hypercl.methods.learner import Memory, Moment, State, TaskData
+from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
+from hypercl.methods.parts import Parts
 from hypercl.regularizers import (
     DirectAnchor,
     DirectForm,
@@ -24,7 +26,7 @@ from hypercl.seeds import generator
 AnyAnchor = GramAnchor | DirectAnchor
 
 
-class HnetLearner(HypernetLearner):
+class HnetLearner(NetworkLearner):
     """loss = L_task + beta * R, R the output regulariser at theta + dtheta.
 
     An embedding is trained on its own task alone, which does not feel R, and frozen afterwards; or, if the method is
@@ -33,15 +35,17 @@ class HnetLearner(HypernetLearner):
     them are memory, not state.
     """
 
-    def __init__(self, parts: Parts, config: Hnet, betas: Sequence[float]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self.config = config
-        self.betas = betas
+        configs = [each.method for each in parts.variants if isinstance(each.method, HypernetMethod)]
+        self.config = config = configs[0]
+        self.betas = betas = [each.beta for each in configs]
         self.strength = torch.tensor(betas, device=parts.device) if len(set(betas)) > 1 else betas[0]
         heads = torch.tensor([[head.start, head.stop] for head in parts.heads], device=parts.device)
         mask = HeadMask(parts.target.output_of().to(parts.device), heads) if config.regularizer.mask_heads else None
-        self.direct = DirectForm(parts.hypernet, mask, store=config.regularizer.tasks is None)
-        self.gram = GramForm(parts.hypernet, mask)
+        hypernet = cast(Hypernetwork, parts.hypernet)
+        self.direct = DirectForm(hypernet, mask, store=config.regularizer.tasks is None)
+        self.gram = GramForm(hypernet, mask)
 
     def init(self) -> State:
         return {**super().init(), "anchor": {}}
@@ -63,8 +67,8 @@ class HnetLearner(HypernetLearner):
         form = self.gram if self._form(task) == "gram" else self.direct
         return form.anchor(**state["anchor"])
 
-    def end_task(self, state: State, task: int) -> State:
-        del task
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        del task, data
         return {**state, "anchor": {}}
 
     def knowledge(self, state: State) -> State:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from hypercl.methods.hypernet_learner import HypernetLearner
+from hypercl.methods.network_learner import NetworkLearner
 
 
-class JointLearner(HypernetLearner):
+class JointLearner(NetworkLearner):
     """One batch of each task met so far a step, every task under its own embedding; the losses' mean is lowered.
 
     A step costs as many batches as there are tasks; the last tasks get as many steps as the first ones.

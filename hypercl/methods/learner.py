@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -37,6 +37,32 @@ class Moment:
     """The scheduled learning rate, or that of each replica."""
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What some samples, whose task is not given, are taken for."""
+
+    outputs: Tensor
+    """The output of the target decided on: int64, (samples,), or (replicas, samples)."""
+    tasks: Tensor | None = None
+    """The task inferred, where a method infers one; as `outputs`."""
+    doubt: Tensor | None = None
+    """What a later pass has to be below to decide otherwise; as `outputs`."""
+
+
+Pass = Callable[[Tensor, Decision | None], Decision]
+"""Inputs (samples, *input_shape), and what the passes before decided on them, to a decision."""
+
+
+class TaskData(Protocol):
+    """A task's training data, as it is: not augmented, the same for all replicas."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, samples: Tensor) -> Batch:
+        """Inputs (n, *input_shape) and labels (n,) of some samples, by their places: int64, (n,)."""
+        ...
+
+
 class Learner(ABC):
     """A continual-learning method on one stream."""
 
@@ -67,9 +93,15 @@ class Learner(ABC):
         arithmetic (two million parameters on two CPU cores: 60 ms against 3).
         """
 
-    def end_task(self, state: State, task: int) -> State:
-        """The state once a task is learned."""
-        del task
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        """The state once a task is learned.
+
+        Args:
+            state: not changed.
+            task: the task.
+            data: its training data, for what a method keeps of it.
+        """
+        del task, data
         return state
 
     @abstractmethod
@@ -84,6 +116,23 @@ class Learner(ABC):
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
         """The predictor of each of some tasks, in their order; to be used one after the other."""
         return (self.predictor(state, task) for task in tasks)
+
+    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+        """Predictions without the task's identity: passes over the samples, one after the other; the last one decides.
+
+        Args:
+            state: the state, or its knowledge.
+            met: tasks met so far, among which to decide.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot predict where the task is not given")
+
+    def replayed(self, state: State, task: int, count: int) -> Tensor | None:
+        """Inputs that a method would replay for a task, of the first replica: (count, *input_shape), in 0 .. 1.
+
+        None where it generates none.
+        """
+        del state, task, count
+        return None
 
     @abstractmethod
     def knowledge(self, state: State) -> State:

@@ -1,10 +1,10 @@
 """A new hypernetwork for each task: what a task reaches without its past."""
 
-from hypercl.methods.hypernet_learner import HypernetLearner, Tensors
-from hypercl.methods.learner import State
+from hypercl.methods.learner import State, TaskData
+from hypercl.methods.network_learner import NetworkLearner, Tensors
 
 
-class ScratchLearner(HypernetLearner):
+class ScratchLearner(NetworkLearner):
     """Adds to the state `learned`: theta of each task that is learned."""
 
     def init(self) -> State:
@@ -13,7 +13,7 @@ class ScratchLearner(HypernetLearner):
     def start_task(self, state: State, task: int) -> State:
         return super().start_task({**state, "theta": self._initial_theta("theta", task)}, task)
 
-    def end_task(self, state: State, task: int) -> State:
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
         return {**state, "learned": {**state["learned"], str(task): state["theta"]}}
 
     def _theta_of(self, state: State, task: int) -> Tensors:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hypercl.config import UserError
 from hypercl.config.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
@@ -46,6 +46,28 @@ def build_target(
         module = _module(config, input_shape, num_outputs, import_paths)
     head = config.head if isinstance(config, ImportedTarget) else None
     return GeneratedModel(module, input_shape, num_outputs, head)
+
+
+def draw_weights(
+    config: AnyTarget,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    seed: int,
+    import_paths: Sequence[Path] = (),
+) -> Tensor:
+    """The weights that the module of a settings section begins with, by its own initialisation: (num_weights,).
+
+    Args:
+        config: which network.
+        input_shape: of one input.
+        num_outputs: outputs of the target, all heads together.
+        seed: of torch's random numbers while the module is built; the global state is left as it was.
+        import_paths: folders in which an import path is looked for, before what is installed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _module(config, input_shape, num_outputs, import_paths)
+    return torch.cat([parameter.detach().flatten() for parameter in generated_parameters(module).values()])
 
 
 def count_weights(

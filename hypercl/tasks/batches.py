@@ -83,3 +83,18 @@ class BundledBatches:
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:
     """Steps of so many passes over the training data, each rounded up to whole batches."""
     return math.ceil(samples / batch_size) * epochs
+
+
+class Samples:
+    """A task's training data as it is: inputs that are not augmented, by their places."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __len__(self) -> int:
+        return len(self._task.train)
+
+    def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs, float32, (n, *input_shape), and labels, int64, (n,), on the task's device."""
+        images, labels = self._task.train[samples.to(self._task.train.rows.device)]
+        return self._task.inputs(images), labels

@@ -19,12 +19,12 @@ from hypercl.tasks.stream import Shape
 def shape_of(config: Stream) -> Shape:
     """Shape of a stream's inputs and outputs; no data is read.
 
-    Every task has a head of its own (CL1), as wide as the task has classes: `shape.heads`.
+    A task's head is as wide as the task has classes: `shape.heads`.
 
     Args:
         config: the section `tasks` of an experiment.
     """
-    return Shape(_input_shape(config), _classes(config))
+    return Shape(_input_shape(config), _classes(config), config.scenario)
 
 
 def _classes(config: Stream) -> tuple[int, ...]:

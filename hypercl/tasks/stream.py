@@ -77,6 +77,8 @@ class Shape:
     """Of one input: (channels, height, width)."""
     classes: tuple[int, ...]
     """Number of classes of each task, which is the width of its head."""
+    scenario: str = "task"
+    """`task` and `class`: each task has a head of its own; `domain`: all share the outputs."""
 
     @property
     def num_tasks(self) -> int:
@@ -86,11 +88,16 @@ class Shape:
     @property
     def num_outputs(self) -> int:
         """Outputs of the target: all heads together."""
-        return sum(self.classes)
+        return max(head.stop for head in self.heads)
 
     @property
     def heads(self) -> tuple[slice, ...]:
-        """Outputs of the target that belong to each task, one head after the other."""
+        """Outputs of the target that belong to each task: one head after the other, or the same for all.
+
+        Where all share them, a task of fewer classes than another has the first ones.
+        """
+        if self.scenario == "domain":
+            return tuple(slice(0, width) for width in self.classes)
         ends = accumulate(self.classes)
         return tuple(slice(end - width, end) for end, width in zip(ends, self.classes, strict=True))
 

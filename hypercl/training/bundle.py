@@ -1,7 +1,7 @@
 """The replicas of a run: the same setting under several seeds, trained step by step together."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypercl.methods import Batch, Learner, Losses, Memory, Moment, State
+from hypercl.methods import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State, TaskData
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,34 @@ class Bundle:
         joined = {name: torch.cat([loss[name].reshape(-1) for loss in losses]) for name in losses[0]}
         return self._state(states), joined
 
-    def end_task(self, state: State, task: int) -> State:
-        """The state once a task is learned."""
-        return self._state(group.learner.end_task(own, task) for group, own in self._parts(state))
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        """The state once a task is learned, given its training data."""
+        return self._state(group.learner.end_task(own, task, data) for group, own in self._parts(state))
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
         """For each of some tasks a function from inputs (samples, *input_shape), the same for all replicas, to logits
         (replicas, samples, classes); to be used one after the other."""
         found = [group.learner.predictors(own, tasks) for group, own in self._parts(state)]
         return (partial(self._logits, each) for each in zip(*found, strict=True))
+
+    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+        """Passes over samples whose task is not given, to be used one after the other: from inputs (samples,
+        *input_shape), the same for all replicas, and the decisions so far to decisions (replicas, samples)."""
+        found = [group.learner.deciders(own, met) for group, own in self._parts(state)]
+        return (partial(self._decided, each) for each in zip(*found, strict=True))
+
+    def _decided(self, decide: Sequence[Pass], inputs: Tensor, before: Decision | None) -> Decision:
+        """What each group decides, along the replica axis."""
+        each = []
+        for of, group in zip(decide, self._groups, strict=True):
+            decision = of(inputs, None if before is None else _part(before, group.own))
+            each.append(decision if group.size > 1 else _apart(decision))
+        return _joined(each)
+
+    def replayed(self, state: State, task: int, count: int) -> Tensor | None:
+        """Inputs that the first replica would replay for a task: (count, *input_shape); None if it generates none."""
+        group, own = next(self._parts(state))
+        return group.learner.replayed(own, task, count)
 
     def _logits(self, predict: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
         """What each group predicts, along the replica axis."""
@@ -137,6 +156,27 @@ class Bundle:
             (state,) = states
             return state
         return {_name(number): state for number, state in enumerate(states)}
+
+
+def _part(decision: Decision, own: int | slice) -> Decision:
+    """That of one group."""
+    return _each(lambda value: value[own], decision)
+
+
+def _apart(decision: Decision) -> Decision:
+    """A single replica's, with a replica axis."""
+    return _each(lambda value: value[None], decision)
+
+
+def _each(of: Callable[[Tensor], Tensor], decision: Decision) -> Decision:
+    values = (getattr(decision, each.name) for each in fields(decision))
+    return Decision(*(None if value is None else of(value) for value in values))  # pyright: ignore[reportArgumentType]
+
+
+def _joined(decisions: Sequence[Decision]) -> Decision:
+    """Those of all groups, one after the other."""
+    columns = zip(*([getattr(one, each.name) for each in fields(one)] for one in decisions), strict=True)
+    return Decision(*(None if column[0] is None else torch.cat(column) for column in columns))  # pyright: ignore[reportArgumentType]
 
 
 def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:

@@ -1,50 +1,108 @@
 """How many samples each replica of a bundle classifies rightly."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from hypercl.methods import State
+from hypercl.methods import Decision, State
 from hypercl.tasks import Split, Task
 from hypercl.training.bundle import Bundle
 
 
-def accuracies(
-    bundle: Bundle, state: State, tasks: Sequence[Task], splits: Sequence[Split]
-) -> Generator[None, None, list[list[float]]]:
-    """Each replica's accuracy on a split of each of some tasks, the task's identity given.
+@dataclass(frozen=True)
+class Measured:
+    """Fractions, (replicas, tasks)."""
+
+    accuracies: list[list[float]]
+    inferred: list[list[float]] | None = None
+    """Samples whose task was inferred rightly; None where no task is inferred."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured: splits of some tasks."""
+
+    tasks: Sequence[Task]
+    splits: Sequence[Split]
+    """One of each task."""
+
+    def batches(self, place: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and labels of the split at a place, so many samples at once."""
+        task, split = self.tasks[place], self.splits[place]
+        for samples in torch.arange(len(split), device=split.rows.device).split(size):
+            images, labels = split[samples]
+            yield task.inputs(images), labels
+
+    def fractions(self, counts: Sequence[Tensor]) -> list[list[float]]:
+        """Counts of right samples, (replicas,) of each task, as fractions; the host waits for them here."""
+        found = torch.stack(list(counts), dim=1).tolist()
+        return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in found]
+
+
+def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None, None, Measured]:
+    """Each replica's accuracies, the task's identity given.
 
     The counts stay on the device until the last batch: the host waits for it once.
 
     Args:
         bundle: whose predictions.
         state: its state, or its knowledge.
-        tasks: as many as there are splits.
-        splits: what to read of each.
+        what: splits of some tasks.
 
     Yields:
         After each batch: the caller's turn.
-
-    Returns:
-        Fractions, (replicas, tasks).
     """
     counts = []
-    predictors = bundle.predictors(state, [task.index for task in tasks])
-    for task, split, predict in zip(tasks, splits, predictors, strict=True):
-        counts.append((yield from _right(bundle, predict, task, split)))
-    found = torch.stack(counts, dim=1).tolist()
-    return [[right / len(split) for right, split in zip(row, splits, strict=True)] for row in found]
+    predictors = bundle.predictors(state, [task.index for task in what.tasks])
+    for place, predict in enumerate(predictors):
+        counts.append((yield from _right(bundle, predict, what, place)))
+    return Measured(what.fractions(counts))
+
+
+def accuracies_of_unknown(
+    bundle: Bundle, state: State, what: Evaluation, met: int
+) -> Generator[None, None, Measured]:
+    """Each replica's accuracies where the task's identity is not given.
+
+    Every pass goes over all samples, so that a method holds the networks of few tasks at a time. A decision is right if
+    it is the output of the sample's own class: in scenario class among those of all tasks.
+
+    Args:
+        bundle: whose predictions.
+        state: its state, or its knowledge.
+        what: splits of some tasks.
+        met: tasks met so far, among which to decide.
+
+    Yields:
+        After each batch: the caller's turn.
+    """
+    decided: dict[tuple[int, int], Decision] = {}
+    places = range(len(what.tasks))
+    for decide in bundle.deciders(state, met):
+        for place in places:
+            for number, (inputs, _) in enumerate(what.batches(place, bundle.samples)):
+                decided[place, number] = decide(inputs, decided.get((place, number)))
+                yield
+    right, inferred = [], []
+    for place in places:
+        task, of_task = what.tasks[place], [each for (at, _), each in decided.items() if at == place]
+        wanted = what.splits[place].labels + task.head.start
+        right.append((torch.cat([each.outputs for each in of_task], dim=1) == wanted).sum(dim=1))
+        tasks = [each.tasks for each in of_task if each.tasks is not None]
+        if tasks:
+            inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
+    return Measured(what.fractions(right), what.fractions(inferred) if inferred else None)
 
 
 def _right(
-    bundle: Bundle, predict: Callable[[Tensor], Tensor], task: Task, split: Split
+    bundle: Bundle, predict: Callable[[Tensor], Tensor], what: Evaluation, place: int
 ) -> Generator[None, None, Tensor]:
     """Samples that each replica classifies rightly: int64, (replicas,)."""
-    device = split.rows.device
+    device = what.splits[place].rows.device
     right = torch.zeros(bundle.replicas, dtype=torch.int64, device=device)
-    for samples in torch.arange(len(split), device=device).split(bundle.samples):
-        images, labels = split[samples]
-        right += (predict(task.inputs(images)).argmax(dim=2) == labels).sum(dim=1)
+    for inputs, labels in what.batches(place, bundle.samples):
+        right += (predict(inputs).argmax(dim=2) == labels).sum(dim=1)
         yield
     return right

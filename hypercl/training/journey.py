@@ -28,6 +28,8 @@ class Journey:
     """What the learner knew at this task's best check, where early stopping is to put it back."""
     matrices: list[list[list[float]]] = field(default_factory=list)
     """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
+    inferred: list[list[list[float]]] = field(default_factory=list)
+    """The same of the shares of samples whose task was inferred rightly; empty where no task is inferred."""
     diverged: dict[int, str] = field(default_factory=dict)
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])

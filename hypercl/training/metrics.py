@@ -39,20 +39,28 @@ def backward_transfer(matrix: Matrix) -> float:
     return _mean([matrix[tasks][j] - matrix[j + 1][j] for j in range(tasks - 1)])
 
 
-def summarize(matrix: Matrix) -> dict[str, Any]:
-    """The metrics of one accuracy matrix by their keys, fractions; null with a `why` where one cannot be known."""
+def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "task") -> dict[str, Any]:
+    """The metrics of one accuracy matrix by their keys, fractions; null with a `why` where one cannot be known.
+
+    Args:
+        matrix: of accuracies.
+        inferred: the same of shares of samples whose task was inferred rightly.
+        scenario: of the stream.
+    """
     values: dict[str, float | None] = {
         "final_accuracy": final_accuracy(matrix),
         "during_accuracy": during_accuracy(matrix),
         "forgetting": forgetting(matrix),
         "backward_transfer": backward_transfer(matrix),
         "forward_transfer": None,
-        "task_inference_accuracy": None,
+        "task_inference_accuracy": _mean(inferred[-1]) if inferred else None,
     }
     why = {
         "forward_transfer": "needs the accuracies of the same target trained from scratch (method: scratch)",
-        "task_inference_accuracy": "the task's identity is given (scenario: task)",
     }
+    if not inferred:
+        given = "the task's identity is given (scenario: task)"
+        why["task_inference_accuracy"] = given if scenario == "task" else "the method infers no task"
     for key, value in values.items():
         if value is not None and isnan(value):
             values[key] = None

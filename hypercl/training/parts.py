@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, assign
-from hypercl.hypernets import Hypernetwork, build_hypernet
-from hypercl.methods import Learner, Moment, build_method, variants_of
+from hypercl.config.hypernet import OwnWeights as NoHypernet
+from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
+from hypercl.methods import Learner, Moment, Parts, build_method, own_weights, require_alike, variants_of
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
@@ -24,7 +25,7 @@ class Sizes:
     """How large the networks of an experiment are; known without data."""
 
     parameters: int
-    """Hypernetwork parameters (chunk embeddings included) and task embeddings."""
+    """Hypernetwork parameters (chunk embeddings included) and task embeddings; the target's where it has its own."""
     target_parameters: int
     """Generated weights of the target."""
     chunk_size: int
@@ -49,6 +50,8 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
     """
     shape = shape_of(experiment.tasks)
     weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
+    if isinstance(experiment.hypernet, NoHypernet):
+        return Sizes(weights, weights, weights)
     hypernet = build_hypernet(experiment.hypernet, weights, shape.num_tasks)
     parameters = hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
     return Sizes(parameters, weights, hypernet.chunk_size)
@@ -65,8 +68,9 @@ class Networks:
 
     shape: Shape
     target: GeneratedModel
-    hypernet: Hypernetwork
+    hypernet: Hypernetwork | OwnWeights
     device: torch.device
+    import_paths: Sequence[Path] = ()
 
     @classmethod
     def of(cls, experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> "Networks":
@@ -79,13 +83,27 @@ class Networks:
         target = build_target(experiment.target, shape.input_shape, shape.num_outputs, import_paths).to(device)
         if experiment.training.replicas > 1:
             target.require_bundle(device)
-        shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
-        hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)
-        return cls(shape, target, hypernet, device)
+        if isinstance(experiment.hypernet, NoHypernet):
+            hypernet = own_weights(
+                experiment.target, shape.input_shape, shape.num_outputs, target.num_weights, import_paths
+            )
+        else:
+            shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
+            hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)
+        return cls(shape, target, hypernet, device, import_paths)
 
     def learner(self, experiment: Experiment | Sequence[Experiment]) -> Learner:
-        """The method of an experiment, or of the experiments of a bundle's replicas."""
-        return build_method(experiment, self.target, self.hypernet, self.shape.heads, self.device)
+        """The method of an experiment, with as many replicas as it says; or of the experiments of a bundle's replicas.
+
+        Raises:
+            UserError: the experiments differ in more than scalars.
+        """
+        if isinstance(experiment, Experiment):
+            variants = variants_of(experiment)
+        else:
+            variants = tuple(experiment)
+            require_alike(variants)
+        return build_method(Parts(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths))
 
     def groups(self, experiment: Experiment) -> list[int]:
         """How many replicas memory has room for at once, measured in a step of the last task with one of them."""

@@ -13,7 +13,13 @@ from hypercl.training.progress import Row
 
 Value = TypeVar("Value")
 
-WORST = {"final_accuracy": 0.0, "during_accuracy": 0.0, "forgetting": 1.0, "backward_transfer": -1.0}
+WORST = {
+    "final_accuracy": 0.0,
+    "during_accuracy": 0.0,
+    "forgetting": 1.0,
+    "backward_transfer": -1.0,
+    "task_inference_accuracy": 0.0,
+}
 """What a replica that diverged counts as in the means of the metrics."""
 
 

@@ -12,11 +12,11 @@ import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.methods import Moment, State
-from hypercl.tasks import BundledBatches, Split, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.tasks import BundledBatches, Samples, Split, Task, open_stream, open_with_test, steps_in_epochs
 from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
-from hypercl.training.evaluate import accuracies
+from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.monitor import Monitor
@@ -24,7 +24,7 @@ from hypercl.training.parts import Networks, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.schedule import lr_factor
-from hypercl.training.summary import summary_of
+from hypercl.training.summary import Matrices, summary_of
 from hypercl.training.watch import Watch
 
 LOSS_ROWS_PER_TASK = 50
@@ -122,7 +122,9 @@ class _Run:
             if not journey.matrices:
                 limit = self.experiment.training.report_samples
                 untrained = self._held_out(len(self.tasks), limit)
-                journey.matrices = [[row] for row in (yield from self._accuracies(journey, journey.state, untrained))]
+                found = yield from self._measure(journey, journey.state, untrained, len(self.tasks))
+                journey.matrices = [[row] for row in found.accuracies]
+                journey.inferred = [[row] for row in found.inferred or []]
             while journey.task < len(self.tasks):
                 yield from self._learn(journey)
             summary = yield from self._finish(journey)
@@ -194,7 +196,8 @@ class _Run:
         """Tells the monitor the validation accuracy on what is being trained, and keeps the best state."""
         limit, trained = self.experiment.training.report_samples, self.learner.trains_on(journey.task)
         splits = {index: self.tasks[index].validation.first(limit, seed=0) for index in trained}
-        (found,) = yield from self._accuracies(journey, journey.state, splits)
+        measured = yield from self._measure(journey, journey.state, splits, journey.task + 1)
+        (found,) = measured.accuracies
         accuracy = sum(found) / len(found)
         journey.rows[-1]["check/accuracy"] = accuracy
         if monitor.see(journey.step, accuracy):
@@ -206,8 +209,9 @@ class _Run:
         if learned and journey.best is not None:
             journey.state = {**journey.state, **journey.best}
         met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
-        measured = yield from self._accuracies(journey, journey.state, met)
-        found = without(measured, journey.diverged, [nan] * len(met))
+        measured = yield from self._measure(journey, journey.state, met, len(met))
+        found = without(measured.accuracies, journey.diverged, [nan] * len(met))
+        inferred = without(measured.inferred or [], journey.diverged, [nan] * len(met))
         progress = [sum(accuracies) / len(self.tasks) for accuracies in found]
         report = Report(
             step=self.reports_per_task * task + index,
@@ -221,11 +225,13 @@ class _Run:
             diverged=tuple(journey.diverged.values()),
         )
         by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
+        by_task |= {"validation/task_inference": [sum(each) / len(met) for each in inferred]} if inferred else {}
         journey.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
         if learned:
-            journey.state = self.learner.end_task(journey.state, task)
-            for matrix, accuracies in zip(journey.matrices, found, strict=True):
-                matrix.append([*accuracies, *[nan] * (len(self.tasks) - len(met))])
+            data = Samples(self.stream.task(task).to(self.device))
+            journey.state = self.learner.end_task(journey.state, task, data)
+            self._extend(journey.matrices, found)
+            self._extend(journey.inferred, inferred)
             journey.spent.append(journey.step)
             journey.task, journey.step, journey.best = task + 1, 0, None
             if self.test:
@@ -236,40 +242,52 @@ class _Run:
 
     def _finish(self, journey: Journey) -> Generator[Progress, None, dict[str, Any]]:
         """Summary and matrices; the test data is read here and nowhere else."""
-        matrices = {"validation": journey.matrices}
-        self.folder.write_matrices(journey.matrices)
+        found = {"validation": Matrices(journey.matrices, journey.inferred)}
         if self.test:
-            matrices["test"] = yield from self._test_matrices(journey)
-            self.folder.write_matrices(matrices["test"], "accuracy_matrix_test")
+            found["test"] = yield from self._test_matrices(journey)
+        for name, matrices in found.items():
+            end = "" if name == "validation" else f"_{name}"
+            self.folder.write_matrices(matrices.accuracies, f"accuracy_matrix{end}")
+            if matrices.inferred:
+                self.folder.write_matrices(matrices.inferred, f"task_inference_matrix{end}")
         seconds = time.monotonic() - self.began
-        summary = summary_of(matrices, journey.diverged, self.sizes, self.experiment, journey.spent, seconds)
+        summary = summary_of(found, journey.diverged, self.sizes, self.experiment, journey.spent, seconds)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary
 
-    def _test_matrices(self, journey: Journey) -> Generator[Progress, None, list[list[list[float]]]]:
+    def _test_matrices(self, journey: Journey) -> Generator[Progress, None, Matrices]:
         """Each replica's; nan where its validation matrix has it, once it diverged."""
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
-        matrices = [[] for _ in self.seeds]
+        matrices = Matrices([[] for _ in self.seeds], [[] for _ in journey.inferred])
         for after in range(len(self.tasks) + 1):
             state = read(self._learned(after - 1), self.device) if after else self.learner.init()
             splits = dict(enumerate(tests[:after] if after else tests))
-            found = yield from self._accuracies(journey, state, splits)
-            for matrix, row, known in zip(matrices, found, journey.matrices, strict=True):
-                values = [nan] * len(row) if isnan(known[after][0]) else row
-                matrix.append([*values, *[nan] * (len(self.tasks) - len(row))])
+            found = yield from self._measure(journey, state, splits, len(splits))
+            gone = [place for place, known in enumerate(journey.matrices) if isnan(known[after][0])]
+            self._extend(matrices.accuracies, without(found.accuracies, gone, [nan] * len(splits)))
+            self._extend(matrices.inferred, without(found.inferred or [], gone, [nan] * len(splits)))
         return matrices
+
+    def _extend(self, matrices: Sequence[list[list[float]]], found: Sequence[Sequence[float]]) -> None:
+        """A further row of each replica's matrix, nan for the tasks not measured."""
+        for matrix, row in zip(matrices, found, strict=True):
+            matrix.append([*row, *[nan] * (len(self.tasks) - len(row))])
 
     def _held_out(self, tasks: int, limit: int | None) -> dict[int, Split]:
         """Validation data of the first tasks, at most `limit` samples each."""
         splits = {task.index: task.validation for task in self.tasks[:tasks]}
         return {index: split.first(limit, seed=0) for index, split in splits.items()} if limit else splits
 
-    def _accuracies(
-        self, journey: Journey, state: State, splits: Mapping[int, Split]
-    ) -> Generator[Progress, None, list[list[float]]]:
-        """Each replica's accuracy on a split of some tasks, by the tasks' places: (replicas, tasks)."""
-        measuring = accuracies(self.learner, state, [self.tasks[index] for index in splits], list(splits.values()))
+    def _measure(
+        self, journey: Journey, state: State, splits: Mapping[int, Split], met: int
+    ) -> Generator[Progress, None, Measured]:
+        """Each replica's accuracy on a split of some tasks, by the tasks' places, among so many tasks met."""
+        what = Evaluation([self.tasks[index] for index in splits], list(splits.values()))
+        if self.stream.shape.scenario == "task":
+            measuring = accuracies(self.learner, state, what)
+        else:
+            measuring = accuracies_of_unknown(self.learner, state, what, met)
         while True:
             try:
                 next(measuring)

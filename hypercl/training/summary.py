@@ -3,19 +3,29 @@
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from hypercl import __version__
 from hypercl.config import Experiment
-from hypercl.training.metrics import Matrix, summarize, unknown
+from hypercl.training.metrics import summarize, unknown
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
 
 
+@dataclass
+class Matrices:
+    """Those of each replica, measured on some data."""
+
+    accuracies: list[list[list[float]]]
+    inferred: list[list[list[float]]]
+    """Shares of samples whose task was inferred rightly; empty where no task is inferred."""
+
+
 def summary_of(
-    matrices: Mapping[str, Sequence[Matrix]],
+    matrices: Mapping[str, Matrices],
     diverged: Mapping[int, str],
     sizes: Sizes,
     experiment: Experiment,
@@ -28,7 +38,7 @@ def summary_of(
     own). A replica that diverged has none of its own, and counts as the worst in mean and spread.
 
     Args:
-        matrices: accuracy matrices of each replica by the data they were measured on.
+        matrices: by the data they were measured on.
         diverged: a sentence on each replica that diverged, by its place.
         sizes: of the networks.
         experiment: what was trained.
@@ -40,7 +50,7 @@ def summary_of(
     """
     return {
         "version": 1,
-        **_metrics(matrices, diverged, seeds_of(experiment)),
+        **_metrics(matrices, diverged, experiment),
         "compression_ratio": sizes.compression_ratio,
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
@@ -56,23 +66,26 @@ def summary_of(
     }
 
 
-def _metrics(
-    matrices: Mapping[str, Sequence[Matrix]], diverged: Mapping[int, str], seeds: Sequence[int]
-) -> dict[str, Any]:
+def _metrics(matrices: Mapping[str, Matrices], diverged: Mapping[int, str], experiment: Experiment) -> dict[str, Any]:
     """By data set; of several replicas also `spread`, `diverged_replicas` and `replicas`."""
+    seeds, scenario = seeds_of(experiment), experiment.tasks.scenario
+    each = {name: _of_each(found, scenario) for name, found in matrices.items()}
     if len(seeds) == 1:
-        return {name: summarize(matrix) for name, (matrix,) in matrices.items()}
+        return {name: metrics for name, (metrics,) in each.items()}
     means, spreads = {}, {}
     replicas = [{"seed": seed, "diverged": diverged.get(place)} for place, seed in enumerate(seeds)]
-    for name, each in matrices.items():
-        left = next(matrix for place, matrix in enumerate(each) if place not in diverged)
-        own = [
-            unknown(summarize(left), diverged[place]) if place in diverged else summarize(matrix)
-            for place, matrix in enumerate(each)
-        ]
+    for name, found in each.items():
+        left = next(metrics for place, metrics in enumerate(found) if place not in diverged)
+        own = [unknown(left, diverged[place]) if place in diverged else metrics for place, metrics in enumerate(found)]
         means[name], spreads[name] = mean_of(own, tuple(diverged))
         replicas = [{**replica, name: metrics} for replica, metrics in zip(replicas, own, strict=True)]
     return {**means, "spread": spreads, "diverged_replicas": len(diverged), "replicas": replicas}
+
+
+def _of_each(found: Matrices, scenario: str) -> list[dict[str, Any]]:
+    """The metrics of each replica."""
+    inferred = found.inferred or [None] * len(found.accuracies)
+    return [summarize(matrix, own, scenario) for matrix, own in zip(found.accuracies, inferred, strict=True)]
 
 
 def _peak_memory(device: str) -> int:

@@ -147,9 +147,10 @@ def test_a_missing_file_is_a_problem_that_names_the_nearest_one(tmp_path: Path) 
         load(tmp_path / "cifr.yaml")
 
 
-def test_scenarios_to_come_are_refused_by_name() -> None:
+def test_a_scenario_that_a_method_cannot_predict_in_is_refused_with_those_that_can() -> None:
     found = problems_of("experiment: {tasks: {name: split_digits, scenario: class}}")
-    assert "only 'task' is" in found["experiment.tasks.scenario"]
+    assert "hnet cannot predict in scenario class" in found["experiment"]
+    assert "hnet_ent" in found["experiment"]
 
 
 def test_every_known_path_can_be_looked_up_and_assigned_to_itself() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from few_samples import FewSamples
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -46,7 +47,7 @@ def trained(method: Learner, tasks: int, steps: int = 5, state: State | None = N
         for step in range(steps):
             batches = [batch(100 * each + step) for each in method.trains_on(task)]
             state, _ = method.step(state, memory, batches, Moment(task, step, 1e-2))
-        state = method.end_task(state, task)
+        state = method.end_task(state, task, FewSamples(task))
     return state
 
 
@@ -234,10 +235,10 @@ def test_dropout_is_the_same_for_the_same_seed() -> None:
 def test_predictors_of_several_tasks_are_those_of_each(
     name: str, replicas: int, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypercl.methods.hypernet_learner.WEIGHTS_AT_ONCE", room)
+    monkeypatch.setattr("hypercl.methods.network_learner.WEIGHTS_AT_ONCE", room)
     method = learner(f"method.name={name}", f"training.replicas={replicas}")
     state = method.start_task(method.init(), 0)
-    state = method.start_task(method.end_task(state, 0), 1)
+    state = method.start_task(method.end_task(state, 0, FewSamples(0)), 1)
     inputs = batch(3)[0]
     for task, predict in zip([1, 0, 2], method.predictors(state, [1, 0, 2]), strict=True):
         torch.testing.assert_close(predict(inputs), method.predictor(state, task)(inputs))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from few_samples import FewSamples
 from test_learners import METHODS, batch, copied, experiment, learner, same
 
 from hypercl.config import UserError
@@ -62,7 +63,7 @@ def trained(method: Learner, steps: int, seeds: tuple[int, ...], lr: float = 1e-
                 (drawn,) = each
             state, found = method.step(state, memory, drawn, Moment(task, step, lr))
             losses.append(found)
-        state = method.end_task(state, task)
+        state = method.end_task(state, task, FewSamples(task))
     return state, losses
 
 

@@ -56,7 +56,7 @@ def trained(bundle: Bundle, steps: int) -> tuple[list[Tensor], Tensor, Tensor]:
             drawn = [batch(bundle.replicas, 10 * task + step) for _ in bundle.trains_on(task)]
             state, found = bundle.step(state, memory, drawn, Moment(task, step, 1e-2))
             losses.append(found["task"])
-        state = bundle.end_task(state, task)
+        state = bundle.end_task(state, task, ())
     inputs = batch(1, 99)[0][0]
     logits = torch.cat([predict(inputs) for predict in bundle.predictors(state, [1, 0])], dim=1)
     return losses, logits, bundle.finite(bundle.knowledge(state))

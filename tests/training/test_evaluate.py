@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hypercl.tasks import Split, Task
-from hypercl.training.evaluate import accuracies
+from hypercl.training.evaluate import Evaluation, accuracies
 
 
 class Knowing:
@@ -36,14 +36,14 @@ def a_task(index: int, samples: int) -> tuple[Task, Split]:
 def test_every_sample_counts_once_and_each_batch_gives_a_turn() -> None:
     bundle, given = Knowing(), [a_task(2, 10), a_task(0, 3)]
     tasks, splits = zip(*given, strict=True)
-    measuring, turns = accuracies(bundle, {}, tasks, splits), 0  # pyright: ignore[reportArgumentType]
+    measuring, turns = accuracies(bundle, {}, Evaluation(tasks, splits)), 0  # pyright: ignore[reportArgumentType]
     try:
         while True:
             next(measuring)
             turns += 1
     except StopIteration as end:
         found = end.value
-    assert found == [[1.0, 1.0], [0.4, 1 / 3]]
+    assert found.accuracies == [[1.0, 1.0], [0.4, 1 / 3]]
     assert bundle.asked == [[2, 0]]
     assert bundle.sizes == [4, 4, 2, 3]
     assert turns == 4

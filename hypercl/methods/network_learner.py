@@ -1,4 +1,4 @@
-"""A task-conditioned hypernetwork trained on one task after the other, without protection: fine-tuning."""
+"""A network trained on one task after the other, its weights generated or its own, without protection: fine-tuning."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment
-from hypercl.config.training import Training
-from hypercl.hypernets import Hypernetwork
-from hypercl.methods.learner import Batch, Learner, Losses, Memory, Moment, State
+from hypercl.hypernets import OwnWeights
+from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State
 from hypercl.methods.loss import classification_loss
+from hypercl.methods.parts import AnyHypernetwork, Parts
 from hypercl.methods.precision import autocast
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
-from hypercl.targets import GeneratedModel
 
 Tensors = dict[str, Tensor]
 
@@ -25,25 +24,6 @@ WEIGHTS_AT_ONCE = 4_000_000
 """Weights generated together for predictions on the CPU; on a GPU 16 times as many. On a CPU core the five tasks of
 Split MNIST (2.4 million) took a third of the time of one by one, the ten of PermutedMNIST (21 million) half as long
 again."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a method is made of."""
-
-    target: GeneratedModel
-    hypernet: Hypernetwork
-    heads: tuple[slice, ...]
-    """Outputs of each task."""
-    training: Training
-    device: torch.device
-    variants: tuple[Experiment, ...]
-    """The setting of each replica; they differ in scalars alone."""
-
-    @property
-    def seeds(self) -> list[int]:
-        """Of each replica."""
-        return [variant.training.seed for variant in self.variants]
 
 
 @dataclass(frozen=True)
@@ -58,15 +38,28 @@ class Protection:
     """Gradient with respect to the embeddings of the earlier tasks (tasks, dim), where they are trained."""
 
 
-class HypernetLearner(Learner):
-    """A target whose weights for task t are h(e_t, theta). The methods on a hypernetwork add to this what they are.
+@dataclass(frozen=True)
+class Network:
+    """What a target is called with."""
+
+    weights: Tensor
+    """(num_weights,), or (replicas, num_weights)."""
+    buffers: Tensors
+
+
+class NetworkLearner(Learner):
+    """A target whose weights for task t are h(e_t, theta), or its own; the methods add to this what they are.
+
+    Own weights are a theta that is the same for all tasks: then there is one set of buffers too, embeddings are empty,
+    and with scenario class a task's loss is over the classes of all tasks met so far. A generated network for a task
+    is trained on its own classes alone, in every scenario (von Oswald et al., 2020).
 
     With one seed no tensor has an axis of replicas; with several, each replica is what a run of its seed alone is.
 
     State:
-        theta: the hypernetwork's parameters, chunk embeddings included.
+        theta: the hypernetwork's parameters, chunk embeddings included; or the target's weights.
         embeddings: (tasks, dim).
-        buffers: the target's buffers for each task, such as running statistics.
+        buffers: the target's buffers, such as running statistics, for each task; own weights have those of task 0.
         optimizer: states of the optimisers of theta and of the embeddings trained on, made anew for each task.
     """
 
@@ -74,6 +67,7 @@ class HypernetLearner(Learner):
         self.parts = parts
         self.optimizer = build_optimizer(parts.training.optimizer)
         self.bundled = len(parts.variants) > 1
+        self.own_weights = isinstance(parts.hypernet, OwnWeights)
         rates = [variant.training.optimizer.lr for variant in parts.variants]
         self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
 
@@ -87,12 +81,12 @@ class HypernetLearner(Learner):
         return {
             "theta": self._initial_theta("theta"),
             "embeddings": embeddings["all"].to(self.parts.device),
-            "buffers": {str(task): {name: value.clone() for name, value in buffers.items()} for task in tasks},
+            "buffers": {self._buffers_of(task): copied(buffers) for task in tasks},
             "optimizer": {},
         }
 
     def start_task(self, state: State, task: int) -> State:
-        theta = {name: value.clone() for name, value in state["theta"].items()}
+        theta = copied(state["theta"])
         embeddings = state["embeddings"].clone()
         if task and self.parts.hypernet.embedding_init == "previous":
             embeddings[..., task, :] = embeddings[..., task - 1, :]
@@ -106,7 +100,7 @@ class HypernetLearner(Learner):
         if self.rates is not None and isinstance(now.lr, float):
             now = replace(now, lr=[now.lr * rate for rate in self.rates])
         tasks, embeddings = list(self.trains_on(now.task)), state["embeddings"]
-        loss, grads, of_embeddings, buffers = self._task_gradients(state, tasks, batches, now)
+        loss, grads, of_embeddings, buffers = self._task_gradients(state, memory, batches, now)
         protection = self._protected(state, memory, grads, now)
         optimizer = state["optimizer"]
         self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], now.lr)
@@ -114,7 +108,7 @@ class HypernetLearner(Learner):
         if protection.earlier is not None:
             earlier = list(range(now.task))
             self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
-        return {**state, "buffers": state["buffers"] | buffers}, {"task": loss, **protection.losses}
+        return {**state, "buffers": buffers}, {"task": loss, **protection.losses}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         return next(self.predictors(state, [task]))
@@ -128,7 +122,18 @@ class HypernetLearner(Learner):
                 with torch.no_grad(), self._networks_run():
                     weights = self.parts.hypernet(theta, state["embeddings"][..., block, :])
                 for task, own in zip(block, _at_least_float32(weights).unbind(-2), strict=True):
-                    yield partial(self._predict, own, state["buffers"][str(task)], self.parts.heads[task])
+                    buffers = state["buffers"][self._buffers_of(task)]
+                    yield partial(self._predict, own, buffers, self.parts.heads[task])
+
+    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+        """One pass of the target's own weights: the largest output of all that the tasks met so far have."""
+        if not self.own_weights:
+            yield from super().deciders(state, met)
+        with torch.no_grad():
+            weights = self.parts.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
+        known = slice(0, max(head.stop for head in self.parts.heads[:met]))
+        predict = partial(self._predict, weights, state["buffers"]["0"], known)
+        yield lambda inputs, _: Decision(predict(inputs).argmax(-1))
 
     def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._networks_run():
@@ -159,6 +164,16 @@ class HypernetLearner(Learner):
         del task
         return state["theta"]
 
+    def _buffers_of(self, task: int) -> str:
+        """By which name the state has a task's buffers."""
+        return "0" if self.own_weights else str(task)
+
+    def _trained_outputs(self, task: int, now: Moment) -> slice:
+        """The outputs that a task's loss is over, while some task is learned."""
+        if self.own_weights and self.parts.shape.scenario == "class":
+            return slice(0, self.parts.heads[now.task].stop)
+        return self.parts.heads[task]
+
     def _initial_theta(self, *purpose: int | str) -> Tensors:
         theta = self._of_each(lambda each: self._hypernet_of(each).init(_draw(each, *purpose)))
         return {name: value.to(self.parts.device) for name, value in theta.items()}
@@ -166,10 +181,12 @@ class HypernetLearner(Learner):
     def _networks_run(self) -> AbstractContextManager[Any]:
         return autocast(self.parts.training.precision, self.parts.device)
 
-    def _hypernet_of(self, variant: Experiment) -> Hypernetwork:
+    def _hypernet_of(self, variant: Experiment) -> AnyHypernetwork:
         """The hypernetwork with a replica's initial scales."""
-        config = variant.hypernet
-        return replace(self.parts.hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
+        hypernet, config = self.parts.hypernet, variant.hypernet
+        if isinstance(hypernet, OwnWeights):
+            return hypernet
+        return replace(hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
         """What is made for a replica; where there are several, that of each, one after the other."""
@@ -185,26 +202,42 @@ class HypernetLearner(Learner):
         return self._of_each(lambda each: hypernet.draw(tasks, _draw(each, *keys, device=device)))
 
     def _task_gradients(
-        self, state: State, tasks: Sequence[int], batches: Sequence[Batch], now: Moment
+        self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment
     ) -> tuple[Tensor, Tensors, Tensor, dict[str, Tensors]]:
-        """The mean of the tasks' losses, its gradients, and the target's new buffers.
+        """The mean of the losses of the tasks trained on, its gradients, and all buffers after the step.
 
         Returns:
             Loss; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers by task.
         """
-        smoothing, losses, buffers = self.parts.training.label_smoothing, [], {}
+        tasks, losses, buffers = list(self.trains_on(now.task)), [], dict(state["buffers"])
         with self._networks_run():
-            embeddings = state["embeddings"][..., list(tasks), :]
+            embeddings = state["embeddings"][..., tasks, :]
             weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), now))
         weights = _at_least_float32(weights).requires_grad_()
-        for task, own, (inputs, labels) in zip(tasks, weights.unbind(-2), batches, strict=True):
-            seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
-            with self._networks_run():
-                outputs, buffers[str(task)] = self._outputs(own, state["buffers"][str(task)], inputs, seeds)
-            losses.append(classification_loss(outputs[..., self.parts.heads[task]], labels, smoothing))
+        for task, own, batch in zip(tasks, weights.unbind(-2), batches, strict=True):
+            key = self._buffers_of(task)
+            loss, buffers[key] = self._loss(task, Network(own, buffers[key]), batch, memory, now)
+            losses.append(loss)
         loss = torch.stack(losses).mean(0)
         (gradient,) = torch.autograd.grad(loss.sum(), weights)
         return loss.detach(), *back(gradient), buffers
+
+    def _loss(
+        self, task: int, network: Network, batch: Batch, memory: Memory, now: Moment
+    ) -> tuple[Tensor, Tensors]:
+        """A task's loss on a batch, and the network's buffers after the pass."""
+        del memory
+        inputs, labels = batch
+        seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
+        with self._networks_run():
+            outputs, buffers = self._outputs(network.weights, network.buffers, inputs, seeds)
+        return self._classified(task, outputs, labels, now), buffers
+
+    def _classified(self, task: int, outputs: Tensor, labels: Tensor, now: Moment) -> Tensor:
+        """The loss of a task's samples from all outputs (samples, num_outputs)."""
+        trained = self._trained_outputs(task, now)
+        labels = labels + (self.parts.heads[task].start - trained.start)
+        return classification_loss(outputs[..., trained], labels, self.parts.training.label_smoothing)
 
     def _outputs(
         self, weights: Tensor, buffers: Tensors, inputs: Tensor, seeds: Sequence[int] | None = None
@@ -220,9 +253,16 @@ class HypernetLearner(Learner):
 
     def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, now: Moment) -> None:
         """A step of some tasks' embeddings, in place."""
+        if not all.shape[-1]:
+            return
         moved = {"embeddings": all[..., tasks, :].contiguous()}
         self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, now.lr)
         all[..., tasks, :] = moved["embeddings"]
+
+
+def copied(tensors: Tensors) -> Tensors:
+    """Copies, which later steps leave alone."""
+    return {name: value.clone() for name, value in tensors.items()}
 
 
 def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:

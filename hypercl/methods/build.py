@@ -1,0 +1,26 @@
+"""From the section `method` to a learner."""
+
+from collections.abc import Callable
+
+from hypercl.config.method import Finetune, Hnet, HnetEnt, Joint, Scratch
+from hypercl.methods.hnet import HnetLearner
+from hypercl.methods.hnet_ent import HnetEntLearner
+from hypercl.methods.joint import JointLearner
+from hypercl.methods.learner import Learner
+from hypercl.methods.network_learner import NetworkLearner
+from hypercl.methods.parts import Parts
+from hypercl.methods.scratch import ScratchLearner
+
+LEARNERS: dict[type, Callable[[Parts], Learner]] = {
+    Hnet: HnetLearner,
+    HnetEnt: HnetEntLearner,
+    Finetune: NetworkLearner,
+    Scratch: ScratchLearner,
+    Joint: JointLearner,
+}
+"""The learner of each kind of section."""
+
+
+def build_method(parts: Parts) -> Learner:
+    """The learner that the section `method` of the parts' experiments names."""
+    return LEARNERS[type(parts.experiment.method)](parts)
