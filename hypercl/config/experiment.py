@@ -6,14 +6,18 @@ from pydantic import model_validator
 
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kind_of, models_in
-from hypercl.config.method import Hnet, HnetEnt, Method, ReplayHypernet, Scratch
+from hypercl.config.method import Hnet, HnetEnt, ImportedMethod, Method, ReplayHypernet, Scratch
 from hypercl.config.section import Section
 from hypercl.config.target import MLP, Target
 from hypercl.config.tasks import Tasks, outside_unit_interval
 from hypercl.config.training import Training
 
-_OWN_WEIGHTS = frozenset(kind_of(model) for model in models_in(Method) if getattr(model, "generated", None) is False)
-"""Methods that a hypernetwork has no place in."""
+_OWN_WEIGHTS = frozenset(
+    kind_of(model)
+    for model in models_in(Method)
+    if getattr(model, "generated", None) is False or model is ImportedMethod
+)
+"""Methods that train the target's own weights where no hypernetwork is given."""
 
 
 class Experiment(Section):
@@ -35,9 +39,11 @@ class Experiment(Section):
     @classmethod
     def _own_weights(cls, data: Any) -> Any:
         """Methods without a hypernetwork need not say so."""
-        method = data.get("method") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or "hypernet" in data:
+            return data
+        method = data.get("method")
         name = method.get("name") if isinstance(method, dict) else getattr(method, "name", None)
-        return {**data, "hypernet": {"name": "none"}} if name in _OWN_WEIGHTS and "hypernet" not in data else data
+        return {**data, "hypernet": {"name": "none"}} if str(name) in _OWN_WEIGHTS else data
 
     @model_validator(mode="after")
     def _method_fits(self) -> "Experiment":
@@ -54,7 +60,8 @@ class Experiment(Section):
             raise ValueError(
                 f"method {method.name} cannot predict in scenario {scenario}, only in {given}: {_instead(scenario)}"
             )
-        if scenario != "task" and generated and method.generated is None:
+        own = isinstance(method, ImportedMethod)  # which is asked itself, once it is there
+        if scenario != "task" and generated and method.generated is None and not own:
             raise ValueError(
                 f"method {method.name} with a hypernetwork has a network for each task, and scenario {scenario} does "
                 "not tell which predicts: give hypernet: {name: none}"

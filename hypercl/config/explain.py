@@ -4,7 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -148,11 +148,8 @@ def _part(path: str, group: list[Entry]) -> Part:
     settings = [_setting(other, held) for other, held in inside if (other, held) not in sections]
     models = list(dict.fromkeys(model for entry in group for model in entry.sections))
     default = next((entry.default_kind for entry in group), None)
-    kinds = tuple(
-        Kind(kind_of(model), sentence(model.__doc__), kind_of(model) == default)
-        for model in models
-        if len(models) > 1
-    )
+    named = [model for model in models if "name" in model.model_fields and len(models) > 1]
+    kinds = tuple(Kind(kind_of(model), sentence(model.__doc__), kind_of(model) == default) for model in named)
     about = _texts(path, group, models)
     return Part(
         short(path),
@@ -172,6 +169,8 @@ def _texts(path: str, group: list[Entry], models: list[type[Section]]) -> list[s
 
 def _setting(path: str, group: list[Entry]) -> Setting:
     variants = tuple(dict.fromkeys(_variant(entry) for entry in group))
+    if len(variants) > 1 and not all(variant.kind for variant in variants):  # a section that differs by an outer kind
+        variants = tuple(replace(_variant(entry), kind=entry.kinds[-1][1]) for entry in group if entry.kinds)
     written = short(path)
     example = _example(group[0])
     free = path.startswith("experiment.") and not why_closed(written)

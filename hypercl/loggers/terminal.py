@@ -13,7 +13,7 @@ from hypercl.training.progress import Finished, Report, Started, Tick
 
 WIDEST = 10
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""
-METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer")
+METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy")
 
 
 class Terminal:

@@ -39,7 +39,7 @@ def test_a_kind_within_kinds_is_listed_once() -> None:
     found = explain("hypernet.init.std")
     assert isinstance(found, Setting)
     assert [each.kind for each in found.variants] == ["normal"]
-    assert found.kinds == "hypernet.init normal"
+    assert found.kinds == "hypernet chunked or full, hypernet.init normal"
 
 
 def test_a_section_lists_its_kinds_and_keys() -> None:
@@ -54,7 +54,7 @@ def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
     whole, space = explain(""), explain("space")
     assert isinstance(whole, Part)
     assert isinstance(space, Part)
-    sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name"}
+    sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name", "include"}
     assert {path for path, _ in whole.parts} == sections
     assert {"space.log_uniform", "space.int", "space.choice", "space.step"} <= {each.path for each in space.settings}
 
@@ -114,6 +114,8 @@ def test_a_named_source_is_the_last_sentence() -> None:
 
 
 NEEDED = {
+    "method hnet_ent": ["tasks.scenario=class"],
+    "method hnet_tir": ["tasks.scenario=class"],
     "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
     "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
     "training.early_stopping.patience": ["training.early_stopping.checks=100"],
