@@ -42,3 +42,15 @@ def test_heads_are_as_wide_as_their_tasks_have_classes():
     assert shape.heads == (slice(0, 2), slice(2, 5), slice(5, 10))
     assert shape.num_outputs == 10
     assert shape.num_tasks == 3
+
+
+def test_in_scenario_domain_all_tasks_share_the_outputs():
+    shape = Shape((1, 8, 8), (2, 3, 5), "domain")
+    assert shape.heads == (slice(0, 2), slice(0, 3), slice(0, 5))
+    assert shape.num_outputs == 5
+
+
+@pytest.mark.parametrize("scenario", ["task", "domain", "class"])
+def test_every_stream_knows_its_scenario(scenario):
+    for config in (SplitDigits, SplitMNIST, PermutedMNIST, SplitCIFAR, SplitCIFAR10, SplitCIFAR100):
+        assert shape_of(config(scenario=scenario)).scenario == scenario
