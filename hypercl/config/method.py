@@ -149,7 +149,7 @@ class HnetTir(HypernetMethod):
     the t-th task. Source: von Oswald et al. (2020) use 0.5."""
 
 
-class _Replay(_Method):
+class ReplayMethod(_Method):
     """A plain classifier that goes on seeing what stands for earlier tasks."""
 
     replay_share: ReplayShare = "growing"
@@ -159,7 +159,9 @@ class _Replay(_Method):
     """
 
 
-class _Distilling(_Replay):
+class DistillingMethod(ReplayMethod):
+    """What the network as it was before the task says of what is replayed is kept."""
+
     temperature: Positive = 2.0
     """Of soft targets: logits are divided by it, the loss is multiplied by its square. Source: Hinton et al. (2015)."""
     new_classes: Literal["exclude", "zero_logit"] = "exclude"
@@ -167,7 +169,7 @@ class _Distilling(_Replay):
     exclude gives them probability 0; zero_logit a logit of 0 among the teacher's, as the paper's code does."""
 
 
-class HnetReplay(_Distilling):
+class HnetReplay(DistillingMethod):
     """HNET+R: a plain classifier, protected by replay from a decoder that a hypernetwork generates."""
 
     name: Literal["hnet_replay"] = "hnet_replay"
@@ -248,13 +250,13 @@ class SI(_Method):
     """Xi: keeps the importance of a weight that hardly moved finite. Source: Zenke et al. (2017)."""
 
 
-class LwF(_Distilling):
+class LwF(DistillingMethod):
     """Learning without forgetting: on the new task's inputs, the old outputs are kept. Source: Li and Hoiem (2017)."""
 
     name: Literal["lwf"] = "lwf"
 
 
-class DGR(_Distilling):
+class DGR(DistillingMethod):
     """Deep generative replay: a plain autoencoder, trained on its own samples too, replays for both.
 
     Source: Shin et al. (2017); its settings, van de Ven and Tolias (2019).
@@ -268,7 +270,7 @@ class DGR(_Distilling):
     with distillation)."""
 
 
-class ER(_Replay):
+class ER(ReplayMethod):
     """Experience replay: some training samples of each class met are kept and learned on."""
 
     name: Literal["er"] = "er"
@@ -276,7 +278,7 @@ class ER(_Replay):
     """Samples kept in all, shared evenly by the classes met. Source: van de Ven and Tolias (2019), iCaRL."""
 
 
-class StoredReal(_Replay):
+class StoredReal(ReplayMethod):
     """All training data of earlier tasks is kept and learned on: the upper bound of replay."""
 
     name: Literal["stored_real"] = "stored_real"

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from hypercl.config.method import Finetune, Hnet, HnetEnt, Joint, Scratch
+from hypercl.config.method import Finetune, Hnet, HnetEnt, Joint, LwF, Scratch
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.hnet_ent import HnetEntLearner
 from hypercl.methods.joint import JointLearner
 from hypercl.methods.learner import Learner
+from hypercl.methods.lwf import LwFLearner
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.parts import Parts
 from hypercl.methods.scratch import ScratchLearner
@@ -17,6 +18,7 @@ LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Finetune: NetworkLearner,
     Scratch: ScratchLearner,
     Joint: JointLearner,
+    LwF: LwFLearner,
 }
 """The learner of each kind of section."""
 

@@ -39,6 +39,18 @@ class Protection:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What a batch costs."""
+
+    lowered: Tensor
+    """What is differentiated: a scalar, or (replicas,)."""
+    buffers: Tensors
+    """The network's, after the pass."""
+    told: Losses
+    """By name: `task` always."""
+
+
+@dataclass(frozen=True)
 class Network:
     """What a target is called with."""
 
@@ -92,15 +104,15 @@ class NetworkLearner(Learner):
             embeddings[..., task, :] = embeddings[..., task - 1, :]
         optimizer = {
             "theta": self.optimizer.init(theta),
-            "embeddings": self.optimizer.init({"embeddings": embeddings[..., list(self.trains_on(task)), :]}),
+            "embeddings": self.optimizer.init({"embeddings": embeddings[..., list(self._adapts(task)), :]}),
         }
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
     def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
         if self.rates is not None and isinstance(now.lr, float):
             now = replace(now, lr=[now.lr * rate for rate in self.rates])
-        tasks, embeddings = list(self.trains_on(now.task)), state["embeddings"]
-        loss, grads, of_embeddings, buffers = self._task_gradients(state, memory, batches, now)
+        tasks, embeddings = list(self._adapts(now.task)), state["embeddings"]
+        losses, grads, of_embeddings, buffers = self._task_gradients(state, memory, batches, now)
         protection = self._protected(state, memory, grads, now)
         optimizer = state["optimizer"]
         self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], now.lr)
@@ -108,7 +120,7 @@ class NetworkLearner(Learner):
         if protection.earlier is not None:
             earlier = list(range(now.task))
             self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
-        return {**state, "buffers": buffers}, {"task": loss, **protection.losses}
+        return {**state, "buffers": buffers}, losses | protection.losses
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         return next(self.predictors(state, [task]))
@@ -121,7 +133,7 @@ class NetworkLearner(Learner):
             for block in (those[start : start + many] for start in range(0, len(those), many)):
                 with torch.no_grad(), self._networks_run():
                     weights = self.parts.hypernet(theta, state["embeddings"][..., block, :])
-                for task, own in zip(block, _at_least_float32(weights).unbind(-2), strict=True):
+                for task, own in zip(block, at_least_float32(weights).unbind(-2), strict=True):
                     buffers = state["buffers"][self._buffers_of(task)]
                     yield partial(self._predict, own, buffers, self.parts.heads[task])
 
@@ -138,7 +150,7 @@ class NetworkLearner(Learner):
     def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._networks_run():
             outputs, _ = self._outputs(weights, buffers, inputs)
-        return _at_least_float32(outputs[..., head])
+        return at_least_float32(outputs[..., head])
 
     def _by_theta(self, state: State, tasks: Sequence[int]) -> list[tuple[Tensors, list[int]]]:
         """Tasks that follow each other and have one hypernetwork."""
@@ -153,6 +165,10 @@ class NetworkLearner(Learner):
 
     def knowledge(self, state: State) -> State:
         return {key: value for key, value in state.items() if key != "optimizer"}
+
+    def _adapts(self, task: int) -> Sequence[int]:
+        """The tasks that a step lowers the loss of, each with a batch and an embedding of its own."""
+        return self.trains_on(task)
 
     def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
         """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
@@ -203,35 +219,41 @@ class NetworkLearner(Learner):
 
     def _task_gradients(
         self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment
-    ) -> tuple[Tensor, Tensors, Tensor, dict[str, Tensors]]:
+    ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """The mean of the losses of the tasks trained on, its gradients, and all buffers after the step.
 
         Returns:
-            Loss; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers by task.
+            Losses by name; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers
+            by task.
         """
-        tasks, losses, buffers = list(self.trains_on(now.task)), [], dict(state["buffers"])
+        tasks, losses, buffers = list(self._adapts(now.task)), [], dict(state["buffers"])
         with self._networks_run():
             embeddings = state["embeddings"][..., tasks, :]
             weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), now))
-        weights = _at_least_float32(weights).requires_grad_()
+        weights = at_least_float32(weights).requires_grad_()
         for task, own, batch in zip(tasks, weights.unbind(-2), batches, strict=True):
             key = self._buffers_of(task)
-            loss, buffers[key] = self._loss(task, Network(own, buffers[key]), batch, memory, now)
+            loss = self._loss(task, Network(own, buffers[key]), batch, memory, now)
+            buffers[key] = loss.buffers
             losses.append(loss)
-        loss = torch.stack(losses).mean(0)
-        (gradient,) = torch.autograd.grad(loss.sum(), weights)
-        return loss.detach(), *back(gradient), buffers
+        lowered = torch.stack([loss.lowered for loss in losses]).mean(0)
+        (gradient,) = torch.autograd.grad(lowered.sum(), weights)
+        told = {name: torch.stack([loss.told[name].detach() for loss in losses]).mean(0) for name in losses[0].told}
+        return told, *back(gradient), buffers
 
-    def _loss(
-        self, task: int, network: Network, batch: Batch, memory: Memory, now: Moment
-    ) -> tuple[Tensor, Tensors]:
-        """A task's loss on a batch, and the network's buffers after the pass."""
+    def _loss(self, task: int, network: Network, batch: Batch, memory: Memory, now: Moment) -> Loss:
+        """A task's loss on a batch."""
         del memory
         inputs, labels = batch
+        outputs, buffers = self._trained_pass(task, network, inputs, now)
+        loss = self._classified(task, outputs, labels, now)
+        return Loss(loss, buffers, {"task": loss})
+
+    def _trained_pass(self, task: int, network: Network, inputs: Tensor, now: Moment) -> tuple[Tensor, Tensors]:
+        """All outputs (samples, num_outputs) for a step's inputs, and the network's buffers after the pass."""
         seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
         with self._networks_run():
-            outputs, buffers = self._outputs(network.weights, network.buffers, inputs, seeds)
-        return self._classified(task, outputs, labels, now), buffers
+            return self._outputs(network.weights, network.buffers, inputs, seeds)
 
     def _classified(self, task: int, outputs: Tensor, labels: Tensor, now: Moment) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
@@ -269,5 +291,5 @@ def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str =
     return generator(variant.training.seed, *purpose, device=device)
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()

@@ -15,7 +15,9 @@ from hypercl.methods import Batch, Learner, Moment, State
 from hypercl.training import build_learner
 
 CPU = torch.device("cpu")
-METHODS = ("hnet", "finetune", "scratch", "joint")
+METHODS = ("hnet", "finetune", "scratch", "joint", "lwf")
+OWN_WEIGHTS = {f"method.name={name}" for name in ("ewc", "online_ewc", "si", "lwf", "dgr", "er", "stored_real")}
+OWN_WEIGHTS |= {"method.name=hnet_replay"}
 
 
 def experiment(*overrides: str) -> Experiment:
@@ -27,7 +29,8 @@ experiment:
   method: {name: hnet, beta: 0.5}
   training: {optimizer: {name: adam, lr: 1e-2}}
 """
-    return loads(text, "x", overrides).experiment
+    none = ["hypernet.name=none"] if OWN_WEIGHTS & set(overrides) else []
+    return loads(text, "x", [*overrides, *none]).experiment
 
 
 def learner(*overrides: str) -> Learner:

@@ -1,0 +1,188 @@
+"""A network of its own weights that goes on seeing what stands for earlier tasks, beside each new batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypercl.config.method import DistillingMethod, HnetTir, ReplayMethod
+from hypercl.methods.distillation import Distillation
+from hypercl.methods.learner import Batch, Memory, Moment, State, TaskData
+from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
+from hypercl.methods.parts import Parts
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Samples that stand for earlier tasks."""
+
+    inputs: Tensor | None
+    """(samples, *input_shape), after an axis of replicas where there are several; None: the new batch's own."""
+    task: int | None
+    """The earlier task they stand for; None: whichever."""
+    labels: Tensor | None = None
+    """int64, (samples,), within the task, which is then known; after an axis of replicas where there are several.
+    None: the teacher says."""
+
+
+@dataclass(frozen=True)
+class ReplayMemory:
+    """What stays as it is while a task is learned."""
+
+    teacher: Network | None
+    """The network as it was before the task."""
+    source: Any
+    """What is replayed from, as `_source` returns it."""
+
+
+class ReplayLearner(NetworkLearner):
+    """loss = (1 - share) * L_task + share * L_replay, on one pass over the new batch and all that is replayed.
+
+    L_replay is the mean over all replayed samples: cross entropy where there are labels, otherwise what the method's
+    distillation makes of the answers of the network as it was before the task, the teacher. Outputs compared:
+    scenario task: those of the sample's task, or, where it is not known, of each earlier task, and their mean;
+    domain: the shared ones; class: all met so far, of which the teacher knows those met before the task.
+
+    A method overrides `_replay`, and `_source` for what it replays from.
+    Adds to the state `teacher`, while a later task is learned by a method that asks one: its theta and buffers.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        method = parts.experiment.method
+        if not isinstance(method, ReplayMethod | HnetTir):
+            raise TypeError(f"method {method.name} has no replay_share")
+        self.replay_share = method.replay_share
+        self.distillation = _distillation(method, parts.training.label_smoothing)
+
+    def init(self) -> State:
+        return {**super().init(), "teacher": {}}
+
+    def start_task(self, state: State, task: int) -> State:
+        state = {**super().start_task(state, task), "teacher": {}}
+        if not task or self.distillation is None:
+            return state
+        return {**state, "teacher": {"theta": copied(state["theta"]), "buffers": copied(state["buffers"]["0"])}}
+
+    def memory(self, state: State, task: int) -> Memory:
+        teacher = None
+        if state["teacher"]:
+            known = state["teacher"]
+            weights = self.parts.hypernet(known["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
+            teacher = Network(weights, known["buffers"])
+        return ReplayMemory(teacher, self._source(state, task))
+
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        del task, data
+        return {**state, "teacher": {}}
+
+    def knowledge(self, state: State) -> State:
+        return {key: value for key, value in super().knowledge(state).items() if key != "teacher"}
+
+    def _source(self, state: State, task: int) -> Any:
+        """What `_replay` draws from, computed from the state as a task begins and after a restart."""
+        del state, task
+
+    def _replay(self, source: Any, batch: Batch, now: Moment) -> Sequence[Replayed]:
+        """What is replayed beside a batch; not asked at the first task.
+
+        Args:
+            source: from `_source`.
+            batch: the new task's, after an axis of replicas where there are several.
+            now: where in the stream; draws are made from it and the replicas' seeds alone.
+        """
+        raise NotImplementedError
+
+    def share(self, task: int) -> float:
+        """The weight of what is replayed while a task is learned."""
+        if not task:
+            return 0.0
+        return 1 - 1 / (task + 1) if self.replay_share == "growing" else float(self.replay_share)
+
+    def _loss(self, task: int, network: Network, batch: Batch, memory: ReplayMemory, now: Moment) -> Loss:
+        if not now.task:
+            return super()._loss(task, network, batch, memory, now)
+        inputs, labels = batch
+        replayed = self._replay(memory.source, batch, now)
+        own = [each.inputs for each in replayed if each.inputs is not None]
+        samples = [labels.shape[-1], *(each.shape[self._samples_axis] for each in own)]
+        given = torch.cat([inputs, *own], dim=self._samples_axis) if own else inputs
+        outputs, buffers = self._trained_pass(task, network, given, now)
+        new, *others = at_least_float32(outputs).split(samples, dim=-2)
+        loss = self._classified(task, new, labels, now)
+        students = iter(others)
+        said = [new if each.inputs is None else next(students) for each in replayed]
+        replay = self._replay_loss(replayed, said, self._taught(replayed, inputs, memory), now)
+        share = self.share(now.task)
+        return Loss((1 - share) * loss + share * replay, buffers, {"task": loss, "replay": replay})
+
+    def _taught(self, replayed: Sequence[Replayed], inputs: Tensor, memory: ReplayMemory) -> list[Tensor | None]:
+        """The teacher's outputs for what is replayed without labels, from one pass."""
+        asked = [inputs if each.inputs is None else each.inputs for each in replayed if each.labels is None]
+        if not asked:
+            return [None] * len(replayed)
+        if memory.teacher is None:
+            raise TypeError(f"{type(self).__name__} replays samples without labels, and its method asks no teacher")
+        with torch.no_grad(), self._networks_run():
+            given = torch.cat(asked, dim=self._samples_axis) if len(asked) > 1 else asked[0]
+            outputs, _ = self._outputs(memory.teacher.weights, memory.teacher.buffers, given)
+        samples = [each.shape[self._samples_axis] for each in asked]
+        answers = iter(at_least_float32(outputs).split(samples, dim=-2))
+        return [next(answers) if each.labels is None else None for each in replayed]
+
+    def _replay_loss(
+        self, replayed: Sequence[Replayed], said: Sequence[Tensor], taught: Sequence[Tensor | None], now: Moment
+    ) -> Tensor:
+        """The mean over all replayed samples.
+
+        Args:
+            replayed: what is replayed.
+            said: the network's outputs for each, (samples, num_outputs).
+            taught: the teacher's, where there are no labels.
+            now: where in the stream.
+        """
+        parts = []
+        for each, student, teacher in zip(replayed, said, taught, strict=True):
+            if teacher is None:
+                loss = self._labelled(each, student, now)
+            else:
+                loss = self._distilled(each.task, student, teacher, now)
+            parts.append(loss * student.shape[-2])
+        return torch.stack(parts).sum(0) / sum(student.shape[-2] for student in said)
+
+    def _labelled(self, replayed: Replayed, student: Tensor, now: Moment) -> Tensor:
+        if replayed.task is None or replayed.labels is None:
+            raise TypeError("labels are within a task: give it with them")
+        return self._classified(replayed.task, student, replayed.labels, now)
+
+    def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, now: Moment) -> Tensor:
+        if self.distillation is None:
+            raise TypeError(f"the method of {type(self).__name__} does not say how to distil")
+        compared = self._compared(task, now)
+        losses = [self.distillation.loss(student[..., now_], teacher[..., then]) for now_, then in compared]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
+
+    def _compared(self, task: int | None, now: Moment) -> list[tuple[slice, slice]]:
+        """Outputs of the student, and those of the teacher that they are compared with."""
+        shape = self.parts.shape
+        if shape.scenario == "class":
+            known = max(head.stop for head in shape.heads[: now.task])
+            return [(self._trained_outputs(now.task, now), slice(0, known))]
+        if shape.scenario == "domain":
+            return [(slice(0, shape.num_outputs), slice(0, shape.num_outputs))]
+        return [(head, head) for head in (shape.heads[: now.task] if task is None else [shape.heads[task]])]
+
+    @property
+    def _samples_axis(self) -> int:
+        """Of inputs."""
+        return 1 if self.bundled else 0
+
+
+def _distillation(method: ReplayMethod | HnetTir, smoothing: float) -> Distillation | None:
+    """How a method that asks a teacher holds to its answers."""
+    if not isinstance(method, DistillingMethod):
+        return None
+    targets = getattr(method, "targets", "soft")
+    return Distillation(method.temperature, targets, method.new_classes, smoothing)
