@@ -10,13 +10,14 @@ from rich.console import Console
 import hypercl
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
+from hypercl.config.include import content_of
 from hypercl.files import write_text
 
 SCHEMA = "schema.json"
 
 
 def init_command(given: argparse.Namespace) -> int:
-    """Lists the shipped files, or copies one into the working directory, with the schema that its first line names."""
+    """Lists the shipped files, or copies one into the working directory, with what it includes and its schema."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     found = shipped()
     if given.name is None:
@@ -30,12 +31,30 @@ def init_command(given: argparse.Namespace) -> int:
     target = given.to or Path(f"{given.name}.yaml")
     if target.exists():
         raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")
-    write_text(target, found[given.name].read_text(encoding="utf-8"))
-    schema = target.parent / SCHEMA
-    if not schema.exists():
-        write_text(schema, (folder() / SCHEMA).read_text(encoding="utf-8"))
-    console.print(f"written: {target} ({SCHEMA} beside it is for editors)\nnext:    hypercl sweep {target}")
+    text = found[given.name].read_text(encoding="utf-8")
+    beside = _included(found[given.name], text)
+    for name, content in beside.items():
+        other = target.parent / name
+        if other.exists() and other.read_text(encoding="utf-8") != content:
+            raise UserError(
+                f"{given.name} includes {name}, and {other} is there already with other content, and stays as it is\n"
+                "    fix:     --to FOLDER/FILE names another place"
+            )
+    written = {target.name: text} | beside
+    if not (target.parent / SCHEMA).exists():
+        written[SCHEMA] = (folder() / SCHEMA).read_text(encoding="utf-8")
+    for name, content in written.items():
+        write_text(target.parent / name, content)
+    included = f"includes {', '.join(beside)}; " if beside else ""
+    console.print(f"written: {target} ({included}{SCHEMA} beside it is for editors)\nnext:    hypercl sweep {target}")
     return 0
+
+
+def _included(file: Traversable, text: str) -> dict[str, str]:
+    """The files that a shipped one includes: path below the shipped files' folder -> text."""
+    files = dict.fromkeys(path.resolve() for path in content_of(text, str(file)).files)
+    top = Path(str(folder())).resolve()
+    return {path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
 def shipped() -> dict[str, Traversable]:

@@ -1,16 +1,15 @@
 """What no section can see alone: the space against the experiment, the search against the space."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config.check_search import search_problems
 from hypercl.config.check_structure import sound_space
 from hypercl.config.check_values import value_problems
-from hypercl.config.load import read, text_of
-from hypercl.config.problems import ConfigError, Problem
+from hypercl.config.include import text_of
+from hypercl.config.load import read
+from hypercl.config.problems import ConfigError, Problem, located
 from hypercl.config.sweep import SweepFile
-from hypercl.config.yaml_text import parse
 
 
 def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
@@ -19,24 +18,15 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     Raises:
         ConfigError: with every mistake.
     """
-    text = text_of(file)
-    model, problems, rest = read(text, str(file), overrides)
-    if rest is not None:
+    found = read(text_of(file), str(file), overrides)
+    problems = list(found.problems)
+    if found.rest is not None:
         told = {problem.path.removeprefix("experiment.").removeprefix("space.") for problem in problems}
-        found = sweep_problems(rest) if rest.space or "space" not in told else []
-        lines = parse(text, str(file))[1]
-        problems += [_located(one, lines) for one in found if one.path.removeprefix("space.") not in told]
-    if model is None or problems:
+        wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
+        problems += [located(one, found.places) for one in wrong if one.path.removeprefix("space.") not in told]
+    if found.model is None or problems:
         raise ConfigError(str(file), problems)
-    return model
-
-
-def _located(problem: Problem, lines: Mapping[str, int]) -> Problem:
-    """With the line of its key, or of the nearest key above that the file has."""
-    path = problem.path
-    while path and path not in lines:
-        path = path.rpartition(".")[0]
-    return replace(problem, line=lines.get(path))
+    return found.model
 
 
 def check_sweep(file: SweepFile, source: str) -> None:

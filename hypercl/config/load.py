@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypercl.config.experiment import Experiment
+from hypercl.config.include import content_of, text_of
 from hypercl.config.paths import remove, resolved, set_value
-from hypercl.config.problems import ConfigError, Problem, did_you_mean
+from hypercl.config.problems import ConfigError, Place, Problem
 from hypercl.config.section import Section
 from hypercl.config.sweep import SweepFile
 from hypercl.config.validated import validated
-from hypercl.config.yaml_text import dump, parse, value_of
+from hypercl.config.yaml_text import dump, value_of
 
 SECTIONS = tuple(Experiment.model_fields)
 
@@ -28,55 +29,52 @@ def load(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     return loads(text_of(file), str(file), overrides)
 
 
-def text_of(file: str | Path) -> str:
-    """The text of a file.
-
-    Raises:
-        ConfigError: it is not there or cannot be read.
-    """
-    path = Path(file)
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        beside = [other.name for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
-        fix = did_you_mean(path.name, beside)
-        raise ConfigError(str(file), [Problem("", "there is no such file", fix=fix)]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(file), [Problem("", f"the file cannot be read: {error}")]) from None
-
-
 def loads(text: str, source: str, overrides: Sequence[str] = ()) -> SweepFile:
-    """As `load`, from a text; `source` names it in messages."""
-    model, problems, _ = read(text, source, overrides)
-    if model is None or problems:
-        raise ConfigError(source, problems)
-    return model
+    """As `load`, from a text.
+
+    Args:
+        text: YAML.
+        source: names it in messages; what it includes is looked for in the folder of this path.
+        overrides: as for `load`.
+    """
+    found = read(text, source, overrides)
+    if found.model is None or found.problems:
+        raise ConfigError(source, found.problems)
+    return found.model
 
 
-def read(
-    text: str, source: str, overrides: Sequence[str] = ()
-) -> tuple[SweepFile | None, list[Problem], SweepFile | None]:
+class Reading(NamedTuple):
+    """What came of reading a file."""
+
+    model: SweepFile | None
+    """None where a section is wrong."""
+    problems: list[Problem]
+    rest: SweepFile | None
+    """The model of what is left without the keys that have problems, so that more can be checked before all is told at
+    once."""
+    places: Mapping[str, Place]
+    """Where each key path was written."""
+
+
+def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
     """As `loads`, without raising for what the sections hold.
 
-    Returns:
-        The file's model, or None; its problems; and the model of what is left without the keys that have problems, so
-        that more can be checked before all is told at once.
-
     Raises:
-        ConfigError: the text is no YAML mapping.
+        ConfigError: the text is no YAML mapping, or what it includes cannot be read.
     """
-    data, lines = parse(text, source)
+    content = content_of(text, source)
+    data, places = content.data, content.places
     if not isinstance(data, dict):
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
         problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
         raise ConfigError(source, [problem])
     data, problems = _overridden(data, overrides)
-    model, found = validated(SweepFile, data, lines)
+    model, found = validated(SweepFile, data, places)
     if model is not None:
-        return model, problems, model
+        return Reading(model, problems, model, places)
     for problem in found:
         remove(data, problem.path)
-    return None, [*problems, *found], validated(SweepFile, data, lines)[0]
+    return Reading(None, [*problems, *found], validated(SweepFile, data, places)[0], places)
 
 
 def to_yaml(model: Section) -> str:

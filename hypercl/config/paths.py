@@ -8,6 +8,14 @@ from hypercl.config.problems import Problem
 from hypercl.config.section import Section
 from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF
 
+_RIVALS = {
+    ("training", "iterations"): "epochs",
+    ("training", "epochs"): "iterations",
+    ("objective", "maximize"): "minimize",
+    ("objective", "minimize"): "maximize",
+}
+"""(section, key) -> the key that cannot stand beside it."""
+
 
 def resolved(model: Section) -> dict[str, Any]:
     """Every key of a section with its value, defaults written out, as plain data."""
@@ -59,14 +67,20 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
             return Problem(path, f"'{part}' holds a value, not keys", node)
     if last == "name" and parents:
         _drop_foreign(node, parents[-1], value)
+    drop_rivals(node, parents[-1] if parents else "", last, value)
     node[last] = value
-    rival = {"iterations": "epochs", "epochs": "iterations"}.get(last)
-    if rival and parents[-1:] == ["training"]:
-        node.pop(rival, None)
-    if last == "sampler" and parents[-1:] == ["search"]:
-        for foreign in SAMPLER_SETTINGS - set(SETTINGS_OF.get(str(value), {})):
-            node.pop(foreign, None)
     return None
+
+
+def drop_rivals(node: dict[str, Any], section: str, key: str, value: Any) -> list[str]:
+    """Takes from a section what cannot stand beside a new value of one of its keys; returns what was taken."""
+    rivals = {_RIVALS[section, key]} if (section, key) in _RIVALS else set()
+    if (section, key) == ("search", "sampler"):
+        rivals |= SAMPLER_SETTINGS - set(SETTINGS_OF.get(str(value), {}))
+    taken = sorted(rivals & set(node))
+    for rival in taken:
+        del node[rival]
+    return taken
 
 
 def remove(node: Any, path: str) -> None:

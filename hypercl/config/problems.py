@@ -1,9 +1,16 @@
 """Mistakes of a user, each with file, key path, value, what is allowed, and the fix."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a key was written."""
+
+    file: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -24,10 +31,12 @@ class Problem:
     """Line in the file, where known."""
     about: str = ""
     """What the key is for, and its default."""
+    file: str = ""
+    """The file it stands in, where that is not the one that was asked for."""
 
     def render(self, source: str) -> str:
         """The problem as a few aligned lines."""
-        where = f"{source}:{self.line}" if self.line else source
+        where = f"{self.file or source}:{self.line}" if self.line else self.file or source
         lines = [f"{where}  {self.path}".rstrip() + f": {self.message}"]
         if self.value is not None:
             lines.append(f"    given:   {_short(self.value)}")
@@ -38,6 +47,14 @@ class Problem:
         if self.fix:
             lines.append(f"    fix:     {self.fix}")
         return "\n".join(lines)
+
+
+def located(problem: Problem, places: Mapping[str, Place]) -> Problem:
+    """With the place of its key, or of the nearest key above that is written somewhere."""
+    path = problem.path
+    while path and path not in places:
+        path = path.rpartition(".")[0]
+    return replace(problem, file=places[path].file, line=places[path].line) if path else problem
 
 
 class UserError(Exception):

@@ -11,13 +11,13 @@ from pydantic_core import core_schema
 from hypercl.config.closed import why_closed
 from hypercl.config.experiment import Experiment
 from hypercl.config.keys import entries, sentence
+from hypercl.config.part_schema import INSIDE, with_includes
 from hypercl.config.section import Section
 from hypercl.config.space import KINDS, Distribution
 from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Objective, Search, SweepFile
 from hypercl.config.training import Training
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_INSIDE = ("properties", "$defs", "patternProperties")
 
 
 def _only_with_its_samplers(setting: str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ _RULES: dict[type[Section], dict[str, Any]] = {
 @cache
 def sweep_schema() -> dict[str, Any]:
     """The schema of a whole file; `space` lists every key path that a space may vary."""
-    found = schema_of(SweepFile)
+    found = with_includes(schema_of(SweepFile))
     head = {"$schema": _Generator.schema_dialect, "title": "hypercl: a run and a sweep over it"}
     return head | {key: value for key, value in found.items() if key != "$defs"} | {"$defs": found["$defs"]}
 
@@ -52,16 +52,11 @@ def schema_text() -> str:
 @cache
 def schema_of(model: type[Section]) -> dict[str, Any]:
     """The schema of one section."""
-    named: set[str] = set()
-    found = _tidied(model.model_json_schema(by_alias=True, schema_generator=_Generator), named)
-    for reference in named:
-        definition = found["$defs"][reference.rpartition("/")[2]]
-        definition["required"] = ["name", *definition.get("required", [])]
-    return found
+    return _tidied(model.model_json_schema(by_alias=True, schema_generator=_Generator))
 
 
 _NAMED = "x-named"
-"""Marks a kind that is not its section's default, until the schema is whole."""
+"""Marks a kind that is not its section's default, until pydantic is done with its references."""
 
 
 class _Generator(GenerateJsonSchema):
@@ -109,27 +104,24 @@ class _Generator(GenerateJsonSchema):
         return found | {"properties": listed, "patternProperties": free, "additionalProperties": False}
 
 
-def _tidied(node: Any, named: set[str]) -> Any:
-    """Without titles, with bounds under their names in JSON Schema, and pairs of equal items as plain arrays.
-
-    References to kinds that must be named are put into `named`.
-    """
+def _tidied(node: Any) -> Any:
+    """Without titles, with bounds under their names in JSON Schema, and pairs of equal items as plain arrays."""
     if isinstance(node, list):
-        return [_tidied(each, named) for each in node]
+        return [_tidied(each) for each in node]
     if not isinstance(node, dict):
         return node
+    if _NAMED in node:
+        return {"allOf": [{"$ref": node["$ref"]}, {"required": ["name"]}]}
     found: dict[str, Any] = {}
     for key, value in node.items():
         if (key == "enum" and "const" in node) or (key == "additionalProperties" and value is True):
             continue  # says nothing more, and depends on the version of pydantic
-        if key == _NAMED:
-            named.add(node["$ref"])
-        elif key in _INSIDE:
-            found[key] = {name: _tidied(each, named) for name, each in value.items()}
+        if key in INSIDE:
+            found[key] = {name: _tidied(each) for name, each in value.items()}
         elif key == "description":
             found[key] = sentence(value)
         elif key != "title":
-            found[_BOUNDS.get(key, key)] = value if key in ("default", "const", "enum") else _tidied(value, named)
+            found[_BOUNDS.get(key, key)] = value if key in ("default", "const", "enum") else _tidied(value)
     items = found.get("prefixItems")
     if items and all(each == items[0] for each in items):
         del found["prefixItems"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
 from hypercl.config.kinds import kinds
@@ -263,9 +263,20 @@ class Logging(Section):
     """No block: wandb is not imported."""
 
 
+def _read_already(value: Any) -> Any:
+    """A file's own includes are followed before its sections are read."""
+    if value is not None:
+        raise ValueError("write include at the top of the file: by --set nothing can be included")
+    return value
+
+
 class SweepFile(Section):
     """One file: a run (`experiment`) and a sweep over it (the rest)."""
 
+    include: Annotated[str | tuple[str, ...] | None, BeforeValidator(_read_already)] = None
+    """Files whose content lies under this file's own, the later ones over the earlier: a path, or a list of paths, from
+    this file's folder. Mappings are merged; a section of another kind and an entry of the space replace the included
+    one whole, and null takes an included entry out of the space."""
     name: Name | None = None
     """Name of the results folder; null is the file's own name."""
     experiment: Experiment

@@ -8,20 +8,21 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypercl.config.kinds import kind_of, kinds_of, models_in
-from hypercl.config.problems import Problem, did_you_mean
+from hypercl.config.problems import Place, Problem, did_you_mean, located
 from hypercl.config.section import Section
 
 _Model = TypeVar("_Model", bound=Section)
 
 
 def validated(
-    model: type[_Model], data: Mapping[str, Any], lines: Mapping[str, int]
+    model: type[_Model], data: Mapping[str, Any], places: Mapping[str, Place]
 ) -> tuple[_Model | None, list[Problem]]:
-    """The model of plain data, or None and every problem; `lines` are the lines of key paths in the file."""
+    """The model of plain data, or None and every problem; `places` are where the key paths were written."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, _distinct([_problem(model, details, lines) for details in error.errors(include_url=False)])
+        found = _distinct([_problem(model, details) for details in error.errors(include_url=False)])
+        return None, [located(problem, places) for problem in found]
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
@@ -31,27 +32,26 @@ def _distinct(problems: list[Problem]) -> list[Problem]:
     return list(unique.values())
 
 
-def _problem(model: type[Section], details: ErrorDetails, lines: Mapping[str, int]) -> Problem:
+def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     keys, owner = _follow(model, details["loc"], unknown=details["type"] == "extra_forbidden")
     path = ".".join(keys)
-    line = next((lines[".".join(keys[:n])] for n in range(len(keys), 0, -1) if ".".join(keys[:n]) in lines), None)
     kind, context = details["type"], details.get("ctx", {})
     value = details["input"]
     if kind == "extra_forbidden":
         names = sorted(_names(owner))
         fix = did_you_mean(keys[-1], names) or "remove the key"
-        return Problem(path, "there is no such key", value, ", ".join(names), fix, line)
+        return Problem(path, "there is no such key", value, ", ".join(names), fix)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
         given = value.get("name") if isinstance(value, dict) else value
         message = "the section has no name" if given is None else "there is no such kind"
         fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""
-        return Problem(f"{path}.name" if given is not None else path, message, given, ", ".join(tags), fix, line)
+        return Problem(f"{path}.name" if given is not None else path, message, given, ", ".join(tags), fix)
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
-        return Problem(path, "this key is missing", fix=f"add {example}", line=line)
+        return Problem(path, "this key is missing", fix=f"add {example}")
     expected = str(context.get("expected", ""))
-    return Problem(path, _sentence(details), value, expected, line=line, about=_about(owner, keys[-1] if keys else ""))
+    return Problem(path, _sentence(details), value, expected, about=_about(owner, keys[-1] if keys else ""))
 
 
 def _about(owner: type[Section] | None, key: str) -> str:

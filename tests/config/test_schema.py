@@ -54,6 +54,13 @@ GOOD = {
     "space: {hypernet.hidden: {equals: [8, 9]}, hypernet.task_embedding: {equals: 8}}",
     "settings of a sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {sampler: nsga2, population: 4}",
     "settings of the default sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {startup_trials: 4}",
+    "nothing but an include": "include: shared/x.yaml",
+    "several includes": "include: [a.yaml, b.yaml]\nexperiment: {}",
+    "keys of a kind that is included": "include: x.yaml\n"
+    "experiment: {tasks: {scenario: class}, method: {replay_share: 0.5}, training: {optimizer: {momentum: 0.5}}}\n"
+    "search: {population: 4}\npruner: {patience: 3, rule: {floor: 0.1}}",
+    "a kind whose keys are included": "include: x.yaml\nexperiment: {target: {name: import}}",
+    "an entry of the space that is taken out": "include: x.yaml\nspace: {method.beta: null}",
     "a keyword of one's own module": "experiment: {tasks: {name: split_digits}}\n"
     "space: {target.kwargs.width: {int: [8, 64]}}",
 }
@@ -91,6 +98,13 @@ BAD = {
     "a setting of another sampler": DIGITS + "}\nsearch: {sampler: random, startup_trials: 3}",
     "a setting that the default sampler lacks": DIGITS + "}\nsearch: {population: 3}",
     "a flag to compute from": DIGITS + "}\nspace: {method.beta: {equals: true}}",
+    "an entry of the space that is null": DIGITS + "}\nspace: {method.beta: null}",
+    "no file to include": "include: 3\n" + DIGITS + "}",
+    "an unknown key beside an include": "include: x.yaml\nexperiment: {method: {betta: 1}}",
+    "a key of another kind beside an include": "include: x.yaml\nexperiment: {method: {name: finetune, beta: 0.1}}",
+    "a text for a number beside an include": "include: x.yaml\nexperiment: {method: {beta: much}}",
+    "an entry without a kind beside an include": "include: x.yaml\nspace: {method.beta: {step: 1}}",
+    "both lengths beside an include": "include: x.yaml\nexperiment: {training: {epochs: 1, iterations: 10}}",
     "a bound without an end": DIGITS + "}\nconstraints: {compression_ratio: {}}",
 }
 
@@ -144,7 +158,7 @@ def test_what_a_changed_file_loads_as_the_schema_accepts(data: st.DataObject) ->
         key = place[-1] if action == "replace" else data.draw(st.sampled_from(["name", "beta", "x"]))
         node[key] = data.draw(VALUES)
     try:
-        loads(dump(changed), "test")
+        loads(dump(changed), str(SPACES / "changed.yaml"))
     except ConfigError:
         return
     space = changed.get("space") or {}
