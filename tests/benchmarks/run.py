@@ -22,6 +22,7 @@ GROUPS = {
     "memory": "memory",
     "run": "whole_run",
     "replicas": "replicas",
+    "inference": "inference",
     "sweep": "sweep",
 }
 """Name of a group -> the module beside this one whose `measures` it runs."""

@@ -23,7 +23,7 @@ def test_every_task_has_the_same_weights_and_their_gradients_add_up() -> None:
 
 
 def test_replicas_are_an_axis_in_front() -> None:
-    own = OwnWeights(3, lambda seed: torch.zeros(3))
+    own = OwnWeights(3, lambda _: torch.zeros(3))
     weights, back = own.generate({"weights": torch.arange(6.0).view(2, 3)}, torch.zeros(2, 4, 0))
     assert weights.shape == (2, 4, 3)
     assert back(torch.ones(2, 4, 3))[0]["weights"].tolist() == [[4, 4, 4], [4, 4, 4]]
