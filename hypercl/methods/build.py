@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from hypercl.config.method import Finetune, Hnet, HnetEnt, Joint, LwF, Scratch
+from hypercl.config.method import ER, Finetune, Hnet, HnetEnt, Joint, LwF, Scratch, StoredReal
+from hypercl.methods.er import ERLearner
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.hnet_ent import HnetEntLearner
 from hypercl.methods.joint import JointLearner
@@ -11,6 +12,7 @@ from hypercl.methods.lwf import LwFLearner
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.parts import Parts
 from hypercl.methods.scratch import ScratchLearner
+from hypercl.methods.stored_real import StoredRealLearner
 
 LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Hnet: HnetLearner,
@@ -19,6 +21,8 @@ LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Scratch: ScratchLearner,
     Joint: JointLearner,
     LwF: LwFLearner,
+    ER: ERLearner,
+    StoredReal: StoredRealLearner,
 }
 """The learner of each kind of section."""
 

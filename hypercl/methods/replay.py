@@ -55,6 +55,7 @@ class ReplayLearner(NetworkLearner):
         if not isinstance(method, ReplayMethod | HnetTir):
             raise TypeError(f"method {method.name} has no replay_share")
         self.replay_share = method.replay_share
+        self.samples_axis = 1 if self.bundled else 0
         self.distillation = _distillation(method, parts.training.label_smoothing)
 
     def init(self) -> State:
@@ -107,8 +108,8 @@ class ReplayLearner(NetworkLearner):
         inputs, labels = batch
         replayed = self._replay(memory.source, batch, now)
         own = [each.inputs for each in replayed if each.inputs is not None]
-        samples = [labels.shape[-1], *(each.shape[self._samples_axis] for each in own)]
-        given = torch.cat([inputs, *own], dim=self._samples_axis) if own else inputs
+        samples = [labels.shape[-1], *(each.shape[self.samples_axis] for each in own)]
+        given = torch.cat([inputs, *own], dim=self.samples_axis) if own else inputs
         outputs, buffers = self._trained_pass(task, network, given, now)
         new, *others = at_least_float32(outputs).split(samples, dim=-2)
         loss = self._classified(task, new, labels, now)
@@ -126,9 +127,9 @@ class ReplayLearner(NetworkLearner):
         if memory.teacher is None:
             raise TypeError(f"{type(self).__name__} replays samples without labels, and its method asks no teacher")
         with torch.no_grad(), self._networks_run():
-            given = torch.cat(asked, dim=self._samples_axis) if len(asked) > 1 else asked[0]
+            given = torch.cat(asked, dim=self.samples_axis) if len(asked) > 1 else asked[0]
             outputs, _ = self._outputs(memory.teacher.weights, memory.teacher.buffers, given)
-        samples = [each.shape[self._samples_axis] for each in asked]
+        samples = [each.shape[self.samples_axis] for each in asked]
         answers = iter(at_least_float32(outputs).split(samples, dim=-2))
         return [next(answers) if each.labels is None else None for each in replayed]
 
@@ -173,11 +174,6 @@ class ReplayLearner(NetworkLearner):
         if shape.scenario == "domain":
             return [(slice(0, shape.num_outputs), slice(0, shape.num_outputs))]
         return [(head, head) for head in (shape.heads[: now.task] if task is None else [shape.heads[task]])]
-
-    @property
-    def _samples_axis(self) -> int:
-        """Of inputs."""
-        return 1 if self.bundled else 0
 
 
 def _distillation(method: ReplayMethod | HnetTir, smoothing: float) -> Distillation | None:

@@ -15,7 +15,7 @@ from hypercl.methods import Batch, Learner, Moment, State
 from hypercl.training import build_learner
 
 CPU = torch.device("cpu")
-METHODS = ("hnet", "finetune", "scratch", "joint", "lwf")
+METHODS = ("hnet", "finetune", "scratch", "joint", "lwf", "er", "stored_real")
 OWN_WEIGHTS = {f"method.name={name}" for name in ("ewc", "online_ewc", "si", "lwf", "dgr", "er", "stored_real")}
 OWN_WEIGHTS |= {"method.name=hnet_replay"}
 
