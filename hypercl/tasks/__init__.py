@@ -1,6 +1,7 @@
 """Streams of tasks: what a learner meets, and the batches it learns from."""
 
 from hypercl.tasks.batches import Batches, BundledBatches, Samples, steps_in_epochs
+from hypercl.tasks.inputs import as_images
 from hypercl.tasks.opening import data_place, open_stream, open_with_test
 from hypercl.tasks.shape import shape_of
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream
@@ -14,6 +15,7 @@ __all__ = [
     "Split",
     "Task",
     "TaskStream",
+    "as_images",
     "data_place",
     "open_stream",
     "open_with_test",

@@ -1,5 +1,6 @@
 """From images to the float inputs of a target, on the device where the images are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -79,6 +80,14 @@ class Permuted:
             padded = pixels.index_select(1, self._order(pixels.shape[1], images.device)).reshape(padded.shape)
         return padded.to(torch.float32) / 255
 
+    def undo(self, inputs: Tensor) -> Tensor:
+        """The padded images (n, 1, height, width) that inputs stand for, in 0 .. 1."""
+        if self.task == 0:
+            return inputs
+        pixels = inputs.flatten(1)
+        order = self._order(pixels.shape[1], inputs.device)
+        return torch.empty_like(pixels).index_copy_(1, order, pixels).reshape(inputs.shape)
+
     def _order(self, pixels: int, device: torch.device) -> Tensor:
         """Which padded pixel stands at each place, int64, (pixels,)."""
         key = (device, pixels)
@@ -86,3 +95,13 @@ class Permuted:
             order = torch.randperm(pixels, generator=generator(self.order_seed, "permutation", self.task))
             self._orders[key] = order.to(device)
         return self._orders[key]
+
+
+def as_images(made_by: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """The images that a task's inputs in 0 .. 1 stand for, pixels that were permuted back in their order.
+
+    Args:
+        made_by: what makes the task's inputs of images: `Task.inputs`.
+        inputs: (n, *input_shape).
+    """
+    return made_by.undo(inputs) if isinstance(made_by, Permuted) else inputs

@@ -1,0 +1,59 @@
+"""A classifier that replays what a generator draws; the generator learns each task's inputs beside it."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from hypercl.methods.generator import HnetGenerator, PlainGenerator
+from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
+from hypercl.methods.parts import Parts
+from hypercl.methods.replay import ReplayLearner
+
+AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
+
+
+class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
+    """Classifier and generator take a step each on the same new batch.
+
+    Their parameters have nothing in common, and what is replayed is drawn from the generator as it was before the task:
+    so this is the same as training one after the other. The last task's inputs are learned too, for the pictures.
+    Adds to the state `generator`, its own state.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self.generator: AnyGenerator = self._generator()
+
+    def _generator(self) -> AnyGenerator:
+        """What learns the inputs."""
+        raise NotImplementedError
+
+    def init(self) -> State:
+        return {**super().init(), "generator": self.generator.init()}
+
+    def start_task(self, state: State, task: int) -> State:
+        return {**super().start_task(state, task), "generator": self.generator.start_task(state["generator"], task)}
+
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+        state, losses = super().step(state, memory, batches, now)
+        generator, costs = self.generator.step(state["generator"], memory.source, batches, now)
+        return {**state, "generator": generator}, losses | named("generator", costs)
+
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        own = self.generator.end_task(state["generator"], task, data)
+        return {**super().end_task(state, task, data), "generator": own}
+
+    def replayed(self, state: State, task: int, count: int) -> Tensor | None:
+        return self.generator.sample(state["generator"], task, count)
+
+    def knowledge(self, state: State) -> State:
+        return {key: value for key, value in super().knowledge(state).items() if key != "generator"}
+
+    def _source(self, state: State, task: int) -> Any:
+        return self.generator.memory(state["generator"], task)
+
+
+def named(part: str, losses: Losses) -> Losses:
+    """A part's losses among those of a whole: its task loss by the part's name, all else by both."""
+    return {part if name == "task" else f"{part}_{name}": value for name, value in losses.items()}
