@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config import Experiment, UserError, did_you_mean
+from hypercl.config.method import ImportedMethod
 from hypercl.config.target import ImportedTarget
 from hypercl.config.tasks import ImportedStream
 
@@ -42,7 +43,7 @@ def own_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Call
 
 
 def keep_code(experiment: Experiment, import_paths: Sequence[Path], results: Path) -> tuple[Path, ...]:
-    """Copies the modules (or packages) of an imported target and stream into `code/` of a results folder, once.
+    """Copies the modules (or packages) of an imported target, method and stream into `code/` of a results folder, once.
 
     The copy is what best.yaml and config.yaml are trained with elsewhere, and what other nodes of a cluster import.
     Modules that a module itself imports from beside it are not followed, unless they are in its package.
@@ -53,8 +54,8 @@ def keep_code(experiment: Experiment, import_paths: Sequence[Path], results: Pat
     Raises:
         UserError: a module was changed since the copy was made: what is in the folder came from the older one.
     """
-    sections = (experiment.target, experiment.tasks)
-    named = [section.path for section in sections if isinstance(section, ImportedTarget | ImportedStream)]
+    sections, imported = (experiment.target, experiment.method, experiment.tasks), ImportedTarget | ImportedMethod
+    named = [section.path for section in sections if isinstance(section, imported | ImportedStream)]
     sources = dict.fromkeys(place for path in named if (place := _place(path, import_paths)) is not None)
     for source in sources:
         _keep(source, results)

@@ -15,7 +15,7 @@ from hypercl.config import SweepFile, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
 from hypercl.own_code import keep_code
-from hypercl.training import Diverged, Place, run
+from hypercl.training import Diverged, Place, require_buildable, run
 
 
 def train(given: argparse.Namespace) -> int:
@@ -24,6 +24,7 @@ def train(given: argparse.Namespace) -> int:
     file = load(given.file, [*given.overrides, *_overrides(given)])
     name = name_of(given, file)
     folder = results_of(given) / name / "runs" / _seeds(file)
+    require_buildable(file.experiment, import_paths(given))  # a mistake in own code is mended before it is kept
     own_code = keep_code(file.experiment, import_paths(given), folder)
     place = Place(folder, given.data_dir, offline(given), own_code, name)
     spec = _spec(file, given, name, folder, console)

@@ -1,12 +1,12 @@
 """`method`: how a learner meets a new task."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, NotNegative, Number, Positive, Section, Units
+from hypercl.config.section import Count, Flag, ImportPath, NotNegative, Number, Positive, Section, Units
 
 Scenarios = frozenset[str]
 TASK, ALL = frozenset({"task"}), frozenset({"task", "domain", "class"})
@@ -289,6 +289,20 @@ class StoredReal(ReplayMethod):
     """
 
 
+class ImportedMethod(_Method):
+    """A method of your own by import path: a subclass of `hypercl.methods.Learner`, called as `Class(parts, **kwargs)`.
+
+    It trains the target's own weights unless `hypernet` says otherwise.
+    """
+
+    name: Literal["import"] = "import"
+    generated: ClassVar[bool | None] = None
+    path: ImportPath
+    """`package.module:Class`, found beside the file, in the working directory, or installed."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the class; a space can vary each, such as `method.kwargs.alpha`."""
+
+
 Method = kinds(
     Hnet,
     HnetEnt,
@@ -304,5 +318,6 @@ Method = kinds(
     DGR,
     ER,
     StoredReal,
+    ImportedMethod,
     default=Hnet,
 )

@@ -1,8 +1,9 @@
 """How a learner meets a new task."""
 
 from hypercl.methods.build import build_method
+from hypercl.methods.imported import imported_class, learner_class
 from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State, TaskData
-from hypercl.methods.network_learner import NetworkLearner
+from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.parts import Parts
 from hypercl.methods.plain import own_weights
 from hypercl.methods.variants import require_alike, variants_of
@@ -14,12 +15,16 @@ __all__ = [
     "Losses",
     "Memory",
     "Moment",
+    "Network",
     "NetworkLearner",
     "Parts",
     "Pass",
+    "Protection",
     "State",
     "TaskData",
     "build_method",
+    "imported_class",
+    "learner_class",
     "own_weights",
     "require_alike",
     "variants_of",

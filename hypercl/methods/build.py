@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from hypercl.config.method import ER, Finetune, Hnet, HnetEnt, Joint, LwF, Scratch, StoredReal
+from hypercl.config.method import ER, Finetune, Hnet, HnetEnt, ImportedMethod, Joint, LwF, Scratch, StoredReal
 from hypercl.methods.er import ERLearner
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.hnet_ent import HnetEntLearner
+from hypercl.methods.imported import imported_method
 from hypercl.methods.joint import JointLearner
 from hypercl.methods.learner import Learner
 from hypercl.methods.lwf import LwFLearner
@@ -23,6 +24,7 @@ LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     LwF: LwFLearner,
     ER: ERLearner,
     StoredReal: StoredRealLearner,
+    ImportedMethod: imported_method,
 }
 """The learner of each kind of section."""
 

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from hypercl.config.method import ALL
 from hypercl.regularizers import Rate
 
 State = dict[str, Any]
@@ -64,7 +65,15 @@ class TaskData(Protocol):
 
 
 class Learner(ABC):
-    """A continual-learning method on one stream."""
+    """A continual-learning method on one stream.
+
+    A user's own says in class attributes what it claims (the built-in ones say it in `hypercl.config.method`).
+    """
+
+    scenarios: ClassVar[frozenset[str]] = ALL
+    """Scenarios in which it can predict, of `task`, `domain` and `class`."""
+    no_replicas: ClassVar[str] = ""
+    """Why it cannot train several replicas at once; '' where it can."""
 
     @abstractmethod
     def init(self) -> State:

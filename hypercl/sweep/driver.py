@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
+from hypercl.config.method import ImportedMethod
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.own_code import keep_code
@@ -46,6 +47,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     """
     check_sweep(file, given.source)
     check_reachable(file)
+    check_method(file, given)
     with driver_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
 
@@ -59,6 +61,19 @@ def check_reachable(file: SweepFile) -> None:
     metric = file.objective.metric
     if file.experiment.tasks.num_tasks < 2 and metric in ("validation/forgetting", "validation/backward_transfer"):
         raise UserError(f"objective: {metric} needs at least two tasks, and the stream has one")
+
+
+def check_method(file: SweepFile, given: SweepOptions) -> None:
+    """Refuses a method of the user's own, or a keyword of the space, before any trial meets it.
+
+    Raises:
+        UserError: it is not found, or does not do what is asked of it.
+    """
+    if isinstance(file.experiment.method, ImportedMethod):
+        from hypercl.methods import learner_class
+
+        keywords = {path: 0 for path in file.space if path.startswith("method.kwargs.")}
+        learner_class(assign(file.experiment, keywords), given.import_paths)
 
 
 class _Session:

@@ -4,7 +4,7 @@ from hypercl.training.cost import two_steps
 from hypercl.training.device import available_cpus
 from hypercl.training.folder import Place
 from hypercl.training.metrics import of_summary
-from hypercl.training.parts import Sizes, build_bundle, build_learner, sizes
+from hypercl.training.parts import Sizes, build_bundle, build_learner, require_buildable, sizes
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 from hypercl.training.run import run
 
@@ -21,6 +21,7 @@ __all__ = [
     "build_bundle",
     "build_learner",
     "of_summary",
+    "require_buildable",
     "run",
     "sizes",
     "two_steps",

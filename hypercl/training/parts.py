@@ -8,6 +8,7 @@ import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.config.hypernet import OwnWeights as NoHypernet
+from hypercl.config.method import ImportedMethod
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
 from hypercl.methods import Learner, Moment, Parts, build_method, own_weights, require_alike, variants_of
 from hypercl.targets import GeneratedModel, build_target, count_weights
@@ -134,6 +135,18 @@ class Networks:
             learner.step(state, learner.memory(state, last), batches, Moment(last, 0, 0.0))
 
         return peak_of(step)
+
+
+def require_buildable(experiment: Experiment, import_paths: Sequence[Path] = ()) -> None:
+    """Refuses what cannot be built, before anything is written.
+
+    Raises:
+        UserError: a target or a method of the user's own is not found, fails, or does not do what is asked of it; a
+            compression ratio that cannot be had.
+    """
+    sizes(experiment, import_paths)
+    if isinstance(experiment.method, ImportedMethod):
+        build_learner(experiment, torch.device("cpu"), import_paths)
 
 
 def build_learner(experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> Learner:

@@ -20,7 +20,7 @@ from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuraci
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.monitor import Monitor
-from hypercl.training.parts import Networks, seeds_of, sizes
+from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.schedule import lr_factor
@@ -51,12 +51,12 @@ def run(
 
     Raises:
         Diverged: a loss or a weight is no longer finite, of every replica.
-        UserError: missing data, another experiment in the folder, a device that is not there, a target that cannot be
-            built, a compression ratio that cannot be had.
+        UserError: missing data, another experiment in the folder, a device that is not there, a target or a
+            method that cannot be built, a compression ratio that cannot be had.
     """
     folder = RunFolder(place)
     experiment = resolve(_as_begun(experiment, folder))
-    sizes(experiment, place.import_paths)  # what cannot be built is refused before the folder is taken
+    require_buildable(experiment, place.import_paths)  # before the folder is taken
     folder.begin(experiment)
     with computing(experiment.training) as device:
         yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()
