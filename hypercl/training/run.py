@@ -21,6 +21,7 @@ from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.monitor import Monitor
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
+from hypercl.training.picture import picture_of_samples
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.schedule import lr_factor
@@ -230,6 +231,8 @@ class _Run:
         if learned:
             data = Samples(self.stream.task(task).to(self.device))
             journey.state = self.learner.end_task(journey.state, task, data)
+            picture = self.folder.path / "samples" / f"after-task-{task + 1}.png"
+            picture_of_samples(picture, self.learner, journey.state, self.tasks[: task + 1])
             self._extend(journey.matrices, found)
             self._extend(journey.inferred, inferred)
             journey.spent.append(journey.step)
