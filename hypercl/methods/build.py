@@ -2,10 +2,26 @@
 
 from collections.abc import Callable
 
-from hypercl.config.method import ER, Finetune, Hnet, HnetEnt, ImportedMethod, Joint, LwF, Scratch, StoredReal
+from hypercl.config.method import (
+    DGR,
+    ER,
+    Finetune,
+    Hnet,
+    HnetEnt,
+    HnetReplay,
+    HnetTir,
+    ImportedMethod,
+    Joint,
+    LwF,
+    Scratch,
+    StoredReal,
+)
+from hypercl.methods.dgr import DGRLearner
 from hypercl.methods.er import ERLearner
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.hnet_ent import HnetEntLearner
+from hypercl.methods.hnet_replay import HnetReplayLearner
+from hypercl.methods.hnet_tir import HnetTirLearner
 from hypercl.methods.imported import imported_method
 from hypercl.methods.joint import JointLearner
 from hypercl.methods.learner import Learner
@@ -18,6 +34,9 @@ from hypercl.methods.stored_real import StoredRealLearner
 LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Hnet: HnetLearner,
     HnetEnt: HnetEntLearner,
+    HnetTir: HnetTirLearner,
+    HnetReplay: HnetReplayLearner,
+    DGR: DGRLearner,
     Finetune: NetworkLearner,
     Scratch: ScratchLearner,
     Joint: JointLearner,

@@ -9,6 +9,7 @@ VARYING = (
     "training.seed",
     "training.optimizer.lr",
     "method.beta",
+    "method.generator.beta",
     "hypernet.embedding_scale",
     "hypernet.init.std",
     "hypernet.init.gain",
