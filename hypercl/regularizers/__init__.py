@@ -2,11 +2,14 @@
 
 from hypercl.regularizers.choice import cheaper_form
 from hypercl.regularizers.clipping import clip_norm
+from hypercl.regularizers.fisher import diagonal_fisher, quickest
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
+from hypercl.regularizers.layers import LayerByLayer, layer_by_layer
 from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer
 from hypercl.regularizers.output import Anchor, DirectAnchor, DirectForm, OutputRegularizer, Strength, draw_subset
+from hypercl.regularizers.quadratic import Quadratic
 
 __all__ = [
     "Anchor",
@@ -15,13 +18,18 @@ __all__ = [
     "GramAnchor",
     "GramForm",
     "HeadMask",
+    "LayerByLayer",
     "Optimizer",
     "OutputRegularizer",
     "Point",
+    "Quadratic",
     "Rate",
     "Strength",
     "build_optimizer",
     "cheaper_form",
     "clip_norm",
+    "diagonal_fisher",
     "draw_subset",
+    "layer_by_layer",
+    "quickest",
 ]
