@@ -1,0 +1,79 @@
+"""The shipped search spaces: each can be swept as it is, and what they share is really shared."""
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from hypercl.config import load, load_sweep
+from hypercl.config.include import content_of
+from hypercl.config.schema import sweep_schema
+from hypercl.config.yaml_text import parse
+from hypercl.sweep.constraints import Bounds
+from hypercl.training import sizes
+
+FOLDER = Path(__file__).parents[2] / "search_spaces"
+FILES = sorted(FOLDER.glob("*.yaml"))
+SHARED = sorted((FOLDER / "shared").glob("*.yaml"))
+METHODS = {
+    "split_mnist": "hnet",
+    "split_mnist_ent": "hnet_ent",
+    "split_mnist_tir": "hnet_tir",
+    "split_mnist_replay": "hnet_replay",
+    "split_mnist_finetune": "finetune",
+    "split_mnist_scratch": "scratch",
+    "split_mnist_joint": "joint",
+    "split_mnist_ewc": "ewc",
+    "split_mnist_online_ewc": "online_ewc",
+    "split_mnist_si": "si",
+    "split_mnist_lwf": "lwf",
+    "split_mnist_dgr": "dgr",
+    "split_mnist_dgr_distill": "dgr",
+    "split_mnist_er": "er",
+    "split_mnist_stored_real": "stored_real",
+    "permuted_mnist_ent": "hnet_ent",
+    "permuted_mnist_tir": "hnet_tir",
+    "permuted_mnist_replay": "hnet_replay",
+    "permuted_mnist_250": "hnet",
+    "cifar_cl3": "hnet_ent",
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_shipped_space_can_be_searched_and_its_base_is_within_its_bounds(file: Path) -> None:
+    found = load_sweep(file)
+    bounds = Bounds(found, sizes)
+    assert bounds.of(found.experiment).feasible
+    assert bounds.share(most=20, seconds=0)[0] > 0
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS.items())
+def test_every_method_has_a_space_of_its_own(name: str, method: str) -> None:
+    file = load_sweep(FOLDER / f"{name}.yaml")
+    assert file.experiment.method.name == method
+    own = [path for path in file.space if path.startswith("method.")]
+    assert own or method in ("finetune", "scratch", "joint")
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name.endswith(("_ent", "_tir", "_replay"))])
+def test_task_inference_and_replay_are_class_incremental_and_run_domain_too(name: str) -> None:
+    file = FOLDER / f"{name}.yaml"
+    assert load(file).experiment.tasks.scenario == "class"
+    assert "--set tasks.scenario=domain" in file.read_text()
+    assert load(file, ["tasks.scenario=domain"]).experiment.tasks.scenario == "domain"
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name.startswith("split_mnist")])
+def test_all_of_split_mnist_train_the_same_network_alike(name: str) -> None:
+    base, other = (load(FOLDER / f"{each}.yaml").experiment for each in ("split_mnist", name))
+    assert (other.target, other.training) == (base.target, base.training)
+
+
+def test_what_is_shared_is_included_by_two_or_more_and_accepted_by_the_schema_it_names() -> None:
+    validator = Draft202012Validator(sweep_schema())
+    read = [path.resolve() for file in FILES for path in content_of(file.read_text(), str(file)).files]
+    for file in SHARED:
+        assert read.count(file) > 1, file
+        text = file.read_text()
+        if text.startswith("# yaml-language-server: $schema=../schema.json"):
+            assert [error.message for error in validator.iter_errors(parse(text, str(file))[0])] == []
