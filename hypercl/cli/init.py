@@ -1,6 +1,7 @@
 """`hypercl init`: the shipped files, listed and copied."""
 
 import argparse
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -31,16 +32,9 @@ def init_command(given: argparse.Namespace) -> int:
     target = given.to or Path(f"{given.name}.yaml")
     if target.exists():
         raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")
-    text = found[given.name].read_text(encoding="utf-8")
-    beside = _included(found[given.name], text)
-    for name, content in beside.items():
-        other = target.parent / name
-        if other.exists() and other.read_text(encoding="utf-8") != content:
-            raise UserError(
-                f"{given.name} includes {name}, and {other} is there already with other content, and stays as it is\n"
-                "    fix:     --to FOLDER/FILE names another place"
-            )
-    written = {target.name: text} | beside
+    beside = _included(found[given.name])
+    _refuse_rivals(given.name, target, beside)
+    written = {target.name: found[given.name].read_text(encoding="utf-8")} | beside
     if not (target.parent / SCHEMA).exists():
         written[SCHEMA] = (folder() / SCHEMA).read_text(encoding="utf-8")
     for name, content in written.items():
@@ -50,9 +44,23 @@ def init_command(given: argparse.Namespace) -> int:
     return 0
 
 
-def _included(file: Traversable, text: str) -> dict[str, str]:
+def _refuse_rivals(name: str, target: Path, beside: Mapping[str, str]) -> None:
+    """No file of the user's is written over, or included in place of the shipped one."""
+    if target.name in beside:
+        raise UserError(f"{name} includes a file of the name {target.name}\n    fix:     --to FILE, another name")
+    for path, content in beside.items():
+        other = target.parent / path
+        if other.exists() and other.read_text(encoding="utf-8") != content:
+            raise UserError(
+                f"{name} includes {path}, and {other} is there already with other content, and stays as it is\n"
+                "    fix:     --to FOLDER/FILE names another place"
+            )
+
+
+def _included(file: Traversable) -> dict[str, str]:
     """The files that a shipped one includes: path below the shipped files' folder -> text."""
-    files = dict.fromkeys(path.resolve() for path in content_of(text, str(file)).files)
+    content = content_of(file.read_text(encoding="utf-8"), str(file))
+    files = dict.fromkeys(path.resolve() for path in content.files)
     top = Path(str(folder())).resolve()
     return {path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in files}
 

@@ -27,6 +27,7 @@ SURFACE = {
     "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
     "sweep": "file --set --results --name --data-dir --offline --trials --time --cpus --gpus --max-concurrent "
     "--address --dry-run --show --status",
+    "reproduce": "file --set --results --name --data-dir --offline --only --seeds --budget --dry-run --table",
     "explain": "path",
     "init": "name --to",
     "report": "results --top --to",
@@ -136,6 +137,30 @@ def test_init_never_writes_over_a_file(place: Path, capsys: Captured) -> None:
     assert main(["init", "quickstart", "--to", "other.yaml"]) == 0
     assert (place / "quickstart.yaml").read_text() == "mine"
     assert (place / "schema.json").read_text() == "mine too"
+
+
+@pytest.mark.parametrize("name", ["split_mnist_ent", "permuted_mnist_250"])
+def test_init_copies_what_a_file_includes(place: Path, name: str, capsys: Captured) -> None:
+    assert main(["init", name]) == 0
+    assert "shared/search.yaml" in capsys.readouterr().out
+    spaces = ROOT / "search_spaces"
+    assert load(place / f"{name}.yaml") == load(spaces / f"{name}.yaml")
+    assert (place / "shared" / "search.yaml").read_text() == (spaces / "shared" / "search.yaml").read_text()
+    assert main(["init", "split_mnist_tir", "--to", "own/mine.yaml"]) == 0
+    assert load(place / "own" / "mine.yaml") == load(spaces / "split_mnist_tir.yaml")
+
+
+def test_init_writes_nothing_where_an_included_name_is_taken(place: Path, capsys: Captured) -> None:
+    (place / "shared").mkdir()
+    (place / "shared" / "search.yaml").write_text("search: {trials: 3}")
+    assert main(["init", "split_mnist"]) == 2
+    said = capsys.readouterr().err
+    assert "split_mnist includes shared/search.yaml" in said
+    assert "stays as it is" in said
+    assert [path.name for path in place.rglob("*.*")] == ["search.yaml"]
+    assert main(["init", "split_mnist", "--to", "own/split_mnist.yaml"]) == 0
+    assert main(["init", "split_mnist_ent", "--to", "other/split_mnist.yaml"]) == 2
+    assert "another name" in capsys.readouterr().err
 
 
 def test_init_of_an_unknown_name_says_what_there_is(place: Path, capsys: Captured) -> None:
