@@ -168,6 +168,15 @@ class DistillingMethod(ReplayMethod):
     """With scenario class and soft targets, what a replayed sample's target gives to classes its teacher did not know:
     exclude gives them probability 0; zero_logit a logit of 0 among the teacher's, as the paper's code does."""
 
+    @model_validator(mode="after")
+    def _only_soft_targets_have(self) -> "DistillingMethod":
+        if getattr(self, "targets", "soft") == "hard":
+            for name in ("temperature", "new_classes"):
+                given = getattr(self, name)
+                if given != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} {given} would do nothing with hard targets: leave it out, or use soft")
+        return self
+
 
 class HnetReplay(DistillingMethod):
     """HNET+R: a plain classifier, protected by replay from a decoder that a hypernetwork generates."""
@@ -209,7 +218,7 @@ class Joint(_Method):
 class _Fisher(_Method):
     strength: NotNegative = 1e7
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
-    fisher_labels: Literal["predicted", "true"] = "predicted"
+    fisher_labels: Literal["predicted", "given"] = "predicted"
     """Whose answers the squared gradients are of: the network's own, or the data's (the empirical Fisher)."""
     fisher_samples: Count | None = None
     """Training samples of a task from which its Fisher information is estimated; null takes all."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from hypercl.config.method import (
     DGR,
     ER,
+    SI,
+    Ewc,
     Finetune,
     Hnet,
     HnetEnt,
@@ -13,11 +15,13 @@ from hypercl.config.method import (
     ImportedMethod,
     Joint,
     LwF,
+    OnlineEwc,
     Scratch,
     StoredReal,
 )
 from hypercl.methods.dgr import DGRLearner
 from hypercl.methods.er import ERLearner
+from hypercl.methods.ewc import EwcLearner, OnlineEwcLearner
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.hnet_ent import HnetEntLearner
 from hypercl.methods.hnet_replay import HnetReplayLearner
@@ -29,6 +33,7 @@ from hypercl.methods.lwf import LwFLearner
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.parts import Parts
 from hypercl.methods.scratch import ScratchLearner
+from hypercl.methods.si import SILearner
 from hypercl.methods.stored_real import StoredRealLearner
 
 LEARNERS: dict[type, Callable[[Parts], Learner]] = {
@@ -40,6 +45,9 @@ LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Finetune: NetworkLearner,
     Scratch: ScratchLearner,
     Joint: JointLearner,
+    Ewc: EwcLearner,
+    OnlineEwc: OnlineEwcLearner,
+    SI: SILearner,
     LwF: LwFLearner,
     ER: ERLearner,
     StoredReal: StoredRealLearner,

@@ -10,6 +10,7 @@ VARYING = (
     "training.optimizer.lr",
     "method.beta",
     "method.generator.beta",
+    "method.strength",
     "hypernet.embedding_scale",
     "hypernet.init.std",
     "hypernet.init.gain",

@@ -134,8 +134,10 @@ def _convolution(layer: nn.Conv2d, inputs: Tensor, delta: Tensor) -> Iterator[tu
     """Each sample's own gradient, by torch.func."""
 
     def of_one(given: Tensor, theirs: Tensor) -> Tensor:
-        _, back = torch.func.vjp(lambda weight: layer._conv_forward(given.unsqueeze(0), weight, None), blank)
-        return back(theirs.unsqueeze(0))[0]
+        def weighted(weight: Tensor) -> Tensor:
+            return (layer._conv_forward(given.unsqueeze(0), weight, None)[0] * theirs).sum()
+
+        return torch.func.grad(weighted)(blank)
 
     blank = inputs.new_zeros(layer.weight.shape)  # the gradient does not depend on the weights
     total, many = torch.zeros_like(blank), max(1, PIECE // max(blank.numel(), inputs[0].numel()))
