@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kind_of, models_in
-from hypercl.config.method import Hnet, HnetEnt, ImportedMethod, Method, ReplayHypernet, Scratch
+from hypercl.config.method import ER, Hnet, HnetEnt, ImportedMethod, Method, ReplayHypernet, Scratch
 from hypercl.config.section import Section
 from hypercl.config.target import MLP, Target
 from hypercl.config.tasks import Tasks, outside_unit_interval
@@ -66,6 +66,27 @@ class Experiment(Section):
                 f"method {method.name} with a hypernetwork has a network for each task, and scenario {scenario} does "
                 "not tell which predicts: give hypernet: {name: none}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _new_classes_compete(self) -> "Experiment":
+        given, scenario = getattr(self.method, "new_classes", "exclude"), self.tasks.scenario
+        if given != "exclude" and scenario != "class":
+            raise ValueError(
+                f"method.new_classes {given} would do nothing in scenario {scenario}, whose targets hold no new "
+                "classes: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _each_class_has_a_share(self) -> "Experiment":
+        if isinstance(self.method, ER):
+            classes = sum(getattr(self.tasks, "classes", None) or (10,) * self.tasks.num_tasks)
+            if self.method.budget < classes:
+                raise ValueError(
+                    f"method.budget {self.method.budget} keeps no sample of each of the stream's {classes} classes: "
+                    f"give at least {classes}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,13 +1,15 @@
 """Experience replay: some training samples of each class met are kept and learned on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from hypercl.config import UserError
 from hypercl.config.method import ER
 from hypercl.methods.learner import Batch, Moment, State, TaskData
 from hypercl.methods.parts import Parts
@@ -23,13 +25,13 @@ class Kept:
     """All that is kept, in the order of the tasks."""
 
     inputs: Tensor
-    """(samples, *input_shape), after an axis of replicas where there are several."""
+    """(budget, *input_shape), after an axis of replicas where there are several."""
     labels: Tensor
-    """int64, (samples,), within the task; the same for all replicas."""
+    """int64, (budget,), within the task; the same for all replicas."""
     starts: Tensor
     """Where each task's samples begin: int64, (tasks, 1)."""
     sizes: Tensor
-    """How many each task has: int64, (tasks, 1)."""
+    """How many each task has, at least 1: int64, (tasks, 1)."""
 
 
 class ERLearner(ReplayLearner):
@@ -38,7 +40,9 @@ class ERLearner(ReplayLearner):
     The budget is shared evenly by the classes met; in scenario domain each task has classes of its own here too. What
     is kept of a class is a random choice; as more classes come, its last samples go. Inputs are kept as they are
     without augmentation, and replayed so.
-    Adds to the state `buffer`: inputs kept, (samples, *input_shape), by task and by class within the task.
+    Raises a UserError where more classes have come than the budget has room for.
+    Adds to the state `buffer`: `inputs` (budget, *input_shape), class by class in the order of the tasks, then zeros;
+    and `counts`, int64, samples kept of each class met.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -46,24 +50,44 @@ class ERLearner(ReplayLearner):
         self.budget = cast(ER, parts.experiment.method).budget
 
     def init(self) -> State:
-        return {**super().init(), "buffer": {}}
+        """The buffer has its whole size from the start, so that memory measured in a step holds it."""
+        replicas = (len(self.parts.seeds),) if self.bundled else ()
+        inputs = torch.zeros(*replicas, self.budget, *self.parts.shape.input_shape, device=self.parts.device)
+        counts = torch.zeros(*replicas, 0, dtype=torch.int64, device=self.parts.device)
+        return {**super().init(), "buffer": {"inputs": inputs, "counts": counts}}
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        share = self.budget // sum(self.parts.shape.classes[: task + 1])
-        buffer = {
-            earlier: {label: self._first(inputs, share) for label, inputs in classes.items()}
-            for earlier, classes in state["buffer"].items()
-        }
-        blocks = torch.arange(len(data)).split(SAMPLES_AT_ONCE)
+        met = sum(self.parts.shape.classes[: task + 1])
+        share = self.budget // met
+        if not share:
+            raise UserError(f"method.budget {self.budget} keeps no sample of each of the {met} classes met: give more")
+        before, blocks = state["buffer"]["inputs"], torch.arange(len(data)).split(SAMPLES_AT_ONCE)
         labels = torch.cat([data[block][1] for block in blocks]).cpu()
-        buffer[str(task)] = {
-            str(label): self._chosen(data, (labels == label).nonzero().squeeze(1), share, (task, label))
-            for label in range(self.parts.shape.classes[task])
+        parts = [inputs.narrow(self.samples_axis, 0, min(share, count)) for inputs, count in self._by_class(state)]
+        for label in range(self.parts.shape.classes[task]):
+            places = (labels == label).nonzero().squeeze(1)
+            parts.append(self._chosen(data, places, share, (task, label)))
+        counts = [part.shape[self.samples_axis] for part in parts]
+        empty = torch.zeros_like(before.narrow(self.samples_axis, 0, self.budget - sum(counts)))
+        buffer = {
+            "inputs": torch.cat([*parts, empty], dim=self.samples_axis),
+            "counts": torch.tensor(counts, device=before.device).expand(*before.shape[: self.samples_axis], -1).clone(),
         }
         return {**super().end_task(state, task, data), "buffer": buffer}
 
     def knowledge(self, state: State) -> State:
         return {key: value for key, value in super().knowledge(state).items() if key != "buffer"}
+
+    def _by_class(self, state: State) -> Iterator[tuple[Tensor, int]]:
+        """Inputs kept of each class met, and how many they are."""
+        counts = self._counts(state)
+        for start, count in zip(accumulate(counts, initial=0), counts, strict=False):
+            yield state["buffer"]["inputs"].narrow(self.samples_axis, start, count), count
+
+    def _counts(self, state: State) -> list[int]:
+        """The same for all replicas, but for those that diverged, whose numbers are all zero."""
+        counts = state["buffer"]["counts"]
+        return (counts.amax(0) if self.bundled else counts).tolist()
 
     def _chosen(self, data: TaskData, places: Tensor, share: int, of: tuple[int, int]) -> Tensor:
         """Inputs of a class that each replica keeps: (samples, *input_shape), after an axis of replicas."""
@@ -72,24 +96,22 @@ class ERLearner(ReplayLearner):
         inputs, _ = data[torch.cat(each)]
         return inputs.unflatten(0, (len(each), len(each[0]))) if self.bundled else inputs
 
-    def _first(self, inputs: Tensor, count: int) -> Tensor:
-        """A copy of the first samples, so that the others are let go."""
-        return inputs.narrow(self.samples_axis, 0, min(count, inputs.shape[self.samples_axis])).clone()
-
     def _source(self, state: State, task: int) -> Kept | None:
         if not task:
             return None
-        tasks = [state["buffer"][str(earlier)] for earlier in range(task)]
-        parts = [(int(label), inputs) for classes in tasks for label, inputs in classes.items()]
-        counts = [inputs.shape[self.samples_axis] for _, inputs in parts]
-        sizes = [sum(inputs.shape[self.samples_axis] for inputs in classes.values()) for classes in tasks]
-        of_tasks = torch.tensor(sizes, device=self.parts.device)[:, None]
-        labels = torch.tensor([label for label, _ in parts]).repeat_interleave(torch.tensor(counts))
+        classes, counts = self.parts.shape.classes[:task], self._counts(state)
+        counts += [0] * (sum(classes) - len(counts))
+        labels = torch.zeros(self.budget, dtype=torch.int64)
+        of_class = torch.tensor([label for width in classes for label in range(width)])
+        labels[: sum(counts)] = of_class.repeat_interleave(torch.tensor(counts))
+        ends = list(accumulate(classes))
+        sizes = [sum(counts[end - width : end]) for end, width in zip(ends, classes, strict=True)]
+        of_task = torch.tensor(sizes, device=self.parts.device)[:, None]
         return Kept(
-            inputs=torch.cat([inputs for _, inputs in parts], dim=self.samples_axis),
+            inputs=state["buffer"]["inputs"],
             labels=labels.to(self.parts.device),
-            starts=of_tasks.cumsum(0) - of_tasks,
-            sizes=of_tasks,
+            starts=of_task.cumsum(0) - of_task,
+            sizes=of_task.clamp(min=1),
         )
 
     def _replay(self, source: Kept, batch: Batch, now: Moment) -> Sequence[Replayed]:

@@ -103,10 +103,10 @@ class ReplayLearner(NetworkLearner):
         return 1 - 1 / (task + 1) if self.replay_share == "growing" else float(self.replay_share)
 
     def _loss(self, task: int, network: Network, batch: Batch, memory: ReplayMemory, now: Moment) -> Loss:
-        if not now.task:
+        replayed = self._replay(memory.source, batch, now) if now.task else []
+        if not replayed:
             return super()._loss(task, network, batch, memory, now)
         inputs, labels = batch
-        replayed = self._replay(memory.source, batch, now)
         own = [each.inputs for each in replayed if each.inputs is not None]
         samples = [labels.shape[-1], *(each.shape[self.samples_axis] for each in own)]
         given = torch.cat([inputs, *own], dim=self.samples_axis) if own else inputs
