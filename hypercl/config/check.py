@@ -46,6 +46,9 @@ def sweep_problems(file: SweepFile) -> list[Problem]:
     if not file.space:
         fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
         return [Problem("space", "a sweep needs a space to search", fix=fix)]
+    if file.experiment.tasks.num_tasks is None:
+        fix = "give experiment.tasks.num_tasks"
+        return [Problem("experiment.tasks.num_tasks", "a sweep's progress is judged by the share learned", fix=fix)]
     sound, problems = sound_space(file)
     whole = not problems
     for path in sound:

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kind_of, models_in
-from hypercl.config.method import ER, Hnet, HnetEnt, ImportedMethod, Method, ReplayHypernet, Scratch
+from hypercl.config.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
 from hypercl.config.section import Section
 from hypercl.config.target import MLP, Target
 from hypercl.config.tasks import Tasks, outside_unit_interval
@@ -100,7 +100,7 @@ class Experiment(Section):
         if (
             isinstance(generator, ReplayHypernet)
             and generator.condition == "one_hot"
-            and generator.condition_size < self.tasks.num_tasks
+            and generator.condition_size < (self.tasks.num_tasks or 1)
         ):
             raise ValueError(
                 f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
@@ -114,6 +114,26 @@ class Experiment(Section):
             raise ValueError(
                 "method hnet_ent cannot infer tasks of one class: the entropy of a certain answer is always 0; use "
                 "hnet_tir or hnet_replay"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_may_come(self) -> "Experiment":
+        if self.tasks.num_tasks is not None:
+            return self
+        generator = getattr(self.method, "generator", None)
+        if isinstance(self.method, HnetTir):
+            raise ValueError(
+                "method hnet_tir has an output for each task in its inference network: give tasks.num_tasks, or "
+                "use another method"
+            )
+        if getattr(generator, "condition", "") == "one_hot":
+            raise ValueError(
+                "method.generator.condition one_hot has a place for each task: give tasks.num_tasks, or use gaussian"
+            )
+        if getattr(self.hypernet, "compression_ratio", None) is not None:
+            raise ValueError(
+                "hypernet.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a chunk_size"
             )
         return self
 

@@ -26,10 +26,19 @@ class Stream(Section):
     """What is known at test time. task (CL1): the task, whose classes are told apart by outputs of their own; domain
     (CL2): not the task, and all tasks share their outputs; class (CL3): not the task, and the classes of all tasks are
     told apart. Source: van de Ven and Tolias (2019)."""
+    heads: Literal["own", "shared"] = "own"
+    """With scenario task: outputs of its own for each task, or the same for all, as hypnettorch's example has it."""
     validation: Annotated[Number, Field(gt=0, le=0.5)] = 0.1
     """Share of each task's training data held out, stratified by class; what a sweep is judged by."""
     split_seed: Whole = 42
     """Seed of the validation split: the same for all trials of a sweep."""
+
+    @model_validator(mode="after")
+    def _heads_of_the_scenario(self) -> Self:
+        if self.heads == "shared" and self.scenario != "task":
+            always = "all tasks share outputs" if self.scenario == "domain" else "classes of all tasks are told apart"
+            raise ValueError(f"heads says something in scenario task alone: in scenario {self.scenario} {always}")
+        return self
 
 
 def _num_tasks_may_be_left_out(schema: dict[str, Any]) -> None:
@@ -64,7 +73,7 @@ class ClassTasks(Stream):
                 f"classes_per_task lists {len(each)} tasks and num_tasks is {self.num_tasks}: leave out num_tasks, or "
                 "make the two fit"
             )
-        wanted = sum(each) if isinstance(each, tuple) else self.num_tasks * each
+        wanted = sum(self.classes)
         if self.available is not None and wanted > self.available:
             raise ValueError(f"{self.in_words} are {wanted} classes, and there are {self.available}")
         return self
@@ -80,9 +89,9 @@ class ClassTasks(Stream):
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Number of classes of each task."""
+        """Number of classes of each task; of the first one, where nobody knows how many will come."""
         each = self.classes_per_task
-        return each if isinstance(each, tuple) else (each,) * self.num_tasks
+        return each if isinstance(each, tuple) else (each,) * (self.num_tasks or 1)
 
     @property
     def in_words(self) -> str:
@@ -214,12 +223,24 @@ class ImportedStream(ClassTasks):
     """A stream of your own by import path: `make(root, train, **kwargs)` returns one data set a task."""
 
     name: Literal["import"] = "import"
+    num_tasks: TaskCount | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Number of tasks. Null: nobody knows; the callable may return an iterator, and the run learns each task as it
+    comes until there is none. That needs outputs that all tasks share (scenario domain, or heads shared)."""
     path: ImportPath
     """`package.module:callable`, found beside the file, in the working directory, or installed."""
     input_shape: Annotated[tuple[Units, ...], Field(min_length=1)]
     """Shape of one image, such as [1, 28, 28] for (channels, height, width)."""
     kwargs: dict[str, Any] = {}
     """Further keywords of the callable, besides `root` (the data folder) and `train`."""
+
+    @model_validator(mode="after")
+    def _outputs_for_tasks_to_come(self) -> Self:
+        if self.num_tasks is None and self.scenario != "domain" and self.heads != "shared":
+            raise ValueError(
+                "num_tasks is left out: a target has outputs for tasks to come only where all share them; give "
+                "num_tasks, scenario domain, or heads shared"
+            )
+        return self
 
     @field_validator("kwargs")
     @classmethod

@@ -30,19 +30,20 @@ class Terminal:
         self._bar: Progress | None = None
         self._shown: TaskID | None = None
         self._iterations: tuple[int, ...] = ()
+        self._tasks: int | None = None
         self._last_step = -1
         self._folder = Path()
         self._diverged = 0
 
     def started(self, item: Started) -> None:
         """Says what is trained and, for a run that was interrupted, where it goes on."""
-        self._iterations, self._folder = item.iterations, item.folder
+        self._iterations, self._tasks, self._folder = item.iterations, item.num_tasks, item.folder
         ratio = item.parameters / item.target_parameters
         threads = f"{item.threads} thread" + "s" * (item.threads != 1)
         chunked = item.chunk_size is not None and item.chunk_size < item.target_parameters
         chunks = f", chunks of {item.chunk_size:,}" if chunked else ""
         self._line(
-            f"{item.experiment.tasks.name}: {item.num_tasks} tasks, {sum(item.iterations):,} steps on {item.device} "
+            f"{item.experiment.tasks.name}: {_length(item)} on {item.device} "
             f"({threads}); {item.parameters:,} parameters for {item.target_parameters:,} weights "
             f"(compression ratio {ratio:.3f}{chunks})"
         )
@@ -51,11 +52,12 @@ class Terminal:
         if item.history:
             newest = item.history[-1]
             self._last_step, self._diverged = newest.step, len(newest.diverged)
-            done = newest.learned and newest.task == item.num_tasks - 1
+            done = newest.learned and newest.task + 1 == item.num_tasks
+            of = f" of {sum(item.iterations):,}" if item.num_tasks else ""
             self._line(
                 "was trained before, to its last step"
                 if done
-                else f"goes on after step {newest.iteration:,} of {sum(item.iterations):,} (task {newest.task + 1}, "
+                else f"goes on after step {newest.iteration:,}{of} (task {newest.task + 1}, "
                 f"validation accuracy {_percent(_mean(newest.accuracies))} on the tasks met)"
             )
         if self._console.is_terminal:
@@ -87,7 +89,7 @@ class Terminal:
         if item.learned:
             each = " ".join(_percent(accuracy) for accuracy in item.accuracies[-WIDEST:])
             dots = "... " if len(item.accuracies) > WIDEST else ""
-            tasks = f"task {item.task + 1}/{len(self._iterations)}"
+            tasks = self._place(item.task)
             mean = _percent(_mean(item.accuracies)) + _plus_minus(item.replicas)
             self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {_time(item.seconds)}")
 
@@ -111,14 +113,18 @@ class Terminal:
     def _move(self, task: int, done: int, accuracy: str | None = None) -> None:
         if self._bar is None:
             return
-        description = f"task {task + 1}/{len(self._iterations)}"
+        description = self._place(task)
+        steps = self._iterations[task] if task < len(self._iterations) else None
         if self._shown is None:
-            self._shown = self._bar.add_task(description, total=self._iterations[task], accuracy="")
+            self._shown = self._bar.add_task(description, total=steps, accuracy="")
         if self._bar.tasks[0].description != description:
-            self._bar.reset(self._shown, total=self._iterations[task], description=description)
+            self._bar.reset(self._shown, total=steps, description=description)
         self._bar.update(self._shown, completed=done)
         if accuracy is not None:
             self._bar.update(self._shown, accuracy=accuracy)
+
+    def _place(self, task: int) -> str:
+        return f"task {task + 1}" + (f"/{self._tasks}" if self._tasks else "")
 
     def _stop(self) -> None:
         if self._bar is not None:
@@ -155,6 +161,12 @@ def _metrics_table(summary: dict[str, object]) -> Table:
     if isinstance(ratio, float | int):
         table.add_row("compression ratio", f"{ratio:.3f}")
     return table
+
+
+def _length(item: Started) -> str:
+    if item.num_tasks is None:
+        return f"tasks as they come, {item.iterations[0]:,} steps for the first"
+    return f"{item.num_tasks} tasks, {sum(item.iterations):,} steps"
 
 
 def _replicas(item: Started) -> str:

@@ -42,7 +42,8 @@ class HnetLearner(NetworkLearner):
         self.betas = betas = [each.beta for each in configs]
         self.strength = torch.tensor(betas, device=parts.device) if len(set(betas)) > 1 else betas[0]
         heads = torch.tensor([[head.start, head.stop] for head in parts.heads], device=parts.device)
-        mask = HeadMask(parts.target.output_of().to(parts.device), heads) if config.regularizer.mask_heads else None
+        masked = config.regularizer.mask_heads and len(heads.unique(dim=0)) > 1
+        mask = HeadMask(parts.target.output_of().to(parts.device), heads) if masked else None
         hypernet = cast(Hypernetwork, parts.hypernet)
         self.direct = DirectForm(hypernet, mask, store=config.regularizer.tasks is None)
         self.gram = GramForm(hypernet, mask)

@@ -63,8 +63,8 @@ class NetworkLearner(Learner):
     """A target whose weights for task t are h(e_t, theta), or its own; the methods add to this what they are.
 
     Own weights are a theta that is the same for all tasks: then there is one set of buffers too, embeddings are empty,
-    and with scenario class a task's loss is over the classes of all tasks met so far. A generated network for a task
-    is trained on its own classes alone, in every scenario (von Oswald et al., 2020).
+    and a task's loss is over all outputs in scenario domain, over the classes of all tasks met in scenario class. A
+    generated network for a task is trained on its own classes alone, in every scenario (von Oswald et al., 2020).
 
     With one seed no tensor has an axis of replicas; with several, each replica is what a run of its seed alone is.
 
@@ -99,6 +99,7 @@ class NetworkLearner(Learner):
 
     def start_task(self, state: State, task: int) -> State:
         theta = copied(state["theta"])
+        state = self._with_room_for(state, task)
         embeddings = state["embeddings"].clone()
         if task and self.parts.hypernet.embedding_init == "previous":
             embeddings[..., task, :] = embeddings[..., task - 1, :]
@@ -121,6 +122,16 @@ class NetworkLearner(Learner):
             earlier = list(range(now.task))
             self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
         return {**state, "buffers": buffers}, losses | protection.losses
+
+    def _with_room_for(self, state: State, task: int) -> State:
+        """With an embedding and buffers for a task that was not known of when the state was made."""
+        if task < state["embeddings"].shape[-2]:
+            return state
+        hypernet_of, key = self._hypernet_of, self._buffers_of(task)
+        new = self._of_each(lambda each: {"new": hypernet_of(each).init_embeddings(1, _draw(each, "embedding", task))})
+        embeddings = torch.cat([state["embeddings"], new["new"].to(state["embeddings"])], dim=-2)
+        buffers = {key: self._of_each(lambda _: self.parts.target.initial_buffers())} | state["buffers"]
+        return {**state, "embeddings": embeddings, "buffers": buffers}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         return next(self.predictors(state, [task]))
@@ -186,9 +197,10 @@ class NetworkLearner(Learner):
 
     def _trained_outputs(self, task: int, now: Moment) -> slice:
         """The outputs that a task's loss is over, while some task is learned."""
-        if self.own_weights and self.parts.shape.scenario == "class":
-            return slice(0, self.parts.heads[now.task].stop)
-        return self.parts.heads[task]
+        shape = self.parts.shape
+        if not self.own_weights or shape.scenario == "task":
+            return shape.heads[task]
+        return slice(0, shape.heads[now.task].stop if shape.scenario == "class" else shape.num_outputs)
 
     def _initial_theta(self, *purpose: int | str) -> Tensors:
         theta = self._of_each(lambda each: self._hypernet_of(each).init(_draw(each, *purpose)))

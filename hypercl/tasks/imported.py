@@ -1,7 +1,7 @@
 """A stream of the user's own: a callable by import path that returns one data set a task, checked before it is used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,77 @@ from hypercl.config.tasks import ImportedStream
 from hypercl.own_code import own_code
 from hypercl.tasks.inputs import AsTheyAre, Scaled
 from hypercl.tasks.source import Source
-from hypercl.tasks.split_stream import ClassGroup, SplitStream
+from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
+from hypercl.tasks.stream import Shape, Split
 
 _SHOWN = 10
+_NO_MORE = object()
 
 
 def open_imported(config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], with_test: bool) -> SplitStream:
     """Calls `make(root, train=True, **kwargs)`, and with `train=False` only where test data is asked for.
 
-    It returns a sequence with one item a task: a pair (images, labels) of tensors or arrays, or a map-style data set of
-    (tensor, whole number) items. Images are uint8, which become 0 .. 1, or floats, which are taken as they are. The
-    classes of a task are its sorted distinct training labels.
+    It returns one item a task, in a sequence, or, where `num_tasks` is left out, in an iterator too: a pair (images,
+    labels) of tensors or arrays, or a map-style data set of (tensor, whole number) items. Images are uint8, which
+    become 0 .. 1, or floats, which are taken as they are. The classes of a task are its sorted distinct training
+    labels.
 
     Raises:
         UserError: the callable is not found or fails; or what it returns is not what `tasks` says.
     """
-    train = [_train_source(*half) for half in _halves(config, data_dir, import_paths, train=True)]
-    if len({source.images.dtype for source in train}) > 1:
+    train = _Tasks(config, data_dir, import_paths, train=True)
+    test = _Tasks(config, data_dir, import_paths, train=False) if with_test else None
+    if config.num_tasks is None:
+        return GrowingStream(config, train, test)
+    groups = [_group(train, test, task) for task in range(config.num_tasks)]
+    _require_alike(config, groups)
+    return SplitStream(config, groups, _inputs(groups[0]))
+
+
+class GrowingStream(SplitStream):
+    """Tasks that are read as they are asked for, until there is no further one; tests are read when asked for."""
+
+    def __init__(self, config: ImportedStream, train: "_Tasks", test: "_Tasks | None") -> None:
+        first = _group(train, None, 0)
+        super().__init__(config, [first], _inputs(first))
+        self._train_tasks, self._test_tasks = train, test
+
+    @property
+    def shape(self) -> Shape:
+        """Of the tasks that have come so far."""
+        first = super().shape
+        return replace(first, classes=first.classes * len(self._groups))
+
+    def test(self, index: int) -> Split:
+        group = self._group(index)
+        if self._test_tasks is None:
+            return super().test(index)
+        return rows_of(_test_source(*self._test_tasks[index], group.train), group.classes)
+
+    def _group(self, index: int) -> ClassGroup:
+        while index == len(self._groups):
+            try:
+                self._groups += (_group(self._train_tasks, None, index),)
+            except IndexError:
+                break
+            _require_alike(self._train_tasks.config, self._groups)
+        return super()._group(index)
+
+
+def _group(train: "_Tasks", test: "_Tasks | None", task: int) -> ClassGroup:
+    source = _train_source(*train[task])
+    return ClassGroup(
+        source, None if test is None else _test_source(*test[task], source), tuple(range(len(source.classes)))
+    )
+
+
+def _require_alike(config: ImportedStream, groups: Sequence[ClassGroup]) -> None:
+    if len({group.train.images.dtype for group in groups}) > 1:
         raise _wrong(config, "the images of some tasks are uint8 and those of others floats: make all alike")
-    tests: list[Source | None] = [None] * len(train)
-    if with_test:
-        halves = _halves(config, data_dir, import_paths, train=False)
-        tests = [_test_source(*half, source) for half, source in zip(halves, train, strict=True)]
-    groups = [
-        ClassGroup(source, test, tuple(range(len(source.classes)))) for source, test in zip(train, tests, strict=True)
-    ]
-    return SplitStream(config, groups, Scaled(255) if train[0].images.dtype == torch.uint8 else AsTheyAre())
+
+
+def _inputs(group: ClassGroup) -> Scaled | AsTheyAre:
+    return Scaled(255) if group.train.images.dtype == torch.uint8 else AsTheyAre()
 
 
 @dataclass(frozen=True)
@@ -109,24 +154,49 @@ class _Half:
             raise self.wrong(f"a {type(value).__name__} is no array of numbers: {error}") from error
 
 
-def _halves(
-    config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool
-) -> list[tuple[_Half, Tensor, Tensor]]:
-    """What the callable returns for each task; items of data sets are read where the user's code can still import."""
-    with own_code("tasks.path", config.path, import_paths) as make:
-        made = make(data_dir, train=train, **config.kwargs)
+class _Tasks:
+    """What the callable returns for one half, task by task; read where the user's code can still import."""
+
+    def __init__(self, config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool) -> None:
+        self.config, self._train, self._import_paths = config, train, import_paths
+        with own_code("tasks.path", config.path, import_paths) as make:
+            made = make(data_dir, train=train, **config.kwargs)
+            if config.num_tasks is None and not hasattr(made, "__iter__"):
+                raise _wrong(config, f"it returned a {type(made).__name__}, not one data set a task")
+            if config.num_tasks is not None:
+                self._require_length(made, config.num_tasks)
+            count = config.num_tasks
+            self._items = iter(made) if count is None else map(made.__getitem__, range(count))
+        self._read: list[tuple[_Half, Tensor, Tensor]] = []
+
+    def __getitem__(self, task: int) -> "tuple[_Half, Tensor, Tensor]":
+        """The half of a task, with its images and labels.
+
+        Raises:
+            IndexError: there are fewer tasks.
+        """
+        while task >= len(self._read):
+            with own_code("tasks.path", self.config.path, self._import_paths):
+                item = next(self._items, _NO_MORE)
+                if item is not _NO_MORE:
+                    half = _Half(self.config, len(self._read), self._train, item)
+                    self._read.append((half, *half.arrays()))
+            if item is _NO_MORE:
+                raise IndexError(f"the stream has {len(self._read)} tasks")
+        return self._read[task]
+
+    def _require_length(self, made: Any, wanted: int) -> None:
         if not hasattr(made, "__len__") or not hasattr(made, "__getitem__"):
-            raise _wrong(config, f"it returned a {type(made).__name__}, not a list with one data set a task")
-        if len(made) != config.num_tasks:
-            half = f"train={train}"
-            raise _wrong(config, f"with {half} it returned {len(made)} tasks; tasks.num_tasks is {config.num_tasks}")
-        halves = [_Half(config, task, train, made[task]) for task in range(config.num_tasks)]
-        return [(half, *half.arrays()) for half in halves]
+            raise _wrong(self.config, f"it returned a {type(made).__name__}, not a list with one data set a task")
+        if len(made) != wanted:
+            half = f"train={self._train}"
+            raise _wrong(self.config, f"with {half} it returned {len(made)} tasks; tasks.num_tasks is {wanted}")
 
 
 def _train_source(half: _Half, images: Tensor, labels: Tensor) -> Source:
     classes = labels.unique(sorted=True)
-    wanted = half.config.classes[half.task]
+    each = half.config.classes_per_task
+    wanted = each if isinstance(each, int) else each[half.task]
     if len(classes) != wanted:
         raise half.wrong(f"{len(classes)} classes ({_listed(classes)}); tasks.classes_per_task says {wanted}")
     return Source(images, torch.searchsorted(classes, labels), tuple(map(str, classes.tolist())))

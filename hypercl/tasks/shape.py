@@ -19,12 +19,13 @@ from hypercl.tasks.stream import Shape
 def shape_of(config: Stream) -> Shape:
     """Shape of a stream's inputs and outputs; no data is read.
 
-    A task's head is as wide as the task has classes: `shape.heads`.
+    A task's head is as wide as the task has classes: `shape.heads`. Of a stream whose length nobody knows it is the
+    shape with a single task; `TaskStream.shape` knows those that have come.
 
     Args:
         config: the section `tasks` of an experiment.
     """
-    return Shape(_input_shape(config), _classes(config), config.scenario)
+    return Shape(_input_shape(config), _classes(config), config.scenario, config.heads == "shared")
 
 
 def _classes(config: Stream) -> tuple[int, ...]:

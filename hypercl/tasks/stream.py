@@ -79,6 +79,8 @@ class Shape:
     """Number of classes of each task, which is the width of its head."""
     scenario: str = "task"
     """`task` and `class`: each task has a head of its own; `domain`: all share the outputs."""
+    heads_shared: bool = False
+    """With `task`: all tasks share the outputs."""
 
     @property
     def num_tasks(self) -> int:
@@ -96,7 +98,7 @@ class Shape:
 
         Where all share them, a task of fewer classes than another has the first ones.
         """
-        if self.scenario == "domain":
+        if self.scenario == "domain" or self.heads_shared:
             return tuple(slice(0, width) for width in self.classes)
         ends = accumulate(self.classes)
         return tuple(slice(end - width, end) for end, width in zip(ends, self.classes, strict=True))

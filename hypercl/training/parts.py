@@ -38,8 +38,13 @@ class Sizes:
         return self.parameters / self.target_parameters
 
 
-def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
+def sizes(experiment: Experiment, import_paths: Sequence[Path] = (), shape: Shape | None = None) -> Sizes:
     """The sizes of an experiment's networks, without reading data or making a network.
+
+    Args:
+        experiment: the experiment.
+        import_paths: folders in which a user's own target is looked for, before what is installed.
+        shape: of the stream as far as it has come; left out, what the settings alone say.
 
     Raises:
         OutOfReach: no chunk size has a compression ratio as small as `hypernet.compression_ratio`.
@@ -49,7 +54,7 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = ()) -> Sizes:
         >>> sizes(loads("experiment: {tasks: {name: split_mnist}}", "x").experiment).compression_ratio
         0.9733743023766226
     """
-    shape = shape_of(experiment.tasks)
+    shape = shape or shape_of(experiment.tasks)
     weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
     if isinstance(experiment.hypernet, NoHypernet):
         return Sizes(weights, weights, weights)
@@ -74,13 +79,19 @@ class Networks:
     import_paths: Sequence[Path] = ()
 
     @classmethod
-    def of(cls, experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> "Networks":
-        """The target and the hypernetwork of an experiment, on a device.
+    def of(
+        cls,
+        experiment: Experiment,
+        device: torch.device,
+        import_paths: Sequence[Path] = (),
+        shape: Shape | None = None,
+    ) -> "Networks":
+        """The target and the hypernetwork of an experiment, on a device; the arguments are those of `sizes`.
 
         Raises:
             UserError: the target cannot be built, or a layer of it cannot be replicated on the device.
         """
-        shape = shape_of(experiment.tasks)
+        shape = shape or shape_of(experiment.tasks)
         target = build_target(experiment.target, shape.input_shape, shape.num_outputs, import_paths).to(device)
         if experiment.training.replicas > 1:
             target.require_bundle(device)

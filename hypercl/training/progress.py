@@ -16,9 +16,10 @@ class Started:
 
     experiment: Experiment
     folder: Path
-    num_tasks: int
+    num_tasks: int | None
+    """None where nobody knows how many will come."""
     iterations: tuple[int, ...]
-    """Steps of each task."""
+    """Steps of each task that has come."""
     parameters: int
     """Hypernetwork parameters, task embeddings included."""
     target_parameters: int
@@ -48,8 +49,8 @@ class Report:
     step: int
     """Reports so far on the one scale of progress: R x tasks learned + the report's index within the task."""
     value: float
-    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream. Of replicas
-    the mean, one that diverged counting 0."""
+    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream (where nobody
+    knows that, of those that have come). Of replicas the mean, one that diverged counting 0."""
     task: int
     """The task being learned."""
     iteration: int

@@ -96,13 +96,13 @@ class _Run:
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
         self.reports_per_task, self.test = reports_per_task, test
+        self.open_ended = experiment.tasks.num_tasks is None
         opener = open_with_test if test else open_stream
         self.stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
-        self.sizes, self.seeds = sizes(experiment, place.import_paths), seeds_of(experiment)
-        self.networks = Networks.of(experiment, device, place.import_paths)
+        self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
-        self.steps = tuple(self._steps_of(task) for task in self.tasks)
+        self._build()
         self.began = time.monotonic()
         self.saved = self.told = self.began
 
@@ -111,6 +111,8 @@ class _Run:
         groups = content["groups"] if content else self.networks.groups(self.experiment)
         self.learner = self.networks.bundle(self.experiment, groups)
         journey = Journey.of(content) if content else Journey(self.learner.init(), groups=groups)
+        for task in range(len(journey.spent) + 1):
+            self._comes(task, journey)
         self.began -= journey.seconds
         yield self._started(journey)
         summary = self.folder.summary()
@@ -126,13 +128,31 @@ class _Run:
                 found = yield from self._measure(journey, journey.state, untrained, len(self.tasks))
                 journey.matrices = [[row] for row in found.accuracies]
                 journey.inferred = [[row] for row in found.inferred or []]
-            while journey.task < len(self.tasks):
+            while self._comes(journey.task, journey):
                 yield from self._learn(journey)
             summary = yield from self._finish(journey)
         except GeneratorExit:
             self._save(journey)
             raise
         yield Finished(summary)
+
+    def _build(self) -> None:
+        """The networks for the tasks that have come."""
+        self.sizes = sizes(self.experiment, self.import_paths, self.stream.shape)
+        self.networks = Networks.of(self.experiment, self.device, self.import_paths, self.stream.shape)
+        self.steps = tuple(self._steps_of(task) for task in self.tasks)
+
+    def _comes(self, task: int, journey: Journey) -> bool:
+        """Whether there is such a task; of a stream whose length nobody knows it may be read only now."""
+        if task < len(self.tasks) or not self.open_ended:
+            return task < len(self.tasks)
+        try:
+            self.tasks.append(self._met(task))
+        except IndexError:
+            return False
+        self._build()
+        self.learner = self.networks.bundle(self.experiment, journey.groups)
+        return True
 
     def _learn(self, journey: Journey) -> Iterator[Progress]:
         """The rest of the task that the journey has come to."""
@@ -245,6 +265,9 @@ class _Run:
 
     def _finish(self, journey: Journey) -> Generator[Progress, None, dict[str, Any]]:
         """Summary and matrices; the test data is read here and nowhere else."""
+        for matrix in (*journey.matrices, *journey.inferred):
+            for row in matrix:  # of a stream whose length nobody knew
+                row += [nan] * (len(self.tasks) - len(row))
         found = {"validation": Matrices(journey.matrices, journey.inferred)}
         if self.test:
             found["test"] = yield from self._test_matrices(journey)
@@ -309,7 +332,7 @@ class _Run:
         return Started(
             experiment=self.experiment,
             folder=self.folder.path,
-            num_tasks=len(self.tasks),
+            num_tasks=None if self.open_ended else len(self.tasks),
             iterations=self.steps,
             parameters=self.sizes.parameters,
             target_parameters=self.sizes.target_parameters,

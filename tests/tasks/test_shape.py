@@ -54,3 +54,14 @@ def test_in_scenario_domain_all_tasks_share_the_outputs():
 def test_every_stream_knows_its_scenario(scenario):
     for config in (SplitDigits, SplitMNIST, PermutedMNIST, SplitCIFAR, SplitCIFAR10, SplitCIFAR100):
         assert shape_of(config(scenario=scenario)).scenario == scenario
+
+
+def test_tasks_that_are_given_may_share_their_outputs():
+    shape = shape_of(SplitDigits(heads="shared"))
+    assert shape.heads == (slice(0, 2),) * 5
+    assert shape.num_outputs == 2
+
+
+def test_of_a_stream_without_end_the_first_task_is_known():
+    config = ImportedStream(path="a:b", classes_per_task=3, input_shape=(7,), scenario="domain")
+    assert shape_of(config) == Shape((7,), (3,), "domain")
