@@ -1,0 +1,19 @@
+"""Methods with a generator on small networks."""
+
+from hypercl.methods import Learner
+from test_learners import learner
+
+SMALL = ("method.generator.encoder=[10]", "method.generator.decoder=[9]", "method.generator.latent=3")
+HYPERNET = (
+    "method.generator.condition_size=4",
+    "method.generator.hypernet={name: chunked, hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}",
+)
+OPTIONS = {
+    "hnet_replay": ("method={name: hnet_replay}", "hypernet.name=none", *SMALL, *HYPERNET),
+    "hnet_tir": ("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET),
+    "dgr": ("method={name: dgr}", "hypernet.name=none", *SMALL),
+}
+
+
+def generative(name: str, *overrides: str) -> Learner:
+    return learner(*OPTIONS[name], *overrides)

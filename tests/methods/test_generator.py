@@ -1,0 +1,137 @@
+"""What the generators of inputs keep, draw and learn."""
+
+from typing import Any
+
+import pytest
+import torch
+from small_generators import OPTIONS, generative
+from test_learners import batch, copied, learner, same, trained
+
+from hypercl.config import UserError
+from hypercl.methods import Learner, Moment, State
+
+NAMES = ("hnet_replay", "hnet_tir", "dgr")
+NOW = Moment(2, 3, 1e-2)
+
+
+def begun(method: Any, task: int = 2) -> State:
+    return method.generator.start_task(trained(method, task)["generator"], task)
+
+
+def drawn(method: Any, state: State, now: Moment = NOW) -> torch.Tensor:
+    return method.generator.draw(method.generator.memory(state, now.task), 5, now)
+
+
+def go_on(method: Learner, state: State, steps: int = 5, task: int = 2) -> State:
+    generator: Any = method.generator  # pyright: ignore[reportAttributeAccessIssue]
+    memory = generator.memory(state, task)
+    for step in range(steps):
+        state, _ = generator.step(state, memory, [batch(step)], Moment(task, step, 1e-2))
+    return state
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("beta", [0.5, 0.0])
+def test_what_is_drawn_does_not_change_while_a_task_is_learned(name: str, beta: float) -> None:
+    changes = [] if name == "dgr" else [f"method.generator.beta={beta}"]
+    method = generative(name, *changes)
+    state = begun(method)
+    before = drawn(method, state)
+    after = go_on(method, copied(state))
+    assert not same(after["theta"], state["theta"]) and not same(after["encoder"], state["encoder"])
+    assert torch.equal(drawn(method, after), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_are_new_at_each_step_and_of_the_seed(name: str) -> None:
+    method = generative(name)
+    state = begun(method)
+    first = drawn(method, state)
+    assert torch.equal(drawn(method, state), first)
+    assert not torch.equal(drawn(method, state, Moment(2, 4, 1e-2)), first)
+    assert not torch.equal(drawn(generative(name, "training.seed=2"), state), first)
+
+
+@pytest.mark.parametrize("name", ["hnet_replay", "hnet_tir"])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_decoders_that_are_not_kept_draw_the_same(name: str, replicas: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    method: Any = generative(name, "method.generator.beta=0", f"training.replicas={replicas}")
+    state = method.generator.start_task(method.init()["generator"], 2)
+    whole = drawn(method, state)
+    monkeypatch.setattr("hypercl.methods.generator.DECODERS_KEPT", 0)
+    assert method.generator.memory(state, 2).decoders is None
+    torch.testing.assert_close(drawn(method, state), whole)
+    assert whole.shape == ((replicas,) if replicas > 1 else ()) + (2, 5, 1, 8, 8)
+
+
+def test_a_decoder_draws_of_its_task_what_it_was_before_the_next() -> None:
+    """The weights of each earlier task's decoder, generated alone, on the same codes."""
+    method: Any = generative("hnet_replay")
+    state, generator = begun(method), method.generator
+    codes = generator._normal((2, 5, 3), "replayed", 2, 3)
+    for task, inputs in enumerate(drawn(method, go_on(method, copied(state)))):
+        weights = generator.parts.hypernet(state["theta"], state["embeddings"][task : task + 1])[0]
+        told = torch.eye(3, 4)[task].expand(5, -1)
+        logits, _ = generator.parts.target(weights, {}, torch.cat([codes[task], told], -1), training=False)
+        torch.testing.assert_close(inputs.flatten(1), logits.sigmoid())
+
+
+@pytest.mark.parametrize(("condition", "inputs"), [("one_hot", 7), ("gaussian", 7), ("none", 3)])
+def test_a_condition_lies_beside_the_code(condition: str, inputs: int) -> None:
+    method: Any = generative("hnet_replay", f"method.generator.condition={condition}")
+    assert method.generator.parts.target.input_shape == (inputs,)
+    conditions = method.generator.conditions
+    assert conditions.shape == (3, inputs - 3)
+    if condition != "none":
+        assert not torch.equal(conditions[0], conditions[1])
+        assert (sorted(conditions[0].tolist()) == [0, 0, 0, 1]) == (condition == "one_hot")
+
+
+def test_a_gaussian_condition_stays_what_it_is() -> None:
+    changes = "method.generator.condition=gaussian"
+    first: Any = generative("hnet_replay", changes)
+    again: Any = generative("hnet_replay", changes)
+    other: Any = generative("hnet_replay", changes, "training.seed=2")
+    assert torch.equal(first.generator.conditions, again.generator.conditions)
+    assert not torch.equal(first.generator.conditions, other.generator.conditions)
+
+
+def test_earlier_samples_stay_with_a_strong_regulariser() -> None:
+    def drift(beta: float) -> float:
+        method = generative("hnet_replay", f"method.generator.beta={beta}")
+        state = method.generator.start_task(trained(method, 1, steps=20)["generator"], 1)  # pyright: ignore[reportAttributeAccessIssue]
+        shown = {"generator": copied(state)}, {"generator": go_on(method, copied(state), 30, task=1)}
+        before, after = (method.replayed(each, 0, 10) for each in shown)
+        assert before is not None and after is not None
+        return float((before - after).norm())
+
+    assert drift(100.0) < 0.5 * drift(0.0)
+
+
+def test_the_plain_generator_learns_from_the_new_batch_and_from_its_former_self() -> None:
+    method: Any = generative("dgr")
+    generator, state = method.generator, begun(method)
+    memory, (inputs, _) = generator.memory(state, 2), batch(1)
+    weights = state["encoder"]["weights"], state["theta"]["weights"]
+    both = torch.cat([inputs, generator.draw(memory, 16, NOW)])
+    costs = generator._costs(weights, both, NOW)
+    expected = costs[:16].mean() / 3 + costs[16:].mean() * 2 / 3  # growing: 1 - 1 / t at the third task
+    torch.testing.assert_close(generator._cost(weights, inputs, memory, NOW), expected)
+
+
+def test_a_generator_draws_numbers_of_its_own() -> None:
+    """What the classifier draws and learns at the first task is what it does without a generator."""
+    for name in ("hnet_replay", "dgr"):
+        alone = ("method={name: finetune}", *OPTIONS[name][1:2])
+        plain = trained(generative(name), 1), trained(learner(*alone), 1)
+        assert same(plain[0]["theta"], plain[1]["theta"])
+    method: Any = generative("hnet_replay")
+    assert not set(method.generator.parts.seeds) & set(method.parts.seeds)
+
+
+def test_inputs_beyond_black_and_white_are_refused() -> None:
+    method = generative("dgr")
+    state = method.start_task(method.init(), 0)
+    inputs, labels = batch(1)
+    with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*replays inputs in 0 \.\. 1"):
+        method.step(state, method.memory(state, 0), [(inputs.index_fill(3, torch.tensor(0), -1), labels)], Moment(0, 0, 1e-2))
