@@ -20,7 +20,7 @@ EXIT_CODES = {
     ExitCode.FAILED: "the run diverged or failed; or too many trials in a row failed",
     ExitCode.MISTAKE: "a mistake in the file, the options or the data: nothing was begun",
     ExitCode.INFEASIBLE: "no setting inside the constraints was found",
-    ExitCode.TIME_UP: "the time given by --time is over; the same command goes on",
+    ExitCode.TIME_UP: "the time given by --time or --budget is over; the same command goes on",
     ExitCode.INTERRUPTED: "Ctrl-C; the same command goes on",
     ExitCode.TERMINATED: "SIGTERM; the same command goes on",
 }

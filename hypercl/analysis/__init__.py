@@ -3,6 +3,8 @@
 from hypercl.analysis.comparison import comparison_figure, comparison_table
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+from hypercl.analysis.reproduction import read_reproduction, reproduction_markdown, reproduction_results
+from hypercl.analysis.reproduction_figure import reproduction_figure
 from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials
 
 __all__ = [
@@ -14,6 +16,10 @@ __all__ = [
     "matrix_figure",
     "parameter_figure",
     "read_matrix",
+    "read_reproduction",
     "read_trials",
+    "reproduction_figure",
+    "reproduction_markdown",
+    "reproduction_results",
     "write_matrix_png",
 ]

@@ -42,7 +42,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, add_parsers):
+    for add in (_add_train, _add_sweep, _add_reproduce, add_parsers):
         add(commands)
     return parser
 
@@ -73,8 +73,25 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_sweep)
 
 
+def _add_reproduce(commands: argparse._SubParsersAction) -> None:
+    purpose = "Make a table of published results anew; the same command again goes on with it."
+    what = "split_mnist, permuted_mnist, or a table of your own (YAML)"
+    parser = _command(commands, "reproduce", purpose, what=what)
+    parser.add_argument("--only", nargs="+", metavar="CELL", help="cells such as ewc-class, whole rows, or scenarios")
+    parser.add_argument("--seeds", type=count, metavar="N", help="seeds of each cell (training.replicas)")
+    parser.add_argument("--budget", type=_duration, metavar="T", help="stop in time, resumable: 30m, 2h, 1h30m")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
+    instead.add_argument("--table", type=Path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
+    parser.set_defaults(run=_reproduce)
+
+
 def _command(
-    commands: argparse._SubParsersAction, name: str, purpose: str, needs_file: bool = True
+    commands: argparse._SubParsersAction,
+    name: str,
+    purpose: str,
+    needs_file: bool = True,
+    what: str = "YAML file, such as search_spaces/quickstart.yaml",
 ) -> argparse.ArgumentParser:
     """A command with what those that train share."""
     parser = commands.add_parser(
@@ -88,7 +105,7 @@ def _command(
         "file",
         nargs=None if needs_file else "?",
         metavar="FILE",
-        help="YAML file, such as search_spaces/quickstart.yaml" + ("" if needs_file else "; with --show also results"),
+        help=what + ("" if needs_file else "; with --show also results"),
     )
     parser.add_argument(
         "--set",
@@ -125,6 +142,12 @@ def _sweep(given: argparse.Namespace) -> int:
     from hypercl.cli.sweep import sweep_command
 
     return sweep_command(given)
+
+
+def _reproduce(given: argparse.Namespace) -> int:
+    from hypercl.cli.reproduce import reproduce_command
+
+    return reproduce_command(given)
 
 
 def _duration(text: str) -> float:

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from hypercl.config import SweepFile, UserError
+from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.own_code import CODE_FOLDER
 
 _RAY_PACKAGE = "_ray_pkg_"
@@ -18,10 +18,24 @@ def name_of(given: argparse.Namespace, file: SweepFile) -> str:
     Raises:
         UserError: the name could lead out of the results folder.
     """
-    name = given.name or file.name or Path(given.file).stem
+    return folder_name(given.name or file.name or Path(given.file).stem)
+
+
+def folder_name(name: str) -> str:
+    """A name for a folder in the results.
+
+    Raises:
+        UserError: it could lead out of them.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
         raise UserError(f"--name: '{name}' cannot name a folder; use letters, digits, '.', '_' and '-'")
     return name
+
+
+def seeds_name(experiment: Experiment) -> str:
+    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
+    first, count = experiment.training.seed, experiment.training.replicas
+    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
 
 
 def results_of(given: argparse.Namespace) -> Path:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from hypercl.analysis import write_matrix_png
 from hypercl.cli.interrupt import Interrupt
-from hypercl.cli.places import import_paths, name_of, offline, results_of
+from hypercl.cli.places import import_paths, name_of, offline, results_of, seeds_name
 from hypercl.config import SweepFile, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
@@ -23,7 +23,7 @@ def train(given: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     file = load(given.file, [*given.overrides, *_overrides(given)])
     name = name_of(given, file)
-    folder = results_of(given) / name / "runs" / _seeds(file)
+    folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
     require_buildable(file.experiment, import_paths(given))  # a mistake in own code is mended before it is kept
     own_code = keep_code(file.experiment, import_paths(given), folder)
     place = Place(folder, given.data_dir, offline(given), own_code, name)
@@ -64,12 +64,6 @@ def _overrides(given: argparse.Namespace) -> list[str]:
     return [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
 
 
-def _seeds(file: SweepFile) -> str:
-    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
-    first, count = file.experiment.training.seed, file.experiment.training.replicas
-    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
-
-
 def _spec(
     file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console
 ) -> LoggerSpec | None:
@@ -81,4 +75,4 @@ def _spec(
     if reason:
         console.print(reason, highlight=False)
     run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
-    return LoggerSpec(wandb, mode, None, run_id, f"{name}-{_seeds(file)}", results_of(given) / name)
+    return LoggerSpec(wandb, mode, None, run_id, f"{name}-{seeds_name(file.experiment)}", results_of(given) / name)

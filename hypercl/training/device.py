@@ -1,6 +1,7 @@
 """Where a run computes, and with how many threads."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,16 @@ def available_cpus() -> int:
     quota = _cgroup_quota()
     limits += [max(1, int(quota))] if quota else []
     return max(1, min(limits))
+
+
+def hardware(device: str) -> str:
+    """The model of the GPU, or of the processor."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def resolve(experiment: Experiment) -> Experiment:

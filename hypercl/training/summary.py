@@ -10,6 +10,7 @@ import torch
 
 from hypercl import __version__
 from hypercl.config import Experiment
+from hypercl.training.device import hardware
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
@@ -55,12 +56,14 @@ def summary_of(
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
         "chunk_size": sizes.chunk_size,
+        "generator_parameters": sizes.generator_parameters,
         "seed": experiment.training.seed,
         "iterations": sum(steps),
         "iterations_per_task": list(steps),
         "seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(experiment.training.device),
         "device": experiment.training.device,
+        "hardware": hardware(experiment.training.device),
         "threads": experiment.training.threads,
         "versions": {"hypercl": __version__, "torch": torch.__version__},
     }

@@ -104,7 +104,7 @@ def test_the_public_surface_is_the_one_that_is_promised() -> None:
     assert found == SURFACE
 
 
-@pytest.mark.parametrize("command", [["-m", "hypercl"], ["launch/report.py"]])
+@pytest.mark.parametrize("command", [["-m", "hypercl"], ["launch/report.py"], ["launch/reproduce.py"]])
 def test_the_commands_are_there_as_a_module_and_as_scripts(command: list[str]) -> None:
     asked = [sys.executable, *command, "--help"]
     said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -300,7 +300,7 @@ def test_the_bash_script_is_sound_and_completes(bash_script: str, tmp_path: Path
     (tmp_path / "mine.yaml").touch()
     (tmp_path / "mine.txt").touch()
     (tmp_path / "results").mkdir()
-    assert completed(bash_script, ["hypercl", "re"], tmp_path) == {"report"}
+    assert completed(bash_script, ["hypercl", "re"], tmp_path) == {"report", "reproduce"}
     assert "--max-concurrent" in completed(bash_script, ["hypercl", "sweep", "--m"], tmp_path)
     assert completed(bash_script, ["hypercl", "sweep", "mi"], tmp_path) == {"mine.yaml"}
     assert completed(bash_script, ["hypercl", "train", "mi"], tmp_path) == {"mine.yaml"}

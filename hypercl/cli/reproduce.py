@@ -1,0 +1,155 @@
+"""`hypercl reproduce NAME`: published results made anew, cell by cell."""
+
+import argparse
+import signal
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from hypercl.analysis import (
+    read_reproduction,
+    reproduction_figure,
+    reproduction_markdown,
+    reproduction_results,
+    write_matrix_png,
+)
+from hypercl.cli.interrupt import Interrupt
+from hypercl.cli.places import folder_name, import_paths, offline, results_of, seeds_name
+from hypercl.cli.reproduction_jobs import Job, jobs, published_experiments, table_file
+from hypercl.cli.tables import pairs
+from hypercl.config import UserError
+from hypercl.config.reproduction import Reproduction, cells_of, load_reproduction
+from hypercl.exit_codes import ExitCode
+from hypercl.files import write_text
+from hypercl.loggers import Loggers, Terminal, build
+from hypercl.training import Diverged, Finished, Place, run
+
+FAILURE = "error.txt"
+"""In a run's folder: why it has no result, on its first line."""
+
+
+def reproduce_command(given: argparse.Namespace) -> int:
+    """Prints the plan, runs what is not there yet, and keeps table.csv, table.md and table.png up to date.
+
+    Raises:
+        UserError: a mistake in the table, in a file of it, in the options or the data.
+    """
+    file = table_file(given.file)
+    table = load_reproduction(file)
+    if given.table is not None:
+        print(reproduction_markdown(table, read_reproduction(given.table)), end="")
+        return ExitCode.DONE
+    console = Console(soft_wrap=True, highlight=False)
+    whole = _Whole(table, file, results_of(given) / folder_name(given.name or file.stem))
+    chosen = jobs(table, file, whole.folder, given)
+    console.print(f"{table.title}: {len(chosen)} of {len(cells_of(table))} cells", markup=False)
+    console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))
+    if given.dry_run:
+        return ExitCode.DONE
+    code = _run_all(chosen, whole, given, console)
+    console.print(f"results: {whole.folder} (table.md, table.csv, table.png)", markup=False)
+    return code
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The table that cells are put into."""
+
+    table: Reproduction
+    file: Path
+    folder: Path
+
+    def write(self) -> None:
+        """Numbers, Markdown and figure of all cells there are, whether chosen now or before."""
+        found = reproduction_results(list(published_experiments(self.table, self.file)), self.folder)
+        path = self.folder / "table.csv"
+        write_text(path, found.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        frame = read_reproduction(path)
+        write_text(self.folder / "table.md", f"# {self.table.title}\n\n{reproduction_markdown(self.table, frame)}")
+        reproduction_figure(self.table, frame).savefig(self.folder / "table.png")
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """What ends the work before its end: a signal, or the time given."""
+
+    interrupt: Interrupt
+    deadline: float | None
+
+    def __bool__(self) -> bool:
+        late = self.deadline is not None and time.monotonic() >= self.deadline
+        return late or self.interrupt.signal is not None
+
+
+def _planned(job: Job) -> tuple[str, str, str, str]:
+    published = "" if job.cell.published is None else f"{job.cell.published:.2f} %"
+    return job.cell.name, seeds_name(job.experiment).split("-", 1)[1], published, job.state
+
+
+def _run_all(chosen: Sequence[Job], whole: _Whole, given: argparse.Namespace, console: Console) -> ExitCode:
+    """Runs the cells that are not done, in their order; one that fails leaves the others alone."""
+    began, outcomes = time.monotonic(), []
+    todo = [job for job in chosen if job.state != "done"]
+    with Interrupt() as interrupt:
+        stop = _Stop(interrupt, None if given.budget is None else began + given.budget)
+        for job in todo:
+            if stop:
+                break
+            left = len(todo) - len(outcomes)
+            each = (time.monotonic() - began) / max(1, len(outcomes))
+            about = f", about {_minutes(each * left)} if the rest takes as long" if outcomes else ""
+            console.rule(f"{job.cell.name}: {left} of {len(todo)} cells left{about}", align="left")
+            outcomes.append(_run_cell(job, given, console, stop))
+            whole.write()
+    if not outcomes:
+        whole.write()
+    if "interrupted" not in outcomes and len(outcomes) == len(todo):
+        return ExitCode.FAILED if "failed" in outcomes else ExitCode.DONE
+    console.print("The same command goes on from here.")
+    if interrupt.signal is None:
+        return ExitCode.TIME_UP
+    return ExitCode.TERMINATED if interrupt.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+def _run_cell(job: Job, given: argparse.Namespace, console: Console, stop: _Stop) -> str:
+    """Runs a cell from where it was left: 'finished', 'interrupted', or 'failed', which a file in its folder explains.
+
+    Raises:
+        UserError: missing data, or a network that cannot be built.
+    """
+    place = Place(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
+    loggers = Loggers([*build(None, job.folder), Terminal(console)])
+    outcome, reason = "failed", ""
+    (job.folder / FAILURE).unlink(missing_ok=True)
+    try:
+        with closing(run(job.experiment, place, test=True)) as progress:
+            for item in progress:
+                loggers.hear(item)
+                if stop and not isinstance(item, Finished):
+                    outcome = "interrupted"
+                    break
+            else:
+                outcome = "finished"
+                write_matrix_png(job.folder)
+    except Diverged as error:
+        reason = f"diverged: {error}"
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}\n{traceback.format_exc()}"
+    finally:
+        loggers.close(outcome)
+    if reason:
+        write_text(job.folder / FAILURE, reason)
+        console.print(reason.splitlines()[0], style="red", markup=False)
+    return outcome
+
+
+def _minutes(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{max(1, minutes)} min"

@@ -1,0 +1,8 @@
+"""Make published results anew: `python launch/reproduce.py NAME`; the same as `hypercl reproduce NAME`."""
+
+import sys
+
+from hypercl.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(["reproduce", *sys.argv[1:]]))
