@@ -1,0 +1,216 @@
+"""A method on a small stream of real images, in one scenario."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypercl.config import Experiment, assign, loads
+from hypercl.config.kinds import kind_of, models_in
+from hypercl.config.method import ALL, ImportedMethod, Method
+from hypercl.config.yaml_text import dump
+from hypercl.methods import Batch, Decision, Learner, Losses, Moment, State, imported_class
+from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
+from hypercl.testing.guard import OwnData, require_met
+from hypercl.testing.trees import copied, strangers
+from hypercl.training import Place, Report, build_learner, run
+from hypercl.training.checkpoint import Checkpoints
+
+CPU = torch.device("cpu")
+TASKS, STEPS = 3, 4
+LR = 1e-2
+_MEASURED = ("seconds", "peak_memory_bytes")
+_DATA = Path("data")  # the digits come with scikit-learn: nothing is read there
+_HYPERNET = {"name": "chunked", "hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
+
+
+def experiment_of(method: Mapping[str, Any], sections: Mapping[str, Any], scenario: str) -> Experiment:
+    """Three tasks of two digits, a small network, few steps.
+
+    Args:
+        method: the section `method`.
+        sections: other sections, in place of the small ones.
+        scenario: which.
+
+    Raises:
+        ConfigError: with every mistake in them.
+    """
+    generated = getattr(_model_of(method), "generated", None)
+    content = {
+        "tasks": {"name": "split_digits", "num_tasks": TASKS, "scenario": scenario},
+        "target": {"name": "mlp", "hidden": [12]},
+        **({"hypernet": _HYPERNET} if generated else {}),
+        "method": dict(method),
+        "training": {"iterations": STEPS, "batch_size": 16, "optimizer": {"name": "adam", "lr": LR}},
+        **sections,
+    }
+    file = loads(dump({"experiment": content}), "the contract's experiment")
+    return assign(file.experiment, {"training.threads": 1, "training.device": "cpu"})
+
+
+def scenarios_of(method: Mapping[str, Any], sections: Mapping[str, Any], import_paths: Sequence[Path]) -> list[str]:
+    """The scenarios that a method claims, in the order they are told of.
+
+    Raises:
+        UserError: a method by import path cannot be had.
+    """
+    model = _model_of(method)
+    claimed = getattr(model, "scenarios", ALL)
+    if model is ImportedMethod:
+        claimed = imported_class(experiment_of(method, sections, "task").method, import_paths).scenarios
+    return [scenario for scenario in ("task", "domain", "class") if scenario in claimed]
+
+
+def _model_of(method: Mapping[str, Any]) -> Any:
+    return next((model for model in models_in(Method) if kind_of(model) == method.get("name")), None)
+
+
+@dataclass(frozen=True)
+class Course:
+    """States on the way through two tasks."""
+
+    first: State
+    """After the first task."""
+    half: State
+    """In the middle of the second."""
+    both: State
+    """After both."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An experiment and what the contract does with it."""
+
+    experiment: Experiment
+    import_paths: tuple[Path, ...]
+
+    def learner(self, seed: int = 1, replicas: int = 1) -> Learner:
+        """A new learner."""
+        changed = assign(self.experiment, {"training.seed": seed, "training.replicas": replicas})
+        return build_learner(changed, CPU, self.import_paths)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The stream's tasks; it has no test data."""
+        stream: TaskStream = open_stream(self.experiment.tasks, _DATA, True, self.import_paths)
+        return [stream.task(index) for index in range(TASKS)]
+
+    def validation(self, task: int) -> Batch:
+        """Inputs and labels of a task's validation data."""
+        split = self.tasks[task].validation
+        images, labels = split[torch.arange(len(split))]
+        return self.tasks[task].inputs(images), labels
+
+    @cached_property
+    def course(self) -> "Course":
+        """Two tasks, learned by one learner; torch's own generator, which nothing should draw from, at 1."""
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            learner = self.learner()
+            first = self.taught(learner, learner.init(), 0)
+            kept = copied(first)
+            half = self.stepped(learner, learner.start_task(first, 1), 1, range(2))
+            return Course(kept, copied(half), self.ended(learner, self.stepped(learner, half, 1, range(2, STEPS)), 1))
+
+    def taught(self, learner: Learner, state: State, task: int, steps: int = STEPS) -> State:
+        """The state once a further task is learned."""
+        return self.ended(learner, self.stepped(learner, learner.start_task(state, task), task, range(steps)), task)
+
+    def stepped(
+        self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int] = (1,)
+    ) -> State:
+        """The state after some steps of a task that is begun."""
+        return self.traced(learner, state, task, steps, seeds)[0]
+
+    def traced(
+        self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int]
+    ) -> tuple[State, list[Losses]]:
+        """The same with the losses; in float64 where the state is."""
+        self._require_tensors(state, f"start_task of task {task}")
+        exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
+        require_met(learner.trains_on(task), task)
+        batches = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
+        memory, losses = learner.memory(state, task), []
+        for step in steps:
+            drawn = [batch(step) for batch in batches]
+            if len(seeds) == 1:
+                drawn = [(inputs[0], labels[0]) for inputs, labels in drawn]
+            if exact:
+                drawn = [(inputs.double(), labels) for inputs, labels in drawn]
+            state, found = learner.step(state, memory, drawn, Moment(task, step, LR))
+            losses.append(found)
+        self._require_tensors(state, f"a step of task {task}")
+        return state, losses
+
+    def ended(self, learner: Learner, state: State, task: int) -> State:
+        """The state after a task's end."""
+        exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
+        samples = Samples(self.tasks[task])
+        data = OwnData(_Double(samples) if exact else samples, task)
+        state = learner.end_task(state, task, data)
+        data.close()
+        self._require_tensors(state, f"end_task of task {task}")
+        return state
+
+    def _require_tensors(self, state: State, after: str) -> None:
+        found = strangers(state)
+        assert not found, (
+            f"a state is nested dicts of tensors, which is all that a checkpoint keeps; after {after} {found}: use "
+            "torch.tensor(...), or compute it in memory()"
+        )
+
+    def run(self, folder: Path, *stops: int) -> tuple[dict[str, Any], State]:
+        """A whole run of two reports a task, test data measured at its end.
+
+        Args:
+            folder: its results.
+            stops: steps of reports at which it is interrupted, to be taken up again.
+
+        Returns:
+            Its summary without times, and its last state.
+        """
+        place = Place(folder, _DATA, offline=True, import_paths=self.import_paths)
+        for stop in (*stops, None):
+            with closing(run(self.experiment, place, test=True, reports_per_task=2)) as progress:
+                for item in progress:
+                    if isinstance(item, Report) and item.step == stop:
+                        break
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        content = Checkpoints(folder / "checkpoints").newest()
+        assert content is not None
+        return {key: value for key, value in summary.items() if key not in _MEASURED}, content["state"]
+
+
+class _Double:
+    """Task data in float64."""
+
+    def __init__(self, data: Samples) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, samples: Tensor) -> Batch:
+        inputs, labels = self._data[samples]
+        return inputs.double(), labels
+
+
+def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decision:
+    """What the last of a learner's passes decides."""
+    decision = None
+    for decide in learner.deciders(state, met):
+        decision = decide(inputs, decision)
+    assert decision is not None, "deciders gave no pass: the last one decides, so there must be one"
+    return decision
+
+
+def _floats(tree: Any) -> list[Tensor]:
+    if isinstance(tree, dict):
+        return [leaf for value in tree.values() for leaf in _floats(value)]
+    return [tree] if isinstance(tree, Tensor) and tree.is_floating_point() else []

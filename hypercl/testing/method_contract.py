@@ -1,0 +1,240 @@
+"""The contract of a method: inherit `MethodContract` and say which method."""
+
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from hypercl.config import UserError
+from hypercl.methods import Learner, State
+from hypercl.testing.case import STEPS, TASKS, Case, decided, experiment_of, scenarios_of
+from hypercl.testing.guard import nothing_else_is_opened
+from hypercl.testing.trees import copied, difference, doubled, of_replica, part_like
+from hypercl.training.checkpoint import read, write
+
+SEEDS = (5, 6)
+TOLERANCE = 1e-9
+
+
+class MethodContract:
+    """What every method must do, in every scenario that it claims; on small networks and the digits of scikit-learn.
+
+    Example:
+        class TestMine(MethodContract):
+            method = {"name": "import", "path": "mine:MyLearner", "kwargs": {"alpha": 0.1}}
+
+    A method by import path is found beside the test's file, in the working directory, or installed.
+    """
+
+    method: ClassVar[Mapping[str, Any]]
+    """The section `method`."""
+    sections: ClassVar[Mapping[str, Any]] = {}
+    """Other sections in place of the contract's, such as `{"hypernet": {"name": "full", "hidden": [8]}}`."""
+    scenarios: ClassVar[tuple[str, ...] | None] = None
+    """Scenarios to test; None takes all that the method claims."""
+    first_steps: ClassVar[int] = 50
+    """Steps, of 16 samples, in which it is to learn to tell two digits apart."""
+    least_accuracy: ClassVar[float] = 0.9
+    """Validation accuracy on them that it is to reach."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Each test once a scenario."""
+        try:
+            claimed = self.scenarios or scenarios_of(self.method, self.sections, _import_paths(type(self)))
+        except UserError:
+            claimed = ["task"]  # in which the tests then tell what is wrong
+        metafunc.parametrize("scenario", claimed)
+
+    def test_learns_a_first_task(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        learner = case.learner()
+        state = case.taught(learner, learner.init(), 0, self.first_steps)
+        inputs, labels = case.validation(0)
+        if scenario == "task":
+            found = learner.predictor(state, 0)(inputs).argmax(-1)
+        else:
+            found = decided(learner, state, 1, inputs).outputs - case.tasks[0].head.start
+        accuracy = float((found == labels).float().mean())
+        assert accuracy >= self.least_accuracy, (
+            f"after {self.first_steps} steps of its first task {accuracy:.0%} of the validation data is right, and "
+            f"{self.least_accuracy:.0%} are asked for (first_steps and least_accuracy of the contract)"
+        )
+
+    def test_all_randomness_comes_from_its_seed(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        with torch.random.fork_rng():
+            torch.manual_seed(2)
+            learner = case.learner()
+            told = difference(case.taught(learner, learner.init(), 0), case.course.first)
+        assert not told, (
+            f"two runs of one training.seed differ ({told}): draw with hypercl.seeds.generator(seed, purpose, task, "
+            "step), with the seeds of parts.seeds"
+        )
+        told = difference(case.learner(1).init(), case.learner(2).init())
+        assert told, "two seeds begin with the same state: draw what is random in init from parts.seeds"
+
+    def test_holds_tensors_only(self, scenario: str) -> None:
+        """Also while it trains; `Case` asks after each task's beginning, steps and end."""
+        _case(type(self), scenario).course  # noqa: B018
+
+    def test_a_checkpoint_keeps_its_state_bit_for_bit(self, scenario: str, tmp_path: Path) -> None:
+        case = _case(type(self), scenario)
+        for name, each in {"in a task": case.course.half, "after two tasks": case.course.both}.items():
+            write(tmp_path / name, each)
+            told = difference(read(tmp_path / name), each)
+            assert not told, f"{name}, a checkpoint read again is another: {told}"
+
+    def test_needs_nothing_but_its_state_to_go_on(self, scenario: str) -> None:
+        """Another object goes on in the middle of the second task, and ends where the first one does."""
+        case = _case(type(self), scenario)
+        learner, half = case.learner(), copied(case.course.half)
+        found = case.ended(learner, case.stepped(learner, half, 1, range(2, STEPS)), 1)
+        told = difference(found, case.course.both)
+        assert not told, (
+            f"a new learner that goes on from the state ends elsewhere: {told}. What steps change belongs into the "
+            "state; what memory() gives must follow from it"
+        )
+
+    def test_an_interrupted_run_equals_an_uninterrupted_one(self, scenario: str, tmp_path: Path) -> None:
+        """Interrupted between two tasks, in the middle of one, and after the last."""
+        case = _case(type(self), scenario)
+        case.course  # noqa: B018 - what a checkpoint could not keep is told first
+        whole, last = case.run(tmp_path / "whole")
+        again, resumed = case.run(tmp_path / "interrupted", 2, 3, 2 * TASKS)
+        told = difference(resumed, last) or difference(again, whole, name="summary")
+        assert not told, f"an interrupted run is another than an uninterrupted one: {told}"
+
+    def test_what_begins_and_ends_a_task_leaves_the_state_given_alone(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        learner = case.learner()
+        before, kept = copied(case.course.first), case.course.first
+        state = case.stepped(learner, learner.start_task(before, 1), 1, range(2))
+        told = difference(before, kept)
+        assert not told, f"start_task shares tensors that steps change, clone them: {told}"
+        kept = copied(state)
+        case.ended(learner, state, 1)
+        told = difference(state, kept)
+        assert not told, f"end_task changes the state it is given: {told}"
+
+    def test_predicts_from_its_knowledge_alone(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        learner, state = case.learner(), case.course.both
+        known = learner.knowledge(state)
+        told = difference(known, part_like(state, known))
+        assert not told, f"knowledge is to be a part of the state: {told}"
+        for task in range(2):
+            inputs, _ = case.validation(task)
+            logits, found = (learner.predictor(each, task)(inputs) for each in (state, known))
+            wanted = (len(inputs), len(case.tasks[task].classes))
+            assert logits.shape == wanted, (
+                f"predictor of task {task} gives {list(logits.shape)}, not (samples, classes of the task) {wanted}"
+            )
+            told = difference(found, logits, name=f"the prediction of task {task}")
+            assert not told, f"predictions from knowledge are others than from the whole state: {told}"
+
+    def test_goes_on_from_what_it_knew(self, scenario: str) -> None:
+        """As after early stopping, which puts the knowledge at the best check back before the task ends."""
+        case = _case(type(self), scenario)
+        learner, state = case.learner(), case.course.half
+        back = {**state, **copied(learner.knowledge(state))}
+        one, other = [case.taught(learner, case.ended(learner, each, 1), 2, 1) for each in (state, back)]
+        told = difference(one, other)
+        assert not told, (
+            f"put back before the task's end, its knowledge leads elsewhere: {told}. What end_task and the next "
+            "start_task need belongs into knowledge, or into other keys of the state"
+        )
+
+    def test_decides_where_the_task_is_not_given(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        if scenario == "task":
+            return
+        learner, state = case.learner(), case.course.both
+        inputs, _ = case.validation(0)
+        known = max(task.head.stop for task in case.tasks[:2])
+        found = decided(learner, state, 2, inputs)
+        again = decided(learner, learner.knowledge(state), 2, inputs)
+        assert found.outputs.shape == (len(inputs),), f"decisions are {list(found.outputs.shape)}, not (samples,)"
+        assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 places of outputs"
+        assert 0 <= found.outputs.min() <= found.outputs.max() < known, (
+            f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were decided on; those of the tasks met "
+            f"are 0 to {known - 1}"
+        )
+        assert not difference(found.outputs, again.outputs), "decisions from knowledge are others than from the state"
+        if found.tasks is not None:
+            assert found.tasks.shape == (len(inputs),), f"inferred tasks are {list(found.tasks.shape)}, not (samples,)"
+            assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "a task was inferred that was not met"
+
+    def test_replays_inputs_of_the_streams_shape(self, scenario: str) -> None:
+        case = _case(type(self), scenario)
+        found = case.learner().replayed(case.course.both, 0, 3)
+        if found is not None:
+            wanted = (3, *case.validation(0)[0].shape[1:])
+            assert found.shape == wanted, f"replayed gives {list(found.shape)}, not (count, *input_shape) {wanted}"
+            assert 0 <= found.min() <= found.max() <= 1, "replayed inputs are to lie in 0 .. 1"
+
+    def test_each_replica_is_its_own_single_run_or_is_refused(self, scenario: str) -> None:
+        """In float64, where what is left of the order of sums is below 1e-9."""
+        case = _case(type(self), scenario)
+        reason = type(case.learner()).no_replicas
+        if reason:
+            with pytest.raises(UserError, match="cannot be trained together") as caught:
+                case.learner(replicas=2)
+            assert reason in str(caught.value)
+            return
+        bundle = case.learner(SEEDS[0], len(SEEDS))
+        state = _taught_exactly(case, bundle, SEEDS)
+        inputs = case.validation(0)[0].double()
+        for index, seed in enumerate(SEEDS):
+            alone = case.learner(seed)
+            own = _taught_exactly(case, alone, (seed,))
+            told = difference(of_replica(state, index), own, TOLERANCE)
+            told = told or difference(
+                bundle.predictor(state, 1)(inputs)[index],
+                alone.predictor(own, 1)(inputs),
+                TOLERANCE,
+                "the prediction of task 1",
+            )
+            if scenario != "task":
+                found, wanted = decided(bundle, state, 2, inputs).outputs[index], decided(alone, own, 2, inputs).outputs
+                told = told or difference(found, wanted, name="the decision")
+            assert not told, (
+                f"replica {index} is not what a run of its seed alone is: {told}. All tensors of a state lead with an "
+                "axis of replicas where there are several; a method that cannot says why in `no_replicas`"
+            )
+
+    def test_reads_nothing_but_what_it_is_given(self, scenario: str) -> None:
+        """Batches of tasks met, its own task's training data at its end, and no stream beside them."""
+        case = _case(type(self), scenario)
+        case.tasks  # noqa: B018 - read before the guard is up
+        with nothing_else_is_opened():
+            learner = case.learner()
+            state = case.taught(learner, case.taught(learner, learner.init(), 0), 1)
+            learner.predictor(state, 0)(case.validation(0)[0])
+        told = difference(state, case.course.both)
+        assert not told, f"under the guard it learns something else: {told}"
+
+
+def _taught_exactly(case: Case, learner: Learner, seeds: tuple[int, ...]) -> State:
+    """The state after two tasks of three steps each, in float64."""
+    state = doubled(learner.init())
+    for task in range(2):
+        state = doubled(learner.start_task(state, task))
+        state = case.ended(learner, case.stepped(learner, state, task, range(3), seeds), task)
+    return state
+
+
+@cache
+def _case(contract: type[MethodContract], scenario: str) -> Case:
+    """What a contract's tests share in a scenario."""
+    return Case(experiment_of(contract.method, contract.sections, scenario), _import_paths(contract))
+
+
+def _import_paths(contract: type[MethodContract]) -> tuple[Path, ...]:
+    """The folder of the test's file and the working directory."""
+    file = getattr(sys.modules.get(contract.__module__), "__file__", None) or inspect.getfile(contract)
+    return (Path(file).resolve().parent, Path.cwd())

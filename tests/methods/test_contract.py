@@ -1,0 +1,52 @@
+"""Every built-in method keeps the contract that a user's own is tested with."""
+
+from typing import Any
+
+import pytest
+
+from hypercl.config.kinds import kind_of, models_in
+from hypercl.config.method import ImportedMethod, Method
+from hypercl.methods.build import LEARNERS
+from hypercl.testing import MethodContract
+
+SMALL: dict[str, Any] = {"name": "chunked", "hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
+PLAIN = {"encoder": [12], "decoder": [12], "latent": 4}
+GENERATOR = PLAIN | {"condition_size": 3, "hypernet": SMALL | {"chunk_size": 500}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "hnet": {"beta": 0.5},
+    "hnet_ent": {"beta": 0.5},
+    "hnet_tir": {"generator": GENERATOR},
+    "hnet_replay": {"generator": GENERATOR},
+    "finetune": {},
+    "scratch": {},
+    "joint": {},
+    "ewc": {"strength": 100.0},
+    "online_ewc": {"strength": 100.0},
+    "si": {},
+    "lwf": {},
+    "dgr": {"generator": PLAIN},
+    "er": {"budget": 40},
+    "stored_real": {},
+}
+WITH_HYPERNET = ("finetune", "scratch", "joint")
+BUILT = {kind_of(model) for model in LEARNERS} - {kind_of(ImportedMethod)}
+
+
+def contract(name: str, **attributes: Any) -> type:
+    method = {"name": name, **SETTINGS[name]}
+    return type(f"Test_{name}", (MethodContract,), {"method": method, "__module__": __name__, **attributes})
+
+
+for _name in SETTINGS:
+    if _name in BUILT:
+        own = {"sections": {"hypernet": {"name": "none"}}} if _name in WITH_HYPERNET else {}
+        globals()[f"Test_{_name}"] = contract(_name, **own)
+for _name in WITH_HYPERNET:
+    globals()[f"Test_{_name}_generated"] = contract(_name, sections={"hypernet": SMALL}, scenarios=("task",))
+
+
+@pytest.mark.parametrize("model", models_in(Method), ids=kind_of)
+def test_every_method_of_a_file_has_a_learner_and_a_contract(model: type) -> None:
+    name = kind_of(model)
+    assert model in LEARNERS
+    assert name in SETTINGS or model is ImportedMethod
