@@ -140,8 +140,8 @@ class Plateau(_Warm):
 class EarlyStopping(Section):
     """A task's training ends when its validation accuracy no longer rises, and the best state is put back.
 
-    The best state is put back at the task's end in any case. With method joint it is the mean accuracy of all tasks
-    trained together that counts.
+    The best state is put back at the task's end in any case. With methods joint and stored_real it is the mean
+    accuracy of all tasks trained together that counts.
     """
 
     patience: Count = 5
