@@ -131,9 +131,12 @@ class Experiment(Section):
             raise ValueError(
                 "method.generator.condition one_hot has a place for each task: give tasks.num_tasks, or use gaussian"
             )
-        if getattr(self.hypernet, "compression_ratio", None) is not None:
+        hypernets = {"hypernet": self.hypernet, "method.generator.hypernet": getattr(generator, "hypernet", None)}
+        solved = [path for path, each in hypernets.items() if getattr(each, "compression_ratio", None) is not None]
+        if solved:
             raise ValueError(
-                "hypernet.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a chunk_size"
+                f"{solved[0]}.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a "
+                "chunk_size"
             )
         return self
 

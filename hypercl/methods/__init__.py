@@ -1,6 +1,7 @@
 """How a learner meets a new task."""
 
 from hypercl.methods.build import build_method
+from hypercl.methods.generator import generator_parameters
 from hypercl.methods.imported import imported_class, learner_class
 from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State, TaskData
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
@@ -23,6 +24,7 @@ __all__ = [
     "State",
     "TaskData",
     "build_method",
+    "generator_parameters",
     "imported_class",
     "learner_class",
     "own_weights",

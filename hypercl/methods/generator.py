@@ -19,7 +19,7 @@ from hypercl.methods.parts import AnyHypernetwork, Parts
 from hypercl.methods.plain import own_weights, plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
-from hypercl.targets import GeneratedModel, build_target
+from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape
 
 DECODERS_KEPT = 100_000_000
@@ -107,7 +107,8 @@ class GeneratorLearner(NetworkLearner):
         """What the decoder is told of each task."""
         tasks = len(self.parts.heads)
         if isinstance(config, ReplayHypernet) and config.condition == "gaussian":
-            return self._normal((tasks, size), "conditions", device="cpu").to(self.parts.device)
+            each = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
+            return torch.stack(each, dim=-2).to(self.parts.device)
         one_hot = torch.eye(tasks, size, device=self.parts.device)
         return one_hot.expand(len(self.parts.seeds), -1, -1) if self.bundled else one_hot
 
@@ -249,6 +250,25 @@ class PlainGenerator(GeneratorLearner):
         both = torch.cat([inputs, self.draw(memory, samples, now)], dim=axis)
         new, replayed = self._costs(weights, both, now).split(samples, dim=-1)
         return (1 - share) * new.mean(-1) + share * replayed.mean(-1)
+
+
+def generator_parameters(experiment: Experiment, shape: Shape) -> int:
+    """Numbers that an experiment's method trains to replay inputs: decoder, or its hypernetwork with the embeddings of
+    all tasks, and encoder; 0 where it generates none.
+
+    Raises:
+        OutOfReach: no chunk size has a compression ratio as small as `method.generator.hypernet` asks.
+    """
+    config: Autoencoder | None = getattr(experiment.method, "generator", None)
+    if config is None:
+        return 0
+    encoder = count_weights(MLP(hidden=config.encoder), shape.input_shape, 2 * config.latent)
+    size = config.latent + (_condition_size(config) if isinstance(config, ReplayHypernet) else 0)
+    decoder = count_weights(MLP(hidden=config.decoder), (size,), prod(shape.input_shape))
+    if not isinstance(config, ReplayHypernet):
+        return encoder + decoder
+    hypernet = build_hypernet(config.hypernet, decoder, shape.num_tasks)
+    return encoder + hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
 
 
 def _generated(variant: Experiment) -> Experiment:

@@ -10,7 +10,16 @@ from hypercl.config import Experiment, assign
 from hypercl.config.hypernet import OwnWeights as NoHypernet
 from hypercl.config.method import ImportedMethod
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
-from hypercl.methods import Learner, Moment, Parts, build_method, own_weights, require_alike, variants_of
+from hypercl.methods import (
+    Learner,
+    Moment,
+    Parts,
+    build_method,
+    generator_parameters,
+    own_weights,
+    require_alike,
+    variants_of,
+)
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
@@ -31,6 +40,8 @@ class Sizes:
     """Generated weights of the target."""
     chunk_size: int
     """Weights a chunk, solved where it is `auto`; all weights where there are no chunks."""
+    generator_parameters: int = 0
+    """Trained to replay inputs: decoder, or its hypernetwork with task embeddings, and encoder. Not in `parameters`."""
 
     @property
     def compression_ratio(self) -> float:
@@ -56,11 +67,12 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = (), shape: Shap
     """
     shape = shape or shape_of(experiment.tasks)
     weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
+    generator = generator_parameters(experiment, shape)
     if isinstance(experiment.hypernet, NoHypernet):
-        return Sizes(weights, weights, weights)
+        return Sizes(weights, weights, weights, generator)
     hypernet = build_hypernet(experiment.hypernet, weights, shape.num_tasks)
     parameters = hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
-    return Sizes(parameters, weights, hypernet.chunk_size)
+    return Sizes(parameters, weights, hypernet.chunk_size, generator)
 
 
 def seeds_of(experiment: Experiment) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """Methods with a generator on small networks."""
 
-from hypercl.methods import Learner
 from test_learners import learner
+
+from hypercl.methods import Learner
 
 SMALL = ("method.generator.encoder=[10]", "method.generator.decoder=[9]", "method.generator.latent=3")
 HYPERNET = (

@@ -62,4 +62,5 @@ def test_each_replica_costs_and_decodes_as_it_does_alone(autoencoder: Variationa
 def test_decoded_inputs_lie_between_black_and_white(autoencoder: VariationalAutoencoder) -> None:
     weights, code, condition = drawn((autoencoder.decoder.num_weights,), (50, LATENT), (SIZE,))
     images = autoencoder.decode(15 * weights, code, condition)
-    assert 0 <= images.min() < 0.1 and 0.9 < images.max() <= 1
+    assert 0 <= images.min() < 0.1
+    assert 0.9 < images.max() <= 1
