@@ -118,14 +118,20 @@ NEEDED = {
     "method hnet_tir": ["tasks.scenario=class"],
     "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
     "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
+    "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
+    "method.new_classes": ["tasks.scenario=class"],
     "training.early_stopping.patience": ["training.early_stopping.checks=100"],
     "training.early_stopping.checks": ["training.early_stopping.patience=2"],
     "search.population": ["search.sampler=nsga2"],
 }
 """What must stand beside a key, or beside the keys of a kind."""
-ALONE = {"hypernet.compression_ratio"}
+ALONE = {
+    "hypernet.compression_ratio",
+    "method.generator.hypernet.compression_ratio",
+    "method.generator.decoder",
+}
 """Keys that cannot be varied with all else as it was: null means nothing beside chunk_size auto, a ratio nothing
-beside a number."""
+beside a number; and the methods begin with other decoders."""
 
 
 def beside(found: Setting) -> list[str]:

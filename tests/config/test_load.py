@@ -33,7 +33,7 @@ def test_a_shipped_file_is_valid_and_survives_being_written_out(file: Path) -> N
 def test_what_the_readme_shows_is_valid(block: str) -> None:
     section = next(iter(yaml.safe_load(block)))
     rest = "" if section in ("experiment", "tasks") else "  tasks: {name: split_digits}\n"
-    loads(block if section == "experiment" else f"experiment:\n{rest}{block}", "README.md")
+    loads(block if section in ("experiment", "include") else f"experiment:\n{rest}{block}", str(README))
 
 
 def test_six_files_are_shipped() -> None:
