@@ -14,7 +14,7 @@ from hypercl.config import Experiment, UserError, differences, load
 from hypercl.config.reproduction import Cell, Reproduction, cells_of, settings_of
 
 Records = list[dict[Hashable, Any]]
-COLUMNS: dict[Hashable, Any] = {
+COLUMNS: dict[str, Any] = {
     "cell": str,
     "method": str,
     "scenario": str,
@@ -69,7 +69,7 @@ def read_reproduction(path: Path) -> pd.DataFrame:
         UserError: it is not there, or is none.
     """
     try:
-        frame = pd.read_csv(path, dtype=COLUMNS)
+        frame = pd.read_csv(path, dtype={**COLUMNS})
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as the table of a reproduction: {error}") from None
     missing = [name for name in COLUMNS if name not in frame]
