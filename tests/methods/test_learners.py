@@ -1,4 +1,4 @@
-"""What every method must do, and what each adds."""
+"""What each method adds to what every method must do (test_contract.py)."""
 
 import copy
 from collections.abc import Callable
@@ -54,10 +54,6 @@ def trained(method: Learner, tasks: int, steps: int = 5, state: State | None = N
     return state
 
 
-def leaves(tree: Any) -> list[Tensor]:
-    return [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
-
-
 def copied(tree: Any) -> Any:
     return {key: copied(value) for key, value in tree.items()} if isinstance(tree, dict) else tree.clone()
 
@@ -66,49 +62,6 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return torch.equal(left, right)
-
-
-@pytest.mark.parametrize("name", METHODS)
-class TestEveryMethod:
-    def test_starts_from_its_seed(self, name: str) -> None:
-        method = f"method.name={name}"
-        assert same(learner(method).init(), learner(method).init())
-        assert not same(learner(method).init(), learner(method, "training.seed=2").init())
-
-    def test_learns_a_first_task(self, name: str) -> None:
-        method = learner(f"method.name={name}")
-        inputs, labels = batch(0)
-        losses = []
-        state = method.start_task(method.init(), 0)
-        for step in range(60):
-            state, loss = method.step(state, method.memory(state, 0), [(inputs, labels)], Moment(0, step, 1e-2))
-            losses.append(float(loss["task"]))
-        assert losses[-1] < 0.2 * losses[0]
-        assert (method.predictor(state, 0)(inputs).argmax(1) == labels).all()
-
-    def test_a_task_does_not_change_the_state_it_begins_with(self, name: str) -> None:
-        method = learner(f"method.name={name}")
-        before = method.start_task(trained(method, 1), 1)
-        kept = copied(before)
-        trained(method, 2, state=before, first=1)
-        assert same(before, kept)
-
-    def test_needs_nothing_but_its_state_to_go_on(self, name: str) -> None:
-        whole = trained(learner(f"method.name={name}"), 3)
-        half = copied(trained(learner(f"method.name={name}"), 2))
-        assert same(trained(learner(f"method.name={name}"), 3, state=half, first=2), whole)
-
-    def test_predicts_from_its_knowledge_alone(self, name: str) -> None:
-        method = learner(f"method.name={name}")
-        state = trained(method, 2)
-        inputs, _ = batch(5)
-        for task in range(2):
-            logits = method.predictor(state, task)(inputs)
-            assert logits.shape == (16, 2)
-            assert torch.equal(logits, method.predictor(method.knowledge(state), task)(inputs))
-
-    def test_holds_tensors_only(self, name: str) -> None:
-        assert all(isinstance(leaf, Tensor) for leaf in leaves(trained(learner(f"method.name={name}"), 2)))
 
 
 def _optimizer(name: str) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
