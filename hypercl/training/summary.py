@@ -57,7 +57,6 @@ def summary_of(
         "target_parameters": sizes.target_parameters,
         "chunk_size": sizes.chunk_size,
         "generator_parameters": sizes.generator_parameters,
-        "generator_parameters": sizes.generator_parameters,
         "seed": experiment.training.seed,
         "iterations": sum(steps),
         "iterations_per_task": list(steps),
