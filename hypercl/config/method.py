@@ -119,7 +119,7 @@ class ReplayHypernet(Autoencoder):
     """What the decoder is told of the task beside its latent code: the task's number as a one-hot vector, a fixed
     random vector, or nothing. Source: von Oswald et al. (2020) use one_hot."""
     condition_size: Units = 100
-    """Numbers of the condition; one_hot needs as many as there are tasks."""
+    """Numbers of the condition, where there is one; one_hot needs as many as there are tasks."""
     beta: NotNegative = 0.01
     """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True

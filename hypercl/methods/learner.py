@@ -138,7 +138,7 @@ class Learner(ABC):
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         """Inputs that a method would replay for a task, of the first replica: (count, *input_shape), in 0 .. 1.
 
-        None where it generates none.
+        None where it generates none. One that draws from all tasks at once gives its samples for task 0 alone.
         """
         del state, task, count
         return None

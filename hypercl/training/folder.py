@@ -21,7 +21,8 @@ class Place:
     """Where a run finds and leaves things."""
 
     folder: Path
-    """The run's own folder: config.yaml, checkpoints/, metrics.jsonl, summary.json, accuracy_matrix.csv."""
+    """The run's own folder: config.yaml, checkpoints/, metrics.jsonl, summary.json, accuracy_matrix.csv, and samples/
+    of a method that generates inputs."""
     data_dir: Path
     """Where data sets lie."""
     offline: bool = False
