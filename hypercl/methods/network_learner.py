@@ -242,14 +242,15 @@ class NetworkLearner(Learner):
         with self._networks_run():
             embeddings = state["embeddings"][..., tasks, :]
             weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), now))
-        weights = at_least_float32(weights).requires_grad_()
-        for task, own, batch in zip(tasks, weights.unbind(-2), batches, strict=True):
+        of_tasks = [own.requires_grad_() for own in at_least_float32(weights).detach().unbind(-2)]
+        for task, own, batch in zip(tasks, of_tasks, batches, strict=True):
             key = self._buffers_of(task)
             loss = self._loss(task, Network(own, buffers[key]), batch, memory, now)
             buffers[key] = loss.buffers
             losses.append(loss)
         lowered = torch.stack([loss.lowered for loss in losses]).mean(0)
-        (gradient,) = torch.autograd.grad(lowered.sum(), weights)
+        gradients = torch.autograd.grad(lowered.sum(), of_tasks)
+        gradient = gradients[0].unsqueeze(-2) if len(gradients) == 1 else torch.stack(gradients, -2)
         told = {name: torch.stack([loss.told[name].detach() for loss in losses]).mean(0) for name in losses[0].told}
         return told, *back(gradient), buffers
 
