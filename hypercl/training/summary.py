@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,23 +72,24 @@ def summary_of(
 def _metrics(matrices: Mapping[str, Matrices], diverged: Mapping[int, str], experiment: Experiment) -> dict[str, Any]:
     """By data set; of several replicas also `spread`, `diverged_replicas` and `replicas`."""
     seeds, scenario = seeds_of(experiment), experiment.tasks.scenario
-    each = {name: _of_each(found, scenario) for name, found in matrices.items()}
+    each = {name: _of_each(found, scenario, diverged) for name, found in matrices.items()}
     if len(seeds) == 1:
         return {name: metrics for name, (metrics,) in each.items()}
     means, spreads = {}, {}
     replicas = [{"seed": seed, "diverged": diverged.get(place)} for place, seed in enumerate(seeds)]
     for name, found in each.items():
-        left = next(metrics for place, metrics in enumerate(found) if place not in diverged)
-        own = [unknown(left, diverged[place]) if place in diverged else metrics for place, metrics in enumerate(found)]
+        left = next(metrics for metrics in found if metrics)
+        own = [metrics or unknown(left, diverged[place]) for place, metrics in enumerate(found)]
         means[name], spreads[name] = mean_of(own, tuple(diverged))
         replicas = [{**replica, name: metrics} for replica, metrics in zip(replicas, own, strict=True)]
     return {**means, "spread": spreads, "diverged_replicas": len(diverged), "replicas": replicas}
 
 
-def _of_each(found: Matrices, scenario: str) -> list[dict[str, Any]]:
-    """The metrics of each replica."""
+def _of_each(found: Matrices, scenario: str, diverged: Container[int]) -> list[dict[str, Any]]:
+    """The metrics of each replica; empty where it diverged."""
     inferred = found.inferred or [None] * len(found.accuracies)
-    return [summarize(matrix, own, scenario) for matrix, own in zip(found.accuracies, inferred, strict=True)]
+    pairs = enumerate(zip(found.accuracies, inferred, strict=True))
+    return [{} if place in diverged else summarize(matrix, own, scenario) for place, (matrix, own) in pairs]
 
 
 def _peak_memory(device: str) -> int:

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from hypercl.config import ConfigError, Experiment, loads
-from hypercl.tasks import Split
 from hypercl.training import Finished, Place, Report, Tick, run
 from hypercl.training.checkpoint import Checkpoints
+from hypercl.training.evaluate import Evaluation
 
 ITERATIONS = 40
 STOPPING = "training.early_stopping={patience: 2, checks: 10}"
@@ -164,9 +164,9 @@ def test_checks_read_so_many_validation_samples_and_no_test_data(
     read: list[int] = []
     original = module.accuracies
 
-    def counted(learner: Any, state: Any, tasks: Any, splits: list[Split]) -> Any:
-        read.extend(map(len, splits))
-        return original(learner, state, tasks, splits)
+    def counted(learner: Any, state: Any, what: Evaluation) -> Any:
+        read.extend(map(len, what.splits))
+        return original(learner, state, what)
 
     monkeypatch.setattr(module, "accuracies", counted)
     monkeypatch.setattr(module, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
