@@ -1,16 +1,14 @@
 """Runs with the options of hypernetworks, from beginning to end."""
 
-import json
-import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run import equal, experiment, final_state, metrics, summary_of
+from interrupted import assert_interruptions_change_nothing
+from test_run import experiment, metrics
 
 from hypercl.config import OutOfReach, resolved
-from hypercl.training import Place, Started, Tick, run
+from hypercl.training import Place, Started, run
 
 OPTIONS = (
     "hypernet.noise=2",
@@ -29,26 +27,9 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "run", tmp_path / "data")
 
 
-def test_a_resumed_run_with_every_option_equals_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+def test_a_resumed_run_with_every_option_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     setting = experiment(*OPTIONS)
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
-    expected = summary_of(run(setting, whole))
-    parts = 0
-    while not (cut.folder / "summary.json").exists():
-        parts += 1
-        with closing(run(setting, cut)) as progress:
-            ticks = 0
-            for item in progress:
-                ticks += isinstance(item, Tick)
-                if ticks == 13:
-                    break
-    assert parts > 3
-    found = json.loads((cut.folder / "summary.json").read_text())
-    assert metrics({"test": None, **found}) == metrics({"test": None, **expected})
-    assert equal(final_state(cut.folder), final_state(whole.folder))
+    assert_interruptions_change_nothing(setting, tmp_path, ticks_each=13)
 
 
 def test_a_run_tells_the_chunk_size_that_was_solved(place: Place) -> None:

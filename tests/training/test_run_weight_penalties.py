@@ -1,14 +1,12 @@
 """Runs with EWC, online EWC and SI, from beginning to end."""
 
-import json
-import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_run import equal, experiment, final_state, metrics, summary_of
+from interrupted import assert_interruptions_change_nothing
+from test_run import experiment, summary_of
 
-from hypercl.training import Place, Tick, run
+from hypercl.training import Place, run
 
 PLAIN = "hypernet={name: none}"
 METHODS = {
@@ -19,24 +17,10 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, method: str) -> None:
     samples = ["method.fisher_samples=20"] if "ewc" in method else []
     setting = experiment(PLAIN, method, "training.iterations=12", *samples)
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
-    expected = summary_of(run(setting, whole))
-    while not (cut.folder / "summary.json").exists():
-        with closing(run(setting, cut)) as progress:
-            ticks = 0
-            for item in progress:
-                ticks += isinstance(item, Tick)
-                if ticks == 17:
-                    break
-    found = json.loads((cut.folder / "summary.json").read_text())
-    assert metrics({"test": None, **found}) == metrics({"test": None, **expected})
-    assert equal(final_state(cut.folder), final_state(whole.folder))
+    assert_interruptions_change_nothing(setting, tmp_path)
 
 
 @pytest.mark.parametrize("scenario", ["task", "domain"])
