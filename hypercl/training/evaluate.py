@@ -17,7 +17,8 @@ class Measured:
 
     accuracies: list[list[float]]
     inferred: list[list[float]] | None = None
-    """Samples whose task was inferred rightly; None where no task is inferred."""
+    """Samples whose task was inferred rightly, by the method or, in scenario class, by the output decided on, which
+    belongs to one task; None where no task is inferred."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Evaluation:
     tasks: Sequence[Task]
     splits: Sequence[Split]
     """One of each task."""
+    scenario: str = "task"
 
     def batches(self, place: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of the split at a place, so many samples at once."""
@@ -88,11 +90,13 @@ def accuracies_of_unknown(
     right, inferred = [], []
     for place in places:
         task, of_task = what.tasks[place], [each for (at, _), each in decided.items() if at == place]
-        wanted = what.splits[place].labels + task.head.start
-        right.append((torch.cat([each.outputs for each in of_task], dim=1) == wanted).sum(dim=1))
+        outputs = torch.cat([each.outputs for each in of_task], dim=1)
+        right.append((outputs == what.splits[place].labels + task.head.start).sum(dim=1))
         tasks = [each.tasks for each in of_task if each.tasks is not None]
         if tasks:
             inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
+        elif what.scenario == "class":
+            inferred.append(((outputs >= task.head.start) & (outputs < task.head.stop)).sum(dim=1))
     return Measured(what.fractions(right), what.fractions(inferred) if inferred else None)
 
 

@@ -59,8 +59,8 @@ def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "t
         "forward_transfer": "needs the accuracies of the same target trained from scratch (method: scratch)",
     }
     if not inferred:
-        given = "the task's identity is given (scenario: task)"
-        why["task_inference_accuracy"] = given if scenario == "task" else "the method infers no task"
+        given, shared = "the task's identity is given (scenario: task)", "the method infers no task, and tasks share outputs"
+        why["task_inference_accuracy"] = given if scenario == "task" else shared
     for key, value in values.items():
         if value is not None and isnan(value):
             values[key] = None

@@ -309,8 +309,8 @@ class _Run:
         self, journey: Journey, state: State, splits: Mapping[int, Split], met: int
     ) -> Generator[Progress, None, Measured]:
         """Each replica's accuracy on a split of some tasks, by the tasks' places, among so many tasks met."""
-        what = Evaluation([self.tasks[index] for index in splits], list(splits.values()))
-        if self.stream.shape.scenario == "task":
+        what = Evaluation([self.tasks[index] for index in splits], list(splits.values()), self.stream.shape.scenario)
+        if what.scenario == "task":
             measuring = accuracies(self.learner, state, what)
         else:
             measuring = accuracies_of_unknown(self.learner, state, what, met)

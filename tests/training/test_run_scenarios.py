@@ -55,8 +55,14 @@ def test_in_scenario_class_a_sample_of_another_task_is_wrong_whatever_its_place(
     summary = summary_of(run(plain("finetune", "training.iterations=150"), Place(tmp_path, tmp_path)))["validation"]
     assert summary["final_accuracy_per_task"]["task_3"] > 0.9
     assert summary["final_accuracy_per_task"]["task_1"] < 0.1
+    assert 0.3 < summary["task_inference_accuracy"] < 0.4  # all are taken for the last of three tasks
+
+
+def test_where_outputs_are_shared_and_no_task_is_inferred_the_summary_says_why(tmp_path: Path) -> None:
+    setting = plain("finetune", "tasks.scenario=domain")
+    summary = summary_of(run(setting, Place(tmp_path, tmp_path)))["validation"]
     assert summary["task_inference_accuracy"] is None
-    assert summary["why"]["task_inference_accuracy"] == "the method infers no task"
+    assert summary["why"]["task_inference_accuracy"] == "the method infers no task, and tasks share outputs"
 
 
 @pytest.mark.parametrize("scenario", ["task", "domain", "class"])
