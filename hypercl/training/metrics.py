@@ -59,8 +59,11 @@ def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "t
         "forward_transfer": "needs the accuracies of the same target trained from scratch (method: scratch)",
     }
     if not inferred:
-        given, shared = "the task's identity is given (scenario: task)", "the method infers no task, and tasks share outputs"
-        why["task_inference_accuracy"] = given if scenario == "task" else shared
+        why["task_inference_accuracy"] = (
+            "the task's identity is given (scenario: task)"
+            if scenario == "task"
+            else "the method infers no task, and tasks share outputs"
+        )
     for key, value in values.items():
         if value is not None and isnan(value):
             values[key] = None
