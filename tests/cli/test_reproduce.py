@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hypercl.analysis import read_reproduction
+from hypercl.analysis import read_reproduction, reproduction_markdown
 from hypercl.cli import main, reproduce
+from hypercl.cli.reproduction_jobs import table_file
+from hypercl.config.reproduction import load_reproduction
 from hypercl.training import Diverged
 
 SMALL = """
@@ -189,3 +191,10 @@ def test_a_shipped_table_is_known_by_its_name_in_any_folder(capsys: Captured) ->
     said = capsys.readouterr().out
     assert "1 of 39 cells" in said
     assert "hnet-task  1-3    99.79 %    to do" in said
+
+
+def test_the_readmes_table_is_what_its_numbers_render() -> None:
+    root = Path(__file__).parents[2]
+    numbers = read_reproduction(root / "tests/benchmarks/results/reproduce-split_mnist.csv")
+    wanted = reproduction_markdown(load_reproduction(table_file("split_mnist")), numbers)
+    assert wanted.strip() in (root / "README.md").read_text(encoding="utf-8")
