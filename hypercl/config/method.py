@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kinds
@@ -134,7 +134,15 @@ class ReplayHypernet(Autoencoder):
         return self
 
 
-ReplayShare = Annotated[Number, Field(gt=0, lt=1)] | Literal["growing"]
+def _share(value: Any) -> Any:
+    """One sentence for whatever is neither a share nor `growing`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
+    if not number and value != "growing":
+        raise ValueError("give a share between 0 and 1, both apart, or growing")
+    return value
+
+
+ReplayShare = Annotated[Annotated[Number, Field(gt=0, lt=1)] | Literal["growing"], BeforeValidator(_share)]
 
 
 class HnetTir(HypernetMethod):

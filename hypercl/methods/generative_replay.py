@@ -1,5 +1,6 @@
 """A classifier that replays what a generator draws; the generator learns each task's inputs beside it."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -25,9 +26,9 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
         super().__init__(parts)
         self.generator: AnyGenerator = self._generator()
 
+    @abstractmethod
     def _generator(self) -> AnyGenerator:
         """What learns the inputs."""
-        raise NotImplementedError
 
     def init(self) -> State:
         return {**super().init(), "generator": self.generator.init()}

@@ -1,5 +1,6 @@
 """A network of its own weights that goes on seeing what stands for earlier tasks, beside each new batch."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,7 @@ class ReplayLearner(NetworkLearner):
         """What `_replay` draws from, computed from the state as a task begins and after a restart."""
         del state, task
 
+    @abstractmethod
     def _replay(self, source: Any, batch: Batch, now: Moment) -> Sequence[Replayed]:
         """What is replayed beside a batch; not asked at the first task.
 
@@ -94,7 +96,6 @@ class ReplayLearner(NetworkLearner):
             batch: the new task's, after an axis of replicas where there are several.
             now: where in the stream; draws are made from it and the replicas' seeds alone.
         """
-        raise NotImplementedError
 
     def share(self, task: int) -> float:
         """The weight of what is replayed while a task is learned."""

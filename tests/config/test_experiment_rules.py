@@ -51,3 +51,10 @@ def test_gaussian_conditions_tell_any_number_of_tasks_apart() -> None:
     tasks = "tasks: {name: permuted_mnist, num_tasks: 120}"
     method = "method: {name: hnet_replay, generator: {condition: gaussian}}"
     assert experiment(f"{tasks}, {method}").tasks.num_tasks == 120
+
+
+@pytest.mark.parametrize("share", ["2", "0", "true", "much", "[0.5]"])
+def test_a_share_of_replay_that_cannot_be_is_told_in_one_sentence(share: str) -> None:
+    with pytest.raises(ConfigError, match="give a share between 0 and 1") as caught:
+        experiment(f"{DIGITS}, method: {{name: er, replay_share: {share}}}")
+    assert str(caught.value).startswith("1 problem")
