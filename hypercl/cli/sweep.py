@@ -10,6 +10,7 @@ from hypercl.cli.places import import_paths, name_of, offline, results_of
 from hypercl.cli.tables import pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
+from hypercl.sweep.protocols import tuning
 
 SHOWN = 10
 
@@ -65,5 +66,5 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         time_limit_s=given.time,
         import_paths=import_paths(given),
         source=given.file,
-        listener=listener_for(file, console),
+        listener=listener_for(tuning(file), console),
     )

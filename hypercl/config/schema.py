@@ -14,7 +14,7 @@ from hypercl.config.keys import entries, sentence
 from hypercl.config.part_schema import INSIDE, with_includes
 from hypercl.config.section import Section
 from hypercl.config.space import KINDS, Distribution
-from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Objective, Search, SweepFile
+from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Search, SweepFile
 from hypercl.config.training import Training
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -28,7 +28,6 @@ def _only_with_its_samplers(setting: str) -> dict[str, Any]:
 
 _RULES: dict[type[Section], dict[str, Any]] = {
     Distribution: {"oneOf": [{"required": [kind]} for kind in KINDS]},
-    Objective: {"maxProperties": 1},
     Bound: {"minProperties": 1},
     Search: {"allOf": [_only_with_its_samplers(setting) for setting in sorted(SAMPLER_SETTINGS)]},
     Training: {"not": {"required": ["iterations", "epochs"]}},

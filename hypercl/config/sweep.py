@@ -1,12 +1,13 @@
 """What a sweep is beside its experiment and space."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
 from hypercl.config.kinds import kinds
-from hypercl.config.section import Count, Flag, Fraction, Name, NotNegative, Number, Positive, Section, Whole
+from hypercl.config.protocol import Final, Protocol, Race, StreamProtocol
+from hypercl.config.section import Count, Flag, Fraction, Name, NotNegative, Number, Positive, Section, Whole, at_most
 from hypercl.config.space import Distribution
 
 Metric = Literal[
@@ -36,28 +37,75 @@ class Bound(Section):
 
 
 class Constraints(Section):
-    """Bounds known before training: a suggestion outside them costs nothing."""
+    """Bounds. Of what is known before training, a suggestion outside costs nothing; what is measured by training is
+    judged afterwards, and the best setting is the best of those within."""
 
     compression_ratio: Bound | None = None
     """(Hypernetwork parameters + task embeddings) / target parameters."""
     parameters: Bound | None = None
     """Hypernetwork parameters, task embeddings included."""
+    forgetting: Bound | None = None
+    """How far the earlier tasks fell from their best, on validation data; measured."""
+    during_accuracy: Bound | None = None
+    """Accuracy on each task when it was just learned, on validation data; measured."""
+    seconds: Bound | None = None
+    """Seconds of training of a trial; measured."""
+    peak_memory_gib: Bound | None = None
+    """Most memory that a trial took, in GiB: of the accelerator where there is one; measured."""
+
+    @property
+    def known_before(self) -> dict[str, Bound]:
+        """Those that need no training, by their names."""
+        return {name: bound for name in KNOWN_BEFORE if (bound := getattr(self, name)) is not None}
+
+    @property
+    def measured(self) -> dict[str, Bound]:
+        """Those that training tells, by their names."""
+        return {name: bound for name in MEASURED if (bound := getattr(self, name)) is not None}
+
+
+KNOWN_BEFORE = ("compression_ratio", "parameters")
+MEASURED = ("forgetting", "during_accuracy", "seconds", "peak_memory_gib")
+
+
+def _listed(value: Any) -> Any:
+    """One metric is a list of one."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+def _never_test(value: Any) -> Any:
+    if str(value).startswith("test/"):
+        raise ValueError(f"test data is never read while tuning: use {str(value).replace('test/', 'validation/')}")
+    return value
+
+
+Metrics = Metric | tuple[Metric, ...] | None
+
+
+class Goal(NamedTuple):
+    """One metric and where it should go."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+    @property
+    def sign(self) -> float:
+        """Times a value: the smaller the better."""
+        return -1.0 if self.direction == "maximize" else 1.0
 
 
 class Objective(Section):
-    """What is sought: one metric, always measured on validation data."""
+    """What is sought, always measured on validation data: one metric, or several at once."""
 
-    maximize: Metric | None = None
-    """The metric to raise (validation/final_accuracy where nothing is said)."""
-    minimize: Metric | None = None
-    """The metric to lower."""
+    maximize: Metrics = None
+    """The metric to raise, or a list of them (validation/final_accuracy where nothing is said)."""
+    minimize: Metrics = None
+    """The metric to lower, or a list of them; beside maximize, the sweep looks for the best compromises."""
 
     @field_validator("maximize", "minimize", mode="before")
     @classmethod
-    def _never_test(cls, value: Any) -> Any:
-        if str(value).startswith("test/"):
-            raise ValueError(f"test data is never read while tuning: use {str(value).replace('test/', 'validation/')}")
-        return value
+    def _on_validation_data(cls, value: Any) -> Any:
+        return [_never_test(each) for each in value] if isinstance(value, list | tuple) else _never_test(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -65,20 +113,29 @@ class Objective(Section):
         return {"maximize": "validation/final_accuracy"} if data == {} else data
 
     @model_validator(mode="after")
-    def _one(self) -> "Objective":
-        if (self.maximize is None) == (self.minimize is None):
-            raise ValueError("give exactly one of maximize and minimize")
+    def _some(self) -> "Objective":
+        metrics = [goal.metric for goal in self.goals]
+        if not metrics:
+            raise ValueError("give maximize, minimize or both")
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("a metric is there twice")
         return self
 
     @property
+    def goals(self) -> tuple[Goal, ...]:
+        """Every metric with its direction; those to raise first."""
+        up = [Goal(metric, "maximize") for metric in _listed(self.maximize) or ()]
+        return (*up, *(Goal(metric, "minimize") for metric in _listed(self.minimize) or ()))
+
+    @property
     def metric(self) -> str:
-        """The metric's key."""
-        return str(self.maximize or self.minimize)
+        """The first goal's metric."""
+        return self.goals[0].metric
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """Optuna's word for it."""
-        return "maximize" if self.maximize else "minimize"
+        """The first goal's direction, in Optuna's word."""
+        return self.goals[0].direction
 
 
 Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "nsga2", "qmc"]
@@ -110,6 +167,10 @@ class Search(Section):
     added to the file of a sweep that was begun are tried next."""
     seed: Whole = 1
     """Seed of the sampler."""
+    seeds: Annotated[Count, at_most(1000)] | None = None
+    """Each setting is trained on so many seeds, together, and their mean is judged; null is training.replicas."""
+    race: Race | None = None
+    """Further seeds for the leaders; no block, no race."""
     max_failed: Count = 5
     """The sweep stops after so many failed trials in a row."""
     retries: Annotated[Whole, Field(ge=0)] = 3
@@ -226,12 +287,6 @@ class NoPruner(_Pruner):
 Pruner = kinds(ASHA, Hyperband, Median, Percentile, Patient, Threshold, NoPruner, default=ASHA)
 
 
-class Stream(Section):
-    """Tune on the validation data of the whole stream; the same stream's test data is for the report."""
-
-    name: Literal["stream"] = "stream"
-
-
 class Resources(Section):
     """What one trial takes, and how many run at once."""
 
@@ -284,15 +339,17 @@ class SweepFile(Section):
     space: dict[str, Distribution] = {}
     """Key path in the experiment -> distribution."""
     constraints: Constraints = Constraints()
-    """Bounds known before training."""
+    """Bounds that a setting must keep."""
     objective: Objective = Objective(maximize="validation/final_accuracy")
     """What is sought."""
     search: Search = Search()
     """Who searches, and how long."""
     pruner: Pruner = ASHA()  # pyright: ignore[reportInvalidTypeForm]
     """Which trials are stopped early."""
-    protocol: Stream = Stream()
+    protocol: Protocol = StreamProtocol()  # pyright: ignore[reportInvalidTypeForm]
     """On what is tuned, on what reported."""
+    final: Final = Final()
+    """How the end result is measured."""
     resources: Resources = Resources()
     """What a trial takes."""
     logging: Logging = Logging()

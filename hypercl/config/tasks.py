@@ -32,6 +32,16 @@ class Stream(Section):
     """Share of each task's training data held out, stratified by class; what a sweep is judged by."""
     split_seed: Whole = 42
     """Seed of the validation split: the same for all trials of a sweep."""
+    skip: Annotated[Whole, Field(ge=0), at_most(10_000)] = 0
+    """Tasks of the stream that are left out before the first one: skip 3 with num_tasks 2 is its fourth and fifth."""
+
+    @property
+    def whole(self) -> Self:
+        """The same stream from its first task on, as far as it is used."""
+        if not self.skip:
+            return self
+        data = self.model_dump()
+        return type(self).model_validate({**data, "skip": 0, "num_tasks": data["num_tasks"] + self.skip})
 
     @model_validator(mode="after")
     def _heads_of_the_scenario(self) -> Self:
@@ -63,17 +73,20 @@ class ClassTasks(Stream):
     @classmethod
     def _a_task_for_each_count(cls, data: Any) -> Any:
         listed = data.get("classes_per_task") if isinstance(data, dict) else None
-        return {"num_tasks": len(listed), **data} if isinstance(listed, list | tuple) else data
+        skip = data.get("skip", 0) if isinstance(data, dict) else 0
+        skipped = skip if isinstance(skip, int) else 0
+        return {"num_tasks": len(listed) - skipped, **data} if isinstance(listed, list | tuple) else data
 
     @model_validator(mode="after")
     def _as_many_as_there_are(self) -> Self:
         each = self.classes_per_task
-        if isinstance(each, tuple) and len(each) != self.num_tasks:
+        if isinstance(each, tuple) and len(each) != self.skip + self.num_tasks:
+            after = f" after a skip of {self.skip}" if self.skip else ""
             raise ValueError(
-                f"classes_per_task lists {len(each)} tasks and num_tasks is {self.num_tasks}: leave out num_tasks, or "
-                "make the two fit"
+                f"classes_per_task lists {len(each)} tasks and num_tasks is {self.num_tasks}{after}: leave out "
+                "num_tasks, or make the two fit"
             )
-        wanted = sum(self.classes)
+        wanted = sum(self._from_the_first)
         if self.available is not None and wanted > self.available:
             raise ValueError(f"{self.in_words} are {wanted} classes, and there are {self.available}")
         return self
@@ -90,15 +103,20 @@ class ClassTasks(Stream):
     @property
     def classes(self) -> tuple[int, ...]:
         """Number of classes of each task; of the first one, where nobody knows how many will come."""
+        return self._from_the_first[self.skip :]
+
+    @property
+    def _from_the_first(self) -> tuple[int, ...]:
+        """The same with those of the tasks that are left out."""
         each = self.classes_per_task
-        return each if isinstance(each, tuple) else (each,) * (self.num_tasks or 1)
+        return each if isinstance(each, tuple) else (each,) * (self.skip + (self.num_tasks or 1))
 
     @property
     def in_words(self) -> str:
         """The tasks in a message: '5 tasks of 2 classes'."""
         each = self.classes_per_task
         counts = ", ".join(map(str, each[:-1])) + f" and {each[-1]}" if isinstance(each, tuple) else each
-        return f"{self.num_tasks} tasks of {counts} classes"
+        return f"{self.skip + self.num_tasks} tasks of {counts} classes"
 
 
 class SplitTasks(ClassTasks):
@@ -185,6 +203,12 @@ class SplitCIFAR(CIFAR, Stream):
     order_seed: Whole | None = None
     """Seed of the order of CIFAR-100's classes, and of CIFAR-10's within its task; left out: their own order."""
 
+    @model_validator(mode="after")
+    def _eleven(self) -> Self:
+        if self.skip + self.num_tasks > 11:
+            raise ValueError(f"a skip of {self.skip} leaves {11 - self.skip} of the 11 tasks, not {self.num_tasks}")
+        return self
+
 
 class SplitCIFAR10(CIFAR, TenClasses):
     """CIFAR-10 in tasks of a few classes."""
@@ -240,6 +264,8 @@ class ImportedStream(ClassTasks):
                 "num_tasks is left out: a target has outputs for tasks to come only where all share them; give "
                 "num_tasks, scenario domain, or heads shared"
             )
+        if self.num_tasks is None and self.skip:
+            raise ValueError("skip needs num_tasks: give it, or let the callable leave tasks out")
         return self
 
     @field_validator("kwargs")

@@ -64,11 +64,7 @@ class Bounds:
     def of(self, experiment: Experiment) -> Verdict:
         """As `judge`, for an experiment; a compression ratio that its hypernetwork asks for is a bound as well."""
         violations, broken = {"valid": 0.0}, []
-        bounds = {
-            name: bound
-            for name in type(self._file.constraints).model_fields
-            if (bound := getattr(self._file.constraints, name)) is not None
-        }
+        bounds = self._file.constraints.known_before
         wanted = getattr(experiment.hypernet, "compression_ratio", None)
         if bounds or wanted is not None:
             try:

@@ -22,6 +22,7 @@ from hypercl.sweep.job import TrialJob
 from hypercl.sweep.lock import driver_lock
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
+from hypercl.sweep.protocols import leaks, reporting, tuning
 from hypercl.sweep.reading import read_sweep
 from hypercl.sweep.report import write_report
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
@@ -45,9 +46,11 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     Raises:
         UserError: a mistake in the file, a folder in use or of another sweep, data or a cluster that is not there.
     """
-    check_sweep(file, given.source)
-    check_reachable(file)
-    check_method(file, given)
+    tuned = tuning(file)
+    check_sweep(tuned, given.source)
+    check_reachable(tuned)
+    check_method(tuned, given)
+    reporting(file, {})
     with driver_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
 
@@ -81,14 +84,14 @@ class _Session:
 
     def __init__(self, file: SweepFile, given: SweepOptions, engine: Engine) -> None:
         self.began = time.monotonic()
-        self.file, self.given, self.engine = file, given, engine
+        self.asked, self.file, self.given, self.engine = file, tuning(file), given, engine
         self.folder, self.listener = given.folder, given.listener
         self.name = file.name or self.folder.name
         self.control = Control(self.folder / STOP_FILE)
         self.bounds = Bounds(file, engine.sizes, given.import_paths)
 
     def run(self) -> SweepResult:
-        check_same(self.folder, self.file)
+        check_same(self.folder, self.asked)
         _check_disk(self.given)
         self._tidy()
         mended = journal.mend(self.folder / journal.NAME)
@@ -128,7 +131,7 @@ class _Session:
     def _open(self, slots: Slots) -> None:
         for note in slots.notes:
             self.listener.said(note)
-        write_sweep(self.folder, self.file, self.name)
+        write_sweep(self.folder, self.asked, self.name)
         self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         best = self.study.best()
@@ -167,6 +170,7 @@ class _Session:
             reports_per_task=self.file.pruner.reports_per_task,
             gpus=self.slots.gpus > 0,
             loggers=self._loggers(number),
+            data="leak" if leaks(self.file) else "tune",
         )
 
     def _logged(self) -> str:
@@ -198,7 +202,7 @@ class _Session:
 
     def _result(self) -> SweepResult:
         write_trials(self.folder, self.file, self.study)
-        best_file = write_best(self.folder, self.file, self.study, self.name)
+        best_file = write_best(self.folder, self.asked, self.study, self.name)
         code, message = self._ending()
         lines = [message, *self._drawn(code)]
         if best_file is not None:

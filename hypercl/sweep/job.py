@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class TrialJob:
     """Whether the trial may see a GPU."""
     loggers: Any
     """A `hypercl.loggers.LoggerSpec`, or None for metrics.jsonl alone."""
+    data: Literal["tune", "report", "leak"] = "tune"
+    """No test data; test data at the end, for the final step; test data as validation data, for protocol test_leak."""
 
 
 STEP, VALUE, HISTORY = "step", "value", "history"

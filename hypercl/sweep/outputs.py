@@ -5,7 +5,7 @@ import io
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,10 +16,10 @@ from hypercl import __version__
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
-from hypercl.seeds import derive
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.space import experiment_of, settings_of
+from hypercl.sweep.protocols import reporting
+from hypercl.sweep.space import settings_of
 from hypercl.sweep.study import SweepStudy, is_complete, outcome_of
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
@@ -82,7 +82,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
     best = study.best()
     if best is None:
         return None
-    experiment = best_experiment(file, best.params, study.threads)
+    experiment = best_experiment(file, best, study.threads)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
@@ -93,14 +93,23 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
     return folder / "best.yaml"
 
 
-def best_experiment(file: SweepFile, params: Mapping[str, Any], threads: int) -> Experiment:
-    """A suggestion as it is trained outside of the search: fresh seeds, the trials' thread count."""
-    first, replicas = file.experiment.training.seed, file.experiment.training.replicas
-    seed = derive(file.search.seed, first, "best") % 1_000_000 + 1
-    fresh = seed if abs(seed - first) >= replicas else first + replicas
-    found = experiment_of(file.experiment, file.space, params)
+def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:
+    """A trial's setting as it is trained outside of the search: on what is reported on, fresh seeds, the trials'
+    threads.
+
+    Args:
+        file: as it was asked.
+        trial: whose setting.
+        threads: of a trial, where the file says `auto`.
+    """
+    found = reporting(file, settings_of_trial(file, trial), count=file.experiment.training.replicas)
     wish = found.training.threads
-    return assign(found, {"training.seed": fresh, "training.threads": threads if wish == "auto" else wish})
+    return assign(found, {"training.threads": threads if wish == "auto" else wish})
+
+
+def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial's setting has over the experiment as written: key path -> value."""
+    return settings_of(file.experiment, file.space, trial.params)
 
 
 class Ranked(Protocol):

@@ -1,6 +1,5 @@
 """What a sweep will do, before it does it."""
 
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -15,6 +14,8 @@ from hypercl.sweep.journal import open_journal
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.outcome import TRAINED
 from hypercl.sweep.outputs import shown
+from hypercl.sweep.protocols import described as protocol_in_words
+from hypercl.sweep.protocols import tuning
 from hypercl.sweep.pruners import described
 from hypercl.sweep.resources import Slots, fit, this_machine
 from hypercl.sweep.samplers import described as described_sampler
@@ -29,11 +30,13 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
     Raises:
         UserError: a trial is larger than this machine.
     """
+    asked, file = file, tuning(file)
     bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
-    tasks = file.experiment.tasks
+    tasks = asked.experiment.tasks
     return [
-        ("stream", f"{tasks.name}, {tasks.num_tasks} tasks; judged by {tasks.validation:.0%} of their training data"),
-        ("objective", f"{file.objective.direction} {file.objective.metric}"),
+        ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
+        ("protocol", protocol_in_words(asked)),
+        ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
         ("trials", _trials(file)),
         *_replicas(file),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
@@ -57,7 +60,7 @@ def _replicas(file: SweepFile) -> Rows:
 
 def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
     """How much of the space is within its bounds, and whether the experiment as written is."""
-    limits: dict[str, Any] = file.constraints.model_dump(exclude_none=True)
+    limits = {name: one.model_dump(exclude_none=True) for name, one in file.constraints.known_before.items()}
     if not limits:
         return []
     share, drawn = bounds.share()

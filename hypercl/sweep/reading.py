@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypercl.config import SweepFile, UserError, load
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.protocols import tuning
 from hypercl.sweep.study import outcome_of
 
 
@@ -21,9 +23,14 @@ class SweepRecord:
     """What a sweep's folder holds at one moment."""
 
     folder: Path
-    file: SweepFile
+    asked: SweepFile
     trials: tuple[FrozenTrial, ...]
     """In the order of their numbers."""
+
+    @cached_property
+    def file(self) -> SweepFile:
+        """What was asked, as its trials train it (`hypercl.sweep.protocols.tuning`)."""
+        return tuning(self.asked)
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from hypercl.sweep.engine import Engine
 from hypercl.sweep.live import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.planning import Rows, resources_row
+from hypercl.sweep.protocols import tuning
 from hypercl.sweep.resources import fit, this_machine
 from hypercl.sweep.space import draw
 
@@ -35,6 +36,7 @@ def dry_run(
     Raises:
         UserError: as a sweep would, and where nothing that was sampled is within the bounds.
     """
+    file = tuning(file)
     check_sweep(file, given.source)
     engine = engine or Engine()
     bounds = Bounds(file, engine.sizes, given.import_paths)

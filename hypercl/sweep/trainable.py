@@ -68,7 +68,8 @@ class RunTrainable(tune.Trainable):
         own = self._job
         place = Place(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
         experiment = Experiment.model_validate(self._job.experiment)
-        return run(experiment, place, reports_per_task=self._job.reports_per_task)
+        test, leak = own.data == "report", own.data == "leak"
+        return run(experiment, place, test=test, leak=leak, reports_per_task=own.reports_per_task)
 
     def _advance(self) -> dict[str, Any]:
         if self._run is None:

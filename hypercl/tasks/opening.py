@@ -1,6 +1,7 @@
 """Opens the stream that a file's section `tasks` describes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hypercl.config.tasks import (
@@ -21,8 +22,9 @@ from hypercl.tasks.digits import open_split_digits
 from hypercl.tasks.image_folder import folder_of, open_image_folder
 from hypercl.tasks.imported import open_imported
 from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_idx
+from hypercl.tasks.parts import LeakingStream, PartOfStream
 from hypercl.tasks.source import DataFolder
-from hypercl.tasks.stream import TaskStream
+from hypercl.tasks.stream import NoTestData, TaskStream
 
 
 def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
@@ -37,16 +39,41 @@ def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Seq
     Raises:
         UserError: data is missing or broken.
     """
-    return _open(config, DataFolder(Path(data_dir), _download(config), offline), import_paths, with_test=False)
+    return _part(config, data_dir, offline, import_paths, with_test=False)
 
 
 def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
     """The same tasks with their test data, for a final report.
 
     Raises:
+        NoTestData: something is tuned in this process (`sealed`).
         UserError: data is missing or broken.
     """
-    return _open(config, DataFolder(Path(data_dir), _download(config), offline), import_paths, with_test=True)
+    if _seals:
+        raise NoTestData(
+            "test data was asked for while a setting is tuned: there is none. It is opened once, by the final step, "
+            "after the search"
+        )
+    return _part(config, data_dir, offline, import_paths, with_test=True)
+
+
+def open_leaking(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
+    """The same tasks, their test data in the place of validation data: for protocol `test_leak` alone.
+
+    Raises:
+        UserError: data is missing or broken.
+    """
+    return LeakingStream(_part(config, data_dir, offline, import_paths, with_test=True))
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """While it lasts, whoever in this process asks for a stream with test data is refused."""
+    _seals.append(True)
+    try:
+        yield
+    finally:
+        _seals.pop()
 
 
 def data_place(config: Stream, data_dir: Path) -> Path | None:
@@ -58,6 +85,19 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
             return folder_of(config, Path(data_dir))
         case _:
             return Path(data_dir)
+
+
+_seals: list[bool] = []
+"""One for each thing that is being tuned in this process."""
+
+
+def _part(
+    config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path], with_test: bool
+) -> TaskStream:
+    """The stream without the tasks that are left out."""
+    folder = DataFolder(Path(data_dir), _download(config), offline)
+    whole = _open(config.whole, folder, import_paths, with_test=with_test)
+    return PartOfStream(whole, config.skip) if config.skip else whole
 
 
 def _download(config: Stream) -> bool:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil, isnan, nan
 from pathlib import Path
@@ -12,7 +13,18 @@ import torch
 
 from hypercl.config import Experiment, assign
 from hypercl.methods import Moment, State
-from hypercl.tasks import BundledBatches, Samples, Split, Task, open_stream, open_with_test, steps_in_epochs
+from hypercl.tasks import (
+    BundledBatches,
+    Samples,
+    Split,
+    Task,
+    TaskStream,
+    open_leaking,
+    open_stream,
+    open_with_test,
+    sealed,
+    steps_in_epochs,
+)
 from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
@@ -34,7 +46,7 @@ SECONDS_PER_CHECKPOINT = 120.0
 
 
 def run(
-    experiment: Experiment, place: Place, *, test: bool = False, reports_per_task: int = 4
+    experiment: Experiment, place: Place, *, test: bool = False, leak: bool = False, reports_per_task: int = 4
 ) -> Generator[Progress, None, None]:
     """Trains an experiment, from where its folder says it was left.
 
@@ -44,7 +56,9 @@ def run(
     Args:
         experiment: what to train.
         place: where data lies and where the run's folder is.
-        test: open the test data at the end and measure on it; never in a sweep's trial.
+        test: open the test data at the end and measure on it. A run without it has none, and while it lasts nobody in
+            this process can open any.
+        leak: take test data as validation data: a sweep's protocol `test_leak` alone.
         reports_per_task: reports for each task, the last one when it is learned.
 
     Yields:
@@ -56,11 +70,14 @@ def run(
             method that cannot be built, a compression ratio that cannot be had.
     """
     folder = RunFolder(place)
-    experiment = resolve(_as_begun(experiment, folder))
-    require_buildable(experiment, place.import_paths)  # before the folder is taken
-    folder.begin(experiment)
-    with computing(experiment.training) as device:
-        yield from _Run(experiment, place, folder, device, reports_per_task, test).progress()
+    opener = open_with_test if test else open_leaking if leak else open_stream
+    with sealed() if opener is open_stream else nullcontext():
+        experiment = resolve(_as_begun(experiment, folder))
+        require_buildable(experiment, place.import_paths)  # before the folder is taken
+        folder.begin(experiment)
+        with computing(experiment.training) as device:
+            stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test).progress()
 
 
 def report_steps(steps: int, reports: int) -> dict[int, int]:
@@ -92,13 +109,12 @@ class _Run:
         folder: RunFolder,
         device: torch.device,
         reports_per_task: int,
+        stream: TaskStream,
         test: bool,
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
-        self.reports_per_task, self.test = reports_per_task, test
+        self.reports_per_task, self.stream, self.test = reports_per_task, stream, test
         self.open_ended = experiment.tasks.num_tasks is None
-        opener = open_with_test if test else open_stream
-        self.stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]

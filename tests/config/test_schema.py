@@ -93,8 +93,7 @@ BAD = {
     "no kind of a distribution": DIGITS + "}\nspace: {method.beta: {step: 1}}",
     "three ends of a range": DIGITS + "}\nspace: {method.beta: {uniform: [0, 1, 2]}}",
     "a test metric": DIGITS + "}\nobjective: {maximize: test/final_accuracy}",
-    "two objectives": DIGITS
-    + "}\nobjective: {maximize: validation/final_accuracy, minimize: validation/forgetting}",
+    "an objective of no metric": DIGITS + "}\nobjective: {maximize: speed}",
     "a setting of another sampler": DIGITS + "}\nsearch: {sampler: random, startup_trials: 3}",
     "a setting that the default sampler lacks": DIGITS + "}\nsearch: {population: 3}",
     "a flag to compute from": DIGITS + "}\nspace: {method.beta: {equals: true}}",

@@ -4,6 +4,8 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+from optuna.trial import create_trial
+
 from hypercl.config import SweepFile, assign, load
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.outputs import best_experiment, ranked_rows, write_best, write_sweep, write_trials
@@ -61,7 +63,7 @@ def test_the_winner_of_replicas_is_trained_on_seeds_of_which_none_was_used(sweep
         for replicas in (1, 256):
             training = {"training.seed": first, "training.replicas": replicas}
             own = file.model_copy(update={"experiment": assign(file.experiment, training)})
-            fresh = best_experiment(own, {}, threads=1).training
+            fresh = best_experiment(own, create_trial(value=0.5), threads=1).training
             used, new = (set(range(seed, seed + replicas)) for seed in (first, fresh.seed))
             assert fresh.replicas == replicas
             assert not used & new
