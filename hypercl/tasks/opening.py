@@ -49,11 +49,10 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
         NoTestData: something is tuned in this process (`sealed`).
         UserError: data is missing or broken.
     """
+    for seal in _seals:
+        seal.broken = True
     if _seals:
-        raise NoTestData(
-            "test data was asked for while a setting is tuned: there is none. It is opened once, by the final step, "
-            "after the search"
-        )
+        _seals[-1].check()
     return _part(config, data_dir, offline, import_paths, with_test=True)
 
 
@@ -66,14 +65,34 @@ def open_leaking(config: Stream, data_dir: Path, offline: bool, import_paths: Se
     return LeakingStream(_part(config, data_dir, offline, import_paths, with_test=True))
 
 
+class Seal:
+    """Whether somebody asked for test data where there is none."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def check(self) -> None:
+        """Refuses to go on, also where the first refusal was caught and passed over.
+
+        Raises:
+            NoTestData: somebody asked.
+        """
+        if self.broken:
+            raise NoTestData(
+                "test data was asked for while a setting is tuned, and there is none then: it is opened once, by the "
+                "final step, after the search. Judge by validation data; a method gets its task's training data only"
+            )
+
+
 @contextmanager
-def sealed() -> Iterator[None]:
+def sealed() -> Iterator[Seal]:
     """While it lasts, whoever in this process asks for a stream with test data is refused."""
-    _seals.append(True)
+    seal = Seal()
+    _seals.append(seal)
     try:
-        yield
+        yield seal
     finally:
-        _seals.pop()
+        _seals.remove(seal)
 
 
 def data_place(config: Stream, data_dir: Path) -> Path | None:
@@ -87,7 +106,7 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
             return Path(data_dir)
 
 
-_seals: list[bool] = []
+_seals: list[Seal] = []
 """One for each thing that is being tuned in this process."""
 
 

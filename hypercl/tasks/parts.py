@@ -16,13 +16,16 @@ class PartOfStream(TaskStream):
         return replace(self._whole.shape, classes=self._whole.shape.classes[self._skip :])
 
     def task(self, index: int) -> Task:
-        if index < 0:
-            raise IndexError(f"the stream has no task {index}")
-        found = self._whole.task(self._skip + index)
+        found = self._whole.task(self._place(index))
         return replace(found, index=index, head=self.shape.heads[index])
 
     def test(self, index: int) -> Split:
-        return self._whole.test(self._skip + index)
+        return self._whole.test(self._place(index))
+
+    def _place(self, index: int) -> int:
+        if index < 0:
+            raise IndexError(f"the stream has no task {index}")
+        return self._skip + index
 
 
 class LeakingStream(TaskStream):

@@ -16,6 +16,7 @@ from hypercl.methods import Moment, State
 from hypercl.tasks import (
     BundledBatches,
     Samples,
+    Seal,
     Split,
     Task,
     TaskStream,
@@ -71,13 +72,13 @@ def run(
     """
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
-    with sealed() if opener is open_stream else nullcontext():
+    with sealed() if opener is open_stream else nullcontext(Seal()) as seal:
         experiment = resolve(_as_begun(experiment, folder))
         require_buildable(experiment, place.import_paths)  # before the folder is taken
         folder.begin(experiment)
         with computing(experiment.training) as device:
             stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
-            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test).progress()
+            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test, seal).progress()
 
 
 def report_steps(steps: int, reports: int) -> dict[int, int]:
@@ -111,9 +112,10 @@ class _Run:
         reports_per_task: int,
         stream: TaskStream,
         test: bool,
+        seal: Seal,
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
-        self.reports_per_task, self.stream, self.test = reports_per_task, stream, test
+        self.reports_per_task, self.stream, self.test, self.seal = reports_per_task, stream, test, seal
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
@@ -267,6 +269,7 @@ class _Run:
         if learned:
             data = Samples(self.stream.task(task).to(self.device))
             journey.state = self.learner.end_task(journey.state, task, data)
+            self.seal.check()
             picture = self.folder.path / "samples" / f"after-task-{task + 1}.png"
             picture_of_samples(picture, self.learner, journey.state, self.tasks[: task + 1])
             self._extend(journey.matrices, found)
