@@ -13,6 +13,7 @@ from hypercl.config import SweepFile
 from hypercl.config.words import value_in_short
 from hypercl.sweep.control import Listener, Silent
 from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.spread import with_spread
 
 WORDS = {
     "complete": "complete",
@@ -72,7 +73,8 @@ class _Score(Silent):
             return f"trial {number} {outcome.why}"
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:
-            return text + f": {outcome.value:.4f}" + (" (best so far)" if best else "")
+            value = with_spread(f"{outcome.value:.4f}", outcome.metrics, self.objective.metric)
+            return f"{text}: {value}" + (" (best so far)" if best else "")
         return text + (f": {_last_line(outcome.why)}" if outcome.why else "")
 
 

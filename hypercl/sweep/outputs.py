@@ -20,6 +20,7 @@ from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.protocols import reporting
 from hypercl.sweep.space import settings_of
+from hypercl.sweep.spread import spread_of
 from hypercl.sweep.study import SweepStudy, is_complete, outcome_of
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
@@ -121,16 +122,23 @@ class Ranked(Protocol):
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
-    """Complete trials, best first: number, value, and every parameter; '' for one that is no part of the setting."""
+    """Complete trials, best first: number, value, where they had several seeds the `spread` over them, and every
+    parameter; '' for one that is no part of the setting."""
     return [
         {
             "trial": trial.number,
             "value": trial.value,
+            **_spread(file, trial),
             **dict.fromkeys(file.space, ""),
             **settings_of(file.experiment, file.space, trial.params),
         }
         for trial in study.ranked()
     ]
+
+
+def _spread(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
+    found = spread_of(outcome_of(trial).metrics, file.objective.metric)
+    return {} if found is None else {"spread": found}
 
 
 _FIRST = ("number", "state", "value", "why", "seconds", "step")

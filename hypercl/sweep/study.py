@@ -20,6 +20,7 @@ from hypercl.sweep.outcome import TRAINED, Outcome
 from hypercl.sweep.pruners import final_step, pruner_of
 from hypercl.sweep.samplers import COMPLETE_ONLY, sampler_of
 from hypercl.sweep.space import distributions, params_of, suggested
+from hypercl.sweep.spread import attributes
 
 _OUTCOME, _THREADS, _UID, _BASE, _ENQUEUED = "outcome", "threads", "uid", "base", "enqueued"
 _FATAL = ("diverged", "out_of_memory")
@@ -179,6 +180,8 @@ class SweepStudy:
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
         if self.decided(number) is None:
+            for name, value in attributes(self._file, outcome).items():
+                self._trial(number).set_user_attr(name, value)
             self._trial(number).set_user_attr(_OUTCOME, outcome.plain())
 
     def decided(self, number: int) -> Outcome | None:
