@@ -7,7 +7,7 @@ from hypercl.sweep.outcome import Outcome
 from hypercl.training.replicas import WORST
 
 SPREAD, SEEDS = "spread", "seeds"
-"""The user attributes of a trial: the sample standard deviation of the objective over its seeds, and each seed's value."""
+"""The user attributes of a trial: the sample standard deviation of the objective over its seeds, and their values."""
 
 
 def spread_of(metrics: dict[str, float], metric: str) -> float | None:

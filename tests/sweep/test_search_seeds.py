@@ -134,5 +134,5 @@ def test_the_winner_is_trained_on_as_many_seeds_as_was_asked_for_a_run(
 def test_a_sweep_is_not_gone_on_with_on_another_number_of_seeds(sweep_file: Files, tmp_path: Path) -> None:
     write_sweep(tmp_path, sweep_file("search.seeds=3"), "test")
     check_same(tmp_path, sweep_file("search.seeds=3", "search.trials=50"))
-    with pytest.raises(UserError, match="search.seeds"):
+    with pytest.raises(UserError, match=r"search\.seeds"):
         check_same(tmp_path, sweep_file("search.seeds=4"))
