@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypercl.config.check_protocol import protocol_problems
 from hypercl.config.check_search import search_problems
 from hypercl.config.check_structure import sound_space
 from hypercl.config.check_values import value_problems
@@ -49,7 +50,9 @@ def sweep_problems(file: SweepFile) -> list[Problem]:
     if file.experiment.tasks.num_tasks is None:
         fix = "give experiment.tasks.num_tasks"
         return [Problem("experiment.tasks.num_tasks", "a sweep's progress is judged by the share learned", fix=fix)]
-    sound, problems = sound_space(file)
+    problems = protocol_problems(file)
+    sound, wrong = sound_space(file)
+    problems += wrong
     whole = not problems
     for path in sound:
         problems += value_problems(file, sound, path)

@@ -46,8 +46,8 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     Raises:
         UserError: a mistake in the file, a folder in use or of another sweep, data or a cluster that is not there.
     """
+    check_sweep(file, given.source)
     tuned = tuning(file)
-    check_sweep(tuned, given.source)
     check_reachable(tuned)
     check_method(tuned, given)
     reporting(file, {})

@@ -27,28 +27,13 @@ def tuning(file: SweepFile) -> SweepFile:
 
     Under `first_k` and `first_task` that has the first tasks only, and `search.seeds` are its replicas. Whatever looks
     at trials (scale of progress, pruner, report) takes the file in this form.
-
-    Raises:
-        UserError: the stream has no more tasks than `protocol.k`, or `search.seeds` contradicts training.replicas.
     """
     protocol, experiment = file.protocol, file.experiment
     changes: dict[str, Any] = {}
     if isinstance(protocol, FirstK | FirstTask):
-        tasks, first = experiment.tasks.num_tasks or 0, protocol.k if isinstance(protocol, FirstK) else 1
-        if isinstance(protocol, FirstK) and first >= tasks:
-            raise UserError(
-                f"protocol.k: tuning on the first {first} of {tasks} tasks leaves none to report on\n"
-                f"    fix:     give at most {tasks - 1}, or another protocol"
-            )
-        changes |= _first_tasks(experiment, first)
-    seeds, replicas = file.search.seeds, experiment.training.replicas
-    if seeds is not None and seeds != replicas:
-        if replicas > 1:
-            raise UserError(
-                f"search.seeds is {seeds}, and experiment.training.replicas {replicas}: both are seeds of a trial\n"
-                "    fix:     leave out training.replicas"
-            )
-        changes["training.replicas"] = seeds
+        changes |= _first_tasks(experiment, protocol.k if isinstance(protocol, FirstK) else 1)
+    if file.search.seeds is not None:
+        changes["training.replicas"] = file.search.seeds
     return file.model_copy(update={"experiment": assign(experiment, changes)}) if changes else file
 
 

@@ -36,8 +36,8 @@ def dry_run(
     Raises:
         UserError: as a sweep would, and where nothing that was sampled is within the bounds.
     """
-    file = tuning(file)
     check_sweep(file, given.source)
+    file = tuning(file)
     engine = engine or Engine()
     bounds = Bounds(file, engine.sizes, given.import_paths)
     verdicts = sampled(file, bounds)

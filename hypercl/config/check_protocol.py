@@ -1,0 +1,27 @@
+"""The protocol and the seeds of a search against the experiment."""
+
+from hypercl.config.problems import Problem
+from hypercl.config.protocol import FirstK
+from hypercl.config.sweep import SweepFile
+
+
+def protocol_problems(file: SweepFile) -> list[Problem]:
+    """What cannot be tuned, or would leave nothing to report on."""
+    return [*_first_k(file), *_seeds(file)]
+
+
+def _first_k(file: SweepFile) -> list[Problem]:
+    protocol, tasks = file.protocol, file.experiment.tasks.num_tasks or 0
+    if not isinstance(protocol, FirstK) or protocol.k < tasks:
+        return []
+    message = f"tuning on the first {protocol.k} of {tasks} tasks leaves none to report on"
+    fix = f"give at most {tasks - 1}, or another protocol" if tasks > 1 else "use another protocol"
+    return [Problem("protocol.k", message, protocol.k, fix=fix)]
+
+
+def _seeds(file: SweepFile) -> list[Problem]:
+    seeds, replicas = file.search.seeds, file.experiment.training.replicas
+    if seeds is None or replicas in (1, seeds):
+        return []
+    message = f"experiment.training.replicas is {replicas}, and both are the seeds of a trial"
+    return [Problem("search.seeds", message, seeds, fix="leave out experiment.training.replicas")]

@@ -1,0 +1,148 @@
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypercl.config import ConfigError, SweepFile, UserError, check_sweep, loads
+from hypercl.sweep.protocols import Role, described, has_orders, leaks, reporting, selecting, tuning
+
+DIGITS = "{name: split_digits}"
+ORDERED = "{name: split_digits, order_seed: 3}"
+PERMUTED = "{name: permuted_mnist, num_tasks: 4}"
+
+
+def file_of(protocol: str, tasks: str = DIGITS, *overrides: str) -> SweepFile:
+    text = f"experiment: {{tasks: {tasks}}}\nspace: {{method.beta: {{log_uniform: [1e-3, 10]}}}}\nprotocol: {protocol}"
+    return loads(text, "x.yaml", overrides)
+
+
+def tasks_of(file: SweepFile) -> set[int]:
+    tasks = tuning(file).experiment.tasks
+    return set(range(tasks.skip, tasks.skip + tasks.num_tasks))
+
+
+def reported_tasks(file: SweepFile) -> set[int]:
+    tasks = reporting(file, {}).tasks
+    return set(range(tasks.skip, tasks.skip + tasks.num_tasks))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tuned", "reported"),
+    [
+        ("{name: stream}", {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}),
+        ("{name: first_k}", {0, 1, 2}, {3, 4}),
+        ("{name: first_k, k: 1}", {0}, {1, 2, 3, 4}),
+        ("{name: first_task}", {0}, {0, 1, 2, 3, 4}),
+        ("{name: stability_decay}", {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}),
+        ("{name: test_leak}", {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}),
+    ],
+)
+def test_a_protocol_says_which_tasks_are_tuned_and_which_reported_on(protocol, tuned, reported):
+    file = file_of(protocol)
+    assert tasks_of(file) == tuned
+    assert reported_tasks(file) == reported
+
+
+def test_a_stream_that_begins_later_is_cut_where_it_begins():
+    file = file_of("{name: first_k, k: 2}", "{name: split_digits, skip: 1, num_tasks: 4}")
+    assert tasks_of(file) == {1, 2}
+    assert reported_tasks(file) == {3, 4}
+
+
+def test_tasks_of_unequal_size_are_cut_with_their_classes():
+    file = file_of("{name: first_k, k: 1}", "{name: split_digits, classes_per_task: [2, 3, 5]}")
+    assert tuning(file).experiment.tasks.classes == (2,)
+    assert reporting(file, {}).tasks.classes == (3, 5)
+
+
+@given(
+    tasks=st.sampled_from([DIGITS, ORDERED, PERMUTED]),
+    protocol=st.sampled_from(["{name: stream}", "{name: first_k, k: 2}", "{name: test_leak}", "{name: first_task}"]),
+    first=st.integers(0, 999),
+    seeds=st.integers(1, 50),
+    start=st.integers(0, 500),
+)
+def test_seeds_and_orders_of_searching_selecting_and_reporting_never_meet(tasks, protocol, first, seeds, start):
+    file = file_of(protocol, tasks, f"training.seed={first}", f"search.seeds={seeds}")
+    tuned = tuning(file)
+    runs = {
+        Role.SEARCH: tuned.experiment,
+        Role.SELECTION: selecting(tuned, {"method.beta": 0.1}, start, seeds),
+        Role.REPORT: reporting(file, {"method.beta": 0.1}, start, seeds),
+    }
+    for one, other in combinations(runs.values(), 2):
+        used, new = (set(range(e.training.seed, e.training.seed + e.training.replicas)) for e in (one, other))
+        assert not used & new
+        if has_orders(file.experiment) and "first_k" not in protocol:
+            assert one.tasks.order_seed != other.tasks.order_seed
+    assert runs[Role.SELECTION].tasks.num_tasks == tuned.experiment.tasks.num_tasks
+
+
+def test_a_stream_in_its_own_order_keeps_it():
+    assert reporting(file_of("{name: stream}"), {}, start=4).tasks.order_seed is None
+
+
+def test_tasks_that_were_not_tuned_on_need_no_other_order():
+    file = file_of("{name: first_k}", ORDERED)
+    assert reporting(file, {}, start=4).tasks.order_seed == tuning(file).experiment.tasks.order_seed
+
+
+def test_transfer_reports_on_other_permutations():
+    file = file_of("{name: transfer, to: {order_seed: 7}}", PERMUTED)
+    assert tuning(file) == file
+    found = reporting(file, {"method.beta": 0.5})
+    assert found.tasks.order_seed not in (file.experiment.tasks.order_seed, None)
+    assert (found.tasks.num_tasks, found.tasks.padding, found.method.beta) == (4, 2, 0.5)
+
+
+def test_transfer_reports_on_another_data_set_of_the_same_shape():
+    file = file_of("{name: transfer, to: {name: split_cifar100, num_tasks: 3}}", "{name: split_cifar10}")
+    found = reporting(file, {})
+    assert (found.tasks.name, found.tasks.num_tasks, found.tasks.classes_per_task) == ("split_cifar100", 3, 10)
+
+
+@pytest.mark.parametrize(
+    ("file", "fragment"),
+    [
+        (("{name: transfer, to: {name: split_cifar10}}",), "name a stream of the same shape"),
+        (("{name: transfer, to: {name: split_digits}}",), "it is the stream that is tuned on"),
+    ],
+)
+def test_a_stream_that_cannot_be_reported_on_is_refused_with_the_fix(file, fragment):
+    with pytest.raises(UserError, match=fragment):
+        reporting(file_of(*file), {})
+
+
+@pytest.mark.parametrize(
+    ("file", "fragment"),
+    [
+        (("{name: first_k, k: 5}",), r"protocol.k: tuning on the first 5 of 5 tasks leaves none[\s\S]*at most 4"),
+        (("{name: stream}", DIGITS, "search.seeds=3", "training.replicas=2"), "leave out experiment.training.replicas"),
+    ],
+)
+def test_a_protocol_that_cannot_be_is_refused_before_any_work(file, fragment):
+    with pytest.raises(ConfigError, match=fragment):
+        check_sweep(file_of(*file), "x.yaml")
+
+
+def test_a_mistake_in_the_stream_to_report_on_is_named():
+    with pytest.raises(ConfigError, match=r"protocol.to[\s\S]*num_taks[\s\S]*num_tasks"):
+        reporting(file_of("{name: transfer, to: {num_taks: 3}}"), {})
+
+
+def test_seeds_of_the_search_are_replicas_of_a_trial():
+    assert tuning(file_of("{name: stream}", DIGITS, "search.seeds=3")).experiment.training.replicas == 3
+    assert reporting(file_of("{name: stream}", DIGITS, "search.seeds=3"), {}).training.replicas == 1
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    ["stream", "first_k", "first_task", "stability_decay", "test_leak", "transfer, to: {order_seed: 1}"],
+)
+def test_every_protocol_is_told_in_words(protocol):
+    file = file_of(f"{{name: {protocol}}}")
+    name = protocol.partition(",")[0]
+    text = described(file)
+    assert text.startswith(f"{name}: ")
+    assert leaks(file) == ("TUNED ON TEST DATA" in text) == (name == "test_leak")
