@@ -2,12 +2,13 @@
 
 from hypercl.config.conditions import completed, with_tied
 from hypercl.config.problems import Problem
+from hypercl.config.protocol import StabilityDecay
 from hypercl.config.sweep import SweepFile
 
 
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
-    return [*_grid(file), *_cmaes(file), *_enqueue(file)]
+    return [*_grid(file), *_cmaes(file), *_race(file), *_enqueue(file)]
 
 
 def _grid(file: SweepFile) -> list[Problem]:
@@ -29,6 +30,29 @@ def _cmaes(file: SweepFile) -> list[Problem]:
         return []
     message = "cmaes models numbers that every setting has, and the space has none: it would draw all at random"
     return [Problem("search.sampler", message, "cmaes", fix="use tpe or random")]
+
+
+def _race(file: SweepFile) -> list[Problem]:
+    race, search, metric = file.search.race, file.search, file.objective.metric
+    if race is None:
+        return []
+    found = []
+    if len(file.objective.goals) > 1:
+        message = "several goals cannot be raced: no one value says which setting leads"
+        found.append(Problem("search.race", message, fix="remove it, or seek one metric"))
+    elif not metric.startswith("validation/"):
+        message = f"{metric} is not measured anew by each seed, so that further seeds tell nothing about it"
+        found.append(Problem("search.race", message, fix="remove it"))
+    if isinstance(file.protocol, StabilityDecay):
+        message = "trials of stability_decay are attempts at one task, not settings that could be raced"
+        found.append(Problem("search.race", message, fix="remove it, or use another protocol"))
+    if race.block > race.seeds:
+        message = f"a round has more seeds than the race gives a setting, {race.seeds}"
+        found.append(Problem("search.race.block", message, race.block, f"at most {race.seeds}"))
+    if race.every is not None and race.every >= search.trials:
+        message = f"the search ends after {search.trials} trials, and there is a race then anyway"
+        found.append(Problem("search.race.every", message, race.every, fix="remove it, or give a smaller number"))
+    return found
 
 
 def _enqueue(file: SweepFile) -> list[Problem]:

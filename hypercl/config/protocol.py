@@ -87,8 +87,10 @@ class Race(Section):
     seeds: Annotated[Whole, Field(ge=3, le=1000)] = 12
     """At most so many further seeds of each."""
     block: Annotated[Whole, Field(ge=1, le=100)] = 3
-    """Seeds of each setting in a round, trained together."""
+    """Seeds of each setting in a round, trained together; where the stream has `order_seed`, each by itself, with an
+    order of its own. From the fifth seed on it is decided after each round who is dropped."""
     alpha: Annotated[Fraction, Field(gt=0)] = 0.05
-    """Chance, over the whole race, that a setting as good as the leader is dropped."""
+    """Chance, over all rounds and races, that a setting is dropped though none of the others is better (Bonferroni)."""
     every: Count | None = None
-    """Race after every so many trained trials, too; null is after the search alone."""
+    """Race after every so many trained trials, too, the leader of the race before among the settings; null is after the
+    search alone."""

@@ -10,6 +10,7 @@ MAY_CHANGE = (
     "name",
     "search.trials",
     "search.enqueue",
+    "search.race",
     "search.max_failed",
     "search.retries",
     "resources.gpus",
@@ -18,7 +19,8 @@ MAY_CHANGE = (
     "experiment.training.device",
     "experiment.tasks.download",
 )
-"""Budget, settings to be tried first, machine and listeners; anything else would mix trials that cannot be compared."""
+"""Budget, settings to be tried first, races, machine and listeners; anything else would mix trials that cannot be
+compared."""
 
 
 def check_same(folder: Path, file: SweepFile) -> None:

@@ -1,0 +1,43 @@
+"""`search.race`: what cannot be raced is refused before anything is trained."""
+
+import pytest
+
+from hypercl.config import ConfigError, SweepFile, check_sweep, loads
+
+BASE = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {log_uniform: [1e-3, 10]}}\n"
+
+
+def file_of(race: str, rest: str = "") -> SweepFile:
+    return loads(f"{BASE}search: {{trials: 20, race: {race}}}\n{rest}", "file.yaml")
+
+
+def problems_of(race: str, rest: str = "") -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(file_of(race, rest), "file.yaml")
+    return {problem.path: problem.render("file.yaml") for problem in caught.value.problems}
+
+
+def test_a_race_of_one_goal_is_taken() -> None:
+    check_sweep(file_of("{every: 10}"), "file.yaml")
+
+
+def test_several_goals_cannot_be_raced() -> None:
+    rest = "objective: {maximize: validation/final_accuracy, minimize: compression_ratio}"
+    assert "several goals cannot be raced" in problems_of("{}", rest)["search.race"]
+
+
+def test_what_is_the_same_on_every_seed_cannot_be_raced() -> None:
+    told = problems_of("{}", "objective: {minimize: compression_ratio}")["search.race"]
+    assert "compression_ratio is not measured anew" in told
+
+
+def test_attempts_of_stability_decay_cannot_be_raced() -> None:
+    assert "attempts at one task" in problems_of("{}", "protocol: {name: stability_decay}")["search.race"]
+
+
+def test_a_round_is_no_longer_than_the_race() -> None:
+    assert "at most 4" in problems_of("{seeds: 4, block: 5}")["search.race.block"]
+
+
+def test_a_race_in_between_comes_before_the_end_of_the_search() -> None:
+    assert "there is a race then anyway" in problems_of("{every: 20}")["search.race.every"]
