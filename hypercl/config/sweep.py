@@ -1,6 +1,6 @@
 """What a sweep is beside its experiment and space."""
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -15,8 +15,13 @@ Metric = Literal[
     "validation/during_accuracy",
     "validation/forgetting",
     "validation/backward_transfer",
+    "validation/task_inference_accuracy",
     "compression_ratio",
+    "parameters",
+    "seconds",
+    "peak_memory_gib",
 ]
+METRICS: tuple[str, ...] = get_args(Metric)
 
 
 class Bound(Section):
@@ -138,13 +143,14 @@ class Objective(Section):
         return self.goals[0].direction
 
 
-Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "nsga2", "qmc"]
+Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "nsga2", "nsga3", "qmc"]
 
 SETTINGS_OF: dict[str, dict[str, int]] = {
     "tpe": {"startup_trials": 10},
     "gp": {"startup_trials": 10},
     "cmaes": {"startup_trials": 10},
     "nsga2": {"population": 20},
+    "nsga3": {"population": 20},
 }
 """Sampler -> its own settings and their defaults; elsewhere they would do nothing."""
 SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
@@ -153,13 +159,13 @@ SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
 class Search(Section):
     sampler: Sampler = "tpe"
     """Who suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian process,
-    CMA-ES, the genetic algorithm NSGA-II, or a scrambled Sobol sequence (qmc)."""
+    CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
     trials: Count = 100
     """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
     """Settings drawn at random before tpe, gp or cmaes starts to model: 10 where nothing is said."""
     population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])
-    """Settings a generation of nsga2: 20 where nothing is said (Optuna's own 50 leaves most sweeps at random)."""
+    """Settings a generation of nsga2 or nsga3: 20 where nothing is said (Optuna's 50 leaves most sweeps at random)."""
     include_base: Flag = True
     """The experiment as written is the first trial; it must then lie inside the space."""
     enqueue: tuple[dict[str, Any], ...] = ()

@@ -1,12 +1,18 @@
 """How a trial ended: decided and written first, told to the study second."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 Kind = Literal["complete", "pruned", "infeasible", "diverged", "out_of_memory", "failed"]
 
 TRAINED: tuple[Kind, ...] = ("complete", "pruned", "diverged", "out_of_memory")
 """What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's."""
+
+OUTCOME = "outcome"
+"""The user attribute of a trial in which its outcome stands."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,29 @@ class Outcome:
     why: str = ""
     """A sentence for people; of a complete trial only on replicas that diverged."""
     value: float | None = None
-    """The objective, of a complete trial."""
+    """The objective, of a complete trial; of several goals the first one's."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Final metrics by their keys, such as `validation/forgetting`."""
     seconds: float | None = None
     """Seconds of training, over all restarts."""
+    violations: dict[str, float] = field(default_factory=dict)
+    """Bound on what training measures -> how far beyond it; above zero it is broken."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every bound on what training measures is kept."""
+        return all(value <= 0 for value in self.violations.values())
 
     def plain(self) -> dict[str, Any]:
         """As it is stored in the journal."""
         return asdict(self)
+
+
+def outcome_of(trial: "FrozenTrial") -> Outcome:
+    """How a finished trial ended."""
+    return Outcome(**trial.user_attrs[OUTCOME])
+
+
+def is_complete(trial: "FrozenTrial") -> bool:
+    """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
+    return trial.state.name == "COMPLETE" and outcome_of(trial).kind == "complete"

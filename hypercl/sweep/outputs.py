@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -17,11 +17,12 @@ from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
 from hypercl.sweep.identity import NAME as SWEEP_YAML
-from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.outcome import Outcome, is_complete, outcome_of
 from hypercl.sweep.protocols import reporting
+from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.spread import spread_of
-from hypercl.sweep.study import SweepStudy, is_complete, outcome_of
+from hypercl.sweep.study import SweepStudy
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 
@@ -111,14 +112,6 @@ def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experi
 def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     """What a trial's setting has over the experiment as written: key path -> value."""
     return settings_of(file.experiment, file.space, trial.params)
-
-
-class Ranked(Protocol):
-    """A study, or a sweep that is only read."""
-
-    def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first."""
-        ...
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:

@@ -12,14 +12,13 @@ from hypercl.sweep.engine import Engine
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.outcome import TRAINED
+from hypercl.sweep.outcome import TRAINED, outcome_of
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.protocols import described as protocol_in_words
 from hypercl.sweep.protocols import tuning
 from hypercl.sweep.pruners import described
 from hypercl.sweep.resources import Slots, fit, this_machine
 from hypercl.sweep.samplers import described as described_sampler
-from hypercl.sweep.study import outcome_of
 
 Rows = list[tuple[str, str]]
 

@@ -11,11 +11,11 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile, UserError, load
+from hypercl.sweep import ranking
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.journal import NAME as JOURNAL
-from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.protocols import tuning
-from hypercl.sweep.study import outcome_of
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ class SweepRecord:
         return self.folder.name
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first; equal values in the order of numbers."""
-        sign = -1.0 if self.file.objective.direction == "maximize" else 1.0
-        complete = [trial for trial in self.trials if state_of(trial) == "complete" and trial.value is not None]
-        return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+        """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""
+        return ranking.ranked(self.file, self.trials)
 
     @property
     def trained(self) -> list[FrozenTrial]:

@@ -12,6 +12,7 @@ from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
     GPSampler,
+    NSGAIIISampler,
     NSGAIISampler,
     QMCSampler,
     RandomSampler,
@@ -27,7 +28,7 @@ from hypercl.sweep.space import distributions
 
 _PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
-COMPLETE_ONLY = ("gp", "cmaes", "nsga2")
+COMPLETE_ONLY = ("gp", "cmaes", "nsga2", "nsga3")
 """Samplers that look at complete trials only (read in Optuna 5.0): trials stopped early teach them nothing, and what is
 out of bounds must be told to them as complete, with the worst value."""
 
@@ -66,8 +67,9 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
     if name == "cmaes":
         cmaes = CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
         return Declared(cmaes, numbers)
-    if name == "nsga2":
-        return Declared(NSGAIISampler(seed=seed, population_size=search.population or 2), always)
+    if name in ("nsga2", "nsga3"):
+        genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
+        return Declared(genetic(seed=seed, population_size=search.population or 2), always)
     fixed = derive(search.seed, "sampler") % 2**32
     qmc = quiet(lambda: QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False))
     return Declared(qmc, distributions(space))
@@ -96,7 +98,7 @@ def described(search: Search, space: Mapping[str, Distribution]) -> str:
         parts.append("entries with conditions are drawn at random, since it models what every setting has")
     if search.sampler in COMPLETE_ONLY:
         parts.append("trials stopped early teach it nothing")
-    if search.sampler == "nsga2":
+    if search.sampler in ("nsga2", "nsga3"):
         parts.append(f"generations of {search.population}, the first at random")
     return "; ".join(parts)
 

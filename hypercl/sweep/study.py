@@ -14,15 +14,16 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.sweep import SweepFile
+from hypercl.sweep import ranking
 from hypercl.sweep.grid import Grid
 from hypercl.sweep.journal import open_journal
-from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.outcome import OUTCOME, TRAINED, Outcome, outcome_of
 from hypercl.sweep.pruners import final_step, pruner_of
 from hypercl.sweep.samplers import COMPLETE_ONLY, sampler_of
 from hypercl.sweep.space import distributions, params_of, suggested
 from hypercl.sweep.spread import attributes
 
-_OUTCOME, _THREADS, _UID, _BASE, _ENQUEUED = "outcome", "threads", "uid", "base", "enqueued"
+_THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
 _FATAL = ("diverged", "out_of_memory")
 
 _STATES = {
@@ -40,7 +41,11 @@ WORST: dict[str, tuple[float, float]] = {
     "validation/during_accuracy": (0.0, 1.0),
     "validation/forgetting": (-1.0, 1.0),
     "validation/backward_transfer": (-1.0, 1.0),
+    "validation/task_inference_accuracy": (0.0, 1.0),
     "compression_ratio": (0.0, 10.0),
+    "parameters": (0.0, 1e9),
+    "seconds": (0.0, 1e6),
+    "peak_memory_gib": (0.0, 1e3),
 }
 """Metric -> its worst value where it is maximised, and where it is minimised. What a sampler that reads complete trials
 only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio."""
@@ -182,11 +187,11 @@ class SweepStudy:
         if self.decided(number) is None:
             for name, value in attributes(self._file, outcome).items():
                 self._trial(number).set_user_attr(name, value)
-            self._trial(number).set_user_attr(_OUTCOME, outcome.plain())
+            self._trial(number).set_user_attr(OUTCOME, outcome.plain())
 
     def decided(self, number: int) -> Outcome | None:
         """The written decision on a trial."""
-        stored = self.trial(number).user_attrs.get(_OUTCOME)
+        stored = self.trial(number).user_attrs.get(OUTCOME)
         return Outcome(**stored) if stored else None
 
     def settle(self, number: int) -> Outcome | None:
@@ -205,15 +210,12 @@ class SweepStudy:
         return outcome
 
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the best value."""
-        ranked = self.ranked()
-        return ranked[0] if ranked else None
+        """The best feasible trial: by its value, of several goals the knee of the front."""
+        return ranking.knee(self._file, self.trials())
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first; equal values in the order of numbers."""
-        complete = [trial for trial in self.trials() if is_complete(trial)]
-        sign = -1.0 if self._file.objective.direction == "maximize" else 1.0
-        return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+        """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""
+        return ranking.ranked(self._file, self.trials())
 
     def _told(self, outcome: Outcome) -> tuple[TrialState, float | None]:
         """The state and value that the sampler learns from."""
@@ -235,7 +237,7 @@ class SweepStudy:
 
     def _settle_decided(self) -> None:
         for trial in self.trials():
-            if trial.state == TrialState.RUNNING and _OUTCOME in trial.user_attrs:
+            if trial.state == TrialState.RUNNING and OUTCOME in trial.user_attrs:
                 self.settle(trial.number)
 
     def _trial(self, number: int) -> Trial:
@@ -259,13 +261,3 @@ class SweepStudy:
             return trial.suggest_int(path, one.low, one.high, step=one.step, log=one.log)
         assert isinstance(one, FloatDistribution)
         return trial.suggest_float(path, one.low, one.high, step=one.step, log=one.log)
-
-
-def is_complete(trial: FrozenTrial) -> bool:
-    """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
-    return trial.state == TrialState.COMPLETE and outcome_of(trial).kind == "complete"
-
-
-def outcome_of(trial: FrozenTrial) -> Outcome:
-    """How a finished trial ended."""
-    return Outcome(**trial.user_attrs[_OUTCOME])

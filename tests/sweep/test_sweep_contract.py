@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile, check_sweep, loads
 from hypercl.config.sweep import Sampler
+from hypercl.sweep.outcome import outcome_of
 from hypercl.sweep.samplers import COMPLETE_ONLY
-from hypercl.sweep.study import outcome_of
 
 TEXT = """
 experiment:

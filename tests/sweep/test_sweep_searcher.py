@@ -10,8 +10,7 @@ from bridge import Bridge
 from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.study import outcome_of
+from hypercl.sweep.outcome import Outcome, outcome_of
 
 
 @pytest.fixture
