@@ -11,11 +11,12 @@ at most the chance `alpha / (looks * others)` if the setting is truly as good, s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from statistics import fmean, stdev
+from typing import Any
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
 LEAST = 5
 """Seeds before the first decision, or all of the race's where those are fewer: on three, a t test at such a level all
@@ -124,15 +125,6 @@ def p_worse(differences: Sequence[float]) -> float:
     return float(stdtr(count - 1, -mean / (spread / sqrt(count))))
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The t interval of a mean; of a single value the value itself."""
-    mean, count = fmean(values), len(values)
-    if count < 2:
-        return mean, mean
-    half = float(stdtrit(count - 1, 0.5 + level / 2)) * stdev(values) / sqrt(count)
-    return mean - half, mean + half
-
-
 def ended(rounds: Sequence[Round], plan: Plan) -> str:
     """Why a race is over: 'separated' or 'seeds'; '' while it goes on."""
     if not rounds:
@@ -148,3 +140,59 @@ def order_of(settings: Sequence[int], rounds: Sequence[Round]) -> list[int]:
         return list(settings)
     dropped = [number for one in reversed(rounds) for number in one.means if number in one.dropped]
     return [*rounds[-1].left, *dropped]
+
+
+@dataclass(frozen=True)
+class Raced:
+    """A race: what it was to be, and the values so far. All else follows from them."""
+
+    point: int
+    """Trained trials after which it was due."""
+    settings: tuple[int, ...]
+    """Numbers of the trials whose settings race, in the order of the search."""
+    plan: Plan
+    alpha: float
+    """The chance that `plan.level` was made from."""
+    maximize: bool
+    """Whether a higher value is better."""
+    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """Of each setting, by seed, in the order of seeds."""
+    lost: tuple[str, ...] = ()
+    """Seeds that count as the worst value, and why, in words."""
+
+    @property
+    def rounds(self) -> list[Round]:
+        """What was decided, round by round."""
+        return rounds_of({number: self.values.get(number, ()) for number in self.settings}, self.plan, self.maximize)
+
+    @property
+    def ended(self) -> str:
+        """'separated', 'seeds', 'alone' where there was one setting only; '' while it goes on."""
+        return "alone" if len(self.settings) < 2 else ended(self.rounds, self.plan)
+
+    @property
+    def order(self) -> list[int]:
+        """The settings, best first."""
+        return order_of(self.settings, self.rounds)
+
+    @property
+    def left(self) -> list[int]:
+        """The settings that are not dropped, best first."""
+        return self.rounds[-1].left if self.rounds else list(self.settings)
+
+    def plain(self) -> dict[str, Any]:
+        """As it is stored: what cannot be computed, and for people the rounds and the end as well."""
+        return {**asdict(self), "rounds": [asdict(one) for one in self.rounds], "ended": self.ended}
+
+
+def raced_of(stored: Mapping[str, Any]) -> Raced:
+    """A race as it was stored; JSON has no whole numbers as keys."""
+    return Raced(
+        point=stored["point"],
+        settings=tuple(stored["settings"]),
+        plan=Plan(**stored["plan"]),
+        alpha=stored["alpha"],
+        maximize=stored["maximize"],
+        values={int(number): tuple(values) for number, values in stored["values"].items()},
+        lost=tuple(stored["lost"]),
+    )

@@ -1,12 +1,14 @@
 """The decisions of a race: a pure function of values."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from hypercl.analysis.elimination import Plan, ended, interval, level_of, order_of, p_worse, rounds_of
+from hypercl.analysis.elimination import Plan, Raced, ended, level_of, order_of, p_worse, raced_of, rounds_of
 
 PLAN = Plan(seeds=12, block=3, level=level_of(0.05, looks=3, others=3))
 
@@ -93,8 +95,18 @@ def test_the_leader_is_never_dropped_and_order_holds_every_setting_once(values, 
     assert ended(rounds, plan)
 
 
-def test_an_interval_is_students() -> None:
-    low, high = interval([1.0, 2.0, 3.0])
-    assert (low + high) / 2 == pytest.approx(2)
-    assert high - 2 == pytest.approx(4.302653 / 3**0.5)
-    assert interval([0.5]) == (0.5, 0.5)
+
+def test_a_race_is_stored_as_plain_data_and_read_back() -> None:
+    rng = np.random.default_rng(3)
+    values = {number: tuple(own) for number, own in raced([0.9, 0.95], rng).items()}
+    race = Raced(24, (0, 1), PLAN, 0.05, True, values, ("trial 0, seed 3: diverged",))
+    stored = json.loads(json.dumps(race.plain()))
+    assert raced_of(stored) == race
+    assert stored["ended"] == race.ended == "separated"
+    assert stored["rounds"][-1]["dropped"] == [0]
+    assert (race.left, race.order) == ([1], [1, 0])
+
+
+def test_one_setting_needs_no_race() -> None:
+    race = Raced(24, (3,), PLAN, 0.05, True)
+    assert (race.ended, race.order, race.rounds) == ("alone", [3], [])
