@@ -1,5 +1,6 @@
 """What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
 
+from hypercl.config.by_task import at_task
 from hypercl.config.check import check_sweep, load_sweep
 from hypercl.config.compare import difference_line, differences
 from hypercl.config.experiment import Experiment
@@ -18,6 +19,7 @@ __all__ = [
     "SweepFile",
     "UserError",
     "assign",
+    "at_task",
     "check_sweep",
     "did_you_mean",
     "difference_line",

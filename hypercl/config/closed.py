@@ -13,4 +13,6 @@ def why_closed(path: str) -> str:
     """Why a space cannot vary a key path of the experiment; '' where it can."""
     if path.split(".")[0] == "tasks" and path != "tasks.augment":
         return "the stream is what a sweep is about: trials on other data cannot be compared"
+    if path.split(".")[0] == "by_task":
+        return "values for each task are found task by task, by protocol {name: stability_decay}"
     return _CLOSED.get(path, "")

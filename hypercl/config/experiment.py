@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from hypercl.config.by_task import checked
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
 from hypercl.config.kinds import kind_of, models_in
 from hypercl.config.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
-from hypercl.config.section import Section
+from hypercl.config.section import Number, Section
 from hypercl.config.target import MLP, Target
 from hypercl.config.tasks import Tasks, outside_unit_interval
 from hypercl.config.training import Training
@@ -34,6 +35,17 @@ class Experiment(Section):
     """How a learner meets a new task."""
     training: Training = Training()
     """How long, with what optimiser, on what."""
+    by_task: dict[str, tuple[Number, ...]] = Field(default={}, examples=[{"method.beta": [0.1, 0.1, 0.05, 0.05, 0.02]}])
+    """Settings that change along the stream: key path -> a value for each task, in the place of the one value that
+    stands there. Can be given for training.optimizer.lr, method.beta, method.strength and method.generator.beta; this
+    is how protocol stability_decay writes what it found."""
+
+    @field_validator("by_task")
+    @classmethod
+    def _values_fit(cls, value: dict[str, tuple[float, ...]], info: ValidationInfo) -> dict[str, tuple[float, ...]]:
+        if {"tasks", "method", "training"} <= info.data.keys():
+            checked(value, info.data)
+        return value
 
     @model_validator(mode="before")
     @classmethod

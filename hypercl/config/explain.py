@@ -224,7 +224,7 @@ def _example(entry: Entry) -> Any:
     if entry.field.is_required():
         return None
     value = _default(entry)
-    if value is not None:
+    if value is not None and not (value == {} and entry.field.examples):
         return value
     if entry.field.examples:
         return entry.field.examples[0]

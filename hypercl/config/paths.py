@@ -55,10 +55,10 @@ def known_paths(model: Section, prefix: str = "") -> list[str]:
 def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     """Sets a key path in plain data; what cannot stand beside the new value goes.
 
-    A space's own keys are paths: `space.method.beta` is the key `method.beta` of `space`.
+    The keys of a space and of `by_task` are paths themselves: `space.method.beta` is the key `method.beta` of `space`.
     """
     node: Any = data
-    *parents, last = path.split(".", 1) if path.startswith("space.") else path.split(".")
+    *parents, last = _keys(path)
     for part in parents:
         if node.get(part) is None:
             node[part] = {}
@@ -70,6 +70,13 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     drop_rivals(node, parents[-1] if parents else "", last, value)
     node[last] = value
     return None
+
+
+def _keys(path: str) -> list[str]:
+    for above in ("space", "by_task", "experiment.by_task"):
+        if path.startswith(f"{above}."):
+            return [*above.split("."), path.removeprefix(f"{above}.")]
+    return path.split(".")
 
 
 def drop_rivals(node: dict[str, Any], section: str, key: str, value: Any) -> list[str]:

@@ -28,7 +28,7 @@ class EwcLearner(PenaltyLearner):
         self.fisher = TargetFisher(parts.target, parts.device)
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        if not self.protects:
+        if not self.remembers:
             return state
         found = self._fisher(state, task, data)
         return {**state, "held": held(self._joined(Quadratic(**state["held"]), found, state["theta"]["weights"]))}

@@ -24,6 +24,8 @@ class PenaltyLearner(NetworkLearner):
         strengths = [config.strength for config in self.configs]
         self.protects = max(strengths) > 0
         """Whether any replica is held at all."""
+        self.remembers = self.protects or any(parts.experiment.by_task.get("method.strength", ()))
+        """Whether what a task is to be held by is measured: a later task of `by_task` may be held where this is not."""
         self.strength = strengths[0]
         if len(set(strengths)) > 1:
             self.strength = torch.tensor(strengths, device=parts.device).unsqueeze(-1)

@@ -48,7 +48,7 @@ class SILearner(PenaltyLearner):
 
     def memory(self, state: State, task: int) -> Memory:
         weights = state["theta"]["weights"]
-        if not self.protects:
+        if not self.remembers:
             return None
         return _Path(super().memory(state, task), torch.empty_like(weights), torch.empty_like(weights))
 
@@ -60,7 +60,7 @@ class SILearner(PenaltyLearner):
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         del task, data
-        if not self.protects:
+        if not self.remembers:
             return state
         weights, before = state["theta"]["weights"], Quadratic(**state["held"])
         gained = state["path"] / ((weights - before.centre).square() + cast(SI, self.configs[0]).damping)

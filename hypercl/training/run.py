@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hypercl.config import Experiment, assign
+from hypercl.config import Experiment, assign, at_task
 from hypercl.methods import Moment, State
 from hypercl.tasks import (
     BundledBatches,
@@ -126,7 +126,7 @@ class _Run:
 
     def progress(self) -> Iterator[Progress]:
         content = self.checkpoints.newest(self.device)
-        groups = content["groups"] if content else self.networks.groups(self.experiment)
+        groups = content["groups"] if content else self.networks.groups(at_task(self.experiment, -1))
         self.learner = self.networks.bundle(self.experiment, groups)
         journey = Journey.of(content) if content else Journey(self.learner.init(), groups=groups)
         for task in range(len(journey.spent) + 1):
@@ -174,7 +174,10 @@ class _Run:
 
     def _learn(self, journey: Journey) -> Iterator[Progress]:
         """The rest of the task that the journey has come to."""
-        task, steps, training = journey.task, self.steps[journey.task], self.experiment.training
+        task, steps = journey.task, self.steps[journey.task]
+        training = at_task(self.experiment, task).training
+        if self.experiment.by_task:
+            self.learner = self.networks.bundle(at_task(self.experiment, task), journey.groups)
         if journey.step == 0:
             journey.state = self.learner.start_task(journey.state, task)
             journey.notes, journey.best = {}, None

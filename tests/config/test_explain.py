@@ -54,7 +54,7 @@ def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
     whole, space = explain(""), explain("space")
     assert isinstance(whole, Part)
     assert isinstance(space, Part)
-    sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name", "include"}
+    sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name", "include", "by_task"}
     assert {path for path, _ in whole.parts} == sections
     assert {"space.log_uniform", "space.int", "space.choice", "space.step"} <= {each.path for each in space.settings}
 
