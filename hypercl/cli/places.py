@@ -5,8 +5,9 @@ import os
 import re
 from pathlib import Path
 
-from hypercl.config import Experiment, SweepFile, UserError
+from hypercl.config import SweepFile, UserError
 from hypercl.own_code import CODE_FOLDER
+from hypercl.training import seeds_name as seeds_name
 
 _RAY_PACKAGE = "_ray_pkg_"
 """How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
@@ -30,12 +31,6 @@ def folder_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
         raise UserError(f"--name: '{name}' cannot name a folder; use letters, digits, '.', '_' and '-'")
     return name
-
-
-def seeds_name(experiment: Experiment) -> str:
-    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
-    first, count = experiment.training.seed, experiment.training.replicas
-    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
 
 
 def results_of(given: argparse.Namespace) -> Path:

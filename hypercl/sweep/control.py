@@ -30,6 +30,15 @@ class Listener(Protocol):
     def trial_interrupted(self, number: int) -> None:
         """A trial wrote its checkpoint and stopped; it will be taken up by the next driver."""
 
+    def run_started(self, name: str, tasks: int) -> None:
+        """A run that is no trial of the study (final step, race) is handed to Ray; it has so many tasks."""
+
+    def run_reported(self, name: str, step: int, accuracies: tuple[float, ...]) -> None:
+        """It reported its accuracy on the tasks met."""
+
+    def run_ended(self, name: str) -> None:
+        """It is done, lost or interrupted; which of them is said in words."""
+
     def tick(self) -> None:
         """About ten times a second."""
 
@@ -51,6 +60,12 @@ class Silent:
     def trial_ended(self, number: int, outcome: Outcome) -> None: ...
 
     def trial_interrupted(self, number: int) -> None: ...
+
+    def run_started(self, name: str, tasks: int) -> None: ...
+
+    def run_reported(self, name: str, step: int, accuracies: tuple[float, ...]) -> None: ...
+
+    def run_ended(self, name: str) -> None: ...
 
     def tick(self) -> None: ...
 

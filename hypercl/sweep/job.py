@@ -9,14 +9,14 @@ from typing import Any, Literal
 class TrialJob:
     """One trial as its worker gets it: plain data, pickled by Ray."""
 
-    number: int
-    """The trial's number in the study."""
+    number: int | None
+    """The trial's number in the study; None of a run that is no trial of it (final step, race)."""
     name: str
-    """The name under which its config.yaml can be trained again."""
+    """The name under which its config.yaml can be trained again; Ray knows the trial by it, too."""
     experiment: dict[str, Any]
     """The resolved experiment."""
     folder: Path
-    """`trials/<number>/` of the sweep."""
+    """The run's own: `trials/<number>/` of the sweep for a trial."""
     stop_file: Path
     """A file that appears when the sweep is to stop: the trial then checkpoints and ends."""
     data_dir: Path

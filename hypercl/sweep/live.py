@@ -106,7 +106,9 @@ class LiveTable(_Score):
 
     def __init__(self, file: SweepFile, console: Console) -> None:
         super().__init__(file, console)
-        self._running: dict[int, tuple[float, int, float]] = {}
+        self._running: dict[int | str, tuple[float, int, float]] = {}
+        self._tasks: dict[int | str, int] = {}
+        """Of runs beside the study, which may have other streams than the trials."""
         self._news: list[str] = []
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -124,9 +126,12 @@ class LiveTable(_Score):
         self._running[number] = (time.monotonic(), 0, 0.0)
 
     def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:
-        began = self._running[number][0] if number in self._running else time.monotonic()
+        self._reported(number, step, accuracies)
+
+    def _reported(self, name: int | str, step: int, accuracies: tuple[float, ...]) -> None:
+        began = self._running[name][0] if name in self._running else time.monotonic()
         mean = sum(accuracies) / len(accuracies) if accuracies else 0.0
-        self._running[number] = (began, step, mean)
+        self._running[name] = (began, step, mean)
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
         self._running.pop(number, None)
@@ -137,6 +142,15 @@ class LiveTable(_Score):
     def trial_interrupted(self, number: int) -> None:
         self._running.pop(number, None)
         self._news.append(f"trial {number} interrupted: the same command takes it up again")
+
+    def run_started(self, name: str, tasks: int) -> None:
+        self._running[name], self._tasks[name] = (time.monotonic(), 0, 0.0), tasks
+
+    def run_reported(self, name: str, step: int, accuracies: tuple[float, ...]) -> None:
+        self._reported(name, step, accuracies)
+
+    def run_ended(self, name: str) -> None:
+        self._running.pop(name, None)
 
     def tick(self) -> None:
         if time.monotonic() - self._drawn > SECONDS_PER_FRAME:
@@ -158,12 +172,14 @@ class LiveTable(_Score):
         if self.best is not None:
             best = f"best: trial {self.best[0]}, {self.objective.metric} {self.best[1]:.4f}"
         counts = ", ".join(f"{self.counts[kind]} {word}" for kind, word in WORDS.items() if self.counts[kind])
-        table = Table("trial", "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)
-        for number, (began, step, mean) in sorted(self._running.items()):
-            task = min(step // self.reports + 1, self.tasks)
+        heading = "run" if any(isinstance(name, str) for name in self._running) else "trial"
+        table = Table(heading, "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)
+        for name, (began, step, mean) in self._running.items():
+            tasks = self._tasks.get(name, self.tasks) or 1
+            task = min(step // self.reports + 1, tasks)
             table.add_row(
-                str(number),
-                f"{task} of {self.tasks}",
+                str(name),
+                f"{task} of {tasks}",
                 f"{mean:.4f}" if step else "",
                 duration(time.monotonic() - began),
             )

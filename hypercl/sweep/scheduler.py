@@ -9,7 +9,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from hypercl.config.sweep import SweepFile
 from hypercl.sweep import job
 from hypercl.sweep.control import Listener
-from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.outcome import Kind, Outcome
 from hypercl.sweep.searcher import StudySearcher
 from hypercl.sweep.study import SweepStudy
 
@@ -46,20 +46,29 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Lets the process of a trial that ended by a fault go: the next trial gets a new one."""
-        if result.get(job.OUTCOME) in _FAULTS:
-            # Ray keeps a process for reuse only if it knows that it has started (read in Ray 2.60; a test watches it).
-            tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
+        let_go_after_fault(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A process died: what Ray knows of it is kept for the case that it is not taken up again."""
-        text = _last_failure(trial)
-        kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"
-        why = f"its process died: {text}"
-        self._searcher.deaths[trial.config["job"].number] = (kind, why)
+        self._searcher.deaths[trial.config["job"].number] = death_of(trial)
 
     def _why(self, step: int) -> str:
         learned, extra = divmod(step, self._file.pruner.reports_per_task)
         return f"stopped at step {step} ({learned} tasks learned{', into the next' if extra else ''})"
+
+
+def let_go_after_fault(tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+    """Lets the process of a trial that ended by a fault go: the next trial gets a new one."""
+    if result.get(job.OUTCOME) in _FAULTS:
+        # Ray keeps a process for reuse only if it knows that it has started (read in Ray 2.60; a test watches it).
+        tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
+
+
+def death_of(trial: Trial) -> tuple[Kind, str]:
+    """How the process of a trial died, in the words of an outcome."""
+    text = _last_failure(trial)
+    kind: Kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"
+    return kind, f"its process died: {text}"
 
 
 def _last_failure(trial: Trial) -> str:

@@ -14,12 +14,13 @@ from hypercl.sweep.control import Control, Listener
 from hypercl.sweep.outcome import Kind, Outcome
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.study import Suggestion, SweepStudy
+from hypercl.sweep.tuning import Retrying
 
 MOST_INFEASIBLE = 50
 """Suggestions out of bounds in a row after which the sweep stops."""
 
 
-class StudySearcher(Searcher):
+class StudySearcher(Retrying):
     """A Ray searcher that keeps nothing to itself: the study is its memory.
 
     Args:
@@ -41,6 +42,7 @@ class StudySearcher(Searcher):
         job_of: Callable[[int, Experiment], job.TrialJob],
     ) -> None:
         super().__init__()
+        self.retries = file.search.retries
         self._file, self._study, self._bounds = file, study, bounds
         self._control, self._listener, self._job_of = control, listener, job_of
         self._leftovers = study.leftovers()
@@ -48,24 +50,6 @@ class StudySearcher(Searcher):
         self._infeasible_in_row = 0
         self.deaths: dict[int, tuple[Kind, str]] = {}
         """How a trial's process died, by number; written by the scheduler."""
-
-    @property
-    def retries(self) -> int:
-        """How often a trial whose process died is taken up again."""
-        return self._file.search.retries
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles searchers into snapshots that are never read."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the journal is the memory."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
-
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
-        return True
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial as a worker's job; FINISHED once the budget is met and nothing runs that could fail."""
@@ -151,13 +135,14 @@ class StudySearcher(Searcher):
         return None
 
     def _finished(self, metrics: dict[str, float], seconds: float | None, why: str) -> Outcome:
-        key = self._file.objective.metric
+        keys = [goal.metric for goal in self._file.objective.goals]
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        if key not in metrics:
-            return Outcome("failed", f"its summary holds no {key}", metrics=finite, seconds=seconds)
-        if key not in finite:
-            return Outcome("diverged", f"{key} is {metrics[key]}", metrics=finite, seconds=seconds)
-        return Outcome("complete", why, finite[key], metrics=finite, seconds=seconds)
+        for key in keys:
+            if key not in metrics:
+                return Outcome("failed", f"its summary holds no {key}", metrics=finite, seconds=seconds)
+            if key not in finite:
+                return Outcome("diverged", f"{key} is {metrics[key]}", metrics=finite, seconds=seconds)
+        return Outcome("complete", why, finite[keys[0]], metrics=finite, seconds=seconds)
 
     def _count_failures(self, outcome: Outcome) -> None:
         if outcome.kind != "failed":

@@ -1,20 +1,40 @@
 """One session of Ray Tune over a study."""
 
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune import Callback
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
 from hypercl.config import SweepFile
 from hypercl.sweep.control import Control, Listener
 from hypercl.sweep.outputs import TrialsTable, write_trials
 from hypercl.sweep.resources import Slots
-from hypercl.sweep.scheduler import StudyScheduler
-from hypercl.sweep.searcher import StudySearcher
 from hypercl.sweep.signals import AtOnce
 from hypercl.sweep.study import SweepStudy
+
+
+class Retrying(Searcher):
+    """A searcher that says how often a trial whose process died is taken up again, and keeps nothing of Ray's."""
+
+    retries: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles searchers into snapshots that are never read."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: folders and journal are the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        return True
 
 
 class Heartbeat(Callback):
@@ -50,8 +70,8 @@ class Heartbeat(Callback):
 def tune_study(
     trainable: type,
     slots: Slots,
-    searcher: StudySearcher,
-    scheduler: StudyScheduler,
+    searcher: Retrying,
+    scheduler: TrialScheduler,
     heartbeat: Heartbeat,
     storage: Path,
 ) -> None:
@@ -60,7 +80,7 @@ def tune_study(
     Args:
         trainable: what runs a trial.
         slots: what a trial takes, and how many run at once.
-        searcher: hands out trials.
+        searcher: hands out trials; of the study, or of a list of runs.
         scheduler: hears their reports.
         heartbeat: runs with every turn of the loop.
         storage: a folder that all nodes see, for what Ray insists on writing; nothing in it is read again.
@@ -73,11 +93,11 @@ def tune_study(
             num_samples=-1,
             max_concurrent_trials=slots.concurrent,
             reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial-{trial.config['job'].number}",
-            trial_dirname_creator=lambda trial: f"{trial.config['job'].number}-{trial.trial_id}",
+            trial_name_creator=lambda trial: trial.config["job"].name,
+            trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="session",
+            name=f"session-{uuid.uuid4().hex[:8]}",  # a driver has several: search, races, final step
             storage_path=str(storage),
             callbacks=[heartbeat],
             verbose=0,

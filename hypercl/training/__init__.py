@@ -2,7 +2,7 @@
 
 from hypercl.training.cost import two_steps
 from hypercl.training.device import available_cpus
-from hypercl.training.folder import Place
+from hypercl.training.folder import Place, seeds_name
 from hypercl.training.metrics import of_summary
 from hypercl.training.parts import Sizes, build_bundle, build_learner, require_buildable, sizes
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
@@ -23,6 +23,7 @@ __all__ = [
     "of_summary",
     "require_buildable",
     "run",
+    "seeds_name",
     "sizes",
     "two_steps",
 ]

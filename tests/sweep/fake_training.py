@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config import Experiment
+from hypercl.seeds import derive
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.trainable import RunTrainable
@@ -16,7 +17,7 @@ from hypercl.training.progress import Diverged, Finished, Progress, Report, Star
 
 SECONDS = "FAKE_SECONDS_A_REPORT"
 FAULT = "FAKE_FAULT"
-"""`<kind>:<parameter>`: what goes wrong in which trial."""
+"""What goes wrong in which trial; `in:<folder>,<folder>:<kind>` in runs of the final step, by their folders' names."""
 
 
 TEXT = """
@@ -44,10 +45,10 @@ def accuracy(experiment: Experiment, task: int) -> float:
     return 0.9 - 0.1 * abs(math.log10(experiment.method.beta) + 1) - 0.01 * task
 
 
-def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Iterator[Progress]:
+def fake_run(experiment: Experiment, folder: Path, reports_per_task: int, test: bool = False) -> Iterator[Progress]:
     """Every start is written to `starts.txt`; every report's step, once it is told, to `steps.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
-    number, kind = int(folder.name), os.environ.get(FAULT, "")
+    number, kind = int(folder.name.rpartition("-")[2]), os.environ.get(FAULT, "")
     with (folder / "starts.txt").open("a") as file:
         file.write(f"{os.getpid()}\n")
     starts = len((folder / "starts.txt").read_text().split())
@@ -58,7 +59,7 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
     yield Started(experiment, folder, tasks, (10,) * tasks, 1, 1, "cpu", 1, history)
     for step in range(len(done) + 1, tasks * reports_per_task + 1):
         time.sleep(float(os.environ.get(SECONDS, "0.01")))
-        _fault(kind, number, step, starts)
+        _fault(_kind_here(kind, folder), number, step, starts)
         while kind == "wait" and not (folder.parent / "go").exists():
             time.sleep(0.05)
         task = (step - 1) // reports_per_task
@@ -79,7 +80,34 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
         return
     if kind == "nan":
         final = math.nan
-    yield Finished({"validation": {"final_accuracy": final, "forgetting": 0.01}, "compression_ratio": 0.5})
+    summary = _summary(experiment, final, test)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    yield Finished(summary)
+
+
+def _summary(experiment: Experiment, final: float, test: bool) -> dict[str, Any]:
+    """As of a run: of each replica, and their means; a seed moves an accuracy by up to 0.01."""
+    training = experiment.training
+    names = ("validation", "test") if test else ("validation",)
+    replicas = []
+    for seed in range(training.seed, training.seed + training.replicas):
+        own = {"final_accuracy": final + 0.01 * (derive(seed) % 100) / 100 * test, "forgetting": 0.01}
+        replicas.append({"seed": seed, "diverged": None, **dict.fromkeys(names, own)})
+    keys = ("final_accuracy", "forgetting")
+    means = {name: {key: _mean([one[name][key] for one in replicas]) for key in keys} for name in names}
+    several = {"replicas": replicas, "diverged_replicas": 0} if len(replicas) > 1 else {}
+    return {**means, "compression_ratio": 0.5, "seed": training.seed, "seconds": 1.0, **several}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _kind_here(kind: str, folder: Path) -> str:
+    if not kind.startswith("in:"):
+        return kind
+    _, names, there = kind.split(":")
+    return there if folder.name in names.split(",") else ""
 
 
 def _fault(kind: str, number: int, step: int, starts: int) -> None:
@@ -100,7 +128,8 @@ def _fault(kind: str, number: int, step: int, starts: int) -> None:
 class FakeTrainable(RunTrainable):
     def start(self) -> Iterator[Progress]:
         experiment = Experiment.model_validate(self._job.experiment)
-        return fake_run(experiment, self._job.folder, self._job.reports_per_task)
+        own = self._job
+        return fake_run(experiment, own.folder, own.reports_per_task, own.data == "report")
 
 
 class FakeEngine(Engine):
