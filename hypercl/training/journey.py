@@ -22,6 +22,10 @@ class Journey:
     """Steps of the whole run done."""
     spent: list[int] = field(default_factory=list)
     """Steps of each task learned: fewer than planned where a task was stopped early."""
+    flops_a_step: dict[int, int] = field(default_factory=dict)
+    """Task -> floating-point operations of one of its steps, of all replicas."""
+    uncounted: str = ""
+    """Why operations are not counted; '' while they are."""
     notes: Notes = field(default_factory=dict)
     """What the checks of this task have found."""
     best: State | None = None
@@ -47,6 +51,19 @@ class Journey:
     def reported(self) -> int:
         """Step of the newest report; 0 before the first."""
         return self.reports[-1].step if self.reports else 0
+
+    @property
+    def flops_per_task(self) -> list[int | None]:
+        """Operations of each task that has begun: those of one step times its steps; None where none was counted."""
+        steps = [*self.spent, self.step] if self.step else self.spent
+        each = [self.flops_a_step.get(task) for task in range(len(steps))]
+        return [None if count is None else count * taken for count, taken in zip(each, steps, strict=True)]
+
+    @property
+    def flops(self) -> int | None:
+        """Operations of all steps so far; None where some were not counted."""
+        known = [count for count in self.flops_per_task if count is not None]
+        return sum(known) if len(known) == len(self.flops_per_task) else None
 
     def tell(self, report: Report) -> Report:
         """Takes up a report; gives it back with the rows that are told with it."""

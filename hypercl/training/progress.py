@@ -67,6 +67,8 @@ class Report:
     """The accuracies of each replica, nan once it diverged; empty where there is one."""
     diverged: tuple[str, ...] = ()
     """A sentence on each replica that diverged so far."""
+    flops: int | None = None
+    """Floating-point operations of the training steps so far, of all replicas; None where they are not counted."""
 
 
 @dataclass(frozen=True)

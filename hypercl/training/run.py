@@ -30,6 +30,7 @@ from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
+from hypercl.training.flops import step_
 from hypercl.training.folder import Place, RunFolder
 from hypercl.training.journey import Journey
 from hypercl.training.monitor import Monitor
@@ -201,7 +202,7 @@ class _Run:
             factor = lr_factor(training.schedule, journey.step, steps) * monitor.factor
             lr = training.optimizer.lr * factor
             drawn = [batch(journey.step) for batch in batches]
-            journey.state, losses = self.learner.step(journey.state, memory, drawn, Moment(task, journey.step, lr))
+            losses = step_(journey, self.learner, memory, drawn, Moment(task, journey.step, lr))
             if journey.diverged:
                 self.learner.blank_(journey.state, journey.diverged)
             journey.step += 1
@@ -265,6 +266,7 @@ class _Run:
             seconds=time.monotonic() - self.began,
             replicas=tuple(map(tuple, found)) if len(found) > 1 else (),
             diverged=tuple(journey.diverged.values()),
+            flops=journey.flops,
         )
         by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
         by_task |= {"validation/task_inference": [sum(each) / len(met) for each in inferred]} if inferred else {}
@@ -299,7 +301,7 @@ class _Run:
             if matrices.inferred:
                 self.folder.write_matrices(matrices.inferred, f"task_inference_matrix{end}")
         seconds = time.monotonic() - self.began
-        summary = summary_of(found, journey.diverged, self.sizes, self.experiment, journey.spent, seconds)
+        summary = summary_of(found, journey, self.sizes, self.experiment, seconds)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,12 @@ import torch
 from hypercl import __version__
 from hypercl.config import Experiment
 from hypercl.training.device import hardware
+from hypercl.training.journey import Journey
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
+
+_BEGUN_BEFORE = "the run was begun by a version of hypercl that did not count them"
 
 
 @dataclass
@@ -27,10 +30,9 @@ class Matrices:
 
 def summary_of(
     matrices: Mapping[str, Matrices],
-    diverged: Mapping[int, str],
+    journey: Journey,
     sizes: Sizes,
     experiment: Experiment,
-    steps: Sequence[int],
     seconds: float,
 ) -> dict[str, Any]:
     """The metrics of the accuracy matrices (`validation`, and `test` in a run), sizes and cost.
@@ -40,26 +42,30 @@ def summary_of(
 
     Args:
         matrices: by the data they were measured on.
-        diverged: a sentence on each replica that diverged, by its place.
+        journey: which replicas diverged, steps taken in each task, and their floating-point operations.
         sizes: of the networks.
         experiment: what was trained.
-        steps: steps taken in each task.
         seconds: training time over all restarts.
 
     Returns:
-        Plain data. Accuracies are fractions, memory is in bytes; what cannot be known is null, with a `why`.
+        Plain data. Accuracies are fractions, memory is in bytes; what cannot be known is null, with a `why`. `flops`
+        are the floating-point operations of the training steps of all replicas (`hypercl.training.flops` says which
+        are counted): neither evaluation nor what a method does before and after a task is among them.
     """
     return {
         "version": 1,
-        **_metrics(matrices, diverged, experiment),
+        **_metrics(matrices, journey.diverged, experiment),
         "compression_ratio": sizes.compression_ratio,
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
         "chunk_size": sizes.chunk_size,
         "generator_parameters": sizes.generator_parameters,
         "seed": experiment.training.seed,
-        "iterations": sum(steps),
-        "iterations_per_task": list(steps),
+        "iterations": sum(journey.spent),
+        "iterations_per_task": list(journey.spent),
+        "flops": journey.flops,
+        "flops_per_task": journey.flops_per_task,
+        **({} if journey.flops is not None else {"why": {"flops": journey.uncounted or _BEGUN_BEFORE}}),
         "seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(experiment.training.device),
         "device": experiment.training.device,
