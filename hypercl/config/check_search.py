@@ -5,10 +5,34 @@ from hypercl.config.problems import Problem
 from hypercl.config.protocol import StabilityDecay
 from hypercl.config.sweep import SweepFile
 
+_INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "imported")
+
 
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
-    return [*_grid(file), *_cmaes(file), *_race(file), *_enqueue(file)]
+    return [*_goals(file), *_grid(file), *_cmaes(file), *_race(file), *_enqueue(file)]
+
+
+def _goals(file: SweepFile) -> list[Problem]:
+    goals, found = file.objective.goals, []
+    asked, scenario = {goal.metric for goal in goals}, file.experiment.tasks.scenario
+    varied = "method.name" in file.space or file.experiment.method.name in _INFERRING
+    if _INFERENCE in asked and (scenario == "task" or (scenario == "domain" and not varied)):
+        why = "is given" if scenario == "task" else f"is inferred by no {file.experiment.method.name}"
+        message = f"in scenario {scenario} the task {why}, so that no accuracy of inferring it can be measured"
+        found.append(Problem("objective", message, _INFERENCE, fix="seek another metric"))
+    if len(goals) == 1 and file.final.settings == "all":
+        message = "with one goal there is no front, of which `all` would be trained anew"
+        found.append(Problem("final.settings", message, "all", fix="give a number, such as 3"))
+    if len(goals) == 1:
+        return found
+    if file.search.sampler == "cmaes":
+        message = f"cmaes seeks one goal, and the objective has {len(goals)}"
+        found.append(Problem("search.sampler", message, "cmaes", fix="use tpe, nsga2, nsga3 or gp"))
+    if isinstance(file.protocol, StabilityDecay):
+        message = "stability_decay judges each attempt by its accuracy on one task, not by several goals"
+        found.append(Problem("objective", message, fix="seek one metric, or use another protocol"))
+    return found
 
 
 def _grid(file: SweepFile) -> list[Problem]:
@@ -23,7 +47,7 @@ def _grid(file: SweepFile) -> list[Problem]:
 
 
 def _cmaes(file: SweepFile) -> list[Problem]:
-    if file.search.sampler != "cmaes":
+    if file.search.sampler != "cmaes" or len(file.objective.goals) > 1:
         return []
     numbers = [one for one in file.space.values() if one.kind not in ("choice", "equals") and not one.when]
     if numbers:

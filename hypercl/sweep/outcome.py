@@ -1,5 +1,6 @@
 """How a trial ended: decided and written first, told to the study second."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,12 @@ class Outcome:
     def feasible(self) -> bool:
         """Whether every bound on what training measures is kept."""
         return all(value <= 0 for value in self.violations.values())
+
+    def values(self, metrics: Sequence[str]) -> list[float] | None:
+        """What a complete trial came to, in the order of the goals' metrics; None of any other."""
+        if self.kind != "complete" or self.value is None:
+            return None
+        return [self.value, *(self.metrics[metric] for metric in metrics[1:])]
 
     def plain(self) -> dict[str, Any]:
         """As it is stored in the journal."""

@@ -11,6 +11,7 @@ from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
+from hypercl.sweep.mirror import names_of
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.outcome import TRAINED, outcome_of
 from hypercl.sweep.outputs import shown
@@ -108,7 +109,7 @@ def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
         return []
     try:
         storage = open_journal(given.folder / JOURNAL)
-        names = optuna.get_all_study_names(storage)
+        names = names_of(optuna.get_all_study_names(storage))
         trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
     except ValueError:
         return [("resume", "the journal is damaged and will be mended or refused")]

@@ -14,6 +14,7 @@ from hypercl.config import SweepFile, UserError, load
 from hypercl.sweep import ranking
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.journal import NAME as JOURNAL
+from hypercl.sweep.mirror import names_of, with_progress
 from hypercl.sweep.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.protocols import tuning
 
@@ -90,7 +91,7 @@ def state_of(trial: FrozenTrial) -> str:
 
 def progress_of(file: SweepFile, trial: FrozenTrial) -> list[tuple[int, float]]:
     """Steps and mean validation accuracies over the whole stream (0 to 1) that a trial reported."""
-    rising = file.objective.direction == "maximize"
+    rising = file.objective.direction == "maximize" or len(file.objective.goals) > 1
     values = sorted(trial.intermediate_values.items())
     return [(step, value if rising else 1.0 - value) for step, value in values]
 
@@ -117,8 +118,12 @@ def _trials(path: Path) -> list[FrozenTrial]:
         storage = JournalStorage(_Records(records))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error}\n    fix:     restore it from a copy") from None
-    studies = storage.get_all_studies()
-    return storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+    studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    names = names_of(studies)
+    if names is None:
+        return []
+    own, *mirrored = [storage.get_all_trials(studies[name], deepcopy=False) for name in names if name in studies]
+    return with_progress(own, mirrored[0]) if mirrored else own
 
 
 def _no_sweep(folder: Path) -> str:

@@ -69,7 +69,7 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
         return Declared(cmaes, numbers)
     if name in ("nsga2", "nsga3"):
         genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
-        return Declared(genetic(seed=seed, population_size=search.population or 2), always)
+        return Declared(quiet(lambda: genetic(seed=seed, population_size=search.population or 2)), always)
     fixed = derive(search.seed, "sampler") % 2**32
     qmc = quiet(lambda: QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False))
     return Declared(qmc, distributions(space))

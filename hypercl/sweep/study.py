@@ -13,11 +13,12 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypercl.config.sweep import SweepFile
+from hypercl.config.sweep import Goal, SweepFile
 from hypercl.sweep import ranking
 from hypercl.sweep.grid import Grid
 from hypercl.sweep.journal import open_journal
-from hypercl.sweep.outcome import OUTCOME, TRAINED, Outcome, outcome_of
+from hypercl.sweep.mirror import Mirror, names_of, with_progress
+from hypercl.sweep.outcome import OUTCOME, TRAINED, Outcome, is_complete, outcome_of
 from hypercl.sweep.pruners import final_step, pruner_of
 from hypercl.sweep.samplers import COMPLETE_ONLY, sampler_of
 from hypercl.sweep.space import distributions, params_of, suggested
@@ -43,12 +44,14 @@ WORST: dict[str, tuple[float, float]] = {
     "validation/backward_transfer": (-1.0, 1.0),
     "validation/task_inference_accuracy": (0.0, 1.0),
     "compression_ratio": (0.0, 10.0),
-    "parameters": (0.0, 1e9),
-    "seconds": (0.0, 1e6),
-    "peak_memory_gib": (0.0, 1e3),
+    "parameters": (0.0, 1e7),
+    "seconds": (0.0, 1e4),
+    "peak_memory_gib": (0.0, 64.0),
 }
 """Metric -> its worst value where it is maximised, and where it is minimised. What a sampler that reads complete trials
-only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio."""
+only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio. The last
+three are told before anything was measured, afterwards the most that was."""
+_UNBOUNDED = ("parameters", "seconds", "peak_memory_gib")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class SweepStudy:
     """The study in a sweep's journal. Everything is written before anything acts on it.
 
     Intermediate values are the mean validation accuracy over the whole stream where the objective is maximised, and
-    one minus it where it is minimised, so that 'better' means the same to pruner and sampler.
+    one minus it where it is minimised, so that 'better' means the same to pruner and sampler. With several goals they
+    are that mean, and stand in a second study (`hypercl.sweep.mirror`).
 
     Args:
         journal: `study.journal`, mended.
@@ -77,20 +81,22 @@ class SweepStudy:
         self._file = file
         self._distributions = distributions(file.space)
         storage = open_journal(journal)
-        names = optuna.get_all_study_names(storage)
+        names = names_of(optuna.get_all_study_names(storage))
         there = 0
-        if names:
+        if names is not None:
             name = names[0]
             there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
         self._grid = Grid(file.space, file.search.seed) if file.search.sampler == "grid" else None
         self.optuna = optuna.create_study(
             storage=storage,
             study_name=name,
-            direction=file.objective.direction,
+            directions=[goal.direction for goal in file.objective.goals],
             sampler=sampler_of(file.search, file.space, there),
             pruner=pruner_of(file),
             load_if_exists=True,
         )
+        several = len(file.objective.goals) > 1
+        self._mirror = Mirror(storage, name, pruner_of(file)) if several else None
         if _THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(_THREADS, threads)
@@ -113,7 +119,8 @@ class SweepStudy:
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in the order of numbers; not to be changed."""
-        return self.optuna.get_trials(deepcopy=False)
+        found = self.optuna.get_trials(deepcopy=False)
+        return found if self._mirror is None else with_progress(found, self._mirror.trials())
 
     def trial(self, number: int) -> FrozenTrial:
         """One trial; not to be changed. Takes equally long however many there are."""
@@ -172,15 +179,18 @@ class SweepStudy:
         Returns:
             whether the pruner would stop the trial here; never at the final step.
         """
-        trial = self._trial(number)
         if not math.isfinite(value) or step in self.reported(number):
             return False
+        if self._mirror is not None:
+            self._mirror.report(number, step, value)
+            return step < final_step(self._file) and self._mirror.should_prune(number)
+        trial = self._trial(number)
         trial.report(value if self._file.objective.direction == "maximize" else 1.0 - value, step)
         return step < final_step(self._file) and trial.should_prune()
 
     def reported(self, number: int) -> Mapping[int, float]:
         """The intermediate values of a trial, by step."""
-        return self.trial(number).intermediate_values
+        return self.trial(number).intermediate_values if self._mirror is None else self._mirror.values(number)
 
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
@@ -203,8 +213,10 @@ class SweepStudy:
         fatal = {name: float(outcome.kind == name) for name in _FATAL}
         # The same names in the same order for all: the Gaussian process stacks them.
         self.constrain(number, {"valid": 0.0, **dict.fromkeys(bounds, 0.0), **fatal})
-        state, value = self._told(outcome)
-        self.optuna.tell(number, value, state, skip_if_finished=True)
+        state, values = self._told(outcome)
+        if self._mirror is not None:
+            self._mirror.settle(number, outcome)
+        self.optuna.tell(number, values, state, skip_if_finished=True)
         self._live.pop(number, None)
         self._ended[outcome.kind] += 1
         return outcome
@@ -217,12 +229,21 @@ class SweepStudy:
         """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""
         return ranking.ranked(self._file, self.trials())
 
-    def _told(self, outcome: Outcome) -> tuple[TrialState, float | None]:
-        """The state and value that the sampler learns from."""
+    def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+        """The state and values, one a goal, that the sampler learns from."""
+        goals = self._file.objective.goals
         if outcome.kind in ("infeasible", *_FATAL) and self._file.search.sampler in COMPLETE_ONLY:
-            at_most, at_least = WORST[self._file.objective.metric]
-            return TrialState.COMPLETE, at_most if self._file.objective.direction == "maximize" else at_least
-        return _STATES[outcome.kind], outcome.value if outcome.kind == "complete" else None
+            return TrialState.COMPLETE, [self._worst(goal) for goal in goals]
+        return _STATES[outcome.kind], outcome.values([goal.metric for goal in goals])
+
+    def _worst(self, goal: Goal) -> float:
+        """Of what has no bounds, the worst that was measured so far: a number far beyond all others would leave the
+        Gaussian process nothing to tell them apart by."""
+        known = WORST[goal.metric][goal.direction == "minimize"]
+        if goal.metric not in _UNBOUNDED or goal.direction == "maximize":
+            return known
+        measured = [ranking.values_of(self._file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
+        return max(measured, default=known)
 
     def _enqueue(self, new: bool) -> None:
         """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""
