@@ -4,82 +4,25 @@ A run is its folder: it is done once its summary.json is there, and lost once it
 same runs again gets what is done and goes on with the rest.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hypercl.config import Experiment, assign
 from hypercl.files import write_text
 from hypercl.sweep import job
 from hypercl.sweep.control import Control, Listener
+from hypercl.sweep.planned import LOST, PlannedRun, RanRun, as_begun
 from hypercl.sweep.resources import Slots
 from hypercl.sweep.scheduler import death_of, let_go_after_fault
 from hypercl.sweep.tuning import Heartbeat, Retrying, tune_study
-from hypercl.training import seeds_name
 
-LOST = "lost.txt"
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run, of one seed or of a bundle of several."""
-
-    label: str
-    """Whose setting: `base`, `trial-7`."""
-    experiment: Experiment
-    folder: Path
-    """The run's own: `<results>/final/<label>/<seeds_name>`."""
-    data: Literal["tune", "report", "leak"]
-
-    @property
-    def name(self) -> str:
-        """In words: `trial-7, seeds 2000001-2000010`."""
-        kind, _, seeds = seeds_name(self.experiment).partition("-")
-        return f"{self.label}, {kind} {seeds}"
-
-    @property
-    def summary(self) -> dict[str, Any] | None:
-        """What it came to, once it is done."""
-        path = self.folder / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-    @property
-    def lost(self) -> str:
-        """Why it was given up; '' while it was not."""
-        path = self.folder / LOST
-        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-    def singles(self) -> tuple["PlannedRun", ...]:
-        """Its seeds, each as a run of its own beside its folder; of a single seed itself."""
-        first, count = self.experiment.training.seed, self.experiment.training.replicas
-        return (self,) if count == 1 else tuple(self._single(first + place) for place in range(count))
-
-    def _single(self, seed: int) -> "PlannedRun":
-        experiment = assign(self.experiment, {"training.seed": seed, "training.replicas": 1})
-        return replace(self, experiment=experiment, folder=self.folder.parent / seeds_name(experiment))
-
-
-@dataclass(frozen=True)
-class RanRun:
-    """How a run stands when `train_all` returns."""
-
-    run: PlannedRun
-    summary: dict[str, Any] | None
-    """As in its summary.json; None where it is lost or was interrupted."""
-    why: str = ""
-    """Why it is lost: its seeds count as the worst. '' of a run that is done, and of one that was interrupted."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is done or lost, and not waiting for the same command."""
-        return self.summary is not None or bool(self.why)
+__all__ = ["PlannedRun", "RanRun", "RunSession", "train_all"]
 
 
 @dataclass(frozen=True)
@@ -107,8 +50,9 @@ def train_all(runs: Sequence[PlannedRun], session: RunSession) -> list[RanRun]:
     """Trains what of the runs is neither done nor lost, as Ray trials, each from its own last checkpoint.
 
     A run that fails is tried once more: a bundle as its single seeds, each by itself. What fails again is lost, as is
-    a run of which every seed diverges. When the session is being stopped (`session.control.reason`), runs write their
-    checkpoints, and the same call goes on later.
+    a run of which every seed diverges. What a person has to mend (missing data, a device that is not there) loses
+    nothing: it stops the session, as do failures while nothing is done at all. When the session is being stopped
+    (`session.control.reason`), runs write their checkpoints, and the same call goes on later.
 
     Returns:
         One for each run, in their order; single seeds in the place of a bundle that was split.
@@ -132,7 +76,7 @@ class RunQueue(Retrying):
     def __init__(self, runs: Sequence[PlannedRun], session: RunSession) -> None:
         super().__init__()
         self.retries = session.retries
-        self.runs = [part for run in runs for part in (run.singles() if _was_split(run) else (run,))]
+        self.runs = as_begun(runs)
         self.waiting = deque(run for run in self.runs if run.summary is None and not run.lost)
         self.open: dict[str, PlannedRun] = {}
         """Ray's name of a trial -> its run."""
@@ -174,8 +118,10 @@ class RunQueue(Retrying):
             self._say(f"{run.name}: {self.done} of {len(self.runs)} runs done")
         elif ended == job.DIVERGED:
             self._lose(run, f"diverged: {_in_short(why)}")
-        elif ended in (job.FAILED, job.OUT_OF_MEMORY):
-            self._fail(run, ("out of memory: " if ended == job.OUT_OF_MEMORY else "") + _in_short(why), why)
+        elif ended == job.OUT_OF_MEMORY:
+            self._fail(run, f"out of memory: {_in_short(why)}")
+        elif ended == job.FAILED:
+            self._fail(run, _in_short(why), whole=why)
         elif ended == job.FINISHED:
             self._fail(run, "it left no summary.json")
 
@@ -187,8 +133,9 @@ class RunQueue(Retrying):
 
     def _fail(self, run: PlannedRun, why: str, whole: str = "") -> None:
         self._failures += 1
-        if not self.done and self._failures >= self._session.max_failed:
-            self._control.first_failure = self._control.first_failure or whole or why
+        theirs = whole and not whole.startswith("Traceback")
+        if theirs or (not self.done and self._failures >= self._session.max_failed):
+            self._control.first_failure = self._control.first_failure or f"{run.name}: {whole or why}"
             self._control.failed_in_row = self._failures
             self._control.stop("failed")
             return
@@ -234,12 +181,6 @@ class RunScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         _, why = death_of(trial)
         self._queue.deaths[trial.config["job"].folder] = why
-
-
-def _was_split(run: PlannedRun) -> bool:
-    """Whether its seeds were begun one by one, after the bundle had failed."""
-    parts = run.singles()
-    return len(parts) > 1 and run.summary is None and any(part.folder.exists() for part in parts)
 
 
 def _in_short(why: str) -> str:
