@@ -1,53 +1,29 @@
-"""The final step's result: chosen settings and the experiment as written, on fresh seeds and test data."""
+"""The final step's result: chosen settings and the experiment as written, on fresh seeds and test data.
 
+Its files are final.csv (a row a setting and seed), final.json (all statistics) and final.md (the table for people).
+"""
+
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from hypercl.analysis.final_seeds import MEASURES, Seed, csv_rows, seeds_of_all
+from hypercl.analysis.final_table import final_markdown
+from hypercl.analysis.final_words import LEAK, counterpart, optimism_line, quotable_sentence
+from hypercl.analysis.reported import BASE, About, Reported
+from hypercl.analysis.statistics import difference, estimate
+from hypercl.config import UserError
 from hypercl.config.sweep import Goal
+from hypercl.files import write_text
+
+__all__ = ["About", "FinalResult", "Reported", "read_final", "write_final"]
 
 NAME = "final.json"
-BASE, SCRATCH = "base", "scratch"
-"""Labels of the experiment as written, and of its target trained anew on each task; others are such as `trial-7`."""
-
-
-@dataclass(frozen=True)
-class Reported:
-    """One setting and what its runs on fresh seeds came to."""
-
-    label: str
-    """`base`, `trial-7`, `scratch`."""
-    settings: Mapping[str, Any]
-    """What it has over the experiment as written: key path -> value."""
-    promised: float | tuple[float, ...] | None
-    """Its objective value in the search, of several goals one each; None where the search never measured it."""
-    summaries: list[dict[str, Any]]
-    """summary.json of its runs, each of one or several replicas (`hypercl.training.summary`)."""
-    lost: list[tuple[int, str]] = field(default_factory=list)
-    """Seeds whose run left no summary, each with the reason. (Replicas that diverged stand in the summaries.)"""
-
-
-@dataclass(frozen=True)
-class About:
-    """What the reported settings have in common."""
-
-    name: str
-    """Of the sweep."""
-    protocol: str
-    """Its name, such as `stream`."""
-    described: str
-    """The protocol in words, as from `hypercl.sweep.protocols.described`."""
-    goals: tuple[Goal, ...]
-    """Of the objective."""
-    opened: int
-    """How often test data was opened for a final step."""
-    first_opened: str | None
-    """When for the first time, such as 2026-11-23T09:41:05+00:00."""
-    cost: Mapping[str, float | None]
-    """Of tuning: `trials`, `hours`, `gpu_hours`, `flops`; what is not known is None or left out."""
-    hardware: str
-    """Of the final runs, such as the name of the processor or GPU."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,9 @@ class FinalResult:
 
 
 def write_final(folder: Path, reported: Sequence[Reported], about: About) -> FinalResult:
-    """Writes final.csv (a row a setting and seed), final.json (all statistics) and final.md (the table).
+    """Writes final.csv, final.json and final.md.
+
+    Every statistic counts a seed that was lost, or that diverged, as the worst value. Accuracies are fractions.
 
     Args:
         folder: `<results>/final`, made where it is missing.
@@ -73,4 +51,95 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
             `base` nor `scratch`. The base is what the others are compared with, seed by seed.
         about: what they have in common.
     """
-    raise NotImplementedError
+    seeds = seeds_of_all(reported)
+    content = {**_head(about), "settings": [_setting(each, seeds, about.goals) for each in reported]}
+    content |= {"sentence": quotable_sentence(content), "optimism": optimism_line(content)}
+    common = {"sweep": about.name, "protocol": f"{LEAK}: tuned on test data" if about.leaks else about.protocol}
+    frame = pd.DataFrame(csv_rows(seeds, common))
+    write_text(folder / "final.csv", frame.to_csv(index=False, lineterminator="\n"))
+    table = final_markdown(content)
+    write_text(folder / "final.md", table)
+    write_text(folder / NAME, json.dumps(content, indent=2, default=str) + "\n")
+    return FinalResult(content["sentence"], content["optimism"], table, content)
+
+
+def read_final(folder: Path) -> FinalResult | None:
+    """What `write_final` wrote; None where no final step is done.
+
+    Raises:
+        UserError: final.json is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return FinalResult(content["sentence"], content["optimism"], final_markdown(content), content)
+    except (ValueError, KeyError, TypeError) as error:
+        fix = "hypercl final writes it anew from its runs"
+        raise UserError(f"{path} is damaged: {type(error).__name__}: {error}\n    fix:     {fix}") from None
+
+
+def _head(about: About) -> dict[str, Any]:
+    leak = {"warning": f"{LEAK}: tuned on test data, to measure what that does; no result to report"}
+    return {
+        "version": 1,
+        "sweep": about.name,
+        **(leak if about.leaks else {}),
+        "protocol": about.protocol,
+        "described": about.described,
+        "goals": [{"metric": goal.metric, "direction": goal.direction} for goal in about.goals],
+        "opened": about.opened,
+        "first_opened": about.first_opened,
+        "cost": dict(about.cost),
+        "hardware": about.hardware,
+    }
+
+
+def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tuple[Goal, ...]) -> dict[str, Any]:
+    own = seeds[reported.label]
+    base = {seed.number: seed for seed in seeds.get(BASE, [])} if reported.label != BASE else {}
+    metrics = {key: _measure(key, own, base) for key in MEASURES}
+    flops = [summary.get("flops") or nan for summary in reported.summaries]
+    return {
+        "label": reported.label,
+        "settings": dict(reported.settings),
+        "seeds": [seed.number for seed in own],
+        "lost": [{"seed": seed.number, "why": seed.lost} for seed in own if seed.lost],
+        "seconds": sum(summary["seconds"] for summary in reported.summaries),
+        "flops": None if isnan(sum(flops)) else sum(flops),
+        "metrics": metrics,
+        "promised": {
+            goal.metric: _promise(value, metrics[counterpart(goal.metric)], goal)
+            for goal in goals
+            if (value := reported.promises(goals).get(goal.metric)) is not None
+        },
+    }
+
+
+def _measure(key: str, own: Sequence[Seed], base: Mapping[int, Seed]) -> dict[str, Any]:
+    """A measure's values, their statistics and the difference to the base, where there is one."""
+    values = [seed.values[key] for seed in own]
+    found = estimate([nan if value is None else value for value in values]).plain()
+    reasons = [seed.why[key] for seed in own if seed.values[key] is None and key in seed.why]
+    found |= {"values": values, **({"why": reasons[0]} if found["mean"] is None and reasons else {})}
+    pairs = [
+        (value, other)
+        for seed in own
+        if seed.number in base
+        and (value := seed.values[key]) is not None
+        and (other := base[seed.number].values[key]) is not None
+    ]
+    compared = difference(*map(list, zip(*pairs, strict=True))).plain() if pairs and found["mean"] is not None else None
+    return {**found, "difference": compared}
+
+
+def _promise(value: float, measured: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
+    """What the search promised beside what came out. The interval of the optimism is that of what came out: the
+    promise is one number, the best of many."""
+    mean, interval = measured["mean"], measured["t_interval"]
+    if mean is None:
+        return {"value": value, "came_out": None, "optimism": None, "interval": None}
+    sign = -goal.sign
+    ends = sorted(sign * (value - end) for end in interval) if interval else None
+    return {"value": value, "came_out": mean, "optimism": sign * (value - mean), "interval": ends}

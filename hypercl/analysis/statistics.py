@@ -72,11 +72,12 @@ def estimate(values: Sequence[float]) -> Estimate:
     if len(found) == 1:
         return Estimate(1, mean, None, None, None, "one value says nothing about the spread")
     bootstrap = bootstrap_interval(values) if len(found) >= BOOTSTRAP_FROM else None
-    if _equal(found):
+    sd = 0.0 if _equal(found) else float(found.std(ddof=1))
+    if not sd:
         why = "all values are equal: an interval without width says nothing about further ones"
     else:
         why = "" if bootstrap else f"a bootstrap interval is told from {BOOTSTRAP_FROM} values on"
-    return Estimate(len(found), mean, float(found.std(ddof=1)), t_interval(values), bootstrap, why)
+    return Estimate(len(found), mean, sd, t_interval(values), bootstrap, why)
 
 
 def difference(values: Sequence[float], base: Sequence[float]) -> Difference:

@@ -1,0 +1,116 @@
+"""Each seed of a final step, from the summaries of its runs: what was measured, and what a lost seed counts as."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypercl.analysis.reported import SCRATCH, Reported
+from hypercl.training.replicas import WORST
+
+DATA = ("test", "validation")
+METRICS = (
+    "final_accuracy",
+    "during_accuracy",
+    "forgetting",
+    "backward_transfer",
+    "forward_transfer",
+    "task_inference_accuracy",
+)
+MEASURES = (*(f"{data}/{metric}" for data in DATA for metric in METRICS), "compression_ratio")
+"""What has statistics. Definitions: `hypercl.training.metrics`."""
+COSTS = ("seconds", "seeds_together", "flops")
+"""Of the run a seed belongs to, which trained so many seeds together."""
+
+_NO_SCRATCH = "needs the same target trained from scratch on the same seeds (final.from_scratch)"
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One seed of one setting."""
+
+    number: int
+    lost: str
+    """Why it diverged or was given up; '' of one that has a result of its own."""
+    values: Mapping[str, float | None]
+    """`MEASURES` and `COSTS`; those of a lost seed are the worst."""
+    why: Mapping[str, str]
+    """Measure -> why it is None."""
+
+
+def seeds_of_all(reported: Sequence[Reported]) -> dict[str, list[Seed]]:
+    """The seeds of each setting, in the order of their numbers, by its label.
+
+    A seed that is lost counts as the worst value (`hypercl.training.replicas.WORST`) of every measure that the others
+    have. Forward transfer is the during accuracy minus that of `scratch` on the same seed.
+    """
+    found = {each.label: _seeds(each) for each in reported}
+    anywhere = _known(seed for seeds in found.values() for seed in seeds)
+    full = {label: [_filled(seed, seeds, anywhere) for seed in seeds] for label, seeds in found.items()}
+    scratch = {seed.number: seed for seed in full.get(SCRATCH, [])}
+    return {
+        label: seeds if label == SCRATCH else [_transferred(seed, scratch.get(seed.number)) for seed in seeds]
+        for label, seeds in full.items()
+    }
+
+
+def _seeds(reported: Reported) -> list[Seed]:
+    found = {number: Seed(number, why, {}, {}) for number, why in reported.lost}
+    for summary in reported.summaries:
+        parts = summary.get("replicas") or [{**summary, "diverged": None}]
+        costs = {"seconds": summary["seconds"], "seeds_together": len(parts), "flops": summary.get("flops")}
+        for part in parts:
+            values = {f"{data}/{metric}": part[data][metric] for data in DATA for metric in METRICS}
+            why = {f"{data}/{metric}": text for data in DATA for metric, text in part[data].get("why", {}).items()}
+            values |= {"compression_ratio": summary["compression_ratio"], **costs}
+            lost = f"diverged: {part['diverged']}" if part["diverged"] else ""
+            found[part["seed"]] = Seed(part["seed"], lost, values, why)
+    return [found[number] for number in sorted(found)]
+
+
+def _known(seeds: Iterable[Seed]) -> set[str]:
+    """Measures that some seed has."""
+    return {key for seed in seeds if not seed.lost for key in MEASURES if seed.values.get(key) is not None}
+
+
+def _filled(seed: Seed, own: Sequence[Seed], anywhere: set[str]) -> Seed:
+    """A lost seed with the worst values; another as it is."""
+    if not seed.lost:
+        return seed
+    known = _known(own) or anywhere
+    worst: dict[str, float | None] = {
+        f"{data}/{metric}": WORST[metric] for data in DATA for metric in METRICS if f"{data}/{metric}" in known
+    }
+    ratios = [each.values.get("compression_ratio") for each in own]
+    worst["compression_ratio"] = next((ratio for ratio in ratios if ratio is not None), None)
+    of_others = next((each.why for each in own if not each.lost), {})
+    return Seed(seed.number, seed.lost, {**dict.fromkeys((*MEASURES, *COSTS)), **seed.values, **worst}, of_others)
+
+
+def _transferred(seed: Seed, scratch: Seed | None) -> Seed:
+    """With forward transfer, where the same seed from scratch has a result."""
+    values: dict[str, float | None] = dict(seed.values)
+    why = dict(seed.why)
+    for data in DATA:
+        own, other = values[f"{data}/during_accuracy"], scratch and scratch.values[f"{data}/during_accuracy"]
+        key = f"{data}/forward_transfer"
+        if scratch is None or scratch.lost or own is None or other is None:
+            why[key] = f"seed {seed.number} from scratch is lost" if scratch and scratch.lost else _NO_SCRATCH
+        else:
+            values[key] = own - other
+            why.pop(key, None)
+    return Seed(seed.number, seed.lost, values, why)
+
+
+def csv_rows(seeds: Mapping[str, Sequence[Seed]], common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row a setting and seed, for final.csv.
+
+    Args:
+        seeds: as from `seeds_of_all`.
+        common: columns that every row begins with.
+    """
+    return [
+        {**common, "setting": label, "seed": seed.number, "lost": seed.lost}
+        | {key: seed.values.get(key) for key in (*MEASURES, *COSTS)}
+        for label, own in seeds.items()
+        for seed in own
+    ]

@@ -1,0 +1,161 @@
+"""The final step in sentences: what a reviewer could quote, and what was promised against what came out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypercl.analysis.reported import BASE, SCRATCH
+
+Content = Mapping[str, Any]
+"""As in final.json."""
+LEAK = "TEST LEAK"
+FEW = 10
+"""Fewer seeds than this are few (../shared/spec/protocols.md)."""
+NONE = "-"
+
+_PHRASES = {
+    "final_accuracy": "final {} accuracy",
+    "during_accuracy": "{} accuracy on tasks just learned",
+    "forgetting": "forgetting on {} data",
+    "backward_transfer": "backward transfer on {} data",
+}
+_TUNED_ON = {
+    "stream": "on validation data alone",
+    "first_k": "on validation data of the first tasks alone, which are not among those reported on",
+    "first_task": "on validation data of the first task alone",
+    "transfer": "on validation data of another stream alone",
+    "stability_decay": "task by task, on validation data alone",
+    "test_leak": "ON THE TEST DATA ITSELF, which is no result to report",
+}
+_REPORTED_ON = {"first_k": " of the other tasks", "transfer": " of the other stream"}
+
+
+def counterpart(metric: str) -> str:
+    """What a goal's metric is on test data: `validation/forgetting` -> `test/forgetting`."""
+    return metric.replace("validation/", "test/", 1)
+
+
+def leading(content: Content) -> Mapping[str, Any]:
+    """The setting that the claim is on: the search's first; the one as written where there is no other."""
+    settings = content["settings"]
+    chosen = [each for each in settings if each["label"] not in (BASE, SCRATCH)]
+    return (chosen or [each for each in settings if each["label"] == BASE] or settings)[0]
+
+
+def quotable_sentence(content: Content) -> str:
+    """How well, on how many seeds, how much above the setting as written, at what cost."""
+    setting = leading(content)
+    count, lost = len(setting["seeds"]), len(setting["lost"])
+    few = f" (few: {FEW} are the rule)" if count < FEW else ""
+    goals = ", and ".join(_reached(counterpart(goal["metric"]), setting) for goal in content["goals"])
+    text = f"On {count} fresh seeds{few} {label_in_words(setting['label'])} reached {goals}, after a search"
+    text += f"{_cost(content['cost'])} {_TUNED_ON[content['protocol']]}."
+    if lost:
+        text += f" {lost} of these seeds {'was lost and counts' if lost == 1 else 'were lost and count'} as the worst."
+    return marked(content, text)
+
+
+def optimism_line(content: Content) -> str:
+    """What was promised against what came out, of the setting that the claim is on; '' where nothing was promised."""
+    setting = leading(content)
+    data = "TEST" if content["protocol"] == "test_leak" else "validation"
+    trials = content["cost"].get("trials")
+    best = f"the best of {trials} trials" if trials else label_in_words(setting["label"])
+    where = f"on test data{_REPORTED_ON.get(content['protocol'], '')} with fresh seeds"
+    parts = []
+    for metric, found in setting["promised"].items():
+        if metric == counterpart(metric):  # such as the compression ratio: the same wherever it is measured
+            continue
+        digits = _digits(counterpart(metric), setting)
+        name = "" if metric == "validation/final_accuracy" else f" {metric.split('/')[1].replace('_', ' ')}"
+        text = f"promised {number(metric, found['value'], digits)} %{name} on {data} data by {best}; "
+        if found["came_out"] is None:
+            parts.append(text + "what came out is not known")
+            continue
+        text += f"{number(metric, found['came_out'], digits)} % came out {where}: "
+        text += f"optimism {points(metric, found['optimism'], digits)}"
+        parts.append(text + (f" ({span(metric, found['interval'], digits)})" if found["interval"] else ""))
+    return marked(content, "; ".join(parts)) if parts else ""
+
+
+def marked(content: Content, text: str) -> str:
+    """Under protocol `test_leak` headed by `LEAK`."""
+    return f"{LEAK}: {text}" if content["protocol"] == "test_leak" else text
+
+
+def label_in_words(label: str) -> str:
+    """`trial-7` -> 'trial 7'."""
+    return {BASE: "the setting as written", SCRATCH: "training from scratch"}.get(label, label.replace("-", " "))
+
+
+def number(key: str, value: float, digits: int = 2) -> str:
+    """A measure's value: a fraction in percent, without the sign; a ratio in three digits."""
+    if not _is_fraction(key):
+        return f"{value:.3g}"
+    text = f"{100 * value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def points(key: str, value: float, digits: int = 2) -> str:
+    """A difference with its unit: '1.2 points', or a plain number."""
+    return f"{number(key, value, digits)} points" if _is_fraction(key) else number(key, value)
+
+
+def span(key: str, interval: Sequence[float], digits: int = 2) -> str:
+    """'98.5 to 98.9'."""
+    return f"{number(key, interval[0], digits)} to {number(key, interval[1], digits)}"
+
+
+def p_in_words(p: float) -> str:
+    """'= 0.002'; '= 4e-05'."""
+    return f"= {p:.3f}" if p >= 0.001 else f"= {p:.0e}"
+
+
+def _is_fraction(key: str) -> bool:
+    return "/" in key
+
+
+def _digits(key: str, setting: Mapping[str, Any]) -> int:
+    """Behind the point: two where one would hide the interval."""
+    interval = setting["metrics"][key]["t_interval"]
+    return 2 if interval and 0 < interval[1] - interval[0] < 0.002 else 1
+
+
+def _reached(key: str, setting: Mapping[str, Any]) -> str:
+    """'98.7 % final test accuracy (95 % t interval 98.5 to 98.9), 1.2 points above the setting as written (...)'."""
+    found, digits = setting["metrics"][key], _digits(key, setting)
+    phrase = _PHRASES.get(key.split("/")[-1], key.replace("_", " ")).format("test")
+    if found["mean"] is None:
+        return f"no {phrase} that is known ({found['why']})"
+    value = number(key, found["mean"], digits)
+    text = f"{value} % {phrase}" if _is_fraction(key) else f"a {phrase} of {value}"
+    if found["t_interval"] and found["sd"] > 0:
+        text += f" (95 % t interval {span(key, found['t_interval'], digits)})"
+    compared = found["difference"]
+    return text + (f", {_compared(key, compared, digits)}" if compared else "")
+
+
+def _compared(key: str, found: Mapping[str, Any], digits: int) -> str:
+    mean, interval = found["mean"], found["t_interval"]
+    if mean == 0 and found["sd"] in (0, None):
+        return "as the setting as written"
+    text = f"{points(key, abs(mean), digits)} {'above' if mean >= 0 else 'below'} the setting as written"
+    if not interval or found["sd"] == 0:
+        return text
+    ends = interval if mean >= 0 else [-interval[1], -interval[0]]
+    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(found['p'])})"
+
+
+def _cost(cost: Mapping[str, float | None]) -> str:
+    """' of 100 trials (12.3 hours, 1.5e15 floating-point operations)'."""
+    trials, hours, gpu_hours, flops = (cost.get(key) for key in ("trials", "hours", "gpu_hours", "flops"))
+    parts = [
+        _duration(hours) if hours is not None else "",
+        f"{gpu_hours:.3g} GPU-hours" if gpu_hours else "",
+        f"{flops:.1e} floating-point operations".replace("e+", "e") if flops else "",
+    ]
+    told = ", ".join(part for part in parts if part)
+    return (f" of {trials} trials" if trials is not None else "") + (f" ({told})" if told else "")
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else "a minute"
