@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypercl.config.check_protocol import protocol_problems
 from hypercl.config.check_search import search_problems
+from hypercl.config.check_stability import by_task_problems, stability_problems
 from hypercl.config.check_structure import sound_space
 from hypercl.config.check_values import value_problems
 from hypercl.config.include import text_of
@@ -56,4 +57,5 @@ def sweep_problems(file: SweepFile) -> list[Problem]:
     whole = not problems
     for path in sound:
         problems += value_problems(file, sound, path)
+    problems += by_task_problems(file) + stability_problems(file)
     return problems + (search_problems(file) if whole else [])

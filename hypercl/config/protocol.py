@@ -42,9 +42,9 @@ class Transfer(Section):
 
 
 class StabilityDecay(Section):
-    """Tune at each new task: the learning rate by plain fine-tuning first, then the method's strength from its highest
-    value down, until the new task is learned nearly as well. Report on the whole stream, with the values found for each
-    task. Source: De Lange et al. (2021), arXiv 1909.08383."""
+    """Tune at each new task: the learning rate by plain fine-tuning first, then the method's strength (method.beta,
+    method.strength) from its highest value down, until the new task is learned nearly as well. Report on the whole
+    stream, with the values found for each task. Source: De Lange et al. (2021), arXiv 1909.08383."""
 
     name: Literal["stability_decay"] = "stability_decay"
     drop: Fraction = 0.2
@@ -52,7 +52,7 @@ class StabilityDecay(Section):
     halvings: Annotated[Whole, Field(ge=0, le=30)] = 7
     """At most so many halvings of the strength; the last attempt is accepted as it is."""
     rates: Annotated[Whole, Field(ge=1, le=20)] = 3
-    """Learning rates tried at each task: so many, evenly apart on the scale of their distribution; of choices all."""
+    """Learning rates tried at each task: so many, evenly apart on their distribution's scale; of a choice all."""
 
 
 class TestLeak(Section):
