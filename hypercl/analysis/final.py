@@ -47,8 +47,8 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
 
     Args:
         folder: `<results>/final`, made where it is missing.
-        reported: settings as the search ordered them, best first: the sentence is on the first one that is neither
-            `base` nor `scratch`. The base is what the others are compared with, seed by seed.
+        reported: settings as the search ordered them, best first: the sentence is on the first one. `base`, after them
+            where it is none of them, is what the others are compared with, seed by seed; `scratch` comes last.
         about: what they have in common.
     """
     seeds = seeds_of_all(reported)

@@ -35,10 +35,9 @@ def counterpart(metric: str) -> str:
 
 
 def leading(content: Content) -> Mapping[str, Any]:
-    """The setting that the claim is on: the search's first; the one as written where there is no other."""
+    """The setting that the claim is on: the first one, as the search ordered them."""
     settings = content["settings"]
-    chosen = [each for each in settings if each["label"] not in (BASE, SCRATCH)]
-    return (chosen or [each for each in settings if each["label"] == BASE] or settings)[0]
+    return next((each for each in settings if each["label"] != SCRATCH), settings[0])
 
 
 def quotable_sentence(content: Content) -> str:
@@ -47,7 +46,10 @@ def quotable_sentence(content: Content) -> str:
     count, lost = len(setting["seeds"]), len(setting["lost"])
     few = f" (few: {FEW} are the rule)" if count < FEW else ""
     goals = ", and ".join(_reached(counterpart(goal["metric"]), setting) for goal in content["goals"])
-    text = f"On {count} fresh seeds{few} {label_in_words(setting['label'])} reached {goals}, after a search"
+    who = label_in_words(setting["label"])
+    if setting["label"] == BASE:
+        who += ", which the search found nothing better than," if len(content["settings"]) > 1 else ""
+    text = f"On {count} fresh seeds{few} {who} reached {goals}, after a search"
     text += f"{_cost(content['cost'])} {_TUNED_ON[content['protocol']]}."
     if lost:
         text += f" {lost} of these seeds {'was lost and counts' if lost == 1 else 'were lost and count'} as the worst."

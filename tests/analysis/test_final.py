@@ -191,3 +191,9 @@ def test_where_the_search_found_nothing_else_the_claim_is_on_the_setting_as_writ
     result = write_final(tmp_path, pair()[1:], about(hours=None, flops=None))
     assert result.sentence.startswith("On 10 fresh seeds the setting as written reached 90.8 % final test accuracy")
     assert result.sentence.endswith("after a search of 24 trials on validation data alone.")
+
+
+def test_where_the_search_ranks_the_setting_as_written_first_the_sentence_says_so(tmp_path: Path) -> None:
+    result = write_final(tmp_path, pair()[::-1], about())
+    who = "the setting as written, which the search found nothing better than, reached 90.8 % final test accuracy"
+    assert who in result.sentence
