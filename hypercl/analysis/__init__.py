@@ -3,6 +3,7 @@
 from hypercl.analysis.comparison import comparison_figure, comparison_table
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+from hypercl.analysis.race import draw_race
 from hypercl.analysis.reproduction import read_reproduction, reproduction_markdown, reproduction_results
 from hypercl.analysis.reproduction_figure import reproduction_figure
 from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials
@@ -10,6 +11,7 @@ from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure,
 __all__ = [
     "comparison_figure",
     "comparison_table",
+    "draw_race",
     "draw_sweep",
     "history_figure",
     "importance_figure",

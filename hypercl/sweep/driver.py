@@ -5,6 +5,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.config.method import ImportedMethod
@@ -27,7 +29,12 @@ from hypercl.sweep.reading import read_sweep
 from hypercl.sweep.report import write_report
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
+from hypercl.sweep.standing import check_races, in_words, last_race, race_due, stages, winner
 from hypercl.sweep.study import SweepStudy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.runs import PlannedRun, RunSession
+    from hypercl.sweep.tuning import Heartbeat
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
@@ -134,27 +141,71 @@ class _Session:
         write_sweep(self.folder, self.asked, self.name)
         self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
+        check_races(self.file, self.study)
         best = self.study.best()
         found = (best.number, best.value or 0.0) if best else None
         self.listener.begun(self.file.search.trials, self.study.trained, found)
 
     def _finished(self) -> bool:
-        return self.study.trained >= self.file.search.trials
+        return self.study.trained >= self.file.search.trials and not race_due(self.file, self.study)
 
     def _tune(self, slots: Slots) -> None:
+        """The search, paused and followed by races where the file asks for them."""
         if self._finished():
             return
+        self.slots, self.logged = slots, self._logged()
+        for point in stages(self.file, self.study):
+            if self.study.trained < point:
+                self._search(point)
+            exhausted = self.study.trained < point
+            if self.control.reason is None and self.file.search.race is not None:
+                self._race(self.file.search.trials if exhausted else point)
+            if self.control.reason is not None or exhausted:
+                return
+
+    def _search(self, trials: int) -> None:
+        """The search until so many trials are trained."""
         from hypercl.sweep.scheduler import StudyScheduler
         from hypercl.sweep.searcher import StudySearcher
-        from hypercl.sweep.tuning import Heartbeat, tune_study
+        from hypercl.sweep.tuning import tune_study
 
-        self.slots, self.logged = slots, self._logged()
-        searcher = StudySearcher(self.file, self.study, self.bounds, self.control, self.listener, self._job)
+        until = self.file.search.model_copy(update={"trials": trials})
+        file = self.file.model_copy(update={"search": until})
+        searcher = StudySearcher(file, self.study, self.bounds, self.control, self.listener, self._job)
         scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
+        storage = self.folder / RAY_FOLDER
+        tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
+
+    def _heartbeat(self) -> "Heartbeat":
+        from hypercl.sweep.tuning import Heartbeat
+
         heartbeat = Heartbeat(self.file, self.folder, self.study, self.control, self.listener)
         if self.given.time_limit_s is not None:
             heartbeat.deadline = self.began + self.given.time_limit_s - room_to_stop(self.given.time_limit_s)
-        tune_study(self.engine.trainable(), slots, searcher, scheduler, heartbeat, self.folder / RAY_FOLDER)
+        return heartbeat
+
+    def _race(self, point: int) -> None:
+        """The race that is due after so many trained trials."""
+        from hypercl.sweep.race import Racing
+
+        Racing(self.file, self.study, self.folder, self._runs("race")).go(point)
+
+    def _runs(self, what: str) -> "RunSession":
+        """What trains runs beside the study, `what` being the word for them."""
+        from hypercl.sweep.runs import RunSession
+
+        search, storage = self.file.search, self.folder / RAY_FOLDER
+        heartbeat, trainable = self._heartbeat(), self.engine.trainable()
+        return RunSession(
+            what, trainable, self.slots, self.control, self.listener, heartbeat, self._run_job, storage,
+            search.retries, search.max_failed,
+        )  # fmt: skip
+
+    def _run_job(self, run: "PlannedRun") -> TrialJob:
+        """The job of a run beside the study: as a trial's, without number and without W&B."""
+        job = self._job(0, run.experiment)
+        name = f"{self.name[:40]}-{run.label}-{run.folder.name}"
+        return replace(job, number=None, name=name, folder=run.folder, loggers=None, data=run.data)
 
     def _job(self, number: int, experiment: Experiment) -> TrialJob:
         threads = {"training.threads": self.study.threads} if experiment.training.threads == "auto" else {}
@@ -204,11 +255,13 @@ class _Session:
         write_trials(self.folder, self.file, self.study)
         best_file = write_best(self.folder, self.asked, self.study, self.name)
         code, message = self._ending()
-        lines = [message, *self._drawn(code)]
+        race = last_race(self.study.optuna.user_attrs)
+        told = [f"{in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
+        lines = [message, *told, *self._drawn(code)]
         if best_file is not None:
             lines.append(f"Train the winner: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
-        best = self.study.best()
+        best = winner(self.study)
         return SweepResult(
             exit_code=code,
             message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
@@ -235,7 +288,7 @@ class _Session:
         reason = self.control.reason
         trained, trials = self.study.trained, self.file.search.trials
         again = f"{trained} of {trials} trials are trained; the same command goes on"
-        if trained >= trials or reason is None:
+        if self._finished() or reason is None:
             if self.study.best() is None:
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]

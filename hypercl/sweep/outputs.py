@@ -22,6 +22,7 @@ from hypercl.sweep.protocols import reporting
 from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.spread import spread_of
+from hypercl.sweep.standing import in_words, last_race, winner
 from hypercl.sweep.study import SweepStudy
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
@@ -81,12 +82,13 @@ def _line(cells: Sequence[Any]) -> str:
 
 def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> Path | None:
     """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete."""
-    best = study.best()
+    best, race = winner(study), last_race(study.optuna.user_attrs)
     if best is None:
         return None
     experiment = best_experiment(file, best, study.threads)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
+        *([f"# {in_words(race)}: race/race.md"] if race is not None else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
     ]

@@ -18,6 +18,7 @@ from hypercl.sweep.outputs import shown
 from hypercl.sweep.protocols import described as protocol_in_words
 from hypercl.sweep.protocols import tuning
 from hypercl.sweep.pruners import described
+from hypercl.sweep.race_plan import race_rows
 from hypercl.sweep.resources import Slots, fit, this_machine
 from hypercl.sweep.samplers import described as described_sampler
 
@@ -44,6 +45,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
         *feasible_rows(file, bounds),
         ("pruner", described(file)),
+        *race_rows(file),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
         ("results", shown(given.folder)),

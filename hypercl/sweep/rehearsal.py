@@ -10,6 +10,7 @@ from hypercl.sweep.live import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.planning import Rows, resources_row
 from hypercl.sweep.protocols import tuning
+from hypercl.sweep.race_plan import race_time
 from hypercl.sweep.resources import fit, this_machine
 from hypercl.sweep.space import draw
 
@@ -60,6 +61,7 @@ def dry_run(
         ("a trial", f"{steps:,} steps, about {duration(trial)}, evaluation not counted"),
         resources_row(slots),
         ("the sweep", f"at most about {duration(trial * rounds)} for {file.search.trials} trials if all were so large"),
+        *race_time(file, slots, trial),
     ]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from hypercl.analysis import (
     comparison_figure,
     comparison_table,
+    draw_race,
     draw_sweep,
     importance_figure,
     matrix_figure,
@@ -73,6 +74,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
         table.to_csv(folder / "importance.csv", index=False)
         importance_figure(table, f"{len(record.trained)} trained trials").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
+    pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
     return [*pictures, *_write_matrix(record, folder)]
 
 

@@ -1,0 +1,182 @@
+"""A race for people: its table, its account, its figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hypercl.analysis.elimination import LEAST, Raced
+from hypercl.analysis.statistics import t_interval
+from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
+from hypercl.config import UserError
+from hypercl.config.words import value_in_short
+
+COLUMNS = ("race", "point", "round", "seeds", "trial", "mean", "low", "high", "p", "level", "state")
+DODGE = 0.08
+"""How far apart the points of two settings lie, as a share of the first round's seeds."""
+
+
+def race_table(races: Sequence[Raced]) -> pd.DataFrame:
+    """One row for each race, round and setting in it: mean and 95 % t interval over its seeds so far, one-sided p
+    against the leader (nan where it was too early to decide), and `leads`, `in` or `dropped`."""
+    rows = []
+    for place, race in enumerate(races, start=1):
+        for turn, one in enumerate(race.rounds, start=1):
+            for number, mean in one.means.items():
+                low, high = t_interval(race.values[number][: one.seeds])
+                state = "leads" if number == one.leader else "dropped" if number in one.dropped else "in"
+                own = (number, mean, low, high, one.p.get(number), race.plan.level if one.p else None, state)
+                rows.append((place, race.point, turn, one.seeds, *own))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def race_markdown(
+    races: Sequence[Raced],
+    metric: str,
+    settings: Mapping[int, Mapping[str, Any]],
+    searched: Mapping[int, float],
+) -> str:
+    """The account of a sweep's races.
+
+    Args:
+        races: in order.
+        metric: what the values are.
+        settings: of each trial: key path -> value.
+        searched: the value that the search found for each trial.
+    """
+    parts = ["# The races of this sweep\n" if len(races) > 1 else "# The race of this sweep\n"]
+    for race in races:
+        parts += [_rules(race, metric), _rounds(race), _lost(race), _standing(race, settings, searched)]
+    return "\n".join(part for part in parts if part)
+
+
+def _rules(race: Raced, metric: str) -> str:
+    plan, count = race.plan, len(race.settings)
+    if count < 2:
+        return f"After {race.point} trials: trial {race.settings[0]} was the only setting, so there was no race.\n"
+    return (
+        f"After {race.point} trials the {count} best settings by {words(metric)} got {plan.block} further seeds a "
+        f"round, the same for all, at most {plan.seeds} each. The values of the search are not counted.\n\n"
+        f"From {min(LEAST, plan.seeds)} seeds on, each setting is compared with the leader after every round by a "
+        f"one-sided paired t test, and dropped where p is at most {plan.level:.2g}: so the chance that a setting is "
+        f"dropped though none of the others is better stays below {race.alpha:g} over all rounds, settings and races "
+        "(Bonferroni; after Birattari et al., 2002).\n"
+    )
+
+
+def _rounds(race: Raced) -> str:
+    """A row a round, a column a setting."""
+    if not race.rounds:
+        return ""
+    head = ["seeds", *(f"trial {number}" for number in race.settings)]
+    rows = [[str(one.seeds), *(_cell(one, number) for number in race.settings)] for one in race.rounds]
+    return _markdown(head, rows)
+
+
+def _cell(one: Any, number: int) -> str:
+    if number not in one.means:
+        return ""
+    text = f"{one.means[number]:.4f}"
+    if number == one.leader:
+        return f"**{text}**"
+    if number in one.p:
+        text += f" (p {one.p[number]:.2g})"
+    return f"{text} dropped" if number in one.dropped else text
+
+
+def _lost(race: Raced) -> str:
+    if not race.lost:
+        return ""
+    return "Lost seeds, which count as the worst value:\n\n" + "\n".join(f"- {each}" for each in race.lost) + "\n"
+
+
+def _standing(race: Raced, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float]) -> str:
+    ends = {
+        "separated": "One setting is left.",
+        "seeds": "All seeds are spent; those left cannot be told apart, and the best mean goes first.",
+        "alone": "",
+        "": "The race is not over: the command that began the sweep goes on with it.",
+    }
+    paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
+    head = ["place", "trial", "mean of the race", "95 % interval", "seeds", "value of the search", *paths]
+    rows = []
+    for place, number in enumerate(race.order, start=1):
+        seeds = max((one.seeds for one in race.rounds if number in one.means), default=0)
+        values = race.values.get(number, ())[:seeds]
+        mean, low, high = (sum(values) / seeds, *t_interval(values)) if seeds else (None, None, None)
+        told = ["", ""] if mean is None else [f"{mean:.4f}", f"{low:.4f} to {high:.4f}"]
+        own = [value_in_short(settings[number][path]) if path in settings[number] else "" for path in paths]
+        rows.append([str(place), str(number), *told, str(seeds), f"{searched[number]:.4f}", *own])
+    return f"{ends[race.ended]}\n\n{_markdown(head, rows)}".lstrip()
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def read_race(path: Path) -> pd.DataFrame:
+    """A sweep's race/race.csv, as from `race_table`.
+
+    Raises:
+        UserError: the file is missing or holds no race.
+    """
+    try:
+        return pd.read_csv(path).astype({"race": int, "seeds": int, "trial": int, "mean": float, "state": str})
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} holds no race: {error}") from None
+
+
+def race_figure(table: pd.DataFrame, metric: str) -> Figure:
+    """Mean and 95 % t interval of each setting after each round of the last race; dropped ones are grey.
+
+    Args:
+        table: as from `race_table`, with a round or more.
+        metric: what the values are.
+    """
+    last = table[table["race"] == max(table["race"])]
+    figure = empty_figure(6.4, 3.8)
+    axes = figure.add_subplot(xlabel="further seeds of each setting", ylabel=words(metric))
+    lines = {number: last.query("trial == @number") for number in dict.fromkeys(map(int, last["trial"]))}
+    kept = [number for number, own in lines.items() if _state(own) != "dropped"]
+    step = DODGE * min(last["seeds"])
+    for place, (number, own) in enumerate(lines.items()):
+        colour = SERIES[kept.index(number) % len(SERIES)] if number in kept else GREY
+        shift = (place - (len(lines) - 1) / 2) * step
+        _line(axes, number, own, shift, {"color": colour, "marker": MARKERS[place % len(MARKERS)]})
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+def _state(own: pd.DataFrame) -> str:
+    """How a setting stands after its last round."""
+    return str(own["state"].to_list()[-1])
+
+
+def _line(axes: Axes, number: int, own: pd.DataFrame, shift: float, style: dict[str, Any]) -> None:
+    seeds, mean, low, high = (own[column].to_numpy(dtype=float) for column in ("seeds", "mean", "low", "high"))
+    state = _state(own)
+    note = {"leads": " (leads)", "dropped": f" (dropped at {seeds[-1]:.0f})"}.get(state, "")
+    more = {"markersize": 5, "capsize": 2, "linewidth": 1.2, "zorder": 1 if state == "dropped" else 2}
+    errors = np.maximum([mean - low, high - mean], 0)  # of equal values less than 0 by rounding
+    axes.errorbar(seeds + shift, mean, yerr=errors, label=f"trial {number}{note}", **more, **style)
+
+
+def draw_race(path: Path, metric: str, figures: Path) -> list[Path]:
+    """Draws race.png with its numbers, race.csv, from a sweep's race/race.csv; nothing where there was no round."""
+    if not path.is_file():
+        return []
+    table = read_race(path)
+    if table.empty:
+        return []
+    figures.mkdir(parents=True, exist_ok=True)
+    table.to_csv(figures / "race.csv", index=False)
+    race_figure(table, metric).savefig(figures / "race.png")
+    return [figures / "race.png"]

@@ -1,0 +1,331 @@
+"""Races of a sweep: who races, what is trained, what is kept."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fake_training import FAULT, TEXT, FakeEngine
+
+from hypercl.config import SweepFile, UserError, load, loads
+from hypercl.sweep import SweepOptions, sweep
+from hypercl.sweep.control import Silent
+from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.outputs import write_best
+from hypercl.sweep.protocols import tuning
+from hypercl.sweep.race import Racing, contenders, values_in
+from hypercl.sweep.race_plan import points, race_rows
+from hypercl.sweep.runs import PlannedRun, RanRun
+from hypercl.sweep.standing import RACE, check_races, race_due, races_of, stages, standing
+from hypercl.sweep.study import SweepStudy
+
+METRIC = "validation/final_accuracy"
+RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
+Files = Callable[..., SweepFile]
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def said(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class FakeRuns:
+    """In the place of `train_all`: the value of a run is a function of its trial and seed."""
+
+    def __init__(self, quality: Callable[[int, int], float | None], stop_after: int = 10**6) -> None:
+        self.quality, self.stop_after, self.asked = quality, stop_after, []
+
+    def __call__(self, runs: Sequence[PlannedRun], session: Any) -> list[RanRun]:
+        self.asked.append(runs)
+        return [self._ran(run, place < self.stop_after) for place, run in enumerate(runs)]
+
+    def _ran(self, run: PlannedRun, done: bool) -> RanRun:
+        training = run.experiment.training
+        number = int(run.label.removeprefix("trial-"))
+        values = [self.quality(number, seed) for seed in range(training.seed, training.seed + training.replicas)]
+        if None in values:
+            return RanRun(run, None, "its process died")
+        replicas = [{"validation": {"final_accuracy": value}, "diverged": None} for value in values]
+        summary: dict[str, Any] = {"replicas": replicas} if len(replicas) > 1 else replicas[0]
+        return RanRun(run, summary if done else None)
+
+
+def noisy(number: int, seed: int, best: int = 2) -> float:
+    shared = (seed * 7919 % 13) / 100
+    own = ((seed * 31 + number * 17) % 11) / 1000
+    return 0.8 + shared + own + (0.05 if number == best else 0.0)
+
+
+@pytest.fixture
+def file(sweep_file: Files) -> SweepFile:
+    return tuning(sweep_file(RACE_TEXT, "search.sampler=random", "search.startup_trials=null"))
+
+
+@pytest.fixture
+def study(file: SweepFile, open_study: Callable[[SweepFile], SweepStudy]) -> SweepStudy:
+    """Values of the search: trial 0 leads, trial 2 is third."""
+    found = open_study(file)
+    told(found, 0.90, 0.80, 0.88, 0.89, 0.70, 0.60)
+    return found
+
+
+def told(study: SweepStudy, *values: float | None, violations: dict[str, float] | None = None) -> None:
+    for value in values:
+        suggestion = study.ask()
+        assert suggestion is not None
+        kind = "complete" if value is not None else "diverged"
+        study.decide(suggestion.number, Outcome(kind, value=value, violations=violations or {}))
+        study.settle(suggestion.number)
+
+
+def racing(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[Racing, Heard]:
+    listener = Heard()
+    session: Any = SimpleNamespace(listener=listener)
+    return Racing(file, study, folder, session), listener
+
+
+def raced(
+    file: SweepFile, study: SweepStudy, folder: Path, patch: pytest.MonkeyPatch, runs: FakeRuns, point: int = 6
+) -> list[str]:
+    patch.setattr("hypercl.sweep.race.train_all", runs)
+    one, listener = racing(file, study, folder)
+    one.go(point)
+    return listener.lines
+
+
+def test_a_clearly_better_setting_wins_and_the_others_are_dropped(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    (race,) = races_of(study.optuna.user_attrs)
+    assert (race.settings, race.ended, race.left) == ((0, 3, 2), "separated", [2])
+    assert race.rounds[-1].seeds == 6
+    assert standing(study)[0] == 2
+    assert sorted(standing(study)) == [0, 1, 2, 3, 4, 5]
+    assert standing(study)[3:] == [1, 4, 5]
+    assert lines[0] == "race: trials 0, 3, 2 get 3 further seeds a round, at most 9 each"
+    assert "trial 2 won the race over 6 further seeds" in lines[-1]
+
+
+def test_all_leaders_get_the_same_seeds_and_none_of_the_searchs(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = FakeRuns(noisy)
+    raced(file, study, tmp_path, monkeypatch, runs)
+    for place, asked in enumerate(runs.asked):
+        first = file.experiment.training.seed + 1_000_000 + 3 * place
+        assert [(run.experiment.training.seed, run.experiment.training.replicas) for run in asked] == [(first, 3)] * 3
+        assert [run.folder for run in asked] == [
+            tmp_path / "race" / f"trial-{number}" / f"seeds-{first}-{first + 2}" for number in (0, 3, 2)
+        ]
+        assert {run.data for run in asked} == {"tune"}
+
+
+def test_where_the_stream_has_an_order_each_seed_has_its_own(
+    tmp_path: Path, open_study: Callable[[SweepFile], SweepStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT.replace("{name: split_digits}", "{name: split_digits, order_seed: 5}")
+    file = loads(text, "test.yaml", [RACE_TEXT, "search.sampler=random", "search.startup_trials=null"])
+    study, runs = open_study(file), FakeRuns(noisy)
+    told(study, 0.9, 0.8)
+    raced(file, study, tmp_path, monkeypatch, runs)
+    first = [(run.label, run.experiment.training.seed, run.experiment.tasks.order_seed) for run in runs.asked[0]]
+    seeds = [(1_000_001 + place, 1_000_005 + place) for place in range(3)]
+    assert first == [(f"trial-{number}", *each) for number in (0, 1) for each in seeds]
+    assert {run.experiment.training.replicas for run in runs.asked[0]} == {1}
+
+
+def test_under_test_leak_the_race_leaks_as_well(
+    sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = FakeRuns(noisy)
+    raced(sweep_file(RACE_TEXT, "protocol={name: test_leak}"), study, tmp_path, monkeypatch, runs)
+    assert {run.data for run in runs.asked[0]} == {"leak"}
+
+
+def test_trials_keep_their_values(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [(trial.value, trial.state, dict(trial.user_attrs)) for trial in study.trials()]
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    assert [(trial.value, trial.state, dict(trial.user_attrs)) for trial in study.trials()] == before
+
+
+def test_an_interrupted_race_goes_on_where_it_was_and_ends_as_a_whole_one(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike = FakeRuns(lambda number, seed: noisy(number, seed, best=-1), stop_after=2)
+    raced(file, study, tmp_path, monkeypatch, alike)
+    (race,) = races_of(study.optuna.user_attrs)
+    assert (race.settings, race.values, race.ended) == ((0, 3, 2), {}, "")
+    assert race_due(file, study)
+    told(study, 0.99)  # a better trial does not join a race that has begun
+    alike.stop_after = 10**6
+    raced(file, study, tmp_path, monkeypatch, alike)
+    (race,) = races_of(study.optuna.user_attrs)
+    assert (race.ended, [len(values) for values in race.values.values()]) == ("seeds", [9, 9, 9])
+    assert not race_due(file, study)
+    count = len(alike.asked)
+    raced(file, study, tmp_path, monkeypatch, alike)
+    assert len(alike.asked) == count
+
+
+def test_a_lost_seed_counts_as_the_worst_and_is_told(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = FakeRuns(lambda number, seed: None if (number, seed) == (3, 1_000_002) else noisy(number, seed))
+    raced(file, study, tmp_path, monkeypatch, lost)
+    (race,) = races_of(study.optuna.user_attrs)
+    assert race.values[3][:3] == (0.0, 0.0, 0.0)
+    assert race.lost[0] == "trial 3, seed 1000001: its process died"
+    assert "its process died" in (tmp_path / "race" / "race.md").read_text()
+
+
+def test_a_replica_that_diverged_counts_as_the_worst(file: SweepFile, tmp_path: Path) -> None:
+    experiment = file.experiment.model_copy(
+        update={"training": file.experiment.training.model_copy(update={"seed": 7, "replicas": 2})}
+    )
+    run = PlannedRun("trial-1", experiment, tmp_path, "tune")
+    replicas = [
+        {"validation": {"final_accuracy": 0.9}, "diverged": None},
+        {"validation": {"final_accuracy": None}, "diverged": "nan at step 3"},
+    ]
+    found = values_in([RanRun(run, {"replicas": replicas})], METRIC)
+    assert found == [(7, 0.9, ""), (8, 0.0, "nan at step 3")]
+    assert values_in([RanRun(run, None, "lost")], METRIC) == [(7, 0.0, "lost"), (8, 0.0, "lost")]
+
+
+def test_only_settings_within_the_bounds_race_and_equal_ones_once(
+    sweep_file: Files, open_study: Callable[[SweepFile], SweepStudy]
+) -> None:
+    file = sweep_file(
+        RACE_TEXT, "search.enqueue=[{method.beta: 0.5}, {method.beta: 0.6}]", "search.sampler=random",
+        "search.startup_trials=null",
+    )  # fmt: skip
+    study = open_study(file)
+    told(study, 0.9, violations={"forgetting": 0.3})
+    told(study, 0.8, 0.7, None)
+    study.optuna.enqueue_trial(study.trials()[1].params)
+    told(study, 0.75)
+    assert contenders(file, study, []) == [1, 2]
+
+
+def test_fewer_settings_than_asked_race_and_it_is_said(
+    file: SweepFile, open_study: Callable[[SweepFile], SweepStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, runs = open_study(file), FakeRuns(noisy)
+    assert raced(file, study, tmp_path, monkeypatch, runs) == [
+        "race: no trial is complete and within the bounds: there is nothing to race"
+    ]
+    told(study, 0.9)
+    lines = raced(file, study, tmp_path, monkeypatch, runs)
+    assert "1 settings are complete" in lines[0]
+    assert (runs.asked, races_of(study.optuna.user_attrs)[0].ended) == ([], "alone")
+
+
+def test_the_next_race_keeps_the_leader_drops_nobody_in_again_and_uses_what_is_trained(
+    sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tuning(sweep_file("search.race={settings: 3, seeds: 9, block: 3, every: 6}", "search.trials=12"))
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    told(study, 0.95, 0.94, 0.93)
+    runs = FakeRuns(noisy)
+    raced(file, study, tmp_path, monkeypatch, runs, point=12)
+    first, second = races_of(study.optuna.user_attrs)
+    assert second.settings == (2, 6, 7)
+    assert second.plan.level == pytest.approx(0.05 / (2 * 2 * 2))
+    assert {run.label for run in runs.asked[0]} == {"trial-6", "trial-7"}
+    assert second.values[2][:6] == first.values[2]
+
+
+def test_races_are_due_after_every_so_many_trials_and_at_the_end(
+    sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tuning(sweep_file("search.race={every: 4}", "search.trials=10"))
+    assert points(file.search) == [4, 8, 10]
+    assert stages(file, study) == [4, 8, 10]  # six are trained: the race of the fourth is made up for
+    told(study, 0.5, 0.5)
+    assert stages(file, study) == [8, 10]
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy), point=8)
+    assert stages(file, study) == [10]
+
+
+def test_rules_of_a_race_cannot_change_once_it_has_begun(
+    sweep_file: Files, file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    check_races(file, study)
+    check_races(sweep_file(), study)
+    with pytest.raises(UserError, match=r"search\.race\.seeds is 12"):
+        check_races(sweep_file("search.race={settings: 3, seeds: 12, block: 3}"), study)
+
+
+def test_best_yaml_is_the_winner_of_the_race(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    path = write_best(tmp_path, file, study, "test")
+    assert path is not None
+    assert load(path).experiment.method.beta == study.trial(2).params["method.beta"]
+    assert "trial 2 won the race over 6 further seeds" in path.read_text()
+
+
+def test_what_was_decided_stands_in_the_study_and_in_files(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    stored = json.loads(json.dumps(study.optuna.user_attrs[RACE]))
+    assert stored["standing"] == standing(study)
+    last = stored["races"][0]["rounds"][-1]
+    assert (last["leader"], sorted(last["dropped"]), last["seeds"]) == (2, [0, 3], 6)
+    assert all(p <= stored["races"][0]["plan"]["level"] for p in last["p"].values())
+    lines = (tmp_path / "race" / "race.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 3
+    assert "trial 2" in (tmp_path / "race" / "race.md").read_text()
+
+
+def test_the_plan_says_what_races_cost_at_most(sweep_file: Files) -> None:
+    assert race_rows(sweep_file()) == []
+    rows = dict(race_rows(tuning(sweep_file("search.race={every: 3}", "search.seeds=2"))))
+    assert "after every 3 trials and the search (2 races) the best 4 settings get 3 further seeds" in rows["race"]
+    assert rows["race cost"] == "at most 84 seeds, as much as 42 trials"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SweepFile, Any]:
+    folder = tmp_path_factory.mktemp("results") / "raced"
+    race = "search.race={settings: 2, seeds: 6, block: 3, alpha: 0.1, every: 3}"
+    file = loads(TEXT, "test.yaml", [race, "pruner={name: none}"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv(FAULT, "")
+        return folder, file, sweep(file, SweepOptions(folder=folder, data_dir=folder), FakeEngine())
+
+
+def test_a_sweep_races_on_the_way_and_at_its_end(swept: tuple[Path, SweepFile, Any]) -> None:
+    folder, file, result = swept
+    assert (result.exit_code, result.counts["trained"]) == (0, 6)
+    study = SweepStudy(folder / "study.journal", "raced", tuning(file), threads=1)
+    races = races_of(study.optuna.user_attrs)
+    assert [race.point for race in races] == [3, 6]
+    assert all(race.ended for race in races)
+    assert result.best == standing(study)[0]
+    assert "won the race" in result.message
+    assert (folder / "race" / "race.md").exists()
+    assert (folder / "figures" / "race.png").exists()
+    assert "trials.csv" in {path.name for path in folder.iterdir()}
+
+
+def test_the_same_command_again_starts_no_ray_and_races_no_more(
+    swept: tuple[Path, SweepFile, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file, result = swept
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
+    again = sweep(file, SweepOptions(folder=folder, data_dir=folder), FakeEngine())
+    assert replace(again, table=[]) == replace(result, table=[])
