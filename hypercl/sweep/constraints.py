@@ -75,9 +75,9 @@ class Bounds:
                 violations["compression_ratio"] = sizes.compression_ratio / wanted - 1
             for name, bound in bounds.items():
                 value = getattr(sizes, name)
-                violations[name] = max(_violation(value, bound), violations.get(name, float("-inf")))
+                violations[name] = max(violation(value, bound), violations.get(name, float("-inf")))
                 if violations[name] > 0:
-                    broken.append(f"{name} {value:.4g} is {_beyond(value, bound)}")
+                    broken.append(f"{name} {value:.4g} is {beyond(value, bound)}")
         return Verdict(violations, "; ".join(broken), experiment)
 
     def share(self, most: int = 200, seconds: float = 2.0) -> tuple[float, int]:
@@ -97,13 +97,15 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _violation(value: float, bound: Bound) -> float:
+def violation(value: float, bound: Bound) -> float:
+    """How far a value is beyond its bound, as a share of it (of a bound of zero the value); above zero it is broken."""
     above = (value - bound.max) / (bound.max or 1.0) if bound.max is not None else float("-inf")
     below = (bound.min - value) / (bound.min or 1.0) if bound.min is not None else float("-inf")
     return max(above, below)
 
 
-def _beyond(value: float, bound: Bound) -> str:
+def beyond(value: float, bound: Bound) -> str:
+    """'above 0.01': of a value that breaks its bound."""
     if bound.max is not None and value > bound.max:
         return f"above {bound.max:g}"
     return f"below {bound.min:g}"

@@ -33,8 +33,10 @@ class TrialJob:
 
 STEP, VALUE, HISTORY = "step", "value", "history"
 """A report: its step, its value, and the (step, value) pairs of the reports before a restart."""
-OUTCOME, WHY, METRICS, SECONDS = "outcome", "why", "metrics", "seconds"
-"""The last result: how the trial ended, a sentence, pairs of a metric's key and its value, seconds of training."""
+OUTCOME, WHY, METRICS = "outcome", "why", "metrics"
+"""The last result: how the trial ended, a sentence, pairs of a metric's key and its value."""
+SECONDS, FLOPS = "seconds", "flops"
+"""Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
 
 FINISHED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
     "finished",

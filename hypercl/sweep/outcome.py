@@ -30,6 +30,8 @@ class Outcome:
     """Final metrics by their keys, such as `validation/forgetting`."""
     seconds: float | None = None
     """Seconds of training, over all restarts."""
+    flops: int | None = None
+    """Floating-point operations of its training; None where they are not known."""
     violations: dict[str, float] = field(default_factory=dict)
     """Bound on what training measures -> how far beyond it; above zero it is broken."""
 

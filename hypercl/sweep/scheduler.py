@@ -36,10 +36,11 @@ class StudyScheduler(FIFOScheduler):
         number = trial.config["job"].number
         if job.STEP not in result:
             return TrialScheduler.CONTINUE
+        self._searcher.spent[number] = (result.get(job.SECONDS), result.get(job.FLOPS))
         new = (result[job.STEP], result[job.VALUE])
         for step, value in (*result.get(job.HISTORY, ()), new):
             if self._study.report(number, step, value):
-                self._study.decide(number, Outcome("pruned", self._why(step), seconds=result.get(job.SECONDS)))
+                self._study.decide(number, Outcome("pruned", self._why(step), None, {}, *self._searcher.spent[number]))
                 return TrialScheduler.STOP
         self._listener.trial_reported(number, *new, tuple(result.get("accuracies", ())))
         return TrialScheduler.CONTINUE

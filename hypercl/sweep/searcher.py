@@ -11,6 +11,7 @@ from hypercl.config.sweep import SweepFile
 from hypercl.sweep import job
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.control import Control, Listener
+from hypercl.sweep.feasibility import METRIC_OF, violations_of
 from hypercl.sweep.outcome import Kind, Outcome
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.study import Suggestion, SweepStudy
@@ -50,6 +51,9 @@ class StudySearcher(Retrying):
         self._infeasible_in_row = 0
         self.deaths: dict[int, tuple[Kind, str]] = {}
         """How a trial's process died, by number; written by the scheduler."""
+        self.spent: dict[int, tuple[float | None, int | None]] = {}
+        """Seconds and floating-point operations of a trial up to its last report, by number; written by the scheduler.
+        """
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial as a worker's job; FINISHED once the budget is met and nothing runs that could fail."""
@@ -117,32 +121,32 @@ class StudySearcher(Retrying):
 
     def _death(self, number: int) -> Outcome:
         kind, why = self.deaths.get(number, ("failed", "its process died"))
-        return Outcome(kind, f"{why} (after {self.retries} retries)")
+        return Outcome(kind, f"{why} (after {self.retries} retries)", None, {}, *self.spent.get(number, (None, None)))
 
     def _outcome(self, result: dict[str, Any]) -> Outcome | None:
         """The outcome in a trial's last result; None for a trial that was stopped or interrupted."""
         ended = result.get(job.OUTCOME)
-        seconds, why = result.get(job.SECONDS), str(result.get(job.WHY, ""))
+        why, spent = str(result.get(job.WHY, "")), (result.get(job.SECONDS), result.get(job.FLOPS))
         if ended == job.FINISHED:
             metrics = {key: float(value) for key, value in result.get(job.METRICS, ())}
-            return self._finished(metrics, seconds, why)
+            return self._finished(metrics, spent, why)
         if ended == job.DIVERGED:
-            return Outcome("diverged", why, seconds=seconds)
+            return Outcome("diverged", why, None, {}, *spent)
         if ended == job.OUT_OF_MEMORY:
-            return Outcome("out_of_memory", why, seconds=seconds)
+            return Outcome("out_of_memory", why, None, {}, *spent)
         if ended == job.FAILED:
-            return Outcome("failed", why, seconds=seconds)
+            return Outcome("failed", why, None, {}, *spent)
         return None
 
-    def _finished(self, metrics: dict[str, float], seconds: float | None, why: str) -> Outcome:
-        keys = [goal.metric for goal in self._file.objective.goals]
+    def _finished(self, metrics: dict[str, float], spent: tuple[float | None, int | None], why: str) -> Outcome:
+        goals, bounds = [goal.metric for goal in self._file.objective.goals], self._file.constraints.measured
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        for key in keys:
+        for key in (*goals, *(METRIC_OF[bound] for bound in bounds)):
             if key not in metrics:
-                return Outcome("failed", f"its summary holds no {key}", metrics=finite, seconds=seconds)
+                return Outcome("failed", f"its summary holds no {key}", None, finite, *spent)
             if key not in finite:
-                return Outcome("diverged", f"{key} is {metrics[key]}", metrics=finite, seconds=seconds)
-        return Outcome("complete", why, finite[keys[0]], metrics=finite, seconds=seconds)
+                return Outcome("diverged", f"{key} is {metrics[key]}", None, finite, *spent)
+        return Outcome("complete", why, finite[goals[0]], finite, *spent, violations_of(bounds, finite))
 
     def _count_failures(self, outcome: Outcome) -> None:
         if outcome.kind != "failed":

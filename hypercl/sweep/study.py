@@ -209,11 +209,14 @@ class SweepStudy:
         outcome = self.decided(number)
         if outcome is None or self.trial(number).state.is_finished():
             return outcome
-        bounds = self._file.constraints.model_dump(exclude_none=True)
-        fatal = {name: float(outcome.kind == name) for name in _FATAL}
-        # The same names in the same order for all: the Gaussian process stacks them.
-        self.constrain(number, {"valid": 0.0, **dict.fromkeys(bounds, 0.0), **fatal})
         state, values = self._told(outcome)
+        fatal = {name: float(outcome.kind == name) for name in _FATAL}
+        known = dict.fromkeys(self._file.constraints.known_before, 0.0)
+        measured = dict.fromkeys(self._file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
+        # The same names in the same order for all that are complete: the Gaussian process stacks them. What was not
+        # trained to its end has no values of what training measures: TPE, the one sampler that reads such a trial,
+        # adds up what is there.
+        self.constrain(number, {"valid": 0.0, **known, **fatal, **measured, **outcome.violations})
         if self._mirror is not None:
             self._mirror.settle(number, outcome)
         self.optuna.tell(number, values, state, skip_if_finished=True)

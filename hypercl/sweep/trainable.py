@@ -36,6 +36,7 @@ class RunTrainable(tune.Trainable):
         self._loggers: list[Any] = []
         self._history: tuple[tuple[int, float], ...] = ()
         self._seconds: float | None = None
+        self._flops: int | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Another trial in the same process, whose imports are kept; one still open was stopped by the pruner."""
@@ -80,6 +81,8 @@ class RunTrainable(tune.Trainable):
         for item in self._run:
             if isinstance(item, Started):
                 self._history = tuple((report.step, report.value) for report in item.history)
+                for report in item.history[-1:]:
+                    self._seconds, self._flops = report.seconds, report.flops
                 self._tell("started", item)
             elif isinstance(item, Report):
                 self._tell("report", item)
@@ -96,13 +99,14 @@ class RunTrainable(tune.Trainable):
         return self._failed("the run ended without a summary")
 
     def _reported(self, item: Report) -> dict[str, Any]:
-        self._seconds = item.seconds
+        self._seconds, self._flops = item.seconds, item.flops
         history, self._history = self._history, ()
         return {
             job.STEP: item.step,
             job.VALUE: item.value,
             job.HISTORY: history,
-            job.SECONDS: item.seconds,
+            job.SECONDS: self._seconds,
+            job.FLOPS: self._flops,
             "accuracies": item.accuracies,
             "task": item.task,
             "iteration": item.iteration,
@@ -126,7 +130,8 @@ class RunTrainable(tune.Trainable):
 
     def _end(self, outcome: str, why: str, closing: str) -> dict[str, Any]:
         self._close(closing)
-        result = {"done": True, job.OUTCOME: outcome, job.WHY: why, job.SECONDS: self._seconds}
+        spent = {job.SECONDS: self._seconds, job.FLOPS: self._flops}
+        result = {"done": True, job.OUTCOME: outcome, job.WHY: why, **spent}
         return result | ({job.HISTORY: self._history} if self._history else {})
 
     def _failed(self, text: str) -> dict[str, Any]:
@@ -146,16 +151,20 @@ class RunTrainable(tune.Trainable):
             logger.close(outcome)
 
 
-_SETTINGS = ("version", "seed", "threads")
-"""Numbers of a summary that measure nothing."""
+_SETTINGS = ("version", "seed", "threads", "peak_memory_bytes")
+"""Numbers of a summary that measure nothing, and one that is told in another unit."""
+GIB = 2**30
 
 
 def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings.
 
-    Of several replicas also `spread/validation/...` and `replica_<number>/validation/...`.
+    Memory is in GiB here, `peak_memory_gib`: on an accelerator of the trial's tensors, on a CPU of its process. Of
+    several replicas also `spread/validation/...` and `replica_<number>/validation/...`.
     """
     found = {key: float(value) for key, value in summary.items() if key not in _SETTINGS and _is_number(value)}
+    if _is_number(peak := summary.get("peak_memory_bytes")):
+        found["peak_memory_gib"] = peak / GIB
     replicas = {f"replica_{number}/": own for number, own in enumerate(summary.get("replicas", ()), start=1)}
     for prefix, part in {"": summary, "spread/": summary.get("spread", {}), **replicas}.items():
         measured = part.get("validation", {}).items()
