@@ -189,7 +189,7 @@ def test_a_setting_is_tried_first_once(entries: str, words: str) -> None:
     ("search", "words"),
     [
         ("{sampler: random, startup_trials: 5}", "startup_trials does nothing with random"),
-        ("{sampler: tpe, population: 5}", "population does nothing with tpe (it is a setting of nsga2)"),
+        ("{sampler: tpe, population: 5}", "population does nothing with tpe (it is a setting of nsga2, nsga3)"),
     ],
 )
 def test_a_setting_of_another_sampler_is_refused(search: str, words: str) -> None:
