@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hypercl import __version__
 from hypercl.cli.parsers import add_parsers, count
@@ -42,7 +43,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_reproduce, add_parsers):
+    for add in (_add_train, _add_sweep, _add_final, _add_reproduce, add_parsers):
         add(commands)
     return parser
 
@@ -59,11 +60,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _add_sweep(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.", False)
     parser.add_argument("--trials", type=count, metavar="N", help="trained trials in all (search.trials)")
-    parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
-    parser.add_argument("--cpus", type=float, metavar="N", help="use at most so many CPUs in all")
-    parser.add_argument("--gpus", type=float, metavar="N", help="use at most so many GPUs in all")
-    parser.add_argument("--max-concurrent", type=count, metavar="N", help="trials at once")
-    parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
+    parser.add_argument("--no-final", action="store_true", help="no final step: test data stays closed")
+    _add_machine(parser)
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
     instead.add_argument("--show", type=int, metavar="N", help="print trial N of the sweep: setting, curve, failure")
@@ -71,6 +69,27 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
         "--status", type=Path, metavar="RESULTS", help="print how a sweep stands, from another shell too: needs no FILE"
     )
     parser.set_defaults(run=_sweep)
+
+
+def _add_final(commands: argparse._SubParsersAction) -> None:
+    purpose = "The final step of a sweep alone: test data is opened; the same command goes on with it."
+    parser = commands.add_parser("final", help=purpose, description=purpose, **_exit_codes())
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
+    parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
+    parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")
+    parser.add_argument("--again", action="store_true", help="choose anew and open test data once more, which is told")
+    _add_machine(parser)
+    _add_data(parser)
+    parser.set_defaults(run=_final)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    """On what a sweep runs, and how long."""
+    parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
+    parser.add_argument("--cpus", type=float, metavar="N", help="use at most so many CPUs in all")
+    parser.add_argument("--gpus", type=float, metavar="N", help="use at most so many GPUs in all")
+    parser.add_argument("--max-concurrent", type=count, metavar="N", help="trials at once")
+    parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
 
 
 def _add_reproduce(commands: argparse._SubParsersAction) -> None:
@@ -98,8 +117,7 @@ def _command(
         name,
         help=purpose,
         description=purpose,
-        epilog="exit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **_exit_codes(),
     )
     parser.add_argument(
         "file",
@@ -117,6 +135,20 @@ def _command(
     )
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
     parser.add_argument("--name", help="name of the folder in the results; default: the file's name")
+    _add_data(parser)
+    return parser
+
+
+def _exit_codes() -> dict[str, Any]:
+    """What a command's help ends with."""
+    return {
+        "epilog": "exit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Where data comes from."""
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -125,7 +157,6 @@ def _command(
         help="where data sets lie; default: $HYPERCL_DATA, else ./data",
     )
     parser.add_argument("--offline", action="store_true", help="no network at all (also HYPERCL_OFFLINE=1)")
-    return parser
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -142,6 +173,12 @@ def _sweep(given: argparse.Namespace) -> int:
     from hypercl.cli.sweep import sweep_command
 
     return sweep_command(given)
+
+
+def _final(given: argparse.Namespace) -> int:
+    from hypercl.cli.final import final_command
+
+    return final_command(given)
 
 
 def _reproduce(given: argparse.Namespace) -> int:

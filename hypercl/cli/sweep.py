@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from hypercl.analysis.final_table import final_rows, title
 from hypercl.cli.places import import_paths, name_of, offline, results_of
-from hypercl.cli.tables import pairs, ranked, widened
+from hypercl.cli.tables import cells, pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 from hypercl.sweep.protocols import tuning
@@ -43,6 +44,8 @@ def sweep_command(given: argparse.Namespace) -> int:
     result = sweep(file, options)
     if result.table:
         widened(console).print(ranked(result.table[:SHOWN], f"best trials by {file.objective.metric}"))
+    if result.final is not None:
+        widened(console).print(cells(final_rows(result.final.content), title(result.final.content)))
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
     return result.exit_code
@@ -64,6 +67,7 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         gpus=given.gpus,
         max_concurrent=given.max_concurrent,
         time_limit_s=given.time,
+        final="no" if given.no_final else "after the search",
         import_paths=import_paths(given),
         source=given.file,
         listener=listener_for(tuning(file), console),

@@ -1,6 +1,6 @@
 """Tables that commands print."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -35,6 +35,16 @@ def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
         if spread != "":
             cells["value"] += f" ± {spread:.2g}"
         table.add_row(str(rank), *cells.values())
+    return table
+
+
+def cells(rows: Sequence[Mapping[str, str]], title: str) -> Table:
+    """Rows of the same keys, every cell as it is shown."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, heading in enumerate(rows[0] if rows else ()):
+        table.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
     return table
 
 

@@ -16,6 +16,7 @@ MAY_CHANGE = (
     "resources.gpus",
     "resources.max_concurrent",
     "logging",
+    "final",
     "experiment.training.device",
     "experiment.tasks.download",
 )

@@ -3,10 +3,18 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep.control import Listener, Silent
+
+if TYPE_CHECKING:
+    from hypercl.analysis.final import FinalResult
+
+
+Wish = Literal["no", "after the search", "alone", "again"]
+"""No final step; one when the search is over; one now, however far the search is; now another one, which opens test
+data once more."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class SweepOptions:
     """At most so many trials at once."""
     time_limit_s: float | None = None
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
+    final: Wish = "after the search"
+    """Whether and when settings are trained anew and test data is opened."""
     import_paths: tuple[Path, ...] = ()
     """Folders of a user's own modules, on the workers too."""
     source: str = ""
@@ -51,3 +61,5 @@ class SweepResult:
     best_value: float | None
     table: list[dict[str, Any]]
     """Complete trials, best first: number, value, every parameter."""
+    final: "FinalResult | None" = None
+    """What the final step came to, once it is finished."""

@@ -1,7 +1,8 @@
 """A sweep's folder, read from outside: while it runs or afterwards, without its lock, changing nothing."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class SweepRecord:
     asked: SweepFile
     trials: tuple[FrozenTrial, ...]
     """In the order of their numbers."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """User attributes of the study: what a race or the final step decided."""
 
     @cached_property
     def file(self) -> SweepFile:
@@ -72,7 +75,8 @@ def read_sweep(folder: Path) -> SweepRecord:
     if not (folder / SWEEP_YAML).is_file():
         raise UserError(_no_sweep(folder))
     file = load(folder / SWEEP_YAML)
-    return SweepRecord(folder, file, tuple(_trials(folder / JOURNAL)))
+    trials, attributes = _study(folder / JOURNAL)
+    return SweepRecord(folder, file, tuple(trials), attributes)
 
 
 def decided(trial: FrozenTrial) -> Outcome | None:
@@ -109,9 +113,10 @@ class _Records(BaseJournalBackend):
         raise RuntimeError("a sweep that is only read cannot be written")
 
 
-def _trials(path: Path) -> list[FrozenTrial]:
+def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+    """Trials and user attributes of the study in a journal."""
     if not path.is_file():
-        return []
+        return [], {}
     lines = path.read_bytes().split(b"\n")[:-1]
     try:
         records = [json.loads(line) for line in lines if line.strip()]
@@ -121,9 +126,10 @@ def _trials(path: Path) -> list[FrozenTrial]:
     studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
     names = names_of(studies)
     if names is None:
-        return []
+        return [], {}
     own, *mirrored = [storage.get_all_trials(studies[name], deepcopy=False) for name in names if name in studies]
-    return with_progress(own, mirrored[0]) if mirrored else own
+    trials = with_progress(own, mirrored[0]) if mirrored else own
+    return trials, storage.get_study_user_attrs(studies[names[0]])
 
 
 def _no_sweep(folder: Path) -> str:

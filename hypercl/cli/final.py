@@ -1,0 +1,69 @@
+"""`hypercl final RESULTS`: the final step of a sweep alone."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from hypercl.analysis.final_table import final_rows, title
+from hypercl.cli.marked import console_for
+from hypercl.cli.places import offline
+from hypercl.cli.tables import cells, pairs, widened
+from hypercl.config import SweepFile, UserError, load
+from hypercl.own_code import CODE_FOLDER
+from hypercl.sweep import SweepOptions, listener_for, sweep
+from hypercl.sweep.final_plan import final_row
+from hypercl.sweep.identity import NAME as SWEEP_YAML
+from hypercl.sweep.opening import openings_of
+from hypercl.sweep.protocols import tuning
+from hypercl.sweep.reading import read_sweep
+
+
+def final_command(given: argparse.Namespace) -> int:
+    """Trains the best settings anew on fresh seeds, and prints what they came to; where that is done, prints it only.
+
+    Raises:
+        UserError: there is no sweep, no complete trial, or settings and seeds are given that were chosen already.
+    """
+    folder = given.results.resolve()
+    record = read_sweep(folder)
+    if not record.ranked():
+        raise UserError(f"{folder} has no complete trial yet: there is no setting to train anew")
+    wishes = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
+    openings = openings_of(record.attributes)
+    chosen_anew = not openings or (given.again and openings[-1].finished)
+    if wishes and not chosen_anew:
+        raise UserError(
+            f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
+            "opened\n    fix:     leave out --settings and --seeds; or, once it is finished, open test data once more "
+            "with --again"
+        )
+    file = load(folder / SWEEP_YAML, wishes)
+    console = console_for(file)
+    options = _options(given, file, folder, console)
+    if chosen_anew:
+        console.print(pairs([final_row(file, options)]))
+    result = sweep(file, options)
+    if result.final is not None:
+        widened(console).print(cells(final_rows(result.final.content), title(result.final.content)))
+    console.print(result.message, markup=False)
+    return result.exit_code
+
+
+def _options(given: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
+    code = folder / CODE_FOLDER
+    return SweepOptions(
+        folder=folder,
+        data_dir=given.data_dir.resolve(),
+        offline=offline(given),
+        address=given.address or os.environ.get("RAY_ADDRESS") or None,
+        cpus=given.cpus,
+        gpus=given.gpus,
+        max_concurrent=given.max_concurrent,
+        time_limit_s=given.time,
+        final="again" if given.again else "alone",
+        import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
+        source=str(folder / SWEEP_YAML),
+        listener=listener_for(tuning(file), console),
+    )
