@@ -94,7 +94,7 @@ def _summary(experiment: Experiment, final: float, test: bool) -> dict[str, Any]
     for seed in range(training.seed, training.seed + training.replicas):
         accuracy = final + 0.01 * (derive(seed) % 100) / 100 * test
         own = {"final_accuracy": accuracy, "during_accuracy": accuracy, "forgetting": 0.01, "backward_transfer": -0.01}
-        replicas.append({"seed": seed, "diverged": None, **dict.fromkeys(names, {**own, **unknown})})
+        replicas.append({"seed": seed, "diverged": None, **{name: {**own, **unknown} for name in names}})
     several = {"replicas": replicas, "diverged_replicas": 0} if len(replicas) > 1 else {}
     means = {name: replicas[0][name] for name in names}
     return {**means, "compression_ratio": 0.5, "seed": training.seed, "seconds": 1.0, "hardware": "fake", **several}
