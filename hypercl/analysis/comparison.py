@@ -10,7 +10,7 @@ from hypercl.analysis.style import MARKERS, SERIES, empty_figure, words
 from hypercl.analysis.sweep import history_table
 from hypercl.config.sweep import Objective
 
-_TRAINED = ("complete", "pruned", "diverged", "out_of_memory")
+_TRAINED = ("complete", "learned", "pruned", "diverged", "out_of_memory")
 
 
 def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -> pd.DataFrame:

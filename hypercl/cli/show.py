@@ -10,10 +10,10 @@ from hypercl.cli.curve import curve
 from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.words import value_in_words
+from hypercl.sweep.attempts import attempted
 from hypercl.sweep.live import duration
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
-from hypercl.sweep.space import settings_of
 from hypercl.sweep.status import state_words
 
 WIDEST = 8
@@ -68,12 +68,12 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
 
 def _setting(record: SweepRecord, number: int) -> Table:
     """Each key of the space, and what it was in the experiment as written where that differs."""
-    base, params = record.file.experiment, record.trial(number).params
+    base, values = record.file.experiment, attempted(record.file, record.trial(number))
     table = Table(title="setting (* differs from the experiment as written)", title_justify="left", box=None)
     table.add_column("")
     for heading in ("key", "value", "as written"):
         table.add_column(heading, overflow="fold")
-    for path, value in settings_of(base, record.file.space, params).items():
+    for path, value in values.items():
         written = _written(base, path)
         differs = value_in_words(value) != written
         text = f"{value:.6g}" if isinstance(value, float) else value_in_words(value)

@@ -99,6 +99,9 @@ def _judging(file: SweepFile) -> list[Problem]:
     if file.pruner.name != "none":
         message = "an attempt of protocol stability_decay ends with its task, and none is stopped early"
         found.append(Problem("pruner.name", message, file.pruner.name, "none", "set it to none, or remove it"))
+    if file.final.settings != 1:
+        message = "protocol stability_decay finds one setting, a value for each task"
+        found.append(Problem("final.settings", message, file.final.settings, "1", "remove it"))
     goals, only = file.objective.goals, Goal("validation/final_accuracy", "maximize")
     if len(goals) == 1 and goals[0] != only:
         message = "stability_decay judges each attempt by its accuracy on one task, by no other metric"

@@ -364,11 +364,14 @@ class SweepFile(Section):
     @model_validator(mode="before")
     @classmethod
     def _planned_attempts(cls, data: Any) -> Any:
-        """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said."""
+        """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said, and
+        one setting comes of it."""
         protocol = data.get("protocol") if isinstance(data, dict) else None
         name = protocol.get("name") if isinstance(protocol, dict) else getattr(protocol, "name", None)
         if name != "stability_decay":
             return data
         search = data.get("search", {})
         search = {"include_base": False, **search} if isinstance(search, dict) else search
-        return {"pruner": {"name": "none"}, **data, "search": search}
+        final = data.get("final", {})
+        final = {"settings": 1, **final} if isinstance(final, dict) else final
+        return {"pruner": {"name": "none"}, **data, "search": search, "final": final}

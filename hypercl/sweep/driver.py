@@ -14,6 +14,7 @@ from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.own_code import keep_code
 from hypercl.sweep import journal
+from hypercl.sweep.attempts import ending
 from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.control import Control
@@ -147,7 +148,8 @@ class _Session:
         self.listener.begun(self.file.search.trials, self.study.trained, found)
 
     def _finished(self) -> bool:
-        return self.study.trained >= self.file.search.trials and not race_due(self.file, self.study)
+        over = self.study.trained >= self.file.search.trials or self.study.over
+        return over and not race_due(self.file, self.study)
 
     def _tune(self, slots: Slots) -> None:
         """The search, paused and followed by races where the file asks for them."""
@@ -289,6 +291,9 @@ class _Session:
         trained, trials = self.study.trained, self.file.search.trials
         again = f"{trained} of {trials} trials are trained; the same command goes on"
         if self._finished() or reason is None:
+            told = ending(self.file, self.study.trials())
+            if told is not None:
+                return told
             if self.study.best() is None:
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]

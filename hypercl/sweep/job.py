@@ -29,6 +29,10 @@ class TrialJob:
     """A `hypercl.loggers.LoggerSpec`, or None for metrics.jsonl alone."""
     data: Literal["tune", "report", "leak"] = "tune"
     """No test data; test data at the end, for the final step; test data as validation data, for protocol test_leak."""
+    until_task: int | None = None
+    """The task, from 0, after which the trial ends; None trains the whole stream."""
+    parent: Path | None = None
+    """The folder of the run from whose newest checkpoint the trial starts."""
 
 
 STEP, VALUE, HISTORY = "step", "value", "history"
@@ -38,10 +42,15 @@ OUTCOME, WHY, METRICS = "outcome", "why", "metrics"
 SECONDS, FLOPS = "seconds", "flops"
 """Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
 
-FINISHED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
+FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
     "finished",
+    "learned",
     "diverged",
     "out_of_memory",
     "failed",
     "interrupted",
 )
+"""What stands under OUTCOME; `learned` where the trial ended with `until_task`, and the stream goes on."""
+
+NEW_TASK = "validation/accuracy_on_new_task"
+"""The metric of a trial that ends with a task: the accuracy on it when it was learned."""

@@ -17,6 +17,7 @@ from hypercl.sweep.spread import with_spread
 
 WORDS = {
     "complete": "complete",
+    "learned": "learned one task",
     "pruned": "stopped early",
     "infeasible": "out of bounds",
     "diverged": "diverged",
@@ -69,7 +70,7 @@ class _Score(Silent):
 
     def ending(self, number: int, outcome: Outcome, best: bool) -> str:
         """A trial's end as a line."""
-        if outcome.kind == "pruned":
+        if outcome.kind in ("pruned", "learned"):
             return f"trial {number} {outcome.why}"
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:

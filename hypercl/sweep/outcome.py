@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-Kind = Literal["complete", "pruned", "infeasible", "diverged", "out_of_memory", "failed"]
+Kind = Literal["complete", "learned", "pruned", "infeasible", "diverged", "out_of_memory", "failed"]
 
-TRAINED: tuple[Kind, ...] = ("complete", "pruned", "diverged", "out_of_memory")
-"""What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's."""
+TRAINED: tuple[Kind, ...] = ("complete", "learned", "pruned", "diverged", "out_of_memory")
+"""What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's. Only a
+complete trial is a result; one that `learned` was an attempt at one task (`hypercl.sweep.stability`)."""
 
 OUTCOME = "outcome"
 """The user attribute of a trial in which its outcome stands."""

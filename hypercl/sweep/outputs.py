@@ -16,6 +16,7 @@ from hypercl import __version__
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
+from hypercl.sweep.attempts import attempted, columns, found_by_task
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome, is_complete, outcome_of
 from hypercl.sweep.protocols import reporting
@@ -86,9 +87,11 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
     if best is None:
         return None
     experiment = best_experiment(file, best, study.threads)
+    by_task = found_by_task(file, best)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
         *([f"# {in_words(race)}: race/race.md"] if race is not None else []),
+        *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
     ]
@@ -113,7 +116,8 @@ def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experi
 
 def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     """What a trial's setting has over the experiment as written: key path -> value."""
-    return settings_of(file.experiment, file.space, trial.params)
+    by_task = found_by_task(file, trial)
+    return {"by_task": by_task} if by_task else settings_of(file.experiment, file.space, trial.params)
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
@@ -125,7 +129,7 @@ def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
             "value": trial.value,
             **_spread(file, trial),
             **dict.fromkeys(file.space, ""),
-            **settings_of(file.experiment, file.space, trial.params),
+            **(found_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
         }
         for trial in study.ranked()
     ]
@@ -142,7 +146,7 @@ _FIRST = ("number", "state", "value", "why", "seconds", "step")
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     done = trial.state.is_finished()
     outcome = outcome_of(trial) if done else Outcome("complete")
-    settings = settings_of(file.experiment, file.space, trial.params)
+    settings = attempted(file, trial)
     return {
         "number": trial.number,
         "state": outcome.kind if done else trial.state.name.lower(),
@@ -151,6 +155,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "step": trial.last_step,
         **{path: _plain(value) for path, value in settings.items()},
+        **columns(trial),
         **outcome.metrics,
     }
 

@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from hypercl.config import Distribution, SweepFile
 from hypercl.config.conditions import conditions_in_words
 from hypercl.config.words import value_in_words
+from hypercl.sweep.attempts import planned
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.journal import NAME as JOURNAL
@@ -38,18 +39,25 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
         ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
-        ("trials", _trials(file)),
+        *(planned(file) or _searched(file)),
         *_replicas(file),
-        *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *_resumed(file, given),
-        *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
         *feasible_rows(file, bounds),
-        ("pruner", described(file)),
-        *race_rows(file),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
         ("results", shown(given.folder)),
         ("W&B", _wandb(file)),
+    ]
+
+
+def _searched(file: SweepFile) -> Rows:
+    """The search: how many trials, who suggests them from what, who stops them."""
+    return [
+        ("trials", _trials(file)),
+        *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
+        *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
+        ("pruner", described(file)),
+        *race_rows(file),
     ]
 
 

@@ -13,6 +13,7 @@ from hypercl.sweep.protocols import tuning
 from hypercl.sweep.race_plan import race_time
 from hypercl.sweep.resources import fit, this_machine
 from hypercl.sweep.space import draw
+from hypercl.sweep.stability import Rules
 
 SETTINGS = 20
 
@@ -51,14 +52,15 @@ def dry_run(
         largest = assign(largest, {"training.threads": slots.threads})
     sizes = engine.sizes(largest, given.import_paths)
     seconds = (measure or _two_steps(given))(largest)
-    steps = steps_of(largest, given)
+    tasks, part = (largest.tasks.num_tasks, " (one task)") if Rules.of(file) is not None else (1, "")
+    steps = steps_of(largest, given) // tasks
     trial = seconds * steps
     rounds = -(-file.search.trials // slots.concurrent)
     return [
         ("settings", f"{len(verdicts)} drawn, {len(experiments)} within the bounds"),
         ("largest", f"{sizes.parameters:,} parameters, compression ratio {sizes.compression_ratio:.3g}"),
         ("a step", f"{seconds * 1000:.3g} ms, the mean of the first and the last task's"),
-        ("a trial", f"{steps:,} steps, about {duration(trial)}, evaluation not counted"),
+        ("a trial", f"{steps:,} steps{part}, about {duration(trial)}, evaluation not counted"),
         resources_row(slots),
         ("the sweep", f"at most about {duration(trial * rounds)} for {file.search.trials} trials if all were so large"),
         *race_time(file, slots, trial),

@@ -9,11 +9,11 @@ from ray.tune.search import Searcher
 from hypercl.config import Experiment
 from hypercl.config.sweep import SweepFile
 from hypercl.sweep import job
+from hypercl.sweep.attempts import as_attempt, attempted, judged
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.control import Control, Listener
 from hypercl.sweep.feasibility import METRIC_OF, violations_of
 from hypercl.sweep.outcome import Kind, Outcome
-from hypercl.sweep.space import settings_of
 from hypercl.sweep.study import Suggestion, SweepStudy
 from hypercl.sweep.tuning import Retrying
 
@@ -65,9 +65,9 @@ class StudySearcher(Retrying):
             if verdict is None or verdict.experiment is None:
                 continue
             self._numbers[trial_id] = suggestion.number
-            settings = settings_of(self._file.experiment, self._file.space, suggestion.params)
-            self._listener.trial_started(suggestion.number, settings, again)
-            return {"job": self._job_of(suggestion.number, verdict.experiment)}
+            trial = self._study.trial(suggestion.number)
+            self._listener.trial_started(suggestion.number, attempted(self._file, trial), again)
+            return {"job": as_attempt(self._file, trial, self._job_of(suggestion.number, verdict.experiment))}
         return None if self._numbers and self._control.reason is None else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -78,6 +78,7 @@ class StudySearcher(Retrying):
         for step, value in (result or {}).get(job.HISTORY, ()):
             self._study.report(number, step, value)
         outcome = self._death(number) if error else self._outcome(result or {})
+        outcome = judged(self._file, self._study.trial(number), outcome)
         if outcome is not None:
             self._study.decide(number, outcome)
         settled = self._study.settle(number)
@@ -130,6 +131,8 @@ class StudySearcher(Retrying):
         if ended == job.FINISHED:
             metrics = {key: float(value) for key, value in result.get(job.METRICS, ())}
             return self._finished(metrics, spent, why)
+        if ended == job.LEARNED:
+            return Outcome("learned", why, None, dict(result.get(job.METRICS, ())), *spent)
         if ended == job.DIVERGED:
             return Outcome("diverged", why, None, {}, *spent)
         if ended == job.OUT_OF_MEMORY:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.sweep import Goal, SweepFile
 from hypercl.sweep import ranking
+from hypercl.sweep.attempts import ATTEMPT, is_over, stage
 from hypercl.sweep.grid import Grid
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.mirror import Mirror, names_of, with_progress
@@ -25,10 +26,13 @@ from hypercl.sweep.space import distributions, params_of, suggested
 from hypercl.sweep.spread import attributes
 
 _THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
+PREFER = "prefer"
+"""The user attribute of the study in which `--prefer` stands."""
 _FATAL = ("diverged", "out_of_memory")
 
 _STATES = {
     "complete": TrialState.COMPLETE,
+    "learned": TrialState.PRUNED,
     "pruned": TrialState.PRUNED,
     "infeasible": TrialState.PRUNED,
     "diverged": TrialState.PRUNED,
@@ -145,18 +149,30 @@ class SweepStudy:
         """Trials that are told."""
         return self._ended.total()
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to try, whatever the budget: of protocol stability_decay the stream is learned."""
+        return is_over(self._file, self.trials())
+
     def leftovers(self) -> list[Suggestion]:
         """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
         return [self._taken_up(frozen) for frozen in running if frozen.number not in self._live]
 
     def ask(self) -> Suggestion | None:
-        """The next trial, enqueued ones first; None when a grid has no cell left."""
-        if self._grid is not None and not any(trial.state == TrialState.WAITING for trial in self.trials()):
-            cell = self._grid.next_cell(self.trials())
-            if cell is None:
-                return None
-            self.optuna.enqueue_trial(cell)
+        """The next trial, enqueued ones first; None when a grid has no cell left, and when an attempt of protocol
+        stability_decay must wait for others, or none is left."""
+        if not any(trial.state == TrialState.WAITING for trial in self.trials()):
+            if self._grid is not None:
+                cell = self._grid.next_cell(self.trials())
+                if cell is None:
+                    return None
+                self.optuna.enqueue_trial(cell)
+            now = stage(self._file, self.trials())
+            if now is not None:
+                if not now.attempts:
+                    return None
+                self.optuna.enqueue_trial({}, {ATTEMPT: now.attempts[0].plain()})
         trial = self.optuna.ask()
         self._live[trial.number] = trial
         return Suggestion(trial.number, self._suggested(trial))
@@ -224,9 +240,18 @@ class SweepStudy:
         self._ended[outcome.kind] += 1
         return outcome
 
+    @property
+    def prefer(self) -> str | None:
+        """Which compromise is the best, as a person said it last (`hypercl.sweep.ranking.preferred`)."""
+        return self.optuna.user_attrs.get(PREFER)
+
+    def set_prefer(self, prefer: str) -> None:
+        """Says which compromise is the best from now on."""
+        self.optuna.set_user_attr(PREFER, prefer)
+
     def best(self) -> FrozenTrial | None:
-        """The best feasible trial: by its value, of several goals the knee of the front."""
-        return ranking.knee(self._file, self.trials())
+        """The best feasible trial: by its value, of several goals the knee of the front, or what a person prefers."""
+        return ranking.preferred(self._file, self.trials(), self.prefer)
 
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""
@@ -274,7 +299,10 @@ class SweepStudy:
         return Suggestion(frozen.number, self._suggested(self._trial(frozen.number)))
 
     def _suggested(self, trial: Trial) -> dict[str, Any]:
-        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first."""
+        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first. An attempt's
+        values stand in its attributes."""
+        if ATTEMPT in trial.user_attrs:
+            return {}
         return suggested(self._file.space, lambda path: self._suggest(trial, path))
 
     def _suggest(self, trial: Trial, path: str) -> Any:

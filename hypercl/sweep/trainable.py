@@ -11,6 +11,7 @@ from hypercl.config import Experiment, UserError
 from hypercl.sweep import job
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.process import CleanProcess
+from hypercl.sweep.stretch import Stretch
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS_TO_DRAW = 60.0
@@ -28,7 +29,7 @@ class RunTrainable(tune.Trainable):
         self._take(config["job"])
 
     def _take(self, given: TrialJob) -> None:
-        self._job = given
+        self._job, self._stretch = given, Stretch(given)
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -76,14 +77,18 @@ class RunTrainable(tune.Trainable):
         if self._run is None:
             if self._job.stop_file.exists():
                 return self._end(job.INTERRUPTED, "", "interrupted")
+            self._stretch.take_over()
             self._run = self.start()
             self._loggers = self._listeners()
-        for item in self._run:
+        for item in () if self._stretch.over else self._run:
             if isinstance(item, Started):
                 self._history = tuple((report.step, report.value) for report in item.history)
+                self._stretch.started(item)
                 for report in item.history[-1:]:
-                    self._seconds, self._flops = report.seconds, report.flops
+                    self._seconds, self._flops = self._stretch.spent(report)
                 self._tell("started", item)
+                if self._stretch.over:
+                    break
             elif isinstance(item, Report):
                 self._tell("report", item)
                 return self._reported(item)
@@ -91,15 +96,20 @@ class RunTrainable(tune.Trainable):
                 self._tell("finished", item)
                 self._draw()
                 why = lost_of(item.summary)
-                return self._end(job.FINISHED, why, "finished") | {job.METRICS: metrics_of(item.summary)}
+                found = dict(metrics_of(item.summary)) | self._stretch.metrics
+                return self._end(job.FINISHED, why, "finished") | {job.METRICS: tuple(found.items())}
             elif isinstance(item, Tick):
                 self._tell("tick", item)
                 if self._job.stop_file.exists():
                     return self._end(job.INTERRUPTED, "", "interrupted")
+        if self._stretch.over:
+            found = {job.METRICS: tuple(self._stretch.metrics.items())}
+            return self._end(job.LEARNED, self._stretch.why, "finished") | found
         return self._failed("the run ended without a summary")
 
     def _reported(self, item: Report) -> dict[str, Any]:
-        self._seconds, self._flops = item.seconds, item.flops
+        self._stretch.reported(item)
+        self._seconds, self._flops = self._stretch.spent(item)
         history, self._history = self._history, ()
         return {
             job.STEP: item.step,

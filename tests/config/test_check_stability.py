@@ -44,6 +44,7 @@ def test_other_protocols_keep_their_pruner_and_their_base() -> None:
         ("search.startup_trials=3", "search.startup_trials"),
         ("search.enqueue=[{method.beta: 2}]", "search.enqueue"),
         ("search.race={}", "search.race"),
+        ("final.settings=2", "final.settings"),
         ("objective.minimize=validation/forgetting", "objective"),
         ("objective={maximize: [validation/final_accuracy, validation/during_accuracy]}", "objective"),
         ("space.hypernet.chunk_size={int: [500, 600]}", "space.hypernet.chunk_size"),
