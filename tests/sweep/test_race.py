@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_training import FAULT, TEXT, FakeEngine
+from fake_training import FAULT, SECONDS, TEXT, FakeEngine, fake_run
 
-from hypercl.config import SweepFile, UserError, load, loads
+from hypercl.config import Experiment, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.control import Silent
 from hypercl.sweep.outcome import Outcome
@@ -21,6 +22,7 @@ from hypercl.sweep.race_plan import points, race_rows
 from hypercl.sweep.runs import PlannedRun, RanRun
 from hypercl.sweep.standing import RACE, check_races, race_due, races_of, stages, standing
 from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.trainable import metrics_of
 
 METRIC = "validation/final_accuracy"
 RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
@@ -249,7 +251,7 @@ def test_races_are_due_after_every_so_many_trials_and_at_the_end(
 ) -> None:
     file = tuning(sweep_file("search.race={every: 4}", "search.trials=10"))
     assert points(file.search) == [4, 8, 10]
-    assert stages(file, study) == [4, 8, 10]  # six are trained: the race of the fourth is made up for
+    assert stages(file, study) == [4, 8, 10]  # six are trained: the race after four is made up for
     told(study, 0.5, 0.5)
     assert stages(file, study) == [8, 10]
     raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy), point=8)
@@ -297,35 +299,78 @@ def test_the_plan_says_what_races_cost_at_most(sweep_file: Files) -> None:
     assert rows["race cost"] == "at most 84 seeds, as much as 42 trials"
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SweepFile, Any]:
-    folder = tmp_path_factory.mktemp("results") / "raced"
+class InThisProcess:
+    """In the place of a session of Ray Tune: one job after the other; what was trained, in order."""
+
+    def __init__(self) -> None:
+        self.trained: list[str] = []
+
+    def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
+        for name in map(str, range(100)):
+            given = searcher.suggest(name)
+            if not isinstance(given, dict):
+                return
+            own = given["job"]
+            *_, last = fake_run(Experiment.model_validate(own.experiment), own.folder, own.reports_per_task)
+            self.trained.append(f"{own.folder.parent.name}/{own.folder.name}")
+            result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
+            searcher.on_trial_complete(name, result)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
+    found = InThisProcess()
+    monkeypatch.setenv(SECONDS, "0")
+    monkeypatch.setattr("hypercl.sweep.tuning.tune_study", found)
+    monkeypatch.setattr("hypercl.sweep.runs.tune_study", found)
+    monkeypatch.setattr("hypercl.sweep.driver.local_ray", lambda *_: nullcontext())
+    return found
+
+
+def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_path: Path) -> None:
     race = "search.race={settings: 2, seeds: 6, block: 3, alpha: 0.1, every: 3}"
     file = loads(TEXT, "test.yaml", [race, "pruner={name: none}"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        patch.setenv(FAULT, "")
-        return folder, file, sweep(file, SweepOptions(folder=folder, data_dir=folder), FakeEngine())
-
-
-def test_a_sweep_races_on_the_way_and_at_its_end(swept: tuple[Path, SweepFile, Any]) -> None:
-    folder, file, result = swept
+    listener = Heard()
+    given = SweepOptions(tmp_path / "raced", tmp_path, listener=listener, final="no")
+    result = sweep(file, given, FakeEngine())
+    kinds = ["race" if name.startswith("trial-") else "trial" for name in sessions.trained]
+    assert [kind for kind, _ in groupby(kinds)] == ["trial", "race", "trial", "race"]
+    assert kinds.index("race") == 3
     assert (result.exit_code, result.counts["trained"]) == (0, 6)
-    study = SweepStudy(folder / "study.journal", "raced", tuning(file), threads=1)
+    study = SweepStudy(tmp_path / "raced" / "study.journal", "raced", tuning(file), threads=1)
     races = races_of(study.optuna.user_attrs)
-    assert [race.point for race in races] == [3, 6]
-    assert all(race.ended for race in races)
+    assert [(race.point, bool(race.ended)) for race in races] == [(3, True), (6, True)]
     assert result.best == standing(study)[0]
     assert "won the race" in result.message
-    assert (folder / "race" / "race.md").exists()
-    assert (folder / "figures" / "race.png").exists()
-    assert "trials.csv" in {path.name for path in folder.iterdir()}
+    assert any(line.startswith("race: after 6 seeds each") for line in listener.lines)
+    assert (tmp_path / "raced" / "figures" / "race.png").exists()
+    count = len(sessions.trained)
+    again = sweep(file, given, FakeEngine())
+    assert (again.best, again.exit_code, len(sessions.trained)) == (result.best, 0, count)
 
 
-def test_the_same_command_again_starts_no_ray_and_races_no_more(
-    swept: tuple[Path, SweepFile, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, file, result = swept
-    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
-    again = sweep(file, SweepOptions(folder=folder, data_dir=folder), FakeEngine())
-    assert replace(again, table=[]) == replace(result, table=[])
+def test_a_race_can_be_added_to_a_sweep_that_was_without(sessions: InThisProcess, tmp_path: Path) -> None:
+    given = SweepOptions(tmp_path / "raced", tmp_path, final="no")
+    sweep(loads(TEXT, "test.yaml", ["search.trials=3"]), given, FakeEngine())
+    race = "search.race={settings: 2, seeds: 3, block: 3}"
+    result = sweep(loads(TEXT, "test.yaml", ["search.trials=3", race]), given, FakeEngine())
+    assert result.counts["trained"] == 3
+    assert {name.partition("/")[2] for name in sessions.trained if name.startswith("trial-")} == {
+        "seeds-1000001-1000003"
+    }
+    assert "won the race over 3 further seeds" in result.message
+
+
+@pytest.mark.faults
+def test_a_race_trains_its_seeds_with_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv(FAULT, "in:seeds-1000001-1000003:die")
+    race = "search.race={settings: 2, seeds: 3, block: 3}"
+    file = loads(TEXT, "test.yaml", [race, "search.trials=2"])
+    folder = tmp_path / "raced"
+    result = sweep(file, SweepOptions(folder, tmp_path, final="no"), FakeEngine())
+    assert result.exit_code == 0
+    runs = sorted((folder / "race").glob("trial-*/seeds-1000001-1000003/summary.json"))
+    assert len(runs) == 2
+    assert all(len((run.parent / "starts.txt").read_text().split()) == 2 for run in runs)
+    assert "won the race over 3 further seeds" in result.message
