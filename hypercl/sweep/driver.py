@@ -19,10 +19,12 @@ from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.control import Control
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.final import FinalStep
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.importance import importances
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.lock import driver_lock
+from hypercl.sweep.opening import check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
 from hypercl.sweep.protocols import leaks, reporting, tuning
@@ -58,6 +60,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     tuned = tuning(file)
     check_reachable(tuned)
     check_method(tuned, given)
+    check_final(file)
     reporting(file, {})
     with driver_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
@@ -95,6 +98,7 @@ class _Session:
         self.asked, self.file, self.given, self.engine = file, tuning(file), given, engine
         self.folder, self.listener = given.folder, given.listener
         self.name = file.name or self.folder.name
+        self.logged, self.reporting = "", False
         self.control = Control(self.folder / STOP_FILE)
         self.bounds = Bounds(file, engine.sizes, given.import_paths)
 
@@ -111,7 +115,9 @@ class _Session:
                     self.engine.prepare(self.file.experiment, self.given)
                 with suppress(AtOnce), self._ray() as there:
                     self.signals.install()
-                    self._tune(self._slots(there))
+                    self.slots = self._slots(there)
+                    self._tune(self.slots)
+                    self._report()
             finally:
                 self._tidy()
                 self.listener.close()
@@ -127,7 +133,7 @@ class _Session:
             return
         there = this_machine(self.given.cpus, self.given.gpus)
         self._open(self._slots(there))
-        if self._finished():
+        if not self._work_left():
             yield there
             return
         with local_ray(there, self.folder / "ray_logs"):
@@ -143,6 +149,7 @@ class _Session:
         self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         check_races(self.file, self.study)
+        self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
         best = self.study.best()
         found = (best.number, best.value or 0.0) if best else None
         self.listener.begun(self.file.search.trials, self.study.trained, found)
@@ -151,9 +158,16 @@ class _Session:
         over = self.study.trained >= self.file.search.trials or self.study.over
         return over and not race_due(self.file, self.study)
 
+    def _searches(self) -> bool:
+        """Whether the search is to go on."""
+        return self.given.final not in ("alone", "again") and not self._finished()
+
+    def _work_left(self) -> bool:
+        return self._searches() or self.final.due
+
     def _tune(self, slots: Slots) -> None:
         """The search, paused and followed by races where the file asks for them."""
-        if self._finished():
+        if not self._searches():
             return
         self.slots, self.logged = slots, self._logged()
         for point in stages(self.file, self.study):
@@ -191,6 +205,15 @@ class _Session:
         from hypercl.sweep.race import Racing
 
         Racing(self.file, self.study, self.folder, self._runs("race")).go(point)
+
+    def _report(self) -> None:
+        """The final step, where the search came to its end."""
+        if self.control.reason is not None or not self.final.due:
+            return
+        self.reporting = True
+        if self.given.address is None:
+            self.engine.prepare(reporting(self.asked, {}), self.given)
+        self.final.go(self._runs("final step"), lambda one: self.engine.sizes(one, self.import_paths))
 
     def _runs(self, what: str) -> "RunSession":
         """What trains runs beside the study, `what` being the word for them."""
@@ -255,11 +278,12 @@ class _Session:
 
     def _result(self) -> SweepResult:
         write_trials(self.folder, self.file, self.study)
-        best_file = write_best(self.folder, self.asked, self.study, self.name)
+        reported = self.final.result
+        best_file = write_best(self.folder, self.asked, self.study, self.name, reported.sentence if reported else "")
         code, message = self._ending()
         race = last_race(self.study.optuna.user_attrs)
         told = [f"{in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
-        lines = [message, *told, *self._drawn(code)]
+        lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
             lines.append(f"Train the winner: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
@@ -271,6 +295,7 @@ class _Session:
             best=best.number if best else None,
             best_value=best.value if best else None,
             table=ranked_rows(self.file, self.study),
+            final=reported,
         )
 
     def _drawn(self, code: ExitCode) -> list[str]:
@@ -290,7 +315,10 @@ class _Session:
         reason = self.control.reason
         trained, trials = self.study.trained, self.file.search.trials
         again = f"{trained} of {trials} trials are trained; the same command goes on"
-        if self._finished() or reason is None:
+        stopped = self.reporting or (not self._searches() and reason in ("sigint", "sigterm", "time"))
+        if stopped and reason is not None and self.final.due:
+            again = f"{trained} trials are trained; final step: {self.final.progress}; the same command goes on"
+        elif reason is None or not self._searches():
             told = ending(self.file, self.study.trials())
             if told is not None:
                 return told
@@ -299,6 +327,8 @@ class _Session:
             waiting = self.study.counts()["waiting"]
             more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""
             return ExitCode.DONE, f"{trained} trials are trained{more}"
+        if reason == "failed" and self.reporting:
+            return ExitCode.FAILED, f"stopped: {again}. What failed:\n{self.control.first_failure.strip()}"
         if reason == "failed":
             row = self.control.failed_in_row
             return (

@@ -5,6 +5,7 @@ import io
 import os
 import platform
 import subprocess
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,8 +82,11 @@ def _line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> Path | None:
-    """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete."""
+def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, reported: str = "") -> Path | None:
+    """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete.
+
+    `reported` is what the final step came to; the winner is the search's whatever that says.
+    """
     best, race = winner(study), last_race(study.optuna.user_attrs)
     if best is None:
         return None
@@ -94,6 +98,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str) -> P
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
+        *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
     ]
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
     write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)

@@ -10,6 +10,7 @@ from hypercl.config.words import value_in_words
 from hypercl.sweep.attempts import planned
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.final_plan import final_row
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.mirror import names_of
@@ -43,6 +44,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         *_replicas(file),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
+        *([final_row(asked, given)] if given.final != "no" else []),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
         ("results", shown(given.folder)),

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.final_plan import rehearsed
 from hypercl.sweep.live import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.planning import Rows, resources_row
-from hypercl.sweep.protocols import tuning
+from hypercl.sweep.protocols import reporting, tuning
 from hypercl.sweep.race_plan import race_time
-from hypercl.sweep.resources import fit, this_machine
+from hypercl.sweep.resources import Slots, fit, this_machine
 from hypercl.sweep.space import draw
 from hypercl.sweep.stability import Rules
 
@@ -39,7 +40,7 @@ def dry_run(
         UserError: as a sweep would, and where nothing that was sampled is within the bounds.
     """
     check_sweep(file, given.source)
-    file = tuning(file)
+    asked, file = file, tuning(file)
     engine = engine or Engine()
     bounds = Bounds(file, engine.sizes, given.import_paths)
     verdicts = sampled(file, bounds)
@@ -64,7 +65,12 @@ def dry_run(
         resources_row(slots),
         ("the sweep", f"at most about {duration(trial * rounds)} for {file.search.trials} trials if all were so large"),
         *race_time(file, slots, trial),
+        *([_final_step(asked, slots, seconds, given)] if given.final != "no" else []),
     ]
+
+
+def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:
+    return rehearsed(asked, slots, seconds * steps_of(reporting(asked, {}), given))
 
 
 def sampled(file: SweepFile, bounds: Bounds, count: int = SETTINGS) -> list[Verdict]:
