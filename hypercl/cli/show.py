@@ -11,6 +11,7 @@ from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.words import value_in_words
 from hypercl.sweep.attempts import attempted
+from hypercl.sweep.feasibility import broken_of, in_words
 from hypercl.sweep.live import duration
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
@@ -61,6 +62,9 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
         rows.append((record.file.objective.metric, text))
     if outcome.why.strip():
         rows.append(("why", outcome.why.strip().splitlines()[-1]))
+    if outcome.violations:
+        kept = f"kept: {in_words(record.file.constraints.measured)}"
+        rows.append(("bounds", broken_of(record.file, outcome) or kept))
     if outcome.seconds is not None:
         rows.append(("training", duration(outcome.seconds)))
     return rows

@@ -19,6 +19,7 @@ from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.control import Control
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.feasibility import none_feasible
 from hypercl.sweep.final import FinalStep
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.importance import importances
@@ -32,6 +33,7 @@ from hypercl.sweep.reading import read_sweep
 from hypercl.sweep.report import write_report
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
+from hypercl.sweep.spent import note_gpus
 from hypercl.sweep.standing import check_races, in_words, last_race, race_due, stages, winner
 from hypercl.sweep.study import SweepStudy
 
@@ -67,11 +69,13 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
 
 
 def check_reachable(file: SweepFile) -> None:
-    """Refuses an objective that no trial of this stream can have.
+    """Refuses an objective, or a bound, on what no trial of this stream can have.
 
     Raises:
         UserError: forgetting and its like over one task.
     """
+    if file.experiment.tasks.num_tasks < 2 and file.constraints.forgetting is not None:
+        raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
     metric = file.objective.metric
     if file.experiment.tasks.num_tasks < 2 and metric in ("validation/forgetting", "validation/backward_transfer"):
         raise UserError(f"objective: {metric} needs at least two tasks, and the stream has one")
@@ -148,6 +152,7 @@ class _Session:
         write_sweep(self.folder, self.asked, self.name)
         self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
+        note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)
         self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
         best = self.study.best()
@@ -322,6 +327,9 @@ class _Session:
             told = ending(self.file, self.study.trials())
             if told is not None:
                 return told
+            missing = none_feasible(self.file, self.study.ranked())
+            if missing:
+                return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
             if self.study.best() is None:
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]

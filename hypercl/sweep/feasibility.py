@@ -48,20 +48,18 @@ def cells(file: SweepFile, outcome: Outcome) -> dict[str, object]:
     return {"feasible": outcome.feasible, "broken": broken_of(file, outcome)}
 
 
-def none_feasible(file: SweepFile, trials: Iterable[FrozenTrial], closest: Sequence[FrozenTrial]) -> str:
+def none_feasible(file: SweepFile, ranked: Sequence[FrozenTrial]) -> str:
     """'no trial keeps forgetting at most 0.01; the closest is trial 4, whose forgetting 0.031 is above 0.01'; '' where
     one does, and where nothing is complete.
 
     Args:
         file: the sweep.
-        trials: all of its.
-        closest: the complete ones, ranked.
+        ranked: its complete trials in the order of `hypercl.sweep.ranking.ranked`: feasible ones, then the closest.
     """
-    if not closest or any(outcome_of(trial).feasible for trial in trials if is_complete(trial)):
+    if not ranked or outcome_of(ranked[0]).feasible:
         return ""
-    bounds, first = in_words(file.constraints.measured), closest[0]
-    why = broken_of(file, outcome_of(first))
-    return f"no trial keeps {bounds}; the closest is trial {first.number}, whose {why}"
+    why = broken_of(file, outcome_of(ranked[0]))
+    return f"no trial keeps {in_words(file.constraints.measured)}; the closest is trial {ranked[0].number}, whose {why}"
 
 
 def kept_words(file: SweepFile, trials: Iterable[FrozenTrial]) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from hypercl.config import SweepFile
 from hypercl.config.words import value_in_short
 from hypercl.sweep.control import Listener, Silent
+from hypercl.sweep.feasibility import broken_of
 from hypercl.sweep.outcome import TRAINED, Outcome
 from hypercl.sweep.spread import with_spread
 
@@ -38,7 +39,7 @@ class _Score(Silent):
     """What both ways of telling count."""
 
     def __init__(self, file: SweepFile, console: Console) -> None:
-        self.console, self.objective = console, file.objective
+        self.console, self.file, self.objective = console, file, file.objective
         self.tasks, self.reports = file.experiment.tasks.num_tasks, file.pruner.reports_per_task
         self.budget, self.trained = file.search.trials, 0
         self.best: tuple[int, float] | None = None
@@ -53,7 +54,7 @@ class _Score(Silent):
         """Counts an ending; whether it is the best so far."""
         self.counts[outcome.kind] += 1
         self.trained += outcome.kind in TRAINED
-        if outcome.value is None:
+        if outcome.value is None or not outcome.feasible:
             return False
         sign = 1.0 if self.objective.direction == "maximize" else -1.0
         better = self.best is None or sign * outcome.value > sign * self.best[1]
@@ -75,7 +76,8 @@ class _Score(Silent):
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:
             value = with_spread(f"{outcome.value:.4f}", outcome.metrics, self.objective.metric)
-            return f"{text}: {value}" + (" (best so far)" if best else "")
+            broken = broken_of(self.file, outcome)
+            return f"{text}: {value}" + (" (best so far)" if best else f" ({broken})" if broken else "")
         return text + (f": {_last_line(outcome.why)}" if outcome.why else "")
 
 

@@ -18,6 +18,7 @@ from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
 from hypercl.sweep.attempts import attempted, columns, found_by_task
+from hypercl.sweep.feasibility import broken_of, cells, none_feasible
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome, is_complete, outcome_of
 from hypercl.sweep.protocols import reporting
@@ -64,7 +65,7 @@ class TrialsTable:
     def text(self, trials: Sequence[FrozenTrial]) -> str:
         """The whole table of these trials; where one of them brings a new metric, every row is made anew."""
         rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
-        first = [*_FIRST, *self._file.space]
+        first = [*_FIRST, *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
         metrics = {key for row in rows.values() for key in row}.difference(first)
         if not metrics <= self._metrics:
             self._metrics |= metrics
@@ -88,12 +89,17 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
     `reported` is what the final step came to; the winner is the search's whatever that says.
     """
     best, race = winner(study), last_race(study.optuna.user_attrs)
+    ranked = study.ranked()
+    beware = none_feasible(file, ranked)
+    if beware:
+        best = ranked[0]
     if best is None:
         return None
     experiment = best_experiment(file, best, study.threads)
     by_task = found_by_task(file, best)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
+        *([f"# Out of bounds: {beware}"] if beware else []),
         *([f"# {in_words(race)}: race/race.md"] if race is not None else []),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
@@ -126,13 +132,14 @@ def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
-    """Complete trials, best first: number, value, where they had several seeds the `spread` over them, and every
-    parameter; '' for one that is no part of the setting."""
+    """Complete trials, best first: number, value, where they had several seeds the `spread` over them, where training
+    has bounds to keep those `broken`, and every parameter; '' for one that is no part of the setting."""
     return [
         {
             "trial": trial.number,
             "value": trial.value,
             **_spread(file, trial),
+            **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
             **dict.fromkeys(file.space, ""),
             **(found_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
         }
@@ -145,7 +152,7 @@ def _spread(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
     return {} if found is None else {"spread": found}
 
 
-_FIRST = ("number", "state", "value", "why", "seconds", "step")
+_FIRST, _BOUNDS = ("number", "state", "value", "why", "seconds", "step"), ("feasible", "broken")
 
 
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
@@ -157,6 +164,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
         "state": outcome.kind if done else trial.state.name.lower(),
         "value": trial.value if is_complete(trial) else None,
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
+        **cells(file, outcome),
         "seconds": outcome.seconds,
         "step": trial.last_step,
         **{path: _plain(value) for path, value in settings.items()},

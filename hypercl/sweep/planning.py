@@ -10,6 +10,7 @@ from hypercl.config.words import value_in_words
 from hypercl.sweep.attempts import planned
 from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
+from hypercl.sweep.feasibility import in_words
 from hypercl.sweep.final_plan import final_row
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
@@ -44,6 +45,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         *_replicas(file),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
+        *([("kept after training", in_words(file.constraints.measured))] if file.constraints.measured else []),
         *([final_row(asked, given)] if given.final != "no" else []),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),

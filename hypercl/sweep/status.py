@@ -7,10 +7,12 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
+from hypercl.sweep.feasibility import kept_words, none_feasible
 from hypercl.sweep.live import WORDS, duration
 from hypercl.sweep.lock import Driver, driver_of
 from hypercl.sweep.outcome import TRAINED
 from hypercl.sweep.reading import SweepRecord, progress_of, read_sweep, state_of
+from hypercl.sweep.spent import spent_rows
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,15 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
         ("driver", _driver(status)),
         ("trained", f"{status.trained} of {file.search.trials}" + (f": {ended}" if ended else "")),
     ]
-    if best:
+    none = none_feasible(file, best)
+    if none:
+        rows.append(("best", none))
+    elif best:
         rows.append(("best", f"trial {best[0].number}, {file.objective.metric} {best[0].value:.4f}"))
+    kept = kept_words(file, status.record.trials)
+    if kept:
+        rows.append(("bounds", kept))
+    rows += spent_rows(status.record)
     if status.per_hour:
         rows.append(("pace", f"{status.per_hour:.3g} trials an hour"))
     if status.left_s is not None:
