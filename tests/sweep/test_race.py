@@ -366,7 +366,7 @@ def test_a_race_trains_its_seeds_with_ray(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setenv(FAULT, "in:seeds-1000001-1000003:die")
     race = "search.race={settings: 2, seeds: 3, block: 3}"
-    file = loads(TEXT, "test.yaml", [race, "search.trials=2"])
+    file = loads(TEXT, "test.yaml", [race, "search.trials=2", "pruner={name: none}"])
     folder = tmp_path / "raced"
     result = sweep(file, SweepOptions(folder, tmp_path, final="no"), FakeEngine())
     assert result.exit_code == 0
