@@ -1,27 +1,38 @@
 """Tables and figures from the folders of finished runs and sweeps."""
 
 from hypercl.analysis.comparison import comparison_figure, comparison_table
+from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+from hypercl.analysis.promised import Joined, joined_promises, promised_figure, write_promised
 from hypercl.analysis.race import draw_race
 from hypercl.analysis.reproduction import read_reproduction, reproduction_markdown, reproduction_results
 from hypercl.analysis.reproduction_figure import reproduction_figure
 from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials
 
 __all__ = [
+    "About",
+    "FinalResult",
+    "Joined",
+    "Reported",
     "comparison_figure",
     "comparison_table",
     "draw_race",
     "draw_sweep",
     "history_figure",
     "importance_figure",
+    "joined_promises",
     "matrix_figure",
     "parameter_figure",
+    "promised_figure",
+    "read_final",
     "read_matrix",
     "read_reproduction",
     "read_trials",
     "reproduction_figure",
     "reproduction_markdown",
     "reproduction_results",
+    "write_final",
     "write_matrix_png",
+    "write_promised",
 ]

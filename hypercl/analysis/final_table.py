@@ -24,7 +24,9 @@ def title(content: Content) -> str:
     """Of the table."""
     count = len(leading(content)["seeds"])
     few = " (few seeds)" if count < FEW else ""
-    return marked(content, f"Final step of the sweep '{content['sweep']}': test data, {count} fresh seeds{few}")
+    goals = ", ".join(_goal_words(goal["metric"]) for goal in content["goals"])
+    text = f"Final step of the sweep '{content['sweep']}': {goals}, {count} fresh seeds{few}, 95 % intervals"
+    return marked(content, text)
 
 
 def final_rows(content: Content) -> list[dict[str, str]]:
@@ -93,12 +95,18 @@ def _goal_cells(metric: str, setting: Mapping[str, Any]) -> dict[str, str]:
     return {
         "promised": number(metric, promised["value"]) if promised else NONE,
         "mean": _mean(key, setting),
-        "t": _interval(key, found["t_interval"]),
+        "t interval": _interval(key, found["t_interval"]),
         "bootstrap": _interval(key, found["bootstrap_interval"]),
         "difference": _signed(key, compared.get("mean")),
-        "its t": _interval(key, compared.get("t_interval")),
+        "its t interval": _interval(key, compared.get("t_interval")),
         "p": p_in_words(compared["p"]).removeprefix("= ") if compared.get("p") is not None else NONE,
     }
+
+
+def _goal_words(metric: str) -> str:
+    """'final accuracy on test data in percent'."""
+    name = metric.split("/")[-1].replace("_", " ")
+    return f"{name} on test data in percent" if "/" in metric else name
 
 
 def _values(settings: Mapping[str, Any]) -> str:

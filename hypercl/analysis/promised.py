@@ -20,8 +20,10 @@ class Joined:
 
     frame: pd.DataFrame
     """A row a sweep and goal, raw numbers."""
+    rows: list[dict[str, str]]
+    """The same as it is shown."""
     markdown: str
-    """The same for people."""
+    """The same with what a reader needs to know."""
     figure: Figure
 
 
@@ -90,8 +92,9 @@ def joined_promises(contents: Mapping[str, Content]) -> Joined:
         contents: name -> as in final.json.
     """
     rows = [row for name, content in contents.items() for row in _joined_rows(name, content)]
-    table = markdown_table([_in_words(row, contents[row["sweep"]]) for row in rows])
-    return Joined(pd.DataFrame(rows), table + "\n\n" + _joined_notes(contents), _joined_figure(contents, rows))
+    told = [_in_words(row, contents[row["sweep"]]) for row in rows]
+    markdown = markdown_table(told) + "\n\n" + _joined_notes(contents)
+    return Joined(pd.DataFrame(rows), told, markdown, _joined_figure(contents, rows))
 
 
 def _joined_rows(name: str, content: Content) -> list[dict[str, Any]]:

@@ -19,10 +19,11 @@ def console_for(file: SweepFile) -> Console:
     return Console(soft_wrap=True, highlight=False)
 
 
-class Marked(io.TextIOBase):
+class Marked(io.StringIO):
     """A text stream whose lines all begin with `MARK`."""
 
     def __init__(self, inner: TextIO) -> None:
+        super().__init__()
         self._inner, self._fresh = inner, True
 
     def write(self, text: str) -> int:

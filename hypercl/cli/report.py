@@ -1,27 +1,38 @@
-"""`hypercl report RESULTS ...`: ranked tables, what mattered, figures."""
+"""`hypercl report RESULTS ...`: ranked tables, what mattered, what the final step came to, figures."""
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.tables import headings, ranked, widened
+from hypercl.analysis.final_table import final_rows, title
+from hypercl.analysis.final_words import LEAK
+from hypercl.cli.marked import Marked
+from hypercl.cli.tables import cells, headings, pairs, ranked, widened
 from hypercl.sweep.importance import LEAST, Importance, importances
 from hypercl.sweep.outputs import shown
+from hypercl.sweep.protocols import leaks
 from hypercl.sweep.reading import SweepRecord, state_of
-from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.report import final_of, protocols_table, rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.splits import splits_touched
 from hypercl.sweep.status import state_words
 
 
 def report_command(given: argparse.Namespace) -> int:
-    """Prints and writes the report of one or several sweeps; reads them only, running or not."""
-    console = widened(Console(soft_wrap=True, highlight=False, markup=False))
+    """Prints and writes the report of one or several sweeps; reads them only, running or not.
+
+    Every line on a sweep that was tuned on test data is marked; in tables of several sweeps its name is.
+    """
     sweeps = read_sweeps(given.results)
+    console = _console(leaking=all(leaks(record.asked) for record in sweeps.values()))
+    own = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
-        console.print(_standing(name, record))
-    for objective, rows in rankings(sweeps):
+        own[name].print(_standing(name, record))
+        own[name].print(pairs(splits_touched(record)))
+    for objective, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()
             title = f"best of {len(rows)} complete trials by {objective.metric} ({objective.direction})"
@@ -30,12 +41,40 @@ def report_command(given: argparse.Namespace) -> int:
     found = {name: importances(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
-        console.print(prefix + what_mattered(record, found[name]))
+        own[name].print(prefix + what_mattered(record, found[name]))
+    for name, record in sweeps.items():
+        _print_final(own[name], record)
+    if sum(final_of(record) is not None for record in sweeps.values()) > 1:
+        console.print()
+        joined = protocols_table(sweeps)
+        console.print(cells(joined.rows, "what each search promised and what came out, in percent and points"))
     folder = _folder(given, sweeps)
     pictures = _write(sweeps, folder, found)
     names = ", ".join(str(path.relative_to(folder)) for path in pictures)
     console.print(f"written to {shown(folder)}: trials.csv" + (f", {names}" if pictures else ""))
     return 0
+
+
+def _print_final(console: Console, record: SweepRecord) -> None:
+    """The final step's table and sentences, where it is done."""
+    final = final_of(record)
+    if final is None:
+        return
+    console.print()
+    console.print(cells(final_rows(final.content), title(final.content)))
+    for text in (final.sentence, final.optimism):
+        if text:
+            console.print(text)
+
+
+def _console(leaking: bool) -> Console:
+    """Standard output; of a leaking sweep with every line marked."""
+    inner = Marked(sys.stdout) if leaking else None
+    return widened(Console(file=inner, soft_wrap=True, highlight=False, markup=False))
+
+
+def _named(name: str, record: SweepRecord) -> str:
+    return f"{name} ({LEAK})" if leaks(record.asked) else name
 
 
 def what_mattered(record: SweepRecord, found: Sequence[Importance]) -> str:

@@ -7,20 +7,26 @@ from typing import Any
 import pandas as pd
 
 from hypercl.analysis import (
+    FinalResult,
+    Joined,
     comparison_figure,
     comparison_table,
     draw_race,
     draw_sweep,
     importance_figure,
+    joined_promises,
     matrix_figure,
+    read_final,
     read_matrix,
     read_trials,
+    write_promised,
 )
 from hypercl.config import UserError
 from hypercl.config.sweep import Objective
 from hypercl.files import write_text
 from hypercl.sweep.importance import Importance
 from hypercl.sweep.outputs import TrialsTable, ranked_rows
+from hypercl.sweep.protocols import leaks
 from hypercl.sweep.reading import SweepRecord, read_sweep
 
 MATRIX = "accuracy_matrix"
@@ -75,7 +81,33 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
         importance_figure(table, f"{len(record.trained)} trained trials").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
     pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
+    final = final_of(record)
+    pictures += write_promised(final.content, folder) if final is not None else []
     return [*pictures, *_write_matrix(record, folder)]
+
+
+def final_of(record: SweepRecord) -> FinalResult | None:
+    """What the sweep's final step came to; None while none is done.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    return read_final(record.folder / "final")
+
+
+def protocols_table(records: Mapping[str, SweepRecord]) -> Joined:
+    """What each of several sweeps promised, what came out, and what the tuning cost.
+
+    Args:
+        records: by names that tell them apart; one whose final step is not done has no row.
+
+    Raises:
+        UserError: no final step is done.
+    """
+    finals = {name: final.content for name, record in records.items() if (final := final_of(record)) is not None}
+    if not finals:
+        raise UserError(f"no final step is done in {', '.join(records)}: there is nothing to set beside a promise")
+    return joined_promises(finals)
 
 
 def write_joined(
@@ -101,7 +133,7 @@ def write_joined(
         complete = {name: table for name, table in same.items() if sweeps[name].ranked()}
         if len(complete) > 1:
             pictures.append(_write_comparison(complete, objective, folder))
-    return pictures
+    return [*pictures, *_write_protocols(sweeps, folder)]
 
 
 _COLUMNS = ["parameter", "importance", "chance"]
@@ -115,6 +147,17 @@ def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, fol
     return path
 
 
+def _write_protocols(sweeps: Mapping[str, SweepRecord], folder: Path) -> list[Path]:
+    """promised.png with promised.csv and promised.md, of the sweeps whose final step is done."""
+    if all(final_of(record) is None for record in sweeps.values()):
+        return []
+    found = protocols_table(sweeps)
+    found.frame.to_csv(folder / "promised.csv", index=False, lineterminator="\n")
+    write_text(folder / "promised.md", found.markdown)
+    found.figure.savefig(folder / "promised.png")
+    return [folder / "promised.png"]
+
+
 def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
     """The accuracy matrix of the best trial, if its folder still holds it."""
     best = record.ranked()[:1]
@@ -123,7 +166,8 @@ def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
         return []
     frame = read_matrix(source)
     write_text(folder / f"{MATRIX}.csv", source.read_text())
-    title = f"Trial {best[0].number}, the best: accuracy on validation data"
+    data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
+    title = f"Trial {best[0].number}, the best: accuracy on {data}"
     matrix_figure(frame, title).savefig(folder / f"{MATRIX}.png")
     return [folder / f"{MATRIX}.png"]
 
