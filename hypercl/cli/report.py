@@ -19,6 +19,7 @@ from hypercl.sweep.reading import SweepRecord, state_of
 from hypercl.sweep.report import final_of, protocols_table, rankings, read_sweeps, write_joined, write_report
 from hypercl.sweep.splits import splits_touched
 from hypercl.sweep.status import state_words
+from hypercl.sweep.trace import trace_rows
 
 
 def report_command(given: argparse.Namespace) -> int:
@@ -41,7 +42,9 @@ def report_command(given: argparse.Namespace) -> int:
     found = {name: importances(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
-        own[name].print(prefix + what_mattered(record, found[name]))
+        tried = trace_rows(record)
+        title = f"{prefix}attempts at each task, accuracy on its validation data in percent"
+        own[name].print(cells(tried, title) if tried else prefix + what_mattered(record, found[name]))
     for name, record in sweeps.items():
         _print_final(own[name], record)
     if sum(final_of(record) is not None for record in sweeps.values()) > 1:
@@ -93,7 +96,9 @@ def _standing(name: str, record: SweepRecord) -> str:
     words = state_words(record.folder).items()
     parts = ", ".join(f"{counts[kind]} {word}" for kind, word in words if counts[kind]) or "no trials"
     text = f"{name}: {len(record.trained)} of {record.file.search.trials} trials trained ({parts})"
-    return text if record.ranked() else f"{text}; none is complete yet, so there is nothing to rank or draw"
+    if record.ranked() or trace_rows(record):
+        return text
+    return f"{text}; none is complete yet, so there is nothing to rank or draw"
 
 
 def _folder(given: argparse.Namespace, sweeps: dict[str, SweepRecord]) -> Path:

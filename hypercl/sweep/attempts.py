@@ -144,6 +144,17 @@ def _values(rules: Rules, now: Stage) -> str:
     return "; ".join(f"{path} {', '.join(f'{value:g}' for value in values)}" for path, values in last.items())
 
 
+def stage_rows(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
+    """How far the stream has come, as a row of a name and a sentence; empty under another protocol."""
+    now, rules = stage(file, trials), Rules.of(file)
+    if now is None or rules is None:
+        return []
+    if now.done:
+        return [("stream", f"all {rules.tasks} tasks are learned: {_values(rules, now)}")]
+    at = f"at task {now.task + 1} of {rules.tasks}, phase {now.phase}"
+    return [("stream", f"stuck {at}: {now.stuck}" if now.stuck else at)]
+
+
 def planned(file: SweepFile) -> list[tuple[str, str]]:
     """The plan of a sweep under this protocol, as rows of a name and a sentence; empty under another."""
     rules = Rules.of(file)

@@ -28,6 +28,7 @@ from hypercl.sweep.importance import Importance
 from hypercl.sweep.outputs import TrialsTable, ranked_rows
 from hypercl.sweep.protocols import leaks
 from hypercl.sweep.reading import SweepRecord, read_sweep
+from hypercl.sweep.trace import write_trace
 
 MATRIX = "accuracy_matrix"
 
@@ -74,7 +75,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
-    pictures = draw_sweep(record.file, read_trials(folder / "trials.csv"), folder)
+    pictures = write_trace(record, folder) or draw_sweep(record.file, read_trials(folder / "trials.csv"), folder)
     if found:
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
         table.to_csv(folder / "importance.csv", index=False)

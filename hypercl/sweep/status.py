@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
+from hypercl.sweep.attempts import is_over, stage_rows
 from hypercl.sweep.feasibility import kept_words, none_feasible
 from hypercl.sweep.live import WORDS, duration
 from hypercl.sweep.lock import Driver, driver_of
@@ -81,6 +82,7 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
         ("sweep", str(status.record.folder)),
         ("driver", _driver(status)),
         ("trained", f"{status.trained} of {file.search.trials}" + (f": {ended}" if ended else "")),
+        *stage_rows(file, status.record.trials),
     ]
     none = none_feasible(file, best)
     if none:
@@ -111,7 +113,8 @@ def state_words(folder: Path) -> dict[str, str]:
 def _driver(status: Status) -> str:
     driver = status.driver
     if driver is None:
-        done = status.trained >= status.record.file.search.trials
+        file, trials = status.record.file, status.record.trials
+        done = status.trained >= file.search.trials or is_over(file, trials)
         return "none: the sweep is done" if done else "none: the command that began the sweep goes on with it"
     who = f"process {driver.pid} on {driver.host}, since {driver.since.astimezone():%Y-%m-%d %H:%M}"
     if driver.alive is None:
