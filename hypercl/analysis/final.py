@@ -100,6 +100,7 @@ def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tup
     own = seeds[reported.label]
     base = {seed.number: seed for seed in seeds.get(BASE, [])} if reported.label != BASE else {}
     metrics = {key: _measure(key, own, base) for key in MEASURES}
+    promises = reported.promises(goals)
     flops = [summary.get("flops") or nan for summary in reported.summaries]
     return {
         "label": reported.label,
@@ -110,9 +111,9 @@ def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tup
         "flops": None if isnan(sum(flops)) else sum(flops),
         "metrics": metrics,
         "promised": {
-            goal.metric: _promise(value, metrics[counterpart(goal.metric)], goal)
+            goal.metric: _promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal)
             for goal in goals
-            if (value := reported.promises(goals).get(goal.metric)) is not None
+            if goal.metric in promises
         },
     }
 

@@ -27,9 +27,10 @@ class Reported:
 
     def promises(self, goals: tuple[Goal, ...]) -> dict[str, float]:
         """What the search measured, by the goals' metrics."""
+        if self.promised is None:
+            return {}
         values = self.promised if isinstance(self.promised, tuple) else (self.promised,)
-        known = zip(goals, values, strict=len(goals) == len(values))
-        return {goal.metric: value for goal, value in known if value is not None}
+        return {goal.metric: value for goal, value in zip(goals, values, strict=True)}
 
 
 @dataclass(frozen=True)
