@@ -2,6 +2,7 @@
 
 from hypercl.analysis.comparison import comparison_figure, comparison_table
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+from hypercl.analysis.front import front_figure
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
 from hypercl.analysis.promised import Joined, joined_promises, promised_figure, write_promised
@@ -19,6 +20,7 @@ __all__ = [
     "comparison_table",
     "draw_race",
     "draw_sweep",
+    "front_figure",
     "history_figure",
     "importance_figure",
     "joined_promises",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hypercl.analysis.style import MARKERS, SERIES, empty_figure, words
-from hypercl.analysis.sweep import history_table
+from hypercl.analysis.sweep import first_of_several, history_table
 from hypercl.config.sweep import Objective
 
 _TRAINED = ("complete", "learned", "pruned", "diverged", "out_of_memory")
@@ -50,4 +50,5 @@ def comparison_figure(table: pd.DataFrame, objective: Objective) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=max(1, min(3, 60 // max(map(len, names)))), frameon=False)
+    first_of_several(figure, objective)
     return figure

@@ -19,15 +19,21 @@ ROOM = 24
 """Letters that fit side by side below one panel."""
 
 
-def read_trials(path: Path) -> pd.DataFrame:
+def read_trials(path: Path, objective: Objective | None = None) -> pd.DataFrame:
     """A sweep's trials.csv: one row a trial; NaN for the value of a trial that is not complete, and for a parameter
-    that a trial does not have. `null` is a value.
+    that a trial does not have. `null` is a value. Of several goals, which have a column each, `value` is the first.
+
+    Args:
+        path: the file.
+        objective: of its sweep; None where it has one goal.
 
     Raises:
         UserError: the file is missing or holds no trials.
     """
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        if objective is not None and len(objective.goals) > 1:
+            frame["value"] = frame[objective.metric].where(frame["state"] == "complete")
         return frame.astype({"number": int, "state": str, "value": float})
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} holds no trials: {error}") from None
@@ -58,7 +64,15 @@ def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
     axes.margins(y=0.12)  # room for the trials along the bottom
     axes.grid(alpha=0.25)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    first_of_several(figure, objective)
     return figure
+
+
+def first_of_several(figure: Figure, objective: Objective) -> None:
+    """Says of a figure by one metric that the sweep has more goals."""
+    if len(objective.goals) > 1:
+        text = f"by the first of {len(objective.goals)} goals, {words(objective.metric)}; all of them: front.png"
+        figure.suptitle(text, fontsize=9, x=0.01, ha="left")
 
 
 def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], objective: Objective) -> Figure:
@@ -90,6 +104,7 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         axes.set_ylabel(words(objective.metric))
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    first_of_several(figure, objective)
     return figure
 
 

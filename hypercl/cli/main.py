@@ -62,6 +62,12 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--trials", type=count, metavar="N", help="trained trials in all (search.trials)")
     parser.add_argument("--no-final", action="store_true", help="no final step: test data stays closed")
     _add_machine(parser)
+    parser.add_argument(
+        "--prefer",
+        metavar="WISH",
+        help="which compromise between several goals goes into best.yaml: 'knee' (default), weights of the goals such "
+        "as 'validation/final_accuracy: 1, compression_ratio: 0.2', or a test such as 'compression_ratio <= 0.5'",
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
     instead.add_argument("--show", type=int, metavar="N", help="print trial N of the sweep: setting, curve, failure")

@@ -54,6 +54,11 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep")
     parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
     parser.add_argument(
+        "--prefer",
+        metavar="WISH",
+        help="print another compromise than that of best.yaml and write preferred.yaml: as for hypercl sweep",
+    )
+    parser.add_argument(
         "--to", type=Path, metavar="DIR", help="where figures go; default: RESULTS/figures, of several sweeps ./report"
     )
 

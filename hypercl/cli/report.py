@@ -12,11 +12,21 @@ from hypercl.analysis.final_table import final_rows, title
 from hypercl.analysis.final_words import LEAK
 from hypercl.cli.marked import Marked
 from hypercl.cli.tables import cells, headings, pairs, ranked, widened
+from hypercl.sweep.goals import in_words, told
 from hypercl.sweep.importance import LEAST, Importance, importances
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.protocols import leaks
 from hypercl.sweep.reading import SweepRecord, state_of
-from hypercl.sweep.report import final_of, protocols_table, rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.report import (
+    final_of,
+    own_folder,
+    protocols_table,
+    rankings,
+    read_sweeps,
+    write_joined,
+    write_preferred,
+    write_report,
+)
 from hypercl.sweep.splits import splits_touched
 from hypercl.sweep.status import state_words
 from hypercl.sweep.trace import trace_rows
@@ -36,7 +46,7 @@ def report_command(given: argparse.Namespace) -> int:
     for objective, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()
-            title = f"best of {len(rows)} complete trials by {objective.metric} ({objective.direction})"
+            title = f"best of {len(rows)} complete trials by {in_words(objective)}"
             console.print(ranked(rows[: given.top], title))
     console.print()
     found = {name: importances(record) for name, record in sweeps.items()}
@@ -53,6 +63,9 @@ def report_command(given: argparse.Namespace) -> int:
         console.print(cells(joined.rows, "what each search promised and what came out, in percent and points"))
     folder = _folder(given, sweeps)
     pictures = _write(sweeps, folder, found)
+    for name, record in sweeps.items() if given.prefer is not None else ():
+        place = folder if len(sweeps) == 1 else own_folder(folder, name)
+        own[name].print(_preferred(str(given.prefer), record, place))
     names = ", ".join(str(path.relative_to(folder)) for path in pictures)
     console.print(f"written to {shown(folder)}: trials.csv" + (f", {names}" if pictures else ""))
     return 0
@@ -68,6 +81,14 @@ def _print_final(console: Console, record: SweepRecord) -> None:
     for text in (final.sentence, final.optimism):
         if text:
             console.print(text)
+
+
+def _preferred(prefer: str, record: SweepRecord, folder: Path) -> str:
+    """What a person prefers, as a sentence; writes it into preferred.yaml."""
+    path, trial = write_preferred(record, folder, prefer)
+    if path is None or trial is None:
+        return f"{record.name}: no complete trial passes --prefer '{prefer}'"
+    return f"{record.name}: trial {trial.number}, {told(record.file.objective, trial.values)}: {shown(path)}"
 
 
 def _console(leaking: bool) -> Console:

@@ -12,6 +12,7 @@ from hypercl.config import Experiment, lookup
 from hypercl.config.words import value_in_words
 from hypercl.sweep.attempts import attempted
 from hypercl.sweep.feasibility import broken_of, in_words
+from hypercl.sweep.goals import placed
 from hypercl.sweep.live import duration
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
@@ -57,9 +58,7 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
     if outcome is None:
         return rows
     if outcome.value is not None:
-        rank = [each.number for each in record.ranked()].index(number) + 1
-        text = f"{outcome.value:.6g}, rank {rank} of {len(record.ranked())} complete trials"
-        rows.append((record.file.objective.metric, text))
+        rows += placed(record.file, record.ranked(), number)
     if outcome.why.strip():
         rows.append(("why", outcome.why.strip().splitlines()[-1]))
     if outcome.violations:

@@ -11,6 +11,7 @@ from hypercl.cli.places import import_paths, name_of, offline, results_of
 from hypercl.cli.tables import cells, pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
+from hypercl.sweep.goals import sought
 from hypercl.sweep.protocols import tuning
 
 SHOWN = 10
@@ -43,7 +44,7 @@ def sweep_command(given: argparse.Namespace) -> int:
         return 0
     result = sweep(file, options)
     if result.table:
-        widened(console).print(ranked(result.table[:SHOWN], f"best trials by {file.objective.metric}"))
+        widened(console).print(ranked(result.table[:SHOWN], f"best trials by {sought(file.objective)}"))
     if result.final is not None:
         widened(console).print(cells(final_rows(result.final.content), title(result.final.content)))
     console.print(result.message, markup=False)
@@ -68,6 +69,7 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         max_concurrent=given.max_concurrent,
         time_limit_s=given.time,
         final="no" if given.no_final else "after the search",
+        prefer=given.prefer,
         import_paths=import_paths(given),
         source=given.file,
         listener=listener_for(tuning(file), console),

@@ -1,5 +1,6 @@
 """What driver, searcher and scheduler agree on while a sweep runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -9,11 +10,15 @@ from hypercl.sweep.outcome import Outcome
 Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible"]
 
 
+Front = Sequence[tuple[int, Sequence[float]]]
+"""Numbers of trials and their values, one a goal."""
+
+
 class Listener(Protocol):
     """Hears what a sweep does: the live table, or lines of text."""
 
-    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
-        """The study is open: the budget, what of it is trained, and number and value of the best trial so far."""
+    def begun(self, trials: int, trained: int, front: Front) -> None:
+        """The study is open: the budget, what of it is trained, and the best trial, of several goals the front."""
 
     def said(self, text: str) -> None:
         """Something a person should know."""
@@ -49,7 +54,7 @@ class Listener(Protocol):
 class Silent:
     """A listener that ignores everything."""
 
-    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None: ...
+    def begun(self, trials: int, trained: int, front: Front) -> None: ...
 
     def said(self, text: str) -> None: ...
 

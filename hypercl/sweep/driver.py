@@ -13,7 +13,7 @@ from hypercl.config.method import ImportedMethod
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.own_code import keep_code
-from hypercl.sweep import journal
+from hypercl.sweep import journal, ranking
 from hypercl.sweep.attempts import ending
 from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
 from hypercl.sweep.constraints import Bounds
@@ -21,6 +21,7 @@ from hypercl.sweep.control import Control
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.feasibility import none_feasible
 from hypercl.sweep.final import FinalStep
+from hypercl.sweep.goals import several
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.importance import importances
 from hypercl.sweep.job import TrialJob
@@ -28,6 +29,7 @@ from hypercl.sweep.lock import driver_lock
 from hypercl.sweep.opening import check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
+from hypercl.sweep.preference import check_preference
 from hypercl.sweep.protocols import leaks, reporting, tuning
 from hypercl.sweep.reading import read_sweep
 from hypercl.sweep.report import write_report
@@ -63,6 +65,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     check_reachable(tuned)
     check_method(tuned, given)
     check_final(file)
+    check_preference(file, given.prefer)
     reporting(file, {})
     with driver_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
@@ -76,9 +79,9 @@ def check_reachable(file: SweepFile) -> None:
     """
     if file.experiment.tasks.num_tasks < 2 and file.constraints.forgetting is not None:
         raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
-    metric = file.objective.metric
-    if file.experiment.tasks.num_tasks < 2 and metric in ("validation/forgetting", "validation/backward_transfer"):
-        raise UserError(f"objective: {metric} needs at least two tasks, and the stream has one")
+    for goal in file.objective.goals if file.experiment.tasks.num_tasks < 2 else ():
+        if goal.metric in ("validation/forgetting", "validation/backward_transfer"):
+            raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
 
 
 def check_method(file: SweepFile, given: SweepOptions) -> None:
@@ -155,9 +158,11 @@ class _Session:
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)
         self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
-        best = self.study.best()
-        found = (best.number, best.value or 0.0) if best else None
-        self.listener.begun(self.file.search.trials, self.study.trained, found)
+        if self.given.prefer is not None:
+            self.study.set_prefer(self.given.prefer)
+        best = ranking.front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
+        front = [(trial.number, trial.values) for trial in best]
+        self.listener.begun(self.file.search.trials, self.study.trained, front)
 
     def _finished(self) -> bool:
         over = self.study.trained >= self.file.search.trials or self.study.over
@@ -298,7 +303,7 @@ class _Session:
             message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
             counts=self.study.counts(),
             best=best.number if best else None,
-            best_value=best.value if best else None,
+            best_value=best.values[0] if best else None,
             table=ranked_rows(self.file, self.study),
             final=reported,
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -11,10 +12,10 @@ from rich.text import Text
 
 from hypercl.config import SweepFile
 from hypercl.config.words import value_in_short
-from hypercl.sweep.control import Listener, Silent
+from hypercl.sweep.control import Front, Listener, Silent
 from hypercl.sweep.feasibility import broken_of
+from hypercl.sweep.goals import beats, measured, several, told, trials_in_words
 from hypercl.sweep.outcome import TRAINED, Outcome
-from hypercl.sweep.spread import with_spread
 
 WORDS = {
     "complete": "complete",
@@ -42,25 +43,28 @@ class _Score(Silent):
         self.console, self.file, self.objective = console, file, file.objective
         self.tasks, self.reports = file.experiment.tasks.num_tasks, file.pruner.reports_per_task
         self.budget, self.trained = file.search.trials, 0
-        self.best: tuple[int, float] | None = None
+        self.front: list[tuple[int, Sequence[float]]] = []
+        """The best trial, of several goals the front."""
         self.counts: Counter[str] = Counter()
         self.began, self.trained_before = time.monotonic(), 0
 
-    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
-        self.budget, self.trained, self.best = trials, trained, best
+    def begun(self, trials: int, trained: int, front: Front) -> None:
+        self.budget, self.trained, self.front = trials, trained, list(front)
         self.began, self.trained_before = time.monotonic(), trained
 
     def count(self, number: int, outcome: Outcome) -> bool:
-        """Counts an ending; whether it is the best so far."""
+        """Counts an ending; whether it is the best so far, of several goals on the front."""
         self.counts[outcome.kind] += 1
         self.trained += outcome.kind in TRAINED
-        if outcome.value is None or not outcome.feasible:
+        values = outcome.values([goal.metric for goal in self.objective.goals])
+        if values is None or not outcome.feasible:
             return False
-        sign = 1.0 if self.objective.direction == "maximize" else -1.0
-        better = self.best is None or sign * outcome.value > sign * self.best[1]
-        if better:
-            self.best = (number, outcome.value)
-        return better
+        known = [list(other) for _, other in self.front]
+        alike = values in known and not several(self.objective)
+        if alike or any(beats(self.objective, other, values) for other in known):
+            return False
+        self.front = [one for one in self.front if not beats(self.objective, values, one[1])] + [(number, values)]
+        return True
 
     def left(self) -> str:
         """The time left, from the pace of this session; '' before it is known and where none is left."""
@@ -75,9 +79,11 @@ class _Score(Silent):
             return f"trial {number} {outcome.why}"
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:
-            value = with_spread(f"{outcome.value:.4f}", outcome.metrics, self.objective.metric)
+            values = outcome.values([goal.metric for goal in self.objective.goals]) or [outcome.value]
+            value = measured(self.objective, values, outcome.metrics)
+            good = "on the front" if several(self.objective) else "best so far"
             broken = broken_of(self.file, outcome)
-            return f"{text}: {value}" + (" (best so far)" if best else f" ({broken})" if broken else "")
+            return f"{text}: {value}" + (f" ({good})" if best else f" ({broken})" if broken else "")
         return text + (f": {_last_line(outcome.why)}" if outcome.why else "")
 
 
@@ -116,8 +122,8 @@ class LiveTable(_Score):
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False)
 
-    def begun(self, trials: int, trained: int, best: tuple[int, float] | None) -> None:
-        super().begun(trials, trained, best)
+    def begun(self, trials: int, trained: int, front: Front) -> None:
+        super().begun(trials, trained, front)
         self._live.start()
         self._draw()
 
@@ -172,8 +178,12 @@ class LiveTable(_Score):
         left = self.left()
         head = f"{self.trained} of {self.budget} trials trained" + (f", about {left} left" if left else "")
         best = "best: none yet"
-        if self.best is not None:
-            best = f"best: trial {self.best[0]}, {self.objective.metric} {self.best[1]:.4f}"
+        if self.front:
+            number, values = self.front[-1]
+            best = f"best: trial {number}, {told(self.objective, values)}"
+        if several(self.objective) and self.front:
+            numbers = sorted(number for number, _ in self.front)
+            best = f"front: {trials_in_words(numbers)}; newest {best.removeprefix('best: ')}"
         counts = ", ".join(f"{self.counts[kind]} {word}" for kind, word in WORDS.items() if self.counts[kind])
         heading = "run" if any(isinstance(name, str) for name in self._running) else "trial"
         table = Table(heading, "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)

@@ -200,7 +200,7 @@ def best_first(file: SweepFile, study: SweepStudy) -> list[FrozenTrial]:
         study: of the sweep.
     """
     if len(file.objective.goals) > 1:
-        return leaders(file, study, file.final.settings)
+        return leaders(file, study, file.final.settings, study.prefer)
     trials = [study.trial(number) for number in standing(study)]
     return [trial for trial in trials if outcome_of(trial).feasible]
 

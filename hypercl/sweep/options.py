@@ -39,6 +39,9 @@ class SweepOptions:
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
     final: Wish = "after the search"
     """Whether and when settings are trained anew and test data is opened."""
+    prefer: str | None = None
+    """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.preference`); None
+    leaves it at what was said last, and at first is the knee."""
     import_paths: tuple[Path, ...] = ()
     """Folders of a user's own modules, on the workers too."""
     source: str = ""
@@ -59,7 +62,8 @@ class SweepResult:
     best: int | None
     """Number of the best trial."""
     best_value: float | None
+    """Its value, of several goals the first one's."""
     table: list[dict[str, Any]]
-    """Complete trials, best first: number, value, every parameter."""
+    """Complete trials, best first: number, value (each goal's, and whether it is on the front), every parameter."""
     final: "FinalResult | None" = None
     """What the final step came to, once it is finished."""

@@ -17,10 +17,11 @@ from hypercl import __version__
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
+from hypercl.sweep import goals, ranking
 from hypercl.sweep.attempts import attempted, columns, found_by_task
 from hypercl.sweep.feasibility import broken_of, cells, none_feasible
 from hypercl.sweep.identity import NAME as SWEEP_YAML
-from hypercl.sweep.outcome import Outcome, is_complete, outcome_of
+from hypercl.sweep.outcome import Outcome, outcome_of
 from hypercl.sweep.protocols import reporting
 from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
@@ -48,7 +49,8 @@ def write_trials(folder: Path, file: SweepFile, study: SweepStudy, table: "Trial
 
 
 class TrialsTable:
-    """The content of trials.csv: number, state, value, why, seconds, step, each parameter, each final metric.
+    """The content of trials.csv: number, state, value (of several goals each metric), why, seconds, step, each
+    parameter, each final metric.
 
     The row of an ended trial is made once: a sweep of thousands writes the table again and again.
 
@@ -65,7 +67,7 @@ class TrialsTable:
     def text(self, trials: Sequence[FrozenTrial]) -> str:
         """The whole table of these trials; where one of them brings a new metric, every row is made anew."""
         rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
-        first = [*_FIRST, *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
+        first = [*_first(self._file), *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
         metrics = {key for row in rows.values() for key in row}.difference(first)
         if not metrics <= self._metrics:
             self._metrics |= metrics
@@ -98,7 +100,8 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
     experiment = best_experiment(file, best, study.threads)
     by_task = found_by_task(file, best)
     head = [
-        f"# The best of the sweep '{name}': trial {best.number}, {file.objective.metric} = {best.value:.6g}",
+        f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
+        *(f"# {line}" for line in goals.why_chosen(file, study.trials(), study.prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
         *([f"# {in_words(race)}: race/race.md"] if race is not None else []),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
@@ -109,6 +112,11 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
     write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)
     return folder / "best.yaml"
+
+
+def _values(file: SweepFile, trial: FrozenTrial) -> str:
+    pairs = zip(file.objective.goals, trial.values, strict=True)
+    return ", ".join(f"{goal.metric} = {value:.6g}" for goal, value in pairs)
 
 
 def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:
@@ -132,27 +140,36 @@ def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
-    """Complete trials, best first: number, value, where they had several seeds the `spread` over them, where training
-    has bounds to keep those `broken`, and every parameter; '' for one that is no part of the setting."""
+    """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), where
+    they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
+    parameter; '' for one that is no part of the setting."""
+    ranked = study.ranked()
+    front = {trial.number for trial in ranking.front(file, ranked)}
     return [
         {
             "trial": trial.number,
-            "value": trial.value,
+            **goals.cells(file.objective, trial),
+            **({"front": "*" if trial.number in front else ""} if goals.several(file.objective) else {}),
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
             **dict.fromkeys(file.space, ""),
             **(found_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
         }
-        for trial in study.ranked()
+        for trial in ranked
     ]
 
 
 def _spread(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
     found = spread_of(outcome_of(trial).metrics, file.objective.metric)
-    return {} if found is None else {"spread": found}
+    return {} if goals.several(file.objective) or found is None else {"spread": found}
 
 
-_FIRST, _BOUNDS = ("number", "state", "value", "why", "seconds", "step"), ("feasible", "broken")
+_BOUNDS = ("feasible", "broken")
+
+
+def _first(file: SweepFile) -> list[str]:
+    """The first columns of trials.csv."""
+    return list(dict.fromkeys(["number", "state", *goals.columns(file.objective), "why", "seconds", "step"]))
 
 
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
@@ -162,7 +179,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": outcome.kind if done else trial.state.name.lower(),
-        "value": trial.value if is_complete(trial) else None,
+        **goals.cells(file.objective, trial),
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
         **cells(file, outcome),
         "seconds": outcome.seconds,

@@ -12,12 +12,14 @@ from hypercl.sweep.constraints import Bounds
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.feasibility import in_words
 from hypercl.sweep.final_plan import final_row
+from hypercl.sweep.goals import chosen_rows
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.mirror import names_of
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.outcome import TRAINED, outcome_of
 from hypercl.sweep.outputs import shown
+from hypercl.sweep.preference import check_preference
 from hypercl.sweep.protocols import described as protocol_in_words
 from hypercl.sweep.protocols import tuning
 from hypercl.sweep.pruners import described
@@ -32,8 +34,9 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
     """What will be done, as rows of a name and a sentence. Starts no Ray and writes nothing.
 
     Raises:
-        UserError: a trial is larger than this machine.
+        UserError: a trial is larger than this machine, or what is preferred cannot be read.
     """
+    check_preference(file, given.prefer)
     asked, file = file, tuning(file)
     bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
     tasks = asked.experiment.tasks
@@ -49,6 +52,7 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
         *([final_row(asked, given)] if given.final != "no" else []),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
+        *chosen_rows(file, given.prefer),
         ("results", shown(given.folder)),
         ("W&B", _wandb(file)),
     ]

@@ -5,9 +5,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hypercl.config import UserError
+from hypercl.config import SweepFile, UserError
 from hypercl.config.problems import did_you_mean
 from hypercl.config.sweep import METRICS, Objective
+
+PREFER = "prefer"
+"""The user attribute of the study in which it stands."""
+KNEE = "knee"
+"""What is chosen where nothing is preferred, and by --prefer to go back to that."""
 
 _TESTS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -43,6 +48,18 @@ class Tests:
         return all(
             metric in measured and _TESTS[compare](measured[metric], bound) for metric, compare, bound in self.bounds
         )
+
+
+def check_preference(file: SweepFile, prefer: str | None) -> None:
+    """Refuses a preference before any work.
+
+    Raises:
+        UserError: it cannot be read, or a race decides.
+    """
+    if prefer is not None and file.search.race is not None:
+        raise _mistake("the race decides which setting is the best", "leave it out, or remove search.race")
+    if prefer not in (None, KNEE):
+        preference(file.objective, prefer)
 
 
 def preference(objective: Objective, text: str) -> Weights | Tests:

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
 from hypercl.sweep.outcome import is_complete, outcome_of
-from hypercl.sweep.preference import Weights, preference
+from hypercl.sweep.preference import KNEE, Weights, preference
 
 
 class Ranked(Protocol):
@@ -71,8 +71,9 @@ def preferred(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None
     Args:
         file: whose objective counts.
         trials: in any order, complete or not.
-        prefer: as for `hypercl.sweep.preference.preference`. By weights it is the trial with the best weighted sum of
-            the goals' values as they were measured; by a test the best in the first goal of those that pass.
+        prefer: `knee`, or as for `hypercl.sweep.preference.preference`. By weights it is the trial with the best
+            weighted sum of the goals' values as they were measured; by a test the best in the first goal of those that
+            pass.
 
     Raises:
         UserError: `prefer` is neither.
@@ -80,7 +81,7 @@ def preferred(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None
     Returns:
         None where nothing is complete and feasible, or passes.
     """
-    if prefer is None:
+    if prefer in (None, KNEE):
         return knee(file, trials)
     wish = preference(file.objective, prefer)
     order = {trial.number: place for place, trial in enumerate(ranked(file, trials))}

@@ -17,6 +17,7 @@ from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.mirror import names_of, with_progress
 from hypercl.sweep.outcome import TRAINED, Outcome, outcome_of
+from hypercl.sweep.preference import PREFER
 from hypercl.sweep.protocols import tuning
 
 
@@ -44,6 +45,10 @@ class SweepRecord:
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""
         return ranking.ranked(self.file, self.trials)
+
+    def best(self) -> FrozenTrial | None:
+        """The best feasible trial, of several goals the knee of the front, or what a person prefers."""
+        return ranking.preferred(self.file, self.trials, self.attributes.get(PREFER))
 
     @property
     def trained(self) -> list[FrozenTrial]:

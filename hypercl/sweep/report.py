@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from hypercl.analysis import (
     FinalResult,
@@ -13,6 +14,7 @@ from hypercl.analysis import (
     comparison_table,
     draw_race,
     draw_sweep,
+    front_figure,
     importance_figure,
     joined_promises,
     matrix_figure,
@@ -21,11 +23,13 @@ from hypercl.analysis import (
     read_trials,
     write_promised,
 )
-from hypercl.config import UserError
+from hypercl.config import UserError, resolved
 from hypercl.config.sweep import Objective
+from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
+from hypercl.sweep import goals, ranking
 from hypercl.sweep.importance import Importance
-from hypercl.sweep.outputs import TrialsTable, ranked_rows
+from hypercl.sweep.outputs import TrialsTable, best_experiment, ranked_rows
 from hypercl.sweep.protocols import leaks
 from hypercl.sweep.reading import SweepRecord, read_sweep
 from hypercl.sweep.trace import write_trace
@@ -55,11 +59,10 @@ def rankings(sweeps: Mapping[str, SweepRecord]) -> list[tuple[Objective, list[di
     A row holds `sweep` (where there are several), `trial`, `value` and every parameter; '' for one that a trial does
     not have.
     """
-    groups: dict[Objective, list[dict[str, Any]]] = {}
+    groups: dict[Objective, dict[str, SweepRecord]] = {}
     for name, record in sweeps.items():
-        rows = [{"sweep": name, **row} for row in ranked_rows(record.file, record)]
-        groups.setdefault(record.file.objective, []).extend(rows)
-    return [(objective, _joined(rows, objective, len(sweeps) > 1)) for objective, rows in groups.items()]
+        groups.setdefault(record.file.objective, {})[name] = record
+    return [(objective, _joined(records, len(sweeps) > 1)) for objective, records in groups.items()]
 
 
 def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
@@ -75,16 +78,38 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
-    pictures = write_trace(record, folder) or draw_sweep(record.file, read_trials(folder / "trials.csv"), folder)
+    trials = read_trials(folder / "trials.csv", record.file.objective)
+    drawn = write_trace(record, folder)
+    pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
     if found:
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
         table.to_csv(folder / "importance.csv", index=False)
-        importance_figure(table, f"{len(record.trained)} trained trials").savefig(folder / "importance.png")
+        by = "; good is what is on the front or near it" if goals.several(record.file.objective) else ""
+        importance_figure(table, f"{len(record.trained)} trained trials{by}").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
     pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
     final = final_of(record)
     pictures += write_promised(final.content, folder) if final is not None else []
     return [*pictures, *_write_matrix(record, folder)]
+
+
+def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Path | None, FrozenTrial | None]:
+    """preferred.yaml: as best.yaml, which stays as it is, of what a person prefers; None where nothing passes.
+
+    Raises:
+        UserError: the preference cannot be read.
+    """
+    trial = ranking.preferred(record.file, record.trials, prefer)
+    if trial is None:
+        return None, None
+    experiment = best_experiment(record.asked, trial, int(record.attributes.get("threads", 1)))
+    values = ", ".join(f"{metric} = {value:.6g}" for metric, value in ranking.values_of(record.file, trial).items())
+    lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
+    lines += goals.why_chosen(record.file, record.trials, prefer)
+    path = folder / "preferred.yaml"
+    content = dump({"name": f"{record.name[:70]}-preferred", "experiment": resolved(experiment)})
+    write_text(path, "".join(f"# {line}\n" for line in lines) + content)
+    return path, trial
 
 
 def final_of(record: SweepRecord) -> FinalResult | None:
@@ -123,9 +148,9 @@ def write_joined(
     pictures: list[Path] = []
     tables: dict[str, pd.DataFrame] = {}
     for name, record in sweeps.items():
-        own = folder / name.strip("/").replace("/", "-")
+        own = own_folder(folder, name)
         pictures += write_report(record, own, found[name])
-        tables[name] = read_trials(own / "trials.csv")
+        tables[name] = read_trials(own / "trials.csv", record.file.objective)
     joined = pd.concat([table.assign(sweep=name) for name, table in tables.items()], ignore_index=True)
     joined = joined[["sweep", *(column for column in joined.columns if column != "sweep")]]
     write_text(folder / "trials.csv", joined.to_csv(index=False))
@@ -135,6 +160,11 @@ def write_joined(
         if len(complete) > 1:
             pictures.append(_write_comparison(complete, objective, folder))
     return [*pictures, *_write_protocols(sweeps, folder)]
+
+
+def own_folder(folder: Path, name: str) -> Path:
+    """Where the report of one of several sweeps goes."""
+    return folder / name.strip("/").replace("/", "-")
 
 
 _COLUMNS = ["parameter", "importance", "chance"]
@@ -161,20 +191,50 @@ def _write_protocols(sweeps: Mapping[str, SweepRecord], folder: Path) -> list[Pa
 
 def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
     """The accuracy matrix of the best trial, if its folder still holds it."""
-    best = record.ranked()[:1]
-    source = record.trial_folder(best[0].number) / f"{MATRIX}.csv" if best else None
-    if source is None or not source.is_file():
+    best = record.best() or next(iter(record.ranked()), None)
+    source = record.trial_folder(best.number) / f"{MATRIX}.csv" if best else None
+    if best is None or source is None or not source.is_file():
         return []
     frame = read_matrix(source)
     write_text(folder / f"{MATRIX}.csv", source.read_text())
     data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
-    title = f"Trial {best[0].number}, the best: accuracy on {data}"
+    title = f"Trial {best.number}, the best: accuracy on {data}"
     matrix_figure(frame, title).savefig(folder / f"{MATRIX}.png")
     return [folder / f"{MATRIX}.png"]
 
 
-def _joined(rows: list[dict[str, Any]], objective: Objective, several: bool) -> list[dict[str, Any]]:
-    sign = -1.0 if objective.direction == "maximize" else 1.0
-    columns = dict.fromkeys(key for row in rows for key in row if several or key != "sweep")
-    filled = [{key: row.get(key, "") for key in columns} for row in rows]
-    return sorted(filled, key=lambda row: sign * row["value"])
+def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str, Any]]:
+    """The rows of sweeps of one objective, ranked with each other."""
+    rows: dict[int, dict[str, Any]] = {}
+    for name, record in records.items():
+        pairs = zip(record.ranked(), ranked_rows(record.file, record), strict=True)
+        rows |= {id(trial): {"sweep": name, **row} for trial, row in pairs}
+    trials = [trial for record in records.values() for trial in record.trials]
+    file = next(iter(records.values())).file
+    front = {id(trial) for trial in ranking.front(file, trials)}
+    found = [(id(trial), rows[id(trial)]) for trial in ranking.ranked(file, trials)]
+    marked = [{**row, **({"front": "*" if key in front else ""} if "front" in row else {})} for key, row in found]
+    columns = dict.fromkeys(key for row in marked for key in row if several or key != "sweep")
+    return [{key: row.get(key, "") for key in columns} for row in marked]
+
+
+def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
+    """front.csv and front.png of several goals: what no other trial beats in one of them without losing in another."""
+    objective, best = record.file.objective, ranking.knee(record.file, record.trials)
+    if not goals.several(objective) or best is None:
+        return []
+    rows = {row["trial"]: row for row in ranked_rows(record.file, record)}
+    front = pd.DataFrame(
+        [
+            {
+                "number": trial.number,
+                **goals.cells(objective, trial),
+                "knee": trial.number == best.number,
+                **{path: rows[trial.number].get(path, "") for path in record.file.space},
+            }
+            for trial in ranking.front(record.file, record.trials)
+        ]
+    )
+    write_text(folder / "front.csv", front.to_csv(index=False, lineterminator="\n"))
+    front_figure(trials, front, objective).savefig(folder / "front.png")
+    return [folder / "front.png"]

@@ -23,8 +23,10 @@ def races_of(attributes: Mapping[str, Any]) -> list[Raced]:
 
 def standing(study: SweepStudy) -> list[int]:
     """Numbers of all complete trials, best first: those of the last race that had a round, in its order, then the
-    others in the order of the search. Without a race the order of the search."""
-    return standing_of(study.ranked(), study.optuna.user_attrs)
+    others in the order of the search. Without a race the order of the search, what a person prefers first."""
+    preferred = study.best() if study.prefer is not None else None
+    order = standing_of(study.ranked(), study.optuna.user_attrs)
+    return order if preferred is None else [preferred.number, *(one for one in order if one != preferred.number)]
 
 
 def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> list[int]:

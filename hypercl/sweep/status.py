@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.sweep.attempts import is_over, stage_rows
 from hypercl.sweep.feasibility import kept_words, none_feasible
+from hypercl.sweep.goals import best_rows
 from hypercl.sweep.live import WORDS, duration
 from hypercl.sweep.lock import Driver, driver_of
 from hypercl.sweep.outcome import TRAINED
@@ -87,8 +88,7 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
     none = none_feasible(file, best)
     if none:
         rows.append(("best", none))
-    elif best:
-        rows.append(("best", f"trial {best[0].number}, {file.objective.metric} {best[0].value:.4f}"))
+    rows += best_rows(status.record) if best and not none else []
     kept = kept_words(file, status.record.trials)
     if kept:
         rows.append(("bounds", kept))

@@ -20,14 +20,13 @@ from hypercl.sweep.grid import Grid
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.mirror import Mirror, names_of, with_progress
 from hypercl.sweep.outcome import OUTCOME, TRAINED, Outcome, is_complete, outcome_of
+from hypercl.sweep.preference import PREFER
 from hypercl.sweep.pruners import final_step, pruner_of
 from hypercl.sweep.samplers import COMPLETE_ONLY, sampler_of
 from hypercl.sweep.space import distributions, params_of, suggested
 from hypercl.sweep.spread import attributes
 
 _THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
-PREFER = "prefer"
-"""The user attribute of the study in which `--prefer` stands."""
 _FATAL = ("diverged", "out_of_memory")
 
 _STATES = {

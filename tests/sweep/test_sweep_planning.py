@@ -93,7 +93,7 @@ def test_a_dry_run_of_an_impossible_space_says_so(sweep_file: Files, given: Swee
 def lines_of(file: SweepFile, kind: type[PlainLines] | type[LiveTable]) -> str:
     out = io.StringIO()
     listener = kind(file, Console(file=out, width=120, force_terminal=kind is LiveTable))
-    listener.begun(6, 1, (0, 0.5))
+    listener.begun(6, 1, [(0, [0.5])])
     listener.said("hello")
     listener.trial_started(1, {"method.beta": 0.123456}, False)
     listener.trial_started(2, {"method.beta": 1.0}, True)

@@ -1,0 +1,83 @@
+"""The front of a sweep of several goals: the settings that no other one beats in one goal without losing in another."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, words
+from hypercl.config.sweep import Goal, Objective
+
+MOST_COLUMNS = 3
+MOST_NAMED = 15
+WIDE = 30.0
+"""Sizes and times that are so many times apart stand on a logarithmic axis."""
+_SIZES = ("compression_ratio", "parameters", "seconds", "peak_memory_gib")
+
+
+def front_figure(trials: pd.DataFrame, front: pd.DataFrame, objective: Objective) -> Figure:
+    """Every complete trial by its goals, the front with the numbers of its trials, its knee marked.
+
+    Of two goals one panel, the first goal upward, with the front as a staircase: the best of one that was reached at
+    each value of the other. Of more a panel for each pair, in which the front is where it lies.
+
+    Args:
+        trials: as from `read_trials`, a column for each goal.
+        front: columns `number`, each goal, `knee`.
+        objective: the goals.
+    """
+    pairs = [(one, other) for one, other in combinations(objective.goals, 2)]
+    columns = min(MOST_COLUMNS, len(pairs))
+    rows = -(-len(pairs) // columns)
+    wide, high = (6.4, 4.2) if len(pairs) == 1 else (3.4 * columns, 3.1 * rows)
+    figure = empty_figure(wide, high + 0.7)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    complete = pd.DataFrame(trials[trials["state"] == "complete"])
+    for axes in panels.flat[len(pairs) :]:
+        axes.remove()
+    for axes, (up, along) in zip(panels.flat, pairs, strict=False):
+        _panel(axes, complete, front, along, up)
+        if len(pairs) == 1:
+            _staircase(axes, front, along, up)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+    pruned = list(trials["state"]).count("pruned")
+    early = f"; {pruned} stopped early have no values" if pruned else ""
+    figure.suptitle(f"{len(complete)} complete trials, {len(front)} on the front{early}", fontsize=9, x=0.01, ha="left")
+    return figure
+
+
+def _panel(axes: Axes, complete: pd.DataFrame, front: pd.DataFrame, along: Goal, up: Goal) -> None:
+    behind = complete[~complete["number"].isin(front["number"])]
+    axes.plot(behind[along.metric], behind[up.metric], "o", color=GREY, markersize=4.5, alpha=0.75, label="complete")
+    axes.plot(front[along.metric], front[up.metric], "o", color=BLUE, markersize=6, label="on the front")
+    best = front[front["knee"]]
+    axes.plot(best[along.metric], best[up.metric], "*", color=ORANGE, markersize=14, markeredgecolor="w", label="knee")
+    for goal, values, axis in ((along, complete[along.metric], axes.xaxis), (up, complete[up.metric], axes.yaxis)):
+        numbers = values.to_numpy(dtype=float)
+        if goal.metric in _SIZES and numbers.min(initial=np.inf) > 0 and numbers.max() / numbers.min() > WIDE:
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+            axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+    axes.margins(0.1)
+    axes.set_xlabel(_label(along))
+    axes.set_ylabel(_label(up))
+    axes.grid(alpha=0.25)
+    for number, x, y in zip(front["number"], front[along.metric], front[up.metric], strict=True):
+        if len(front) <= MOST_NAMED:
+            below = {"xytext": (5, -11), "textcoords": "offset points"}
+            axes.annotate(str(number), (x, y), **below, fontsize=7.5, color="0.3")
+
+
+def _staircase(axes: Axes, front: pd.DataFrame, along: Goal, up: Goal) -> None:
+    ordered = front.sort_values([along.metric, up.metric], ascending=[along.sign > 0, up.sign > 0])
+    axes.step(ordered[along.metric], ordered[up.metric], where="post", color=BLUE, linewidth=1.2, zorder=1)
+
+
+def _label(goal: Goal) -> str:
+    better = {"maximize": "more is better", "minimize": "less is better"}[goal.direction]
+    return f"{words(goal.metric)} ({better})"
