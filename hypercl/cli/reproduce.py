@@ -19,15 +19,16 @@ from hypercl.analysis import (
     write_matrix_png,
 )
 from hypercl.cli.interrupt import Interrupt
-from hypercl.cli.places import folder_name, import_paths, offline, results_of, seeds_name
+from hypercl.cli.places import folder_name, import_paths, offline, results_of
 from hypercl.cli.reproduction_jobs import Job, jobs, published_experiments, table_file
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError
+from hypercl.config.comparison import Comparison
 from hypercl.config.reproduction import Reproduction, cells_of, load_reproduction
 from hypercl.exit_codes import ExitCode
 from hypercl.files import write_text
 from hypercl.loggers import Loggers, Terminal, build
-from hypercl.training import Diverged, Finished, Place, run
+from hypercl.training import Diverged, Finished, Place, run, seeds_name
 
 FAILURE = "error.txt"
 """In a run's folder: why it has no result, on its first line."""
@@ -41,6 +42,10 @@ def reproduce_command(given: argparse.Namespace) -> int:
     """
     file = table_file(given.file)
     table = load_reproduction(file)
+    if isinstance(table, Comparison):
+        from hypercl.cli.comparison import compare
+
+        return compare(table, file, given)
     if given.table is not None:
         print(reproduction_markdown(table, read_reproduction(given.table)), end="")
         return ExitCode.DONE

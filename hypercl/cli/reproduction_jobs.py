@@ -8,9 +8,9 @@ from pathlib import Path
 
 import hypercl
 from hypercl.cli.init import folder as shipped_folder
-from hypercl.cli.places import seeds_name
 from hypercl.config import ConfigError, Experiment, UserError, did_you_mean, difference_line, differences, load
 from hypercl.config.reproduction import Cell, Reproduction, cells_of, settings_of
+from hypercl.training import seeds_name
 
 ENDS = (".yaml", ".yml")
 
@@ -55,7 +55,7 @@ def published_experiments(table: Reproduction, file: Path) -> Iterator[tuple[Cel
     """The cells whose files can be read, each with its experiment as published."""
     for cell in cells_of(table):
         try:
-            yield cell, cell.experiment(_file_of(cell, file))
+            yield cell, cell.experiment(file_named(cell.file, file))
         except ConfigError:
             continue  # told by `jobs`, where the cell is chosen
 
@@ -76,7 +76,7 @@ def jobs(table: Reproduction, file: Path, folder: Path, given: argparse.Namespac
     found, problems = [], []
     for cell in _chosen(cells_of(table), given.only):
         try:
-            experiment = cell.experiment(_file_of(cell, file), [*given.overrides, *seeds])
+            experiment = cell.experiment(file_named(cell.file, file), [*given.overrides, *seeds])
         except ConfigError as error:
             problems.append(f"cell {cell.name}: {error}")
             continue
@@ -92,11 +92,11 @@ def _tables() -> Path:
     return Path(str(resources.files(hypercl) / "reproductions"))
 
 
-def _file_of(cell: Cell, table: Path) -> Path:
-    """The file that a cell starts from."""
-    if Path(cell.file).suffix in ENDS:
-        return table.parent / cell.file
-    return Path(str(shipped_folder())) / f"{cell.file}.yaml"
+def file_named(name: str, table: Path) -> Path:
+    """The file that a table starts from: a shipped one by its name, or one beside the table."""
+    if Path(name).suffix in ENDS:
+        return table.parent / name
+    return Path(str(shipped_folder())) / f"{name}.yaml"
 
 
 def _chosen(cells: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hypercl.config.comparison import Comparison
 from hypercl.config.experiment import Experiment
 from hypercl.config.include import content_of, text_of
 from hypercl.config.load import load
@@ -99,8 +100,8 @@ class Cell:
         return load(file, [*own, *overrides]).experiment
 
 
-def load_reproduction(file: str | Path) -> Reproduction:
-    """Reads and validates a table.
+def load_reproduction(file: str | Path) -> Reproduction | Comparison:
+    """Reads and validates a table: of runs (`rows`), or of sweeps (`sweeps`).
 
     Raises:
         ConfigError: with every mistake of the file.
@@ -109,7 +110,8 @@ def load_reproduction(file: str | Path) -> Reproduction:
     data = content.data
     if not isinstance(data, dict):
         raise ConfigError(str(file), [Problem("", "the file holds no table", data, "title, set, rows")])
-    model, problems = validated(Reproduction, data, content.places)
+    kind = Comparison if "sweeps" in data else Reproduction
+    model, problems = validated(kind, data, content.places)
     if model is None:
         raise ConfigError(str(file), problems)
     return model
