@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
 from hypercl.analysis.reported import SCRATCH
 from hypercl.config import Experiment, SweepFile, UserError
+from hypercl.files import write_bytes
 from hypercl.sweep.opening import (
     FOLDER,
     Opening,
@@ -21,11 +22,11 @@ from hypercl.sweep.opening import (
     choice,
     opening_now,
     openings_of,
+    progress,
     runs_of,
     write_openings,
 )
 from hypercl.sweep.options import Wish
-from hypercl.sweep.outcome import outcome_of
 from hypercl.sweep.outputs import shown
 from hypercl.sweep.planned import PlannedRun, RanRun, as_begun
 from hypercl.sweep.protocols import described
@@ -71,8 +72,7 @@ class FinalStep:
         last = self._last
         if last is None:
             return "not begun"
-        runs = self._runs(last)
-        return f"{sum(bool(run.lost) or run.summary is not None for run in runs)} of {len(runs)} runs are done"
+        return progress(self._runs(last))
 
     @property
     def result(self) -> FinalResult | None:
@@ -140,15 +140,22 @@ class FinalStep:
 
     def _open(self, concurrent: int, check: Callable[[Experiment], object]) -> Opening:
         chosen = choice(self.asked, self.file, self.study)
-        opening = opening_now(self.asked, chosen, self.study, concurrent)
+        opening = opening_now(self.asked, chosen, self.study, self.folder, concurrent)
         for run in self._runs(opening):
             try:
                 check(run.experiment)
             except UserError as error:
                 text = f"the final step cannot train {run.label} on what is reported on; test data stays closed"
                 raise UserError(f"{text}: {error}") from None
+        self._keep_tables()
         write_openings(self.study, [*self.openings, opening])
         return opening
+
+    def _keep_tables(self) -> None:
+        """Those of an earlier opening, in a folder of its own: the new ones take their place."""
+        count = len(self.openings)
+        for path in sorted((self.folder / FOLDER).glob("final.*")) if count else ():
+            write_bytes(self.folder / FOLDER / f"opening-{count}" / path.name, path.read_bytes())
 
     def _opened_in_words(self, opening: Opening) -> str:
         settings = ", ".join([*(one.label for one in opening.chosen), *([SCRATCH] if opening.scratch else [])])
@@ -183,7 +190,7 @@ class FinalStep:
             goals=self.file.objective.goals,
             opened=len(self.openings),
             first_opened=self.openings[0].when if self.openings else None,
-            cost=_cost(self.study, opening),
+            cost=opening.cost,
             hardware=", ".join(sorted(hardware)) or "unknown hardware",
         )
 
@@ -192,8 +199,3 @@ def _as_left(runs: Sequence[PlannedRun]) -> list[RanRun]:
     """Runs of a step that is finished."""
     found = [RanRun(run, run.summary, run.lost) for run in runs]
     return [one if one.ended else replace(one, why="its folder is gone") for one in found]
-
-
-def _cost(study: SweepStudy, opening: Opening) -> dict[str, float | None]:
-    seconds = [outcome_of(trial).seconds or 0.0 for trial in study.trials() if trial.state.is_finished()]
-    return {"trials": opening.trained, "hours": sum(seconds) / 3600}

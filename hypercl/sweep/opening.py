@@ -20,6 +20,7 @@ from hypercl.sweep.outputs import settings_of_trial
 from hypercl.sweep.planned import PlannedRun
 from hypercl.sweep.protocols import reporting
 from hypercl.sweep.ranking import leaders
+from hypercl.sweep.spent import GPUS, cost_of, cost_of_runs
 from hypercl.sweep.standing import standing
 from hypercl.sweep.study import SweepStudy
 
@@ -59,6 +60,8 @@ class Opening:
     """Runs that the seeds of a setting are divided into, where a run can have several."""
     scratch: bool
     """Whether the target is trained anew on each task, too."""
+    cost: Mapping[str, float | None]
+    """What the tuning had cost by then: `trials`, `hours`, `gpu_hours`, `flops`."""
     finished: str | None = None
     """When every run was done or lost."""
 
@@ -95,13 +98,16 @@ def write_openings(study: SweepStudy, openings: Sequence[Opening]) -> None:
     study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
 
 
-def opening_now(asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, concurrent: int) -> Opening:
+def opening_now(
+    asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, folder: Path, concurrent: int
+) -> Opening:
     """A new opening, of seeds that none before it had. Writes nothing.
 
     Args:
         asked: the file as it was asked.
         chosen: as from `choice`.
         study: of the sweep.
+        folder: the sweep's.
         concurrent: runs that fit at once; the seeds are cut into bundles that fill them.
     """
     count, scratch = asked.final.seeds, asked.final.from_scratch
@@ -117,7 +123,31 @@ def opening_now(asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, c
         orders=orders if len(set(orders)) == count else None,
         parts=parts_of(count, len(chosen) + scratch, concurrent),
         scratch=scratch,
+        cost=cost_by(study, folder),
     )
+
+
+def cost_by(study: SweepStudy, folder: Path) -> dict[str, float | None]:
+    """What the tuning cost so far: trials and races.
+
+    Args:
+        study: of the sweep.
+        folder: the sweep's.
+    """
+    gpus = float(study.optuna.user_attrs.get(GPUS, 0.0))
+    parts = [cost_of(study.trials(), gpus), cost_of_runs(folder / "race", gpus)]
+    flops = [part.flops for part in parts if part.flops is not None]
+    return {
+        "trials": study.trained,
+        "hours": sum(part.hours for part in parts),
+        "gpu_hours": sum(part.gpu_hours for part in parts),
+        "flops": sum(flops) if flops else None,
+    }
+
+
+def progress(runs: Sequence[PlannedRun]) -> str:
+    """How many of some runs are done or lost, in words."""
+    return f"{sum(bool(run.lost) or run.summary is not None for run in runs)} of {len(runs)} runs are done"
 
 
 def parts_of(seeds: int, settings: int, concurrent: int) -> int:

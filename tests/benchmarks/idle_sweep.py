@@ -14,7 +14,7 @@ SLOTS = 2
 
 def main() -> int:
     folder, trials = Path(sys.argv[1]).absolute(), sys.argv[2]
-    options = SweepOptions(folder=folder, data_dir=folder, cpus=SLOTS, max_concurrent=SLOTS)
+    options = SweepOptions(folder=folder, data_dir=folder, cpus=SLOTS, max_concurrent=SLOTS, final="no")
     result = sweep(loads(TEXT, "idle.yaml", (f"search.trials={trials}",)), options, IdleEngine())
     print(result.message)
     return result.exit_code

@@ -26,7 +26,8 @@ Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
     "sweep": "file --set --results --name --data-dir --offline --trials --time --cpus --gpus --max-concurrent "
-    "--address --dry-run --show --status",
+    "--address --no-final --dry-run --show --status",
+    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline",
     "reproduce": "file --set --results --name --data-dir --offline --only --seeds --budget --dry-run --table",
     "explain": "path",
     "init": "name --to",

@@ -33,6 +33,7 @@ def test_split_mnist_at_the_papers_settings_hardly_forgets(tmp_path: Path, data_
 
 def test_a_sweep_of_split_mnist_survives_sigkill(tmp_path: Path, data_dir: Path) -> None:
     command = hypercl(tmp_path, data_dir, "sweep", "split_mnist", "--trials", "6", "--set", "training.iterations=60")
+    command = [*command, "--no-final"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         for line in first.stdout:
@@ -57,10 +58,12 @@ def test_the_quickstart_finds_a_better_setting_than_its_base(tmp_path: Path, dat
     best = max(float(row["value"]) for row in rows_of(tmp_path, "quickstart") if row["value"])
     base = json.loads((tmp_path / "quickstart" / "runs" / "seed-1" / "summary.json").read_text())
     assert best > base["validation"]["final_accuracy"]
+    final = json.loads((tmp_path / "quickstart" / "final" / "final.json").read_text())
+    assert final["settings"][0]["metrics"]["test/final_accuracy"]["difference"]["mean"] > 0
 
 
 def test_a_sweep_of_cifar_trains_a_resnet_32_on_six_tasks(tmp_path: Path, data_dir: Path) -> None:
-    short = ("--trials", "1", "--set", "training.iterations=4", "--set", "training.report_samples=20")
+    short = ("--no-final", "--trials", "1", "--set", "training.iterations=4", "--set", "training.report_samples=20")
     subprocess.run(hypercl(tmp_path, data_dir, "sweep", "cifar", *short), check=True)
     trial = tmp_path / "cifar" / "trials" / "0"
     summary = json.loads((trial / "summary.json").read_text())

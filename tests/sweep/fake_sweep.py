@@ -1,5 +1,9 @@
-"""`python fake_sweep.py FOLDER FILE [TIME]`: a sweep with the fake training, as a process that can be killed."""
+"""`python fake_sweep.py FOLDER FILE [TIME]`: a sweep with the fake training, as a process that can be killed.
 
+With FAKE_FINAL in its environment it has a final step.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +20,7 @@ def main() -> int:
         data_dir=Path(folder),
         source=file,
         time_limit_s=float(rest[0]) if rest else None,
+        final="after the search" if "FAKE_FINAL" in os.environ else "no",
     )
     try:
         result = sweep(load(file), options, FakeEngine())

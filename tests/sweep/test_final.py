@@ -154,6 +154,7 @@ def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(
     step: Callable[..., FinalStep], runs: FakeRuns, study: SweepStudy, tmp_path: Path
 ) -> None:
     go(step())
+    table = (tmp_path / "final" / "final.md").read_text()
     more(study, 0.99)
     assert step("again").due
     runs.limit = 1
@@ -170,6 +171,7 @@ def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(
     assert "Test data was opened 2 times" in said
     assert json.loads((tmp_path / "final" / "final.json").read_text())["opened"] == 2
     assert "opened twice" in (tmp_path / "final" / "final.md").read_text()
+    assert (tmp_path / "final" / "opening-1" / "final.md").read_text() == table
 
 
 def test_a_lost_seed_counts_as_the_worst_and_is_told(

@@ -38,7 +38,7 @@ def told(study: SweepStudy, *values: float, broken: tuple[int, ...] = ()) -> Non
         suggestion = study.ask()
         assert suggestion is not None
         violations = {"forgetting": 0.1} if suggestion.number in broken else {}
-        study.decide(suggestion.number, Outcome("complete", value=value, violations=violations))
+        study.decide(suggestion.number, Outcome("complete", value=value, violations=violations, seconds=60.0))
         study.settle(suggestion.number)
 
 
@@ -109,9 +109,10 @@ def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
     file = enqueued(sweep_file, 0.1, best=1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    opening = opening_now(file, choice(file, file, study), study, concurrent=7)
+    opening = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=7)
     runs = runs_of(file, opening, tmp_path)
     assert opening.parts == 3
+    assert (opening.cost["trials"], opening.cost["hours"]) == (2, pytest.approx(2 / 60))
     assert [run.folder.relative_to(tmp_path).parts for run in runs[:3]] == [
         ("final", "trial-1", f"seeds-{first}-{last}")
         for first, last in ((2000001, 2000003), (2000004, 2000006), (2000007, 2000010))
@@ -122,13 +123,15 @@ def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
     assert all(run.experiment.method.beta == (0.1 if run.label == "trial-1" else 0.01) for run in runs)
 
 
-def test_a_second_opening_has_seeds_that_none_had_before(sweep_file: Files, open_study: Studies) -> None:
+def test_a_second_opening_has_seeds_that_none_had_before(
+    sweep_file: Files, open_study: Studies, tmp_path: Path
+) -> None:
     file = enqueued(sweep_file, 0.1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    first = opening_now(file, choice(file, file, study), study, concurrent=2)
+    first = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=2)
     write_openings(study, [first])
-    second = opening_now(file, choice(file, file, study), study, concurrent=2)
+    second = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=2)
     assert not set(first.seeds) & set(second.seeds)
     write_openings(study, [first, second])
     assert openings_of(study.optuna.user_attrs) == [first, second]
@@ -144,9 +147,9 @@ space: {method.beta: {log_uniform: [1e-4, 10]}}
 
 def opened(file: SweepFile) -> Opening:
     """Of a sweep that has no study yet, on a machine for one run at a time."""
-    study: Any = SimpleNamespace(trained=3, optuna=SimpleNamespace(user_attrs={}))
+    study: Any = SimpleNamespace(trained=3, optuna=SimpleNamespace(user_attrs={}), trials=list)
     both = [Chosen("trial-1", 1, {"method.beta": 0.1}, (0.9,)), Chosen("base", None, {}, None)]
-    return opening_now(file, both, study, concurrent=1)
+    return opening_now(file, both, study, Path(), concurrent=1)
 
 
 def test_where_an_order_is_drawn_each_seed_has_its_own_and_all_settings_the_same(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_budget_is_trained(swept: SweepResult) -> None:
 
 def test_the_folder_holds_what_people_need_and_nothing_of_rays(swept: SweepResult, folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} - {".driver.lock"}
-    assert names == {"sweep.yaml", "study.journal", "trials", "trials.csv", "best.yaml", "figures"}
+    assert names == {"sweep.yaml", "study.journal", "trials", "trials.csv", "best.yaml", "figures", "final"}
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
     assert len(rows) == 6 + swept.counts["infeasible"]
     assert load(folder / "best.yaml").experiment.method.beta == swept.table[0]["method.beta"]
@@ -61,7 +61,7 @@ def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setenv(FAULT, "raise_first")
     text = TEXT.replace("trials: 6", "trials: 4").replace("constraints", "pruner: {name: none}\nconstraints")
-    given = SweepOptions(folder=tmp_path / "results", data_dir=tmp_path, max_concurrent=1)
+    given = SweepOptions(folder=tmp_path / "results", data_dir=tmp_path, max_concurrent=1, final="no")
     result = sweep(loads(text, "test.yaml"), given, FakeEngine())
     assert (result.exit_code, result.counts["failed"], result.counts["complete"]) == (0, 1, 4)
     folders = sorted((tmp_path / "results" / "trials").iterdir(), key=lambda path: int(path.name))
