@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from hypercl.analysis.elimination import LEAST, Raced
 from hypercl.analysis.statistics import t_interval
@@ -17,7 +16,7 @@ from hypercl.config import UserError
 from hypercl.config.words import value_in_short
 
 COLUMNS = ("race", "point", "round", "seeds", "trial", "mean", "low", "high", "p", "level", "state")
-DODGE = 0.08
+DODGE = 0.05
 """How far apart the points of two settings lie, as a share of the first round's seeds."""
 
 
@@ -149,7 +148,7 @@ def race_figure(table: pd.DataFrame, metric: str) -> Figure:
         colour = SERIES[kept.index(number) % len(SERIES)] if number in kept else GREY
         shift = (place - (len(lines) - 1) / 2) * step
         _line(axes, number, own, shift, {"color": colour, "marker": MARKERS[place % len(MARKERS)]})
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(list(dict.fromkeys(last["seeds"])))
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right center", frameon=False)
     return figure

@@ -107,7 +107,7 @@ class _Session:
         self.name = file.name or self.folder.name
         self.logged, self.reporting = "", False
         self.control = Control(self.folder / STOP_FILE)
-        self.bounds = Bounds(file, engine.sizes, given.import_paths)
+        self.bounds = Bounds(self.file, engine.sizes, given.import_paths)
 
     def run(self) -> SweepResult:
         check_same(self.folder, self.asked)

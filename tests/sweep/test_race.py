@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_training import FAULT, SECONDS, TEXT, FakeEngine, fake_run
+from fake_training import FAULT, TEXT, FakeEngine
+from in_this_process import InThisProcess, in_this_process
 
-from hypercl.config import Experiment, SweepFile, UserError, load, loads
+from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.control import Silent
 from hypercl.sweep.outcome import Outcome
@@ -22,7 +22,6 @@ from hypercl.sweep.race_plan import points, race_rows
 from hypercl.sweep.runs import PlannedRun, RanRun
 from hypercl.sweep.standing import RACE, check_races, race_due, races_of, stages, standing
 from hypercl.sweep.study import SweepStudy
-from hypercl.sweep.trainable import metrics_of
 
 METRIC = "validation/final_accuracy"
 RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
@@ -299,32 +298,9 @@ def test_the_plan_says_what_races_cost_at_most(sweep_file: Files) -> None:
     assert rows["race cost"] == "at most 84 seeds, as much as 42 trials"
 
 
-class InThisProcess:
-    """In the place of a session of Ray Tune: one job after the other; what was trained, in order."""
-
-    def __init__(self) -> None:
-        self.trained: list[str] = []
-
-    def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
-        for name in map(str, range(100)):
-            given = searcher.suggest(name)
-            if not isinstance(given, dict):
-                return
-            own = given["job"]
-            *_, last = fake_run(Experiment.model_validate(own.experiment), own.folder, own.reports_per_task)
-            self.trained.append(f"{own.folder.parent.name}/{own.folder.name}")
-            result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
-            searcher.on_trial_complete(name, result)
-
-
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
-    found = InThisProcess()
-    monkeypatch.setenv(SECONDS, "0")
-    monkeypatch.setattr("hypercl.sweep.tuning.tune_study", found)
-    monkeypatch.setattr("hypercl.sweep.runs.tune_study", found)
-    monkeypatch.setattr("hypercl.sweep.driver.local_ray", lambda *_: nullcontext())
-    return found
+    return in_this_process(monkeypatch)
 
 
 def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_path: Path) -> None:

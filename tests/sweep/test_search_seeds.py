@@ -8,13 +8,14 @@ from statistics import fmean, stdev
 
 import pytest
 from bridge import Bridge
-from fake_training import FakeEngine
+from fake_training import TEXT, FakeEngine
+from in_this_process import in_this_process
 from optuna.trial import TrialState
 from rich.console import Console
 
 from hypercl.cli.tables import ranked
-from hypercl.config import Experiment, SweepFile, UserError, load
-from hypercl.sweep import SweepOptions, plan
+from hypercl.config import Experiment, SweepFile, UserError, load, loads
+from hypercl.sweep import SweepOptions, plan, sweep
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.live import PlainLines
 from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
@@ -59,6 +60,20 @@ def ended(bridge: Bridge, *values: float | None, name: str = "a", why: str = "")
 def test_each_trial_trains_the_seeds_as_one_bundle(bridge: Bridge) -> None:
     experiment = Experiment.model_validate(bridge.start("a")["job"].experiment)
     assert (experiment.training.seed, experiment.training.replicas) == (1, 3)
+
+
+def test_a_whole_sweep_trains_each_setting_on_the_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = in_this_process(monkeypatch)
+    given = SweepOptions(tmp_path / "seeds", tmp_path, final="no")
+    sweep(loads(TEXT, "test.yaml", ["search.seeds=3", "search.trials=2"]), given, FakeEngine())
+    assert [one.training.replicas for one in sessions.experiments] == [3, 3]
+
+
+def test_a_whole_sweep_under_first_k_trains_the_first_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = in_this_process(monkeypatch)
+    file = loads(TEXT, "test.yaml", ["protocol={name: first_k, k: 2}", "search.trials=2"])
+    sweep(file, SweepOptions(tmp_path / "first", tmp_path, final="no"), FakeEngine())
+    assert [one.tasks.num_tasks for one in sessions.experiments] == [2, 2]
 
 
 def test_the_mean_is_judged_and_spread_and_seeds_are_kept(bridge: Bridge) -> None:

@@ -1,0 +1,54 @@
+"""Whole sweeps without Ray: sessions of Ray Tune that train one job after the other in the test's own process."""
+
+from typing import Any
+
+import pytest
+from fake_training import SECONDS, fake_run
+
+from hypercl.config import Experiment
+from hypercl.sweep.job import TrialJob
+from hypercl.sweep.trainable import metrics_of
+
+
+class InThisProcess:
+    """In the place of `tune_study`, with the fake training; what was trained, in order."""
+
+    def __init__(self) -> None:
+        self.jobs: list[TrialJob] = []
+
+    def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
+        for name in map(str, range(100)):
+            given = searcher.suggest(name)
+            if not isinstance(given, dict):
+                return
+            own = given["job"]
+            *_, last = fake_run(Experiment.model_validate(own.experiment), own.folder, own.reports_per_task)
+            self.jobs.append(own)
+            result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
+            searcher.on_trial_complete(name, result)
+
+    @property
+    def trained(self) -> list[str]:
+        """The last two parts of each job's folder."""
+        return [f"{own.folder.parent.name}/{own.folder.name}" for own in self.jobs]
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """What each job trained."""
+        return [Experiment.model_validate(own.experiment) for own in self.jobs]
+
+
+class _NoRay:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def in_this_process(patch: pytest.MonkeyPatch) -> InThisProcess:
+    """Puts it in the place of Ray, for search, races and final step."""
+    found = InThisProcess()
+    patch.setenv(SECONDS, "0")
+    patch.setattr("hypercl.sweep.tuning.tune_study", found)
+    patch.setattr("hypercl.sweep.runs.tune_study", found)
+    patch.setattr("hypercl.sweep.driver.local_ray", lambda *_: _NoRay())
+    return found
