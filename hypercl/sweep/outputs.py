@@ -25,7 +25,7 @@ from hypercl.sweep.outcome import Outcome, outcome_of
 from hypercl.sweep.protocols import reporting
 from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
-from hypercl.sweep.spread import spread_of
+from hypercl.sweep.spread import spread_of, with_spread
 from hypercl.sweep.standing import in_words, last_race, winner
 from hypercl.sweep.study import SweepStudy
 
@@ -103,7 +103,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
         *(f"# {line}" for line in goals.why_chosen(file, study.trials(), study.prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
-        *([f"# {in_words(race)}: race/race.md"] if race is not None else []),
+        *(f"# {line}" for line in textwrap.wrap(f"{in_words(race)}: race/race.md" if race is not None else "", 118)),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
@@ -116,7 +116,10 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
 
 def _values(file: SweepFile, trial: FrozenTrial) -> str:
     pairs = zip(file.objective.goals, trial.values, strict=True)
-    return ", ".join(f"{goal.metric} = {value:.6g}" for goal, value in pairs)
+    metrics = outcome_of(trial).metrics
+    return ", ".join(
+        with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs
+    )
 
 
 def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:

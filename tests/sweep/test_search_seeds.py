@@ -144,6 +144,7 @@ def test_the_winner_is_trained_on_as_many_seeds_as_was_asked_for_a_run(
     assert path is not None
     training = load(path).experiment.training
     assert (training.seed, training.replicas) == (2_000_001, 1)
+    assert "final_accuracy = 0.8 ± 0.1" in path.read_text()
 
 
 def test_a_sweep_is_not_gone_on_with_on_another_number_of_seeds(sweep_file: Files, tmp_path: Path) -> None:
