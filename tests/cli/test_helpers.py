@@ -25,13 +25,13 @@ ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
-    "sweep": "file --set --results --name --data-dir --offline --trials --time --cpus --gpus --max-concurrent "
-    "--address --no-final --dry-run --show --status",
+    "sweep": "file --set --results --name --data-dir --offline --trials --no-final --time --cpus --gpus "
+    "--max-concurrent --address --prefer --dry-run --show --status",
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline",
     "reproduce": "file --set --results --name --data-dir --offline --only --seeds --budget --dry-run --table",
     "explain": "path",
     "init": "name --to",
-    "report": "results --top --to",
+    "report": "results --top --prefer --to",
     "schema": "--write",
     "completion": "shell",
 }
