@@ -1,6 +1,6 @@
 """Attempts of protocol `stability_decay` as trials of the study: from trials to the plan, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,12 +51,13 @@ def is_over(file: SweepFile, trials: Sequence[FrozenTrial]) -> bool:
 
 
 def attempted(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
-    """Key path -> value that a trial tries: of an attempt on its own task; else as in its setting."""
+    """Key path -> value that a trial tries: of an attempt on its own task, at the first of which a strength has nothing
+    to act on; else as in its setting."""
     attempt, rules = attempt_of(trial), Rules.of(file)
     if attempt is None or rules is None:
         return settings_of(file.experiment, file.space, trial.params)
     values = {RATE: attempt.rates[-1], rules.strength: attempt.strengths[-1]}
-    return {path: values[path] for path in file.space}
+    return {path: values[path] for path in file.space if attempt.task or path == RATE}
 
 
 def found_by_task(file: SweepFile, trial: FrozenTrial) -> dict[str, list[float]]:
@@ -65,12 +66,13 @@ def found_by_task(file: SweepFile, trial: FrozenTrial) -> dict[str, list[float]]
     return {} if attempt is None or rules is None else rules.by_task(attempt)
 
 
-def columns(trial: FrozenTrial) -> dict[str, Any]:
-    """What tells an attempt from others in a table of trials; empty of any other trial."""
+def columns(trial: FrozenTrial, *names: str) -> dict[str, Any]:
+    """What tells an attempt from others: `task`, `phase` and `parent`, or some of them; empty of any other trial."""
     attempt = attempt_of(trial)
     if attempt is None:
         return {}
-    return {"task": attempt.task + 1, "phase": attempt.phase, "parent": attempt.parent}
+    found = {"task": attempt.task + 1, "phase": attempt.phase, "parent": attempt.parent}
+    return {name: value for name, value in found.items() if not names or name in names}
 
 
 def as_attempt(file: SweepFile, trial: FrozenTrial, job: TrialJob) -> TrialJob:
@@ -113,9 +115,11 @@ def in_words(rules: Rules, attempt: Attempt, accuracy: float) -> str:
 
 
 def tries(rules: Rules, attempt: Attempt) -> str:
-    """The values that an attempt tries: 'lr 0.001 without protection', 'lr 0.001, beta 5'."""
+    """The values that an attempt tries: 'lr 0.001', 'lr 0.001 without protection', 'lr 0.001, beta 5'."""
     rate, name = f"lr {attempt.rates[-1]:g}", rules.strength.rpartition(".")[2]
-    return f"{rate}, {name} {attempt.strengths[-1]:g}" if attempt.phase == "decay" else f"{rate} without protection"
+    if attempt.phase == "decay":
+        return f"{rate}, {name} {attempt.strengths[-1]:g}"
+    return f"{rate} without protection" if attempt.task else rate
 
 
 def ending(file: SweepFile, trials: Sequence[FrozenTrial]) -> tuple[ExitCode, str] | None:
@@ -140,8 +144,10 @@ def ending(file: SweepFile, trials: Sequence[FrozenTrial]) -> tuple[ExitCode, st
 
 def _values(rules: Rules, now: Stage) -> str:
     """The accepted values, task by task."""
-    last: Mapping[str, list[float]] = rules.by_task(now.accepted[-1].attempt)
-    return "; ".join(f"{path} {', '.join(f'{value:g}' for value in values)}" for path, values in last.items())
+    last = now.accepted[-1].attempt
+    rates, strengths = (", ".join(f"{value:g}" for value in values) for values in (last.rates, last.strengths[1:]))
+    name = rules.strength.rpartition(".")[2]
+    return f"lr {rates}" + (f"; {name} {strengths} from the second on" if strengths else "")
 
 
 def stage_rows(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from hypercl.sweep.control import Front, Listener, Silent
 from hypercl.sweep.feasibility import broken_of
 from hypercl.sweep.goals import beats, measured, several, told, trials_in_words
 from hypercl.sweep.outcome import TRAINED, Outcome
+from hypercl.sweep.stability import Rules
 
 WORDS = {
     "complete": "complete",
@@ -46,6 +47,7 @@ class _Score(Silent):
         self.front: list[tuple[int, Sequence[float]]] = []
         """The best trial, of several goals the front."""
         self.counts: Counter[str] = Counter()
+        self.planned = Rules.of(file)
         self.began, self.trained_before = time.monotonic(), 0
 
     def begun(self, trials: int, trained: int, front: Front) -> None:
@@ -67,9 +69,10 @@ class _Score(Silent):
         return True
 
     def left(self) -> str:
-        """The time left, from the pace of this session; '' before it is known and where none is left."""
+        """The time left, from the pace of this session; '' before it is known, where none is left, and of attempts,
+        whose number nobody knows."""
         done, rest = self.trained - self.trained_before, self.budget - self.trained
-        if done <= 0 or rest <= 0:
+        if done <= 0 or rest <= 0 or self.planned is not None:
             return ""
         return duration((time.monotonic() - self.began) / done * rest)
 
@@ -77,6 +80,8 @@ class _Score(Silent):
         """A trial's end as a line."""
         if outcome.kind in ("pruned", "learned"):
             return f"trial {number} {outcome.why}"
+        if outcome.kind == "complete" and self.planned is not None:
+            return f"trial {number} {outcome.why}; accuracy on all {self.tasks} tasks {outcome.value:.4f}"
         text = f"trial {number} {WORDS[outcome.kind]}"
         if outcome.value is not None:
             values = outcome.values([goal.metric for goal in self.objective.goals]) or [outcome.value]

@@ -43,7 +43,6 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
-        ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
         *(planned(file) or _searched(file)),
         *_replicas(file),
         *_resumed(file, given),
@@ -59,8 +58,9 @@ def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> 
 
 
 def _searched(file: SweepFile) -> Rows:
-    """The search: how many trials, who suggests them from what, who stops them."""
+    """The search: what is sought in how many trials, who suggests them from what, who stops them."""
     return [
+        ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
         ("trials", _trials(file)),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],

@@ -9,7 +9,7 @@ from ray.tune.search import Searcher
 from hypercl.config import Experiment
 from hypercl.config.sweep import SweepFile
 from hypercl.sweep import job
-from hypercl.sweep.attempts import as_attempt, attempted, judged
+from hypercl.sweep.attempts import as_attempt, attempted, columns, judged
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.control import Control, Listener
 from hypercl.sweep.feasibility import METRIC_OF, violations_of
@@ -66,7 +66,8 @@ class StudySearcher(Retrying):
                 continue
             self._numbers[trial_id] = suggestion.number
             trial = self._study.trial(suggestion.number)
-            self._listener.trial_started(suggestion.number, attempted(self._file, trial), again)
+            told = columns(trial, "task") | attempted(self._file, trial)
+            self._listener.trial_started(suggestion.number, told, again)
             return {"job": as_attempt(self._file, trial, self._job_of(suggestion.number, verdict.experiment))}
         return None if self._numbers and self._control.reason is None else Searcher.FINISHED
 
