@@ -75,7 +75,7 @@ def _structure(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counter() -> "FlopCounterMode":
-    """PyTorch's counter; imported here, since it takes a tenth of a second."""
+    """PyTorch's counter; imported here, with a first step: what trains nothing needs none."""
     from torch.utils.flop_counter import FlopCounterMode
 
     aten = torch.ops.aten

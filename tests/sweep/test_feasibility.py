@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 from bridge import Bridge
+from fake_training import FakeEngine
+from in_this_process import in_this_process
 from optuna.trial import TrialState
 from rich.console import Console
 
 from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, loads
-from hypercl.sweep import SweepOptions, plan
+from hypercl.exit_codes import ExitCode
+from hypercl.sweep import SweepOptions, plan, sweep
 from hypercl.sweep.driver import check_reachable
 from hypercl.sweep.feasibility import in_words, none_feasible
 from hypercl.sweep.live import LiveTable, PlainLines
@@ -210,3 +213,17 @@ def test_forgetting_of_one_task_cannot_be_bound(sweep_file: Files) -> None:
     with pytest.raises(UserError, match="forgetting needs at least two tasks"):
         check_reachable(sweep_file(BOUND, "experiment.tasks.num_tasks=1"))
     check_reachable(sweep_file(BOUND))
+
+
+def test_a_sweep_of_which_no_trial_keeps_the_bounds_ends_by_saying_so(
+    sweep_file: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_this_process(monkeypatch)
+    (tmp_path / "s").mkdir()
+    given = SweepOptions(tmp_path / "s", tmp_path, offline=True, cpus=1, final="no")
+    result = sweep(sweep_file("search.trials=2", "constraints.forgetting.max=0.004"), given, FakeEngine())
+    assert result.exit_code == ExitCode.INFEASIBLE
+    assert "2 trials are trained; no trial keeps forgetting at most 0.004; the closest is trial " in result.message
+    assert result.best is None
+    assert "# Out of bounds: no trial keeps" in (tmp_path / "s" / "best.yaml").read_text()
+    assert dict(rows_of(status_of(tmp_path / "s")))["spent"].startswith("2 trials: ")
