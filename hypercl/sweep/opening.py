@@ -73,13 +73,8 @@ def check_final(file: SweepFile) -> None:
         file: as it was asked.
 
     Raises:
-        UserError: the whole front of one goal; training from scratch where settings have targets of their own.
+        UserError: training from scratch where settings have targets of their own.
     """
-    if file.final.settings == "all" and len(file.objective.goals) == 1:
-        raise UserError(
-            "final.settings: all is the whole front of several goals, and the objective has one\n"
-            "    fix:     give a number, such as 3"
-        )
     own = sorted(path for path in file.space if path.startswith("target."))
     if file.final.from_scratch and own:
         raise UserError(

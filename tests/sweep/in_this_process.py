@@ -22,7 +22,8 @@ class InThisProcess:
             if not isinstance(given, dict):
                 return
             own = given["job"]
-            *_, last = fake_run(Experiment.model_validate(own.experiment), own.folder, own.reports_per_task)
+            experiment = Experiment.model_validate(own.experiment)
+            *_, last = fake_run(experiment, own.folder, own.reports_per_task, own.data == "report")
             self.jobs.append(own)
             result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
             searcher.on_trial_complete(name, result)
