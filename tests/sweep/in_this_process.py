@@ -8,6 +8,7 @@ from fake_training import SECONDS, fake_run
 from hypercl.config import Experiment
 from hypercl.sweep.job import TrialJob
 from hypercl.sweep.trainable import metrics_of
+from hypercl.training import Finished
 
 
 class InThisProcess:
@@ -25,6 +26,7 @@ class InThisProcess:
             experiment = Experiment.model_validate(own.experiment)
             *_, last = fake_run(experiment, own.folder, own.reports_per_task, own.data == "report")
             self.jobs.append(own)
+            assert isinstance(last, Finished)
             result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
             searcher.on_trial_complete(name, result)
 
