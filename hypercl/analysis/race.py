@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hypercl.analysis.elimination import LEAST, Raced
+from hypercl.analysis.final_words import LEAK
 from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
@@ -39,6 +40,7 @@ def race_markdown(
     metric: str,
     settings: Mapping[int, Mapping[str, Any]],
     searched: Mapping[int, float],
+    leaking: bool = False,
 ) -> str:
     """The account of a sweep's races.
 
@@ -47,8 +49,11 @@ def race_markdown(
         metric: what the values are.
         settings: of each trial: key path -> value.
         searched: the value that the search found for each trial.
+        leaking: whether the values are of test data, under protocol `test_leak`.
     """
     parts = ["# The races of this sweep\n" if len(races) > 1 else "# The race of this sweep\n"]
+    if leaking:
+        parts.append(f"**{LEAK}**: values on test data, to measure what tuning on it does; no result to report.\n")
     for race in races:
         parts += [_rules(race, metric), _rounds(race), _lost(race), _standing(race, settings, searched)]
     return "\n".join(part for part in parts if part)

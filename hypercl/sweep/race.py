@@ -185,7 +185,7 @@ def write_account(folder: Path, file: SweepFile, study: SweepStudy) -> None:
     searched = {number: float(study.trial(number).value or 0.0) for number in settings}
     table = race_table(races)
     write_text(folder / FOLDER / "race.csv", table.to_csv(index=False))
-    text = race_markdown(races, file.objective.metric, settings, searched)
+    text = race_markdown(races, file.objective.metric, settings, searched, leaks(file))
     write_text(folder / FOLDER / "race.md", text)
 
 

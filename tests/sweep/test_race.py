@@ -148,6 +148,7 @@ def test_under_test_leak_the_race_leaks_as_well(
     runs = FakeRuns(noisy)
     raced(sweep_file(RACE_TEXT, "protocol={name: test_leak}"), study, tmp_path, monkeypatch, runs)
     assert {run.data for run in runs.asked[0]} == {"leak"}
+    assert "TEST LEAK" in (tmp_path / "race" / "race.md").read_text()
 
 
 def test_trials_keep_their_values(
