@@ -17,6 +17,7 @@ from fake_training import FAULT, SECONDS, TEXT
 from optuna.trial import FrozenTrial, TrialState
 
 from hypercl.sweep.journal import open_journal
+from hypercl.sweep.reading import read_sweep
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -226,3 +227,26 @@ def test_an_objective_of_nan_never_stays_running(sweeps: Sweeps) -> None:
     assert code == 1, text
     assert "no trial was trained to its end" in text
     assert all(trial.state == TrialState.PRUNED for trial in sweeps.trials())
+
+
+def test_a_driver_killed_in_its_final_step_goes_on_with_what_was_opened(sweeps: Sweeps) -> None:
+    text = sweeps.file.read_text().replace(f"trials: {TRIALS}", "trials: 1, include_base: true")
+    sweeps.file.write_text(text + "final: {settings: 1, seeds: 5}\n")
+
+    def steps() -> list[list[str]]:
+        return [path.read_text().split() for path in sorted(sweeps.folder.glob("final/*/*/steps.txt"))]
+
+    process = sweeps.start(FAKE_FINAL="1", **{SECONDS: "0.1"})
+    sweeps.wait_for(process, lambda: any(len(each) >= 5 for each in steps()))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    opened = read_sweep(sweeps.folder).attributes["final"]
+    assert not list(sweeps.folder.glob("final/final.*"))
+    code, text = sweeps.run(FAKE_FINAL="1")
+    assert code == 0, text
+    (opening,) = read_sweep(sweeps.folder).attributes["final"]
+    assert opening["finished"]
+    assert [{**one, "finished": None} for one in (opening,)] == opened
+    assert steps()
+    assert all(each == [str(step) for step in range(1, 21)] for each in steps())  # nothing is trained twice
+    assert (sweeps.folder / "final" / "final.md").exists()
