@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, words
@@ -42,11 +43,12 @@ def front_figure(trials: pd.DataFrame, front: pd.DataFrame, objective: Objective
         _panel(axes, complete, front, along, up)
         if len(pairs) == 1:
             _staircase(axes, front, along, up)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     pruned = list(trials["state"]).count("pruned")
     early = f"; {pruned} stopped early have no values" if pruned else ""
-    figure.suptitle(f"{len(complete)} complete trials, {len(front)} on the front{early}", fontsize=9, x=0.01, ha="left")
+    text = f"{len(complete)} complete trials, {len(front)} on the front{early}"
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    legend.set_title(text, FontProperties(size=9))
     return figure
 
 

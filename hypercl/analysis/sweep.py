@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
@@ -69,17 +70,17 @@ def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
 
 
 def first_of_several(figure: Figure, objective: Objective) -> None:
-    """Says of a figure by one metric that the sweep has more goals."""
+    """Says above the legend of a figure by one metric that the sweep has more goals."""
     if len(objective.goals) > 1:
         text = f"by the first of {len(objective.goals)} goals, {words(objective.metric)}; all of them: front.png"
-        figure.suptitle(text, fontsize=9, x=0.01, ha="left")
+        figure.legends[0].set_title(text, FontProperties(size=9))
 
 
 def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], objective: Objective) -> Figure:
     """Objective value against each parameter, one panel each; the best trial is marked.
 
     Args:
-        trials: as from `read_trials`, with a column for each parameter.
+        trials: as from `read_trials`, with a column for each parameter; of several goals also `knee`, which is marked.
         space: key path -> distribution; a logarithmic one gets a logarithmic axis, a computed one no panel.
         objective: the metric and its direction.
     """
@@ -92,10 +93,13 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         axes.remove()
     value = trials["value"].to_numpy(dtype=float)
     best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))
+    name = "best"
+    if "knee" in trials:
+        best, name = int(np.argmax(trials["knee"].to_numpy())), "knee of the front"
     for axes, (path, distribution) in zip(panels.flat, space.items(), strict=False):
         places = _places(axes, trials, path, distribution)
         axes.plot(places, value, "o", color=BLUE, markersize=4, alpha=0.7, label="complete")
-        axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label="best")
+        axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label=name)
         _rug(axes, places[_pruned(trials)])
         axes.set_xlabel(broken(path))
         axes.margins(y=0.12)  # room for the trials along the bottom

@@ -21,7 +21,7 @@ from hypercl.sweep.control import Control
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.feasibility import none_feasible
 from hypercl.sweep.final import FinalStep
-from hypercl.sweep.goals import several
+from hypercl.sweep.goals import best_rows, several
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.importance import importances
 from hypercl.sweep.job import TrialJob
@@ -293,6 +293,8 @@ class _Session:
         code, message = self._ending()
         race = last_race(self.study.optuna.user_attrs)
         told = [f"{in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
+        if several(self.file.objective) or self.study.prefer:
+            told += [f"{name}: {text}" for name, text in best_rows(self.file, self.study.trials(), self.study.prefer)]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
             lines.append(f"Train the winner: hypercl train {shown(best_file)}")
@@ -329,13 +331,13 @@ class _Session:
         if stopped and reason is not None and self.final.due:
             again = f"{trained} trials are trained; final step: {self.final.progress}; the same command goes on"
         elif reason is None or not self._searches():
-            told = ending(self.file, self.study.trials())
-            if told is not None:
-                return told
             missing = none_feasible(self.file, self.study.ranked())
             if missing:
                 return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
-            if self.study.best() is None:
+            told = ending(self.file, self.study.trials())
+            if told is not None:
+                return told
+            if not self.study.ranked():
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]
             more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""

@@ -8,11 +8,12 @@ from hypercl.config import SweepFile
 from hypercl.config.sweep import Objective
 from hypercl.sweep import ranking
 from hypercl.sweep.outcome import is_complete
-from hypercl.sweep.preference import KNEE, PREFER, Weights, preference
-from hypercl.sweep.reading import SweepRecord
+from hypercl.sweep.preference import KNEE, Weights, preference
 from hypercl.sweep.spread import with_spread
 
 MOST_NUMBERS = 12
+ON_IT = "on it"
+"""What stands in the column `front` of a table."""
 
 
 def several(objective: Objective) -> bool:
@@ -96,13 +97,19 @@ def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
     return [("best.yaml", f"the knee of the front{said}")] if several(file.objective) else []
 
 
-def best_rows(record: SweepRecord) -> list[tuple[str, str]]:
-    """The best trial and, of several goals, the front, as rows of a name and a sentence."""
-    file, best, prefer = record.file, record.best(), record.attributes.get(PREFER, KNEE)
-    front = sorted(trial.number for trial in ranking.front(file, record.trials))
+def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> list[tuple[str, str]]:
+    """The best trial and, of several goals, the front, as rows of a name and a sentence.
+
+    Args:
+        file: as the trials were trained.
+        trials: all of them.
+        prefer: as for `hypercl.sweep.ranking.preferred`.
+    """
+    best, prefer = ranking.preferred(file, trials, prefer), prefer or KNEE
+    front = sorted(trial.number for trial in ranking.front(file, trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:
-        return [*rows, ("best", f"none: no complete trial passes --prefer '{prefer}'")]
+        return [*rows, ("best", f"none, and no best.yaml: no complete trial passes --prefer '{prefer}'")]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
     return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]

@@ -96,6 +96,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
     if beware:
         best = ranked[0]
     if best is None:
+        (folder / "best.yaml").unlink(missing_ok=True)  # of what was preferred before
         return None
     experiment = best_experiment(file, best, study.threads)
     by_task = found_by_task(file, best)
@@ -152,7 +153,7 @@ def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
         {
             "trial": trial.number,
             **goals.cells(file.objective, trial),
-            **({"front": "*" if trial.number in front else ""} if goals.several(file.objective) else {}),
+            **({"front": goals.ON_IT if trial.number in front else ""} if goals.several(file.objective) else {}),
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
             **dict.fromkeys(file.space, ""),

@@ -79,6 +79,9 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
     trials = read_trials(folder / "trials.csv", record.file.objective)
+    best = ranking.knee(record.file, record.trials)
+    if goals.several(record.file.objective) and best is not None:
+        trials["knee"] = trials["number"] == best.number
     drawn = write_trace(record, folder)
     pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
     if found:
@@ -213,9 +216,11 @@ def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str,
     file = next(iter(records.values())).file
     front = {id(trial) for trial in ranking.front(file, trials)}
     found = [(id(trial), rows[id(trial)]) for trial in ranking.ranked(file, trials)]
-    marked = [{**row, **({"front": "*" if key in front else ""} if "front" in row else {})} for key, row in found]
-    columns = dict.fromkeys(key for row in marked for key in row if several or key != "sweep")
-    return [{key: row.get(key, "") for key in columns} for row in marked]
+    columns = dict.fromkeys(key for _, row in found for key in row if several or key != "sweep")
+    filled = [(key, {column: row.get(column, "") for column in columns}) for key, row in found]
+    if "front" not in columns:
+        return [row for _, row in filled]
+    return [row | {"front": goals.ON_IT if key in front else ""} for key, row in filled]
 
 
 def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:

@@ -90,12 +90,13 @@ def trial_of(study: SweepStudy) -> int:
 
 def test_a_step_is_reported_once_however_often_a_trial_is_taken_up_again(tmp_path: Path) -> None:
     file = file_of("pruner={name: none}")
+    studies = []
     for session in range(3):
-        study = SweepStudy(tmp_path / "study.journal", "test", file, 1)
-        number = study.leftovers()[0].number if session else trial_of(study)
+        studies.append(SweepStudy(tmp_path / "study.journal", "test", file, 1))
+        number = studies[-1].leftovers()[0].number if session else trial_of(studies[-1])
         for step in range(1, 4 + session):
-            study.report(number, step, 0.1 * step + session)
-    assert study.reported(0) == {1: 0.1, 2: 0.2, 3: pytest.approx(0.3), 4: pytest.approx(1.4), 5: 2.5}
+            studies[-1].report(number, step, 0.1 * step + session)
+    assert studies[-1].reported(0) == {1: 0.1, 2: 0.2, 3: pytest.approx(0.3), 4: pytest.approx(1.4), 5: 2.5}
 
 
 @pytest.mark.parametrize("gone", ["trial-told", "mirror-told"])
