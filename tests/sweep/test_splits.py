@@ -22,6 +22,7 @@ OPENING = Opening(
     orders=None,
     parts=1,
     scratch=False,
+    cost={"trials": 14, "hours": 0.5, "gpu_hours": 0.0, "flops": None},
 )
 PERMUTED = "experiment: {tasks: {name: permuted_mnist, num_tasks: 6}, training: {seed: 7}}\nspace: {}\n"
 
