@@ -1,4 +1,4 @@
-"""Runs beside the study: what becomes of one that is done, fails, dies or diverges. The queue is driven in Ray's place."""
+"""Runs beside the study: what becomes of one that is done, fails, dies or diverges; the queue without Ray."""
 
 import json
 from collections.abc import Callable
