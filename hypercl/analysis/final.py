@@ -88,7 +88,7 @@ def _head(about: About) -> dict[str, Any]:
         **(leak if about.leaks else {}),
         "protocol": about.protocol,
         "described": about.described,
-        "goals": [{"metric": goal.metric, "direction": goal.direction} for goal in about.goals],
+        "goals": [{"metric": goal.metric, "direction": goal.direction} for goal in _anew(about.goals)],
         "opened": about.opened,
         "first_opened": about.first_opened,
         "cost": dict(about.cost),
@@ -112,10 +112,16 @@ def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tup
         "metrics": metrics,
         "promised": {
             goal.metric: _promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal)
-            for goal in goals
+            for goal in _anew(goals)
             if goal.metric in promises
         },
     }
+
+
+def _anew(goals: tuple[Goal, ...]) -> list[Goal]:
+    """The goals that each seed measures anew: time and memory are those of a run of several seeds, and parameters are
+    no measurement."""
+    return [goal for goal in goals if counterpart(goal.metric) in MEASURES]
 
 
 def _measure(key: str, own: Sequence[Seed], base: Mapping[int, Seed]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from hypercl.config.problems import Problem
 from hypercl.config.protocol import StabilityDecay
 from hypercl.config.sweep import SweepFile
 
+_COSTS = ("parameters", "seconds", "peak_memory_gib")
+"""Metrics that the final step does not measure anew."""
 _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "imported")
 
 
@@ -21,6 +23,9 @@ def _goals(file: SweepFile) -> list[Problem]:
         why = "is given" if scenario == "task" else f"is inferred by no {file.experiment.method.name}"
         message = f"in scenario {scenario} the task {why}, so that no accuracy of inferring it can be measured"
         found.append(Problem("objective", message, _INFERENCE, fix="seek another metric"))
+    if asked <= set(_COSTS):
+        message = f"by {' and '.join(sorted(asked))} alone the best setting is one that learns nothing"
+        found.append(Problem("objective", message, fix="add validation/final_accuracy to what is maximized"))
     if len(goals) == 1 and file.final.settings == "all":
         message = "with one goal there is no front, of which `all` would be trained anew"
         found.append(Problem("final.settings", message, "all", fix="give a number, such as 3"))

@@ -13,6 +13,7 @@ from hypercl.analysis.final import FinalResult, Reported, read_final, write_fina
 from hypercl.analysis.final_table import final_rows
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
+from hypercl.config.sweep import Goal
 
 
 def setting_of(result: FinalResult, label: str) -> dict[str, Any]:
@@ -173,6 +174,14 @@ def test_each_of_several_goals_has_its_columns_and_its_clause(tmp_path: Path) ->
     assert (first["final accuracy: mean"], first["compression ratio: mean"]) == ("93.80", "0.5")
     assert second["compression ratio: difference"] == "-0.7"
     assert "compression" not in result.optimism, "a ratio is the same wherever it is measured"
+
+
+def test_a_goal_that_no_seed_measures_anew_is_left_to_the_search(tmp_path: Path) -> None:
+    reported = [Reported("base", {}, (0.915, 7.0, 24_000.0), [bundle(BASE)])]
+    costs = (Goal("seconds", "minimize"), Goal("parameters", "minimize"))
+    result = write_final(tmp_path, reported, about(goals=(ACCURACY, *costs)))
+    assert [goal["metric"] for goal in result.content["goals"]] == [ACCURACY.metric]
+    assert list(setting_of(result, "base")["promised"]) == [ACCURACY.metric]
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:

@@ -175,6 +175,8 @@ def test_what_cannot_be_trained_is_the_worst_in_every_goal(sampler: str, learns:
         (["search.sampler=cmaes"], "search.sampler", "cmaes seeks one goal"),
         (["protocol.name=stability_decay"], "objective", "accuracy on one task"),
         (["objective={minimize: compression_ratio}", "final.settings=all"], "final.settings", "no front"),
+        (["objective={minimize: seconds}"], "objective", "by seconds alone"),
+        (["objective={minimize: [parameters, seconds]}"], "objective", "by parameters and seconds alone"),
         (["objective={maximize: validation/task_inference_accuracy}"], "objective", "the task is given"),
     ],
 )
