@@ -83,7 +83,7 @@ def _add_final(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")
-    parser.add_argument("--again", action="store_true", help="choose anew and open test data once more, which is told")
+    parser.add_argument("--again", action="store_true", help="choose anew, open test data once more; it is told")
     _add_machine(parser)
     _add_data(parser)
     parser.set_defaults(run=_final)

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.analysis.final_table import final_rows, title
+from hypercl.cli.marked import console_for
 from hypercl.cli.places import import_paths, name_of, offline, results_of
 from hypercl.cli.tables import cells, pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
@@ -34,9 +35,9 @@ def sweep_command(given: argparse.Namespace) -> int:
         from hypercl.cli.show import print_trial
 
         return print_trial(_folder(given), given.show)
-    console = Console(soft_wrap=True, highlight=False)
     trials = [] if given.trials is None else [f"search.trials={given.trials}"]
     file = load_sweep(given.file, [*given.overrides, *trials])
+    console = console_for(file)
     options = _options(given, file, console)
     console.print(pairs(plan(file, options)))
     if given.dry_run:

@@ -41,8 +41,9 @@ def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
 def cells(rows: Sequence[Mapping[str, str]], title: str) -> Table:
     """Rows of the same keys, every cell as it is shown."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for number, heading in enumerate(rows[0] if rows else ()):
-        table.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+    for heading in rows[0] if rows else ():
+        words = any(row[heading][:1].isalpha() for row in rows)
+        table.add_column(heading, justify="left" if words else "right", overflow="fold")
     for row in rows:
         table.add_row(*row.values())
     return table

@@ -118,7 +118,7 @@ class _Session:
             self.listener.said(mended)
         with handled(self.control, self.listener) as self.signals:
             try:
-                if self.given.address is None:
+                if self.given.address is None and self.given.final not in ("alone", "again"):
                     self.engine.prepare(self.file.experiment, self.given)
                 with suppress(AtOnce), self._ray() as there:
                     self.signals.install()
@@ -153,7 +153,8 @@ class _Session:
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name)
-        self.import_paths = keep_code(self.file.experiment, self.given.import_paths, self.folder)
+        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder)
+        self.import_paths = keep_code(reporting(self.asked, {}), kept, self.folder)
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)
@@ -341,6 +342,7 @@ class _Session:
                 return ExitCode.FAILED, "no trial was trained to its end"
             waiting = self.study.counts()["waiting"]
             more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""
+            more += "; the same command begins the final step" if self.final.due else ""
             return ExitCode.DONE, f"{trained} trials are trained{more}"
         if reason == "failed" and self.reporting:
             return ExitCode.FAILED, f"stopped: {again}. What failed:\n{self.control.first_failure.strip()}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+from hypercl.analysis.final_words import counterpart
 from hypercl.analysis.reported import SCRATCH
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
@@ -116,7 +117,7 @@ class FinalStep:
             if self.wish == "no" and best_first(self.file, self.study):
                 return [f"No final step: test data stays closed until hypercl final {shown(self.folder)}"]
             return []
-        lines = [] if result is None else [result.sentence, result.optimism]
+        lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
         table = shown(self.folder / FOLDER / "final.md")
         lines.append(f"Final step: {self.progress if result is None else table}")
         if len(self.openings) > 1:
@@ -160,7 +161,7 @@ class FinalStep:
     def _opened_in_words(self, opening: Opening) -> str:
         settings = ", ".join([*(one.label for one in opening.chosen), *([SCRATCH] if opening.scratch else [])])
         seeds = f"{len(opening.seeds)} fresh seeds ({opening.seeds[0]}-{opening.seeds[-1]})"
-        again = f" for the {len(self.openings)}. time" if len(self.openings) > 1 else ""
+        again = f" once more, {len(self.openings)} times in all" if len(self.openings) > 1 else ""
         return f"test data is opened{again}: {settings} on {seeds} in {len(self._runs(opening))} runs"
 
     def _write(self, opening: Opening, ran: Sequence[RanRun]) -> FinalResult:
@@ -199,3 +200,17 @@ def _as_left(runs: Sequence[PlannedRun]) -> list[RanRun]:
     """Runs of a step that is finished."""
     found = [RanRun(run, run.summary, run.lost) for run in runs]
     return [one if one.ended else replace(one, why="its folder is gone") for one in found]
+
+
+def _beware(result: FinalResult) -> str:
+    """Where the setting as written came out better: that best.yaml does not follow test data; '' elsewhere."""
+    best, *_ = result.content["settings"]
+    key = counterpart(result.content["goals"][0]["metric"])
+    difference = best["metrics"][key]["difference"]
+    raised = result.content["goals"][0]["direction"] == "maximize"
+    if difference is None or (difference["mean"] >= 0) == raised:
+        return ""
+    return (
+        "The setting as written came out better on test data. best.yaml stays the search's best: for a setting that is "
+        "chosen by test data, none would be left to measure it on"
+    )

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.sweep.attempts import is_over, stage_rows
 from hypercl.sweep.feasibility import kept_words, none_feasible
+from hypercl.sweep.final_status import final_is_open, final_rows
 from hypercl.sweep.goals import best_rows
 from hypercl.sweep.live import WORDS, duration
 from hypercl.sweep.lock import Driver, driver_of
@@ -93,6 +94,7 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
     kept = kept_words(file, status.record.trials)
     if kept:
         rows.append(("bounds", kept))
+    rows += final_rows(status.record)
     rows += spent_rows(status.record)
     if status.per_hour:
         rows.append(("pace", f"{status.per_hour:.3g} trials an hour"))
@@ -115,7 +117,7 @@ def _driver(status: Status) -> str:
     driver = status.driver
     if driver is None:
         file, trials = status.record.file, status.record.trials
-        done = status.trained >= file.search.trials or is_over(file, trials)
+        done = (status.trained >= file.search.trials or is_over(file, trials)) and not final_is_open(status.record)
         return "none: the sweep is done" if done else "none: the command that began the sweep goes on with it"
     who = f"process {driver.pid} on {driver.host}, since {driver.since.astimezone():%Y-%m-%d %H:%M}"
     if driver.alive is None:

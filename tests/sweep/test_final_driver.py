@@ -17,6 +17,7 @@ from hypercl.sweep.final_plan import final_plan, rehearsed
 from hypercl.sweep.opening import openings_of
 from hypercl.sweep.reading import read_sweep
 from hypercl.sweep.resources import Slots
+from hypercl.sweep.status import rows_of, status_of
 
 FINAL = "final={settings: 1, seeds: 5}"
 
@@ -57,11 +58,17 @@ def test_an_interrupted_final_step_has_its_code_and_the_same_command_goes_on(
     assert "3 trials are trained; final step: 1 of 2 runs are done; the same command goes on" in result.message
     assert result.final is None
     before = list(trained.trained)
+    rows = dict(rows_of(status_of(tmp_path / "quick")))
+    assert "1 of 2 runs are done" in rows["final step"]
+    assert "goes on with it" in rows["driver"]
     again = swept(tmp_path)
     assert (again.exit_code, len(trained.trained)) == (ExitCode.DONE, len(before) + 1)
     assert len(set(trained.trained)) == len(trained.trained)
     assert again.final is not None
     assert swept(tmp_path) == again
+    rows = dict(rows_of(status_of(tmp_path / "quick")))
+    assert "finished at" in rows["final step"]
+    assert "the sweep is done" in rows["driver"]
 
 
 def test_a_search_that_was_interrupted_has_no_final_step(trained: InThisProcess, tmp_path: Path) -> None:
