@@ -154,7 +154,7 @@ class _Session:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name)
         kept = keep_code(self.file.experiment, self.given.import_paths, self.folder)
-        self.import_paths = keep_code(reporting(self.asked, {}), kept, self.folder)
+        self.import_paths = tuple(dict.fromkeys(keep_code(reporting(self.asked, {}), kept, self.folder)))
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)

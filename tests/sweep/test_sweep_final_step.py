@@ -159,7 +159,7 @@ def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(
     assert step("again").due
     runs.limit = 1
     lines = go(step("again"))
-    assert "for the 2. time" in lines[0]
+    assert "opened once more, 2 times in all: " in lines[0]
     assert "trial-3, trial-2, base on 5 fresh seeds (2000006-2000010)" in lines[0]
     runs.limit = 9
     lines = go(step("again"))
@@ -238,6 +238,15 @@ def test_a_setting_that_cannot_be_built_is_told_before_anything_is_opened(
 
 
 @pytest.mark.usefixtures("runs")
+def test_where_the_setting_as_written_is_better_it_is_told(step: Callable[..., FinalStep], study: SweepStudy) -> None:
+    """At beta 10 the fake is at its worst; the search was told that it is the best."""
+    study.optuna.enqueue_trial({"method.beta": 10.0, "hypernet.task_embedding": 4})
+    more(study, 0.99)
+    go(step())
+    assert any("setting as written came out better on test data" in line for line in step().said())
+
+
+@pytest.mark.usefixtures("runs")
 def test_the_final_step_never_changes_which_setting_is_the_best(
     step: Callable[..., FinalStep], file: SweepFile, study: SweepStudy, tmp_path: Path
 ) -> None:
@@ -245,6 +254,7 @@ def test_the_final_step_never_changes_which_setting_is_the_best(
     go(step())
     found = step().result
     assert found is not None
+    assert not any("came out better" in line for line in step().said())
     means = {one["label"]: one["metrics"]["test/final_accuracy"]["mean"] for one in found.content["settings"]}
     assert max(means, key=lambda label: means[label]) == "trial-1"
     path = write_best(tmp_path, file, study, "mine", found.sentence)
