@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hypercl.config import SweepFile, UserError
 from hypercl.own_code import CODE_FOLDER
-from hypercl.training import seeds_name as seeds_name
 
 _RAY_PACKAGE = "_ray_pkg_"
 """How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
