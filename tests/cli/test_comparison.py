@@ -39,6 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_command_sweeps_under_every_protocol_and_sets_promise_and_result_side_by_side(
     place: Path, capsys: Captured
 ) -> None:

@@ -120,6 +120,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> SweepFile:
     return loads(TEXT.replace("trials: 6", "trials: 1"), "quick.yaml", ["final={settings: 1, seeds: 5}"])
 
 
+@pytest.mark.faults
 def test_a_seed_that_fails_alone_too_is_lost_and_the_others_of_its_bundle_are_not(
     quick: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
