@@ -21,8 +21,15 @@ def validated(
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        found = _distinct([_problem(model, details) for details in error.errors(include_url=False)])
+        told = [details for details in error.errors(include_url=False) if not _other_branch(details)]
+        found = _distinct([_problem(model, details) for details in told])
         return None, [located(problem, places) for problem in found]
+
+
+def _other_branch(details: ErrorDetails) -> bool:
+    """Whether an error is that of `one or a list of them` in the branch which the value was not written for."""
+    branch, is_list = str(details["loc"][-1]) if details["loc"] else "", isinstance(details["input"], list | tuple)
+    return branch.startswith("literal[") if is_list else branch.startswith("tuple[")
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
@@ -39,7 +46,7 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     value = details["input"]
     if kind == "extra_forbidden":
         names = sorted(_names(owner))
-        fix = did_you_mean(keys[-1], names) or "remove the key"
+        fix = did_you_mean(keys[-1], names) or _at_the_top(model, keys) or "remove the key"
         return Problem(path, "there is no such key", value, ", ".join(names), fix)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
@@ -50,8 +57,17 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
         return Problem(path, "this key is missing", fix=f"add {example}")
-    expected = str(context.get("expected", ""))
-    return Problem(path, _sentence(details), value, expected, about=_about(owner, keys[-1] if keys else ""))
+    expected, about = str(context.get("expected", "")), _about(owner, keys[-1] if keys else "")
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", expected)
+        allowed = ", ".join(choices) or expected
+        return Problem(path, "there is no such choice", value, allowed, did_you_mean(value, choices), about=about)
+    return Problem(path, _sentence(details), value, expected, about=about)
+
+
+def _at_the_top(model: type[Section], keys: list[str]) -> str:
+    """The fix for a section that was written one level too deep."""
+    return f"write {keys[-1]} at the top of the file, not in {keys[0]}" if keys[-1] in _names(model) else ""
 
 
 def _about(owner: type[Section] | None, key: str) -> str:
@@ -94,7 +110,7 @@ def _follow(
 
 def _is_branch(part: str) -> bool:
     """Whether a part of an error's place names a branch of a union rather than a key."""
-    return part.startswith(("function-", "literal[", "constrained-", "nullable")) or part in ("int", "float")
+    return part.startswith(("function-", "literal[", "tuple[", "constrained-", "nullable")) or part in ("int", "float")
 
 
 def _field(owner: type[Section], key: str) -> Any:

@@ -126,6 +126,26 @@ def test_a_wrong_override_is_a_problem(override: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("search: {sampler: tpee}", "search.sampler"),
+        ("objective: {maximize: validation/final_acuracy}", "objective.maximize"),
+        ("objective: {maximize: [seconds, validation/final_acuracy]}", "objective.maximize.1"),
+    ],
+)
+def test_a_misspelt_choice_is_one_problem_with_the_nearest_choice(text: str, path: str) -> None:
+    found = problems_of(f"{SMALLEST}\n{text}")
+    nearest = "tpe" if path == "search.sampler" else "validation/final_accuracy"
+    assert list(found) == [path]
+    assert f"did you mean '{nearest}'?" in found[path]
+
+
+def test_a_section_written_one_level_too_deep_is_told_where_it_belongs() -> None:
+    found = problems_of(f"{SMALLEST}\nsearch: {{constraints: {{parameters: {{max: 100}}}}}}")
+    assert "write constraints at the top of the file, not in search" in found["search.constraints"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
