@@ -11,7 +11,7 @@ from tests.benchmarks.products import stepper as products_stepper
 from tests.benchmarks.settings import PERMUTED_MNIST_10, PERMUTED_MNIST_100, RESNET_32, Setting, synthetic_batches
 from tests.benchmarks.sides import Ours
 from tests.benchmarks.table import Row, share
-from tests.benchmarks.timing import alternate
+from tests.benchmarks.timing import alternate, timed
 
 MANY, FEW = 99, 1
 PAIRS = 256
@@ -27,7 +27,7 @@ def measures(options: Options) -> Iterator[Row]:
         if setting is PERMUTED_MNIST_100:
             learner = sides["many"].learner
             products = products_of_step(setting.experiment(), learner.parts.hypernet, learner.parts.target, MANY)
-            more = {"products": products_stepper(products, CPU)}
+            more = {"products": timed(products_stepper(products, CPU))}
         else:
             products, more = [], {}
         times = _times(setting, sides, more, options)
@@ -50,7 +50,7 @@ def _sides(setting: Setting, **settings: Any) -> dict[str, Any]:
 
 def _times(setting: Setting, sides: dict[str, Any], more: dict[str, Any], options: Options) -> dict[str, float]:
     batches = synthetic_batches(setting.shape(), setting.experiment().training.batch_size, CPU)
-    return alternate({name: side.stepper(batches) for name, side in sides.items()} | more, options.seconds)
+    return alternate({name: timed(side.stepper(batches)) for name, side in sides.items()} | more, options.seconds)
 
 
 def _name(setting: Setting, what: str) -> str:

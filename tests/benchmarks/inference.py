@@ -14,7 +14,7 @@ from hypercl.training.evaluate import Evaluation, accuracies, accuracies_of_unkn
 from hypercl.training.parts import Networks
 from tests.benchmarks.options import Options
 from tests.benchmarks.table import Row, share
-from tests.benchmarks.timing import alternate
+from tests.benchmarks.timing import alternate, timed
 from tests.benchmarks.whole_run import split_mnist
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 def measures(options: Options) -> Iterator[Row]:
     """HNET+ENT in scenario class."""
     given = split_mnist(options, 1)
-    sides = {"given": _evaluation(given, options), "inferred": _evaluation(_inferring(given), options)}
+    sides = {"given": timed(_evaluation(given, options)), "inferred": timed(_evaluation(_inferring(given), options))}
     times = alternate(sides, options.seconds)
     samples = sum(len(split) for split in _what(given, options).splits)
     note = f"{samples:,} samples of five tasks; floor 5"

@@ -14,6 +14,7 @@ from rich.console import Console
 from hypercl.config import UserError
 from hypercl.training.allocator import keep_freed_memory
 from tests.benchmarks.options import Options
+from tests.benchmarks.sides import ignore_old_calls
 from tests.benchmarks.table import Row, show, write_json, write_markdown
 
 GROUPS = {
@@ -30,7 +31,7 @@ MISSED, NOT_MEASURED = 1, 2
 
 
 def measures_of(group: str, options: Options) -> Iterator[Row]:
-    """The rows of a group as they are measured. Both sides keep freed memory, as a run of hypercl has its process do.
+    """The rows of a group as they are measured. Ours keeps freed memory, as a run has its process do; `Apart` does not.
 
     Raises:
         UserError: data is missing; `Disagreement`, where hypnettorch computes something else.
@@ -40,8 +41,7 @@ def measures_of(group: str, options: Options) -> Iterator[Row]:
     torch.set_num_threads(options.threads)
     try:
         with warnings.catch_warnings():
-            # hypnettorch 0.0.4 calls torch's add_ and addcmul_ in a form that is deprecated
-            warnings.filterwarnings("ignore", category=UserWarning, module="hypnettorch")
+            ignore_old_calls()
             yield from importlib.import_module(f"tests.benchmarks.{GROUPS[group]}").measures(options)
     finally:
         torch.set_num_threads(threads)

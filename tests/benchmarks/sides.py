@@ -6,6 +6,7 @@ look-ahead step, and `torch.optim.Adam`. As in the paper the current embedding h
 earlier ones are frozen.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
@@ -145,6 +146,11 @@ class Theirs:
         """A call that takes a step on the next batch, round and round."""
         turns = cycle(batches)
         return lambda: self.step(next(turns))
+
+
+def ignore_old_calls() -> None:
+    """hypnettorch 0.0.4 calls torch's add_ and addcmul_ in a form that is deprecated."""
+    warnings.filterwarnings("ignore", category=UserWarning, module="hypnettorch")
 
 
 def chunk_first(theta: Tensors, config: Any) -> list[Tensor]:

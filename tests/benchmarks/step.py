@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from hypercl.config import Experiment
 from hypercl.targets.resnet import ResNet
+from hypercl.tasks import Shape
 from tests.benchmarks.agreement import require_agreement, require_equal_steps
+from tests.benchmarks.apart import Apart
 from tests.benchmarks.options import Options
 from tests.benchmarks.settings import (
     PERMUTED_MNIST_10,
@@ -18,9 +21,9 @@ from tests.benchmarks.settings import (
     Setting,
     synthetic_batches,
 )
-from tests.benchmarks.sides import Batch, Ours, Theirs
+from tests.benchmarks.sides import Batch, Ours, Tensors, Theirs
 from tests.benchmarks.table import Row, share, speedup
-from tests.benchmarks.timing import alternate
+from tests.benchmarks.timing import alternate, timed
 
 GOALS = ((SPLIT_MNIST, ">= 7"), (PERMUTED_MNIST_10, ">= 10"), (PERMUTED_MNIST_100, ">= 70"), (RESNET_32, ">= 2.1"))
 GPU_ROWS = ((RESNET_32, RESNET_32.earlier, ">= 6"), (PERMUTED_MNIST_100, 99, ">= 100"))
@@ -48,11 +51,23 @@ def _against_hypnettorch(
     batches = synthetic_batches(shape, experiment.training.batch_size, device)
     require_agreement(experiment, shape, earlier, batches[0])
     ours = Ours(experiment, shape, earlier, device)
-    theirs = Theirs(experiment, shape, ours.state["theta"], ours.state["embeddings"]).start_task(earlier)
-    require_equal_steps(experiment, shape, theirs, batches[0])
-    times = alternate({"peer": theirs.stepper(batches), "ours": ours.stepper(batches)}, options.seconds)
+    weights = (ours.state["theta"], ours.state["embeddings"])
+    require_equal_steps(experiment, shape, Theirs(experiment, shape, *weights).start_task(earlier), batches[0])
+    with Apart(their_steps, experiment, shape, earlier, device, *weights) as theirs:
+        times = alternate({"peer": theirs.seconds, "ours": timed(ours.stepper(batches))}, options.seconds)
     where = " on a GPU" if device.type == "cuda" else ""
     return speedup(_name(setting, earlier, cl1) + where, goal, times["ours"], times["peer"])
+
+
+def their_steps(
+    experiment: Experiment, shape: Shape, task: int, device: torch.device, theta: Tensors, embeddings: torch.Tensor
+) -> Iterator[bool]:
+    """hypnettorch's steps at a task, one a turn."""
+    theirs = Theirs(experiment, shape, theta, embeddings).start_task(task)
+    step = theirs.stepper(synthetic_batches(shape, experiment.training.batch_size, device))
+    while True:
+        step()
+        yield True
 
 
 def _against_plain(options: Options) -> Row:
@@ -62,10 +77,10 @@ def _against_plain(options: Options) -> Row:
     ours = Ours(experiment, shape, RESNET_32.earlier, torch.device("cpu"))
     channels_last = [(inputs.to(memory_format=torch.channels_last), labels) for inputs, labels in batches]
     plain = {
-        form: _plain_step(shape.input_shape[0], shape.num_outputs, channels_last, {form: True})
+        form: timed(_plain_step(shape.input_shape[0], shape.num_outputs, channels_last, {form: True}))
         for form in ("fused", "foreach")
     }
-    times = alternate({"ours": ours.stepper(batches), **plain}, options.seconds)
+    times = alternate({"ours": timed(ours.stepper(batches)), **plain}, options.seconds)
     quicker = min(plain, key=lambda form: times[form])
     what = f"step, {RESNET_32.name}, {RESNET_32.earlier} earlier tasks, over a plain step (channels last)"
     return share(what, "<= 1.15", "ms", times["ours"] * 1e3, times[quicker] * 1e3, f"plain Adam: {quicker}")

@@ -1,6 +1,9 @@
 """The harness of the benchmarks; nothing is timed here."""
 
 import json
+import platform
+import resource
+from itertools import islice
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -8,7 +11,9 @@ import pytest
 import torch
 
 from hypercl.config import UserError
+from hypercl.training.allocator import keep_freed_memory
 from tests.benchmarks import agreement, products, run, step, timing, whole_run
+from tests.benchmarks.apart import Apart
 from tests.benchmarks.options import Options
 from tests.benchmarks.settings import PERMUTED_MNIST_100, RESNET_32, SPLIT_MNIST, learner_of, synthetic_batches
 from tests.benchmarks.sides import Ours, Theirs
@@ -94,8 +99,10 @@ def test_two_runs_take_turns_and_each_is_timed_alone(monkeypatch):
             yield accuracy
         clock[0] += seconds
 
-    monkeypatch.setattr(whole_run.time, "perf_counter", lambda: clock[0])
-    seconds, last = whole_run.in_turns({"peer": side("peer", 3, [0.1, 0.2]), "ours": side("ours", 1, [0.3, 0.4])})
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    seconds, last = whole_run.in_turns(
+        {"peer": timing.told(side("peer", 3, [0.1, 0.2])), "ours": timing.told(side("ours", 1, [0.3, 0.4]))}
+    )
     assert order == ["peer", "ours"] * 2
     assert seconds == {"peer": 9, "ours": 3}
     assert last == {"peer": 0.2, "ours": 0.4}
@@ -115,7 +122,8 @@ def test_every_group_has_its_module():
 def test_sides_are_timed_in_turns(monkeypatch):
     monkeypatch.setattr(timing, "SECONDS_A_TURN", 0.0)
     calls = []
-    timing.alternate({name: lambda name=name: calls.append(name) for name in ("peer", "ours")}, seconds=0.0)
+    sides = {name: timing.timed(lambda name=name: calls.append(name)) for name in ("peer", "ours")}
+    timing.alternate(sides, seconds=0.0)
     turns = [name for name, before in zip(calls, [None, *calls], strict=False) if name != before]
     assert turns == ["peer", "ours"] * 4
 
@@ -188,3 +196,30 @@ def test_the_products_of_a_step_are_those_of_the_gram_form():
 def test_products_are_done_with_their_factors_transposed_as_said():
     given = [products.Product(2, 3, 4), products.Product(2, 3, 4, True, True), products.Product(5, 2, 1, True)]
     products.stepper(given, CPU)()
+
+
+def test_a_side_apart_gives_what_it_gives_here_and_its_errors_come_back():
+    with Apart(range_of, 2) as side:
+        assert [found for _, found in side] == [1, 2, None]
+    with Apart(range_of, "two") as side, pytest.raises(TypeError):
+        next(side)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
+def test_a_side_apart_has_the_memory_management_of_its_c_library():
+    keep_freed_memory()
+    with Apart(page_faults) as side:
+        apart = [found for _, found in islice(side, 4)][-1]
+    here = list(islice(page_faults(), 4))[-1]
+    assert here < 0.1 * apart
+
+
+def range_of(number):
+    yield from range(1, number + 1)
+
+
+def page_faults():
+    while True:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(10_000_000).sum()
+        yield resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before + 1

@@ -1,10 +1,14 @@
 """Times of several things done in turns, so that what disturbs the machine disturbs all of them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from statistics import median
+from typing import TypeVar
 
 import torch
+
+_Found = TypeVar("_Found")
 
 SECONDS_A_TURN = 0.4
 MOST_ROUNDS = 40
@@ -12,14 +16,15 @@ SLOW = 4.0
 """Seconds of a call from which on two rounds are enough."""
 
 
-def alternate(sides: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+def alternate(sides: Mapping[str, Callable[[], float]], seconds: float) -> dict[str, float]:
     """The median time of one call of each, in seconds.
 
-    In each round every side has a turn of as many calls as fit into 0.4 s, at least one; each call is timed. There are
-    at least three rounds (two where a call takes more than 4 s), otherwise as many as fit into the time.
+    In each round every side has a turn of as many calls as fit into 0.4 s, at least one. There are at least three
+    rounds (two where a call takes more than 4 s), otherwise as many as fit into the time.
 
     Args:
-        sides: name -> what is timed; called twice beforehand, or once where a call takes seconds.
+        sides: name -> a call that tells the seconds it took (`timed`); called twice beforehand, or once where a call
+            takes seconds.
         seconds: about how long all of it takes, warm-up apart.
     """
     expected = {name: _warm(call) for name, call in sides.items()}
@@ -30,8 +35,26 @@ def alternate(sides: Mapping[str, Callable[[], object]], seconds: float) -> dict
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, call in sides.items():
-            times[name] += [took(call) for _ in range(calls[name])]
+            times[name] += [call() for _ in range(calls[name])]
     return {name: median(found) for name, found in times.items()}
+
+
+def timed(call: Callable[[], object]) -> Callable[[], float]:
+    """A call that tells how long this one took."""
+    return partial(took, call)
+
+
+def told(side: Iterator[_Found]) -> Iterator[tuple[float, _Found | None]]:
+    """Seconds of each turn of an iterator, and what it gave; the turn in which it ends gives None."""
+    found: list[_Found | None] = [None]
+
+    def turn() -> None:
+        found[0] = next(side, None)
+
+    while True:
+        yield took(turn), found[0]
+        if found[0] is None:
+            return
 
 
 def took(call: Callable[[], object]) -> float:
@@ -43,9 +66,9 @@ def took(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _warm(call: Callable[[], object]) -> float:
-    first = took(call)
-    return first if first > 1 else took(call)
+def _warm(call: Callable[[], float]) -> float:
+    first = call()
+    return first if first > 1 else call()
 
 
 def _settle() -> None:

@@ -8,9 +8,9 @@ task; each one's reading of the data counts.
 """
 
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,10 +18,12 @@ from hypercl.config import Experiment
 from hypercl.tasks import Batches, Task, open_stream, shape_of
 from hypercl.training import Place, Report, run
 from tests.benchmarks.agreement import require_agreement
+from tests.benchmarks.apart import Apart
 from tests.benchmarks.options import Options
 from tests.benchmarks.settings import SPLIT_MNIST, learner_of
 from tests.benchmarks.sides import Theirs
 from tests.benchmarks.table import Row
+from tests.benchmarks.timing import told
 
 ITERATIONS = 2000
 CPU = torch.device("cpu")
@@ -35,7 +37,8 @@ def measures(options: Options) -> Iterator[Row]:
     require_agreement(experiment, shape, shape.num_tasks - 1, batch)
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), options.data_dir, offline=True)
-        times, accuracies = in_turns({"peer": _theirs(experiment, options), "ours": _ours(experiment, place)})
+        with Apart(_theirs, experiment, options) as theirs:
+            times, accuracies = in_turns({"peer": theirs, "ours": told(_ours(experiment, place))})
     note = f"final accuracy {accuracies['ours']:.2%}, hypnettorch {accuracies['peer']:.2%}"
     what = f"whole {SPLIT_MNIST.name} run, {experiment.training.iterations} iterations a task"
     yield Row(what, ">= 4.5", "s", times["ours"], times["peer"], times["peer"] / times["ours"], note)
@@ -52,8 +55,11 @@ def split_mnist(options: Options, iterations: int) -> Experiment:
     )
 
 
-def in_turns(sides: dict[str, Iterator[float]]) -> tuple[dict[str, float], dict[str, float]]:
+def in_turns(sides: Mapping[str, Iterator[tuple[float, Any]]]) -> tuple[dict[str, float], dict[str, float]]:
     """Advances each in turn until all have ended.
+
+    Args:
+        sides: name -> seconds of each turn and what it gave (`told`, `Apart`).
 
     Returns:
         Seconds spent in each, and the last number that each gave.
@@ -61,9 +67,8 @@ def in_turns(sides: dict[str, Iterator[float]]) -> tuple[dict[str, float], dict[
     seconds, last, left = dict.fromkeys(sides, 0.0), {}, dict(sides)
     while left:
         for name, side in list(left.items()):
-            began = time.perf_counter()
-            found = next(side, None)
-            seconds[name] += time.perf_counter() - began
+            took, found = next(side)
+            seconds[name] += took
             if found is None:
                 del left[name]
             else:
