@@ -75,9 +75,14 @@ def _space(file: SweepFile) -> list[Problem]:
         elif one.kind == "equals" or one.when:
             message = "protocol stability_decay tries its values in an order of its own"
             found.append(Problem(f"space.{path}", message, fix="give a range or a choice, without conditions"))
-        elif path == strength and max(one.values) <= 0:
+        elif path == strength and not any(_may_begin(value) for value in one.values):
             found.append(Problem(f"space.{path}", "the strength begins above 0", list(one.values), "more than 0"))
     return found
+
+
+def _may_begin(strength: object) -> bool:
+    """Whether a strength is above 0; of what is no number, others tell."""
+    return not isinstance(strength, int | float) or strength > 0
 
 
 def _search(file: SweepFile) -> list[Problem]:

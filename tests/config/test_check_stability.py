@@ -49,6 +49,7 @@ def test_other_protocols_keep_their_pruner_and_their_base() -> None:
         ("objective={maximize: [validation/final_accuracy, validation/during_accuracy]}", "objective"),
         ("space.hypernet.chunk_size={int: [500, 600]}", "space.hypernet.chunk_size"),
         ("space.method.beta={choice: [0]}", "space.method.beta"),
+        ("space.method.beta={choice: [null]}", "space.method.beta"),
         ("space.method.beta={equals: 3}", "space.method.beta"),
         ("experiment.by_task.method.beta=[1, 1, 1, 1, 1]", "experiment.by_task"),
         ("experiment.method.train_earlier_embeddings=true", "experiment.method.train_earlier_embeddings"),
