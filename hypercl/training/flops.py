@@ -1,16 +1,15 @@
-"""Floating-point operations of training: counted at one real step of each task, by PyTorch's own counter."""
+"""Floating-point operations of training: counted at one real step of each task, by PyTorch's own formulas."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.methods import Batch, Losses, Moment, State
 from hypercl.training.bundle import leaves
 from hypercl.training.journey import Journey
-
-if TYPE_CHECKING:
-    from torch.utils.flop_counter import FlopCounterMode
 
 
 class Stepping(Protocol):
@@ -40,7 +39,7 @@ def counted_step(
     """A step as `learner.step` makes it, bit for bit, and its floating-point operations.
 
     Counted are products of matrices and convolutions, forward and backward, a multiplication and its addition as two:
-    what `torch.utils.flop_counter.FlopCounterMode` has a formula for (mm, addmm, bmm, baddbmm, convolution, scaled
+    what `torch.utils.flop_counter` has a formula for (mm, addmm, bmm, baddbmm, convolution, scaled
     dot-product attention), and beside it the same products in place and those with a vector. What works on each number
     by itself counts nothing: activations, normalisation, losses, optimisers, penalties over weights.
 
@@ -58,9 +57,9 @@ def counted_step(
     """
     same, saved = _structure(state), [(leaf, leaf.to("cpu", copy=True)) for leaf in leaves(state)]
     try:
-        with _counter() as counter:
+        with _Counter() as counter:
             new, losses = learner.step(state, memory, batches, now)
-        return new, losses, counter.get_total_flops()
+        return new, losses, counter.total
     except Exception as error:
         with torch.no_grad():
             for leaf, copy in saved:
@@ -74,40 +73,37 @@ def _structure(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: _structure(value) if isinstance(value, dict) else value for key, value in tree.items()}
 
 
-def _counter() -> "FlopCounterMode":
-    """PyTorch's counter; imported here, with a first step: what trains nothing needs none."""
-    from torch.utils.flop_counter import FlopCounterMode
+class _Counter(TorchDispatchMode):
+    """Adds up the operations of what is called inside of it."""
 
-    aten = torch.ops.aten
-    counter = FlopCounterMode(
-        display=False,
-        custom_mapping={
-            aten.addmm_: _added,
-            aten.baddbmm_: _added,
-            aten.mv: _with_vector,
-            aten.dot: _with_vector,
-            aten.vdot: _with_vector,
-        },
-    )
-    counter.mod_tracker = _NoModules()  # pyright: ignore[reportAttributeAccessIssue]
-    return counter
+    def __init__(self) -> None:
+        super().__init__()
+        from torch.utils.flop_counter import flop_registry  # brings triton along; what trains nothing needs neither
+
+        aten = torch.ops.aten
+        self.total, self._formulas = 0, dict(flop_registry)
+        self._formulas |= dict.fromkeys((aten.addmm_, aten.baddbmm_), _added)
+        self._formulas |= dict.fromkeys((aten.mv, aten.dot, aten.vdot), _with_vector)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        given = kwargs or {}
+        out = func(*args, **given)
+        if formula := self._formulas.get(func.overloadpacket):
+            self.total += formula(*args, **given, out_val=out)
+        return out
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to be skipped by it, torch would import its compiler, 3 s of each process."""
+        return False
 
 
-def _added(_: torch.Size, first: torch.Size, second: torch.Size, **__: Any) -> int:
+def _added(_: Tensor, first: Tensor, second: Tensor, **__: Any) -> int:
     """Of a product (..., n, m) x (..., m, k) that is added to something: 2 n m k each."""
-    return 2 * first.numel() * second[-1]
+    return 2 * first.numel() * second.shape[-1]
 
 
-def _with_vector(first: torch.Size, *_: Any, **__: Any) -> int:
+def _with_vector(first: Tensor, *_: Any, **__: Any) -> int:
     """Of a product with a vector: two for each number of what stands before it."""
     return 2 * first.numel()
-
-
-class _NoModules:
-    """In place of the counter's own, which hooks into every module to tell them apart."""
-
-    parents: frozenset[str] = frozenset({"Global"})
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *args: object) -> None: ...

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from hypercl.files import write_bytes
 from hypercl.methods import State
@@ -35,6 +34,8 @@ def write_samples(path: Path, rows: Sequence[Tensor]) -> None:
         path: where to.
         rows: each (columns, channels, height, width), grey or rgb, or (columns, height, width), in 0 .. 1.
     """
+    from torchvision.utils import make_grid  # brings torch's compiler along: 2 to 5 s of a process that draws none
+
     images = torch.cat(list(rows)).detach().float().cpu()
     if images.dim() == 3:
         images = images.unsqueeze(1)

@@ -91,7 +91,7 @@ def test_what_cannot_be_counted_is_null_with_a_reason(tmp_path: Path, monkeypatc
     def broken() -> None:
         raise RuntimeError("no counter")
 
-    monkeypatch.setattr("hypercl.training.flops._counter", broken)
+    monkeypatch.setattr("hypercl.training.flops._Counter", broken)
     found = trained(experiment(*PLAIN, *SHORT), tmp_path)
     assert (found["flops"], found["flops_per_task"]) == (None, [None] * 3)
     assert found["why"] == {"flops": "a step cannot be made under the counter: RuntimeError: no counter"}

@@ -243,7 +243,7 @@ def test_two_steps_are_timed_and_leave_nothing(place: Place) -> None:
     assert not place.folder.exists()
 
 
-def test_a_run_imports_neither_ray_nor_optuna_nor_wandb(tmp_path: Path) -> None:
+def test_a_run_imports_neither_ray_nor_optuna_nor_wandb_nor_torchs_compiler(tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text(
         "experiment: {tasks: {name: split_digits, num_tasks: 2}, training: {iterations: 3, threads: 1}}"
     )
@@ -255,7 +255,8 @@ class Blocked:
             raise ImportError(name + " must not be imported by a run")
 sys.meta_path.insert(0, Blocked())
 from hypercl.cli import main
-raise SystemExit(main(["train", "file.yaml"]))
+code = main(["train", "file.yaml"])
+raise SystemExit(code or ("torch._dynamo" in sys.modules and "torch's compiler was imported"))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
