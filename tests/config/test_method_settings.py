@@ -13,7 +13,7 @@ TEXT = "experiment: {tasks: {name: split_digits}}"
         (["method.regularizer.pairs=5", "method.regularizer.tasks=2"], r"tasks \(2\) or pairs \(5\), not both"),
         (["method.regularizer.pairs=5", "method.regularizer.form=direct"], "use form auto or gram"),
         (["method.regularizer.pairs=0"], "greater than or equal to 1"),
-        (["method.regularizer.form=fisher"], "'auto', 'gram' or 'direct'"),
+        (["method.regularizer.form=fisher"], "auto, gram, direct"),
     ],
 )
 def test_what_the_regularizer_cannot_compare_is_refused(overrides: list[str], message: str) -> None:
