@@ -27,6 +27,7 @@ from hypercl.sweep.report import (
     write_preferred,
     write_report,
 )
+from hypercl.sweep.spent import spent_rows
 from hypercl.sweep.splits import splits_touched
 from hypercl.sweep.status import state_words
 from hypercl.sweep.trace import trace_rows
@@ -42,7 +43,7 @@ def report_command(given: argparse.Namespace) -> int:
     own = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         own[name].print(_standing(name, record))
-        own[name].print(pairs(splits_touched(record)))
+        own[name].print(pairs([*splits_touched(record), *spent_rows(record)]))
     for objective, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()

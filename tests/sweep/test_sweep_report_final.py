@@ -1,5 +1,6 @@
 """The final step in `hypercl report`."""
 
+import re
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_the_report_prints_splits_table_and_both_sentences(
     assert main(["report", str(folders[0])]) == 0
     out = capsys.readouterr().out
     assert "train and validation data of tasks 1 to 5 of split_digits" in out
+    assert re.search(r"^spent +3 trials: ", out, re.MULTILINE)
     assert "Final step of the sweep 'made': final accuracy on test data in percent, 10 fresh seeds" in out
     assert "the setting as written" in out
     assert "On 10 fresh seeds trial 7 reached 93.9 % final test accuracy" in out
