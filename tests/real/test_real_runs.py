@@ -52,7 +52,9 @@ def test_a_sweep_of_split_mnist_survives_sigkill(tmp_path: Path, data_dir: Path)
     assert (tmp_path / "split_mnist" / "best.yaml").exists()
 
 
-def test_the_quickstart_finds_a_better_setting_than_its_base_and_none_that_is_worse_on_fresh_seeds(tmp_path: Path, data_dir: Path) -> None:
+def test_the_quickstarts_winner_is_better_on_validation_data_and_no_worse_on_fresh_seeds(
+    tmp_path: Path, data_dir: Path
+) -> None:
     subprocess.run(hypercl(tmp_path, data_dir, "sweep", "quickstart"), check=True)
     subprocess.run(hypercl(tmp_path, data_dir, "train", "quickstart"), check=True)
     best = max(float(row["value"]) for row in rows_of(tmp_path, "quickstart") if row["value"])
