@@ -22,6 +22,7 @@ from hypercl.sweep.engine import Engine
 from hypercl.sweep.feasibility import none_feasible
 from hypercl.sweep.final import FinalStep
 from hypercl.sweep.goals import best_rows, several
+from hypercl.sweep.grid import most_trials
 from hypercl.sweep.identity import check_same
 from hypercl.sweep.importance import importances
 from hypercl.sweep.job import TrialJob
@@ -163,7 +164,7 @@ class _Session:
             self.study.set_prefer(self.given.prefer)
         best = ranking.front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
-        self.listener.begun(self.file.search.trials, self.study.trained, front)
+        self.listener.begun(most_trials(self.file), self.study.trained, front)
 
     def _finished(self) -> bool:
         over = self.study.trained >= self.file.search.trials or self.study.over

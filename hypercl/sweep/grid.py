@@ -7,11 +7,20 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.config import Distribution, UserError
+from hypercl.config import Distribution, SweepFile, UserError
 from hypercl.config.conditions import is_active
 from hypercl.sweep.space import listed, values_of
 
 MOST_CELLS = 1_000_000
+
+
+def most_trials(file: SweepFile) -> int:
+    """Trials that a sweep trains at most: of a grid no more than it has cells, beside what was given."""
+    search = file.search
+    if search.sampler != "grid":
+        return search.trials
+    given = len(search.enqueue) + int(bool(search.include_base))
+    return min(search.trials, Grid(file.space, search.seed).cells + given)
 
 
 class Grid:
@@ -27,7 +36,7 @@ class Grid:
 
     def __init__(self, space: Mapping[str, Distribution], seed: int) -> None:
         self._space, self._values = space, listed(space)
-        cells = math.prod(len(values) for values in self._values.values())
+        self.cells = cells = math.prod(len(values) for values in self._values.values())
         if cells > MOST_CELLS:
             raise UserError(f"the grid has {cells:,} cells, more than {MOST_CELLS:,}: use fewer values, or tpe")
         self._order = random.Random(seed).sample(range(cells), cells)

@@ -13,6 +13,7 @@ from hypercl.sweep.engine import Engine
 from hypercl.sweep.feasibility import in_words
 from hypercl.sweep.final_plan import final_row
 from hypercl.sweep.goals import chosen_rows
+from hypercl.sweep.grid import most_trials
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.journal import open_journal
 from hypercl.sweep.mirror import names_of
@@ -118,7 +119,9 @@ def _trials(file: SweepFile) -> str:
     first = ", the experiment as written first" if search.include_base else ""
     given = f"{', then' if first else ', first'} {len(search.enqueue)} given" if search.enqueue else ""
     start = f", {search.startup_trials} at random before it models" if search.startup_trials is not None else ""
-    return f"{search.trials} trained ones, suggested by {search.sampler}{start}{first}{given}"
+    number = most_trials(file)
+    grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
+    return f"{number} trained ones, suggested by {search.sampler}{start}{first}{given}{grid}"
 
 
 def _resumed(file: SweepFile, given: SweepOptions) -> Rows:

@@ -7,6 +7,7 @@ from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
 from hypercl.sweep.constraints import Bounds, Verdict
 from hypercl.sweep.engine import Engine
 from hypercl.sweep.final_plan import rehearsed
+from hypercl.sweep.grid import most_trials
 from hypercl.sweep.live import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.planning import Rows, resources_row
@@ -56,14 +57,15 @@ def dry_run(
     tasks, part = (largest.tasks.num_tasks, " (one task)") if Rules.of(file) is not None else (1, "")
     steps = steps_of(largest, given) // tasks
     trial = seconds * steps
-    rounds = -(-file.search.trials // slots.concurrent)
+    trials = most_trials(file)
+    rounds = -(-trials // slots.concurrent)
     return [
         ("settings", f"{len(verdicts)} drawn, {len(experiments)} within the bounds"),
         ("largest", f"{sizes.parameters:,} parameters, compression ratio {sizes.compression_ratio:.3g}"),
         ("a step", f"{seconds * 1000:.3g} ms, the mean of the first and the last task's"),
         ("a trial", f"{steps:,} steps{part}, about {duration(trial)}, evaluation not counted"),
         resources_row(slots),
-        ("the sweep", f"at most about {duration(trial * rounds)} for {file.search.trials} trials if all were so large"),
+        ("the sweep", f"at most about {duration(trial * rounds)} for {trials} trials if all were so large"),
         *race_time(file, slots, trial),
         *([_final_step(asked, slots, seconds, given)] if given.final != "no" else []),
     ]

@@ -35,6 +35,16 @@ def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepO
     assert not given.folder.exists()
 
 
+def test_the_plan_counts_the_cells_of_a_grid(sweep_file: Files, given: SweepOptions) -> None:
+    grid = ["search.sampler=grid", "search.startup_trials=null", "space={method.beta: {choice: [0.1, 1]}}"]
+    found = "trained ones, suggested by grid"
+    rows = dict(plan(sweep_file(*grid, "search.include_base=false"), given, FakeEngine()))
+    assert rows["trials"] == f"2 {found} (search.trials is 6; the grid has no more cells)"
+    base = dict(plan(sweep_file(*grid, "method.beta=0.1", "search.include_base=true"), given, FakeEngine()))
+    assert base["trials"].startswith(f"3 {found}")
+    assert dict(plan(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith("1 trained")
+
+
 def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions) -> None:
     rows = dict(plan(sweep_file("training.replicas=3", "training.seed=5"), given, FakeEngine()))
     assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together; their mean is judged"
