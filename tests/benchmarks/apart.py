@@ -23,7 +23,7 @@ class Apart(Iterator[tuple[float, Any]]):
         turns: a function of a module, whose iterator is advanced there; one item a turn, none of them None.
         given: its arguments; they are sent.
 
-    The process begins at once, rests between two turns and ends with the `with` block.
+    The process begins and ends with the `with` block, and rests between two turns.
     """
 
     def __init__(self, turns: Callable[..., Iterator[Any]], *given: Any) -> None:
