@@ -75,4 +75,5 @@ def _spec(
     if reason:
         console.print(reason, highlight=False)
     run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
-    return LoggerSpec(wandb, mode, None, run_id, f"{name}-{seeds_name(file.experiment)}", results_of(given) / name)
+    run_name = f"{name}-{seeds_name(file.experiment)}"
+    return LoggerSpec(wandb, mode, None, run_id, run_name, "run", results_of(given) / name)

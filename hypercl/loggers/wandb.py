@@ -142,6 +142,7 @@ class WandbLogger:
             id=self._state.id,
             name=self._spec.run_name,
             group=self._spec.group,
+            job_type=self._spec.kind,
             tags=list(settings.tags),
             config=config,
             dir=str(self._spec.wandb_dir),

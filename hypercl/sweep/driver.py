@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.config.method import ImportedMethod
@@ -124,7 +124,8 @@ class _Session:
                 with suppress(AtOnce), self._ray() as there:
                     self.signals.install()
                     self.slots = self._slots(there)
-                    self._tune(self.slots)
+                    self.logged = self._logged() if self._work_left() else ""
+                    self._tune()
                     self._report()
             finally:
                 self._tidy()
@@ -177,11 +178,10 @@ class _Session:
     def _work_left(self) -> bool:
         return self._searches() or self.final.due
 
-    def _tune(self, slots: Slots) -> None:
+    def _tune(self) -> None:
         """The search, paused and followed by races where the file asks for them."""
         if not self._searches():
             return
-        self.slots, self.logged = slots, self._logged()
         for point in stages(self.file, self.study):
             if self.study.trained < point:
                 self._search(point)
@@ -239,10 +239,11 @@ class _Session:
         )  # fmt: skip
 
     def _run_job(self, run: "PlannedRun") -> TrialJob:
-        """The job of a run beside the study: as a trial's, without number and without W&B."""
+        """The job of a run beside the study: as a trial's, without number."""
         job = self._job(0, run.experiment)
         name = f"{self.name[:40]}-{run.label}-{run.folder.name}"
-        return replace(job, number=None, name=name, folder=run.folder, loggers=None, data=run.data)
+        loggers = self._loggers("final" if run.data == "report" else "race", f"{run.label}-{run.folder.name}")
+        return replace(job, number=None, name=name, folder=run.folder, loggers=loggers, data=run.data)
 
     def _job(self, number: int, experiment: Experiment) -> TrialJob:
         threads = {"training.threads": self.study.threads} if experiment.training.threads == "auto" else {}
@@ -257,7 +258,7 @@ class _Session:
             import_paths=self.import_paths,
             reports_per_task=self.file.pruner.reports_per_task,
             gpus=self.slots.gpus > 0,
-            loggers=self._loggers(number),
+            loggers=self._loggers("trial", str(number)),
             data="leak" if leaks(self.file) else "tune",
         )
 
@@ -270,16 +271,18 @@ class _Session:
         self.listener.said(why)
         return mode
 
-    def _loggers(self, number: int) -> LoggerSpec | None:
+    def _loggers(self, kind: Literal["trial", "race", "final"], which: str) -> LoggerSpec | None:
         wandb = self.file.logging.wandb
         if wandb is None:
             return None
+        own = which if kind == "trial" else f"{kind}-{which}"
         return LoggerSpec(
             wandb=wandb,
             mode="online" if self.logged == "online" else "offline",
             group=self.name,
-            run_id=f"{self.study.uid}-{number}",
-            run_name=f"{self.name}-{number}",
+            run_id=f"{self.study.uid}-{own}",
+            run_name=f"{self.name}-{own}",
+            kind=kind,
             wandb_dir=self.folder,
         )
 

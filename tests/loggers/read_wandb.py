@@ -18,6 +18,7 @@ class WandbFile:
     id: str = ""
     name: str = ""
     group: str = ""
+    kind: str = ""
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -34,12 +35,8 @@ def read(path: Path) -> WandbFile:
         match record.WhichOneof("record_type"):
             case "run":
                 run = record.run
-                found.id, found.name, found.group, found.tags = (
-                    run.run_id,
-                    run.display_name,
-                    run.run_group,
-                    tuple(run.tags),
-                )
+                found.id, found.name = run.run_id, run.display_name
+                found.group, found.kind, found.tags = run.run_group, run.job_type, tuple(run.tags)
                 found.config |= _items(run.config.update)
             case "config":
                 found.config |= _items(record.config.update)

@@ -20,7 +20,7 @@ from hypercl.loggers.wandb import WandbLogger
 
 def spec(folder, mode="offline") -> LoggerSpec:
     block = Wandb(project="tests", tags=("one", "two"))
-    return LoggerSpec(block, mode, "a-sweep", "study-7", "a-sweep-7", folder / "results")
+    return LoggerSpec(block, mode, "a-sweep", "study-7", "a-sweep-7", "trial", folder / "results")
 
 
 def files(folder) -> list[WandbFile]:
@@ -50,7 +50,8 @@ class TestWandbLogger(LoggerContract):
 def test_an_offline_run_read_back_holds_everything(tmp_path):
     whole_run(tmp_path)
     (file,) = files(tmp_path)
-    assert (file.id, file.name, file.group, file.tags) == ("study-7", "a-sweep-7", "a-sweep", ("one", "two"))
+    assert (file.id, file.name, file.group, file.kind) == ("study-7", "a-sweep-7", "a-sweep", "trial")
+    assert file.tags == ("one", "two")
     for section, values in resolved(experiment()).items():
         assert file.config[section] == values
     assert file.config["run"]["parameters"] == 1000
@@ -168,7 +169,7 @@ def test_without_a_block_wandb_is_not_imported(tmp_path):
         "from pathlib import Path; from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "build(None, folder); sync_hint(folder)\n"
-        "build(LoggerSpec(None, 'offline', None, 'a', 'a', folder), folder)\n"
+        "build(LoggerSpec(None, 'offline', None, 'a', 'a', 'run', folder), folder)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -8,10 +8,12 @@ from fake_training import FAULT, TEXT, FakeEngine
 
 from hypercl.cli import main
 from hypercl.config import SweepFile, load, loads
+from hypercl.loggers import sync_hint
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.control import Silent
 from hypercl.sweep.opening import openings_of
 from hypercl.sweep.reading import read_sweep
+from tests.loggers.read_wandb import read
 
 REAL = """
 experiment:
@@ -23,6 +25,7 @@ space: {method.beta: {log_uniform: [1e-4, 10]}}
 search: {sampler: random, trials: 2}
 pruner: {name: none}
 final: {settings: 1, seeds: 5, from_scratch: true}
+logging: {wandb: {project: tests}}
 """
 
 
@@ -87,6 +90,24 @@ def test_trials_have_no_test_data_and_final_runs_have(swept: tuple[SweepResult, 
     searched = {load(path).experiment.training.seed for path in folder.glob("trials/*/config.yaml")}
     reported = {load(path).experiment.training.seed for path in folder.glob("final/*/*/config.yaml")}
     assert not searched & reported
+
+
+def test_trials_and_final_runs_are_wandb_runs_of_one_group_told_apart_by_job_type(
+    swept: tuple[SweepResult, list[str]], folder: Path
+) -> None:
+    assert f"Upload to W&B: {sync_hint(folder)}" in swept[0].message
+    logged = [read(path) for path in folder.glob("wandb/offline-run-*/run-*.wandb")]
+    assert len({one.id for one in logged}) == len(logged)
+    assert {one.group for one in logged} == {"real"}
+    trials = [one for one in logged if one.kind == "trial"]
+    finals = [one for one in logged if one.kind == "final"]
+    assert sorted(one.name for one in trials) == ["real-0", "real-1"]
+    labels = [path.parent.name for path in folder.glob("final/*/seeds-*")]
+    assert sorted(one.name for one in finals) == sorted(f"real-final-{at}-seeds-2000001-2000005" for at in labels)
+    assert len(trials) + len(finals) == len(logged)
+    assert all("validation/final_accuracy" in one.summary for one in logged)
+    assert all("test/final_accuracy" in one.summary for one in finals)
+    assert not any(key.startswith("test/") for one in trials for key in one.summary)
 
 
 def test_the_same_command_again_only_tells_the_result(

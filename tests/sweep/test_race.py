@@ -306,13 +306,15 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
 
 def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_path: Path) -> None:
     race = "search.race={settings: 2, seeds: 6, block: 3, alpha: 0.1, every: 3}"
-    file = loads(TEXT, "test.yaml", [race, "pruner={name: none}"])
+    file = loads(TEXT, "test.yaml", [race, "pruner={name: none}", "logging={wandb: {project: tests, mode: offline}}"])
     listener = Heard()
     given = SweepOptions(tmp_path / "raced", tmp_path, listener=listener, final="no")
     result = sweep(file, given, FakeEngine())
     kinds = ["race" if name.startswith("trial-") else "trial" for name in sessions.trained]
     assert [kind for kind, _ in groupby(kinds)] == ["trial", "race", "trial", "race"]
     assert kinds.index("race") == 3
+    assert [own.loggers.kind for own in sessions.jobs] == kinds
+    assert len({own.loggers.run_id for own in sessions.jobs}) == len(kinds)
     assert (result.exit_code, result.counts["trained"]) == (0, 6)
     study = SweepStudy(tmp_path / "raced" / "study.journal", "raced", tuning(file), threads=1)
     races = races_of(study.optuna.user_attrs)
