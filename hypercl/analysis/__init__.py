@@ -9,7 +9,7 @@ from hypercl.analysis.promised import Joined, joined_promises, promised_figure, 
 from hypercl.analysis.race import draw_race
 from hypercl.analysis.reproduction import read_reproduction, reproduction_markdown, reproduction_results
 from hypercl.analysis.reproduction_figure import reproduction_figure
-from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials
+from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials, under_protocol
 
 __all__ = [
     "About",
@@ -34,6 +34,7 @@ __all__ = [
     "reproduction_figure",
     "reproduction_markdown",
     "reproduction_results",
+    "under_protocol",
     "write_final",
     "write_matrix_png",
     "write_promised",

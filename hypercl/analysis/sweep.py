@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
+from hypercl.analysis.final_words import LEAK
 from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
 from hypercl.config import Distribution, SweepFile, UserError
+from hypercl.config.protocol import TestLeak
 from hypercl.config.sweep import Objective
 from hypercl.config.yaml_text import dump
 
@@ -112,6 +114,13 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
     return figure
 
 
+def under_protocol(figure: Figure, file: SweepFile) -> Figure:
+    """The figure, which says at its foot where what it calls validation is the test data."""
+    if isinstance(file.protocol, TestLeak):
+        figure.supxlabel(f"{LEAK}: tuned on the TEST data, called validation here", fontsize=9, color=ORANGE)
+    return figure
+
+
 def draw_sweep(file: SweepFile, trials: pd.DataFrame, figures: Path) -> list[Path]:
     """Draws history.png and, where the space is not empty, parameters.png, each with its numbers as CSV beside.
 
@@ -127,11 +136,12 @@ def draw_sweep(file: SweepFile, trials: pd.DataFrame, figures: Path) -> list[Pat
         return []
     figures.mkdir(parents=True, exist_ok=True)
     history_table(trials, file.objective).to_csv(figures / "history.csv", index=False)
-    history_figure(trials, file.objective).savefig(figures / "history.png")
+    under_protocol(history_figure(trials, file.objective), file).savefig(figures / "history.png")
     pictures = [figures / "history.png"]
     if file.space:
         trials[["number", "state", "value", *file.space]].to_csv(figures / "parameters.csv", index=False)
-        parameter_figure(trials, file.space, file.objective).savefig(figures / "parameters.png")
+        drawn = under_protocol(parameter_figure(trials, file.space, file.objective), file)
+        drawn.savefig(figures / "parameters.png")
         pictures.append(figures / "parameters.png")
     return pictures
 
@@ -143,7 +153,8 @@ def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribut
             low, high = distribution.values
             wide = high / low >= 100
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 3.0)))
+            narrow = high / low < 10
+            axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0,) if wide else (1.0, 3.0)))
             axes.xaxis.set_major_formatter(LogFormatterSciNotation() if wide else FuncFormatter(lambda x, _: f"{x:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
         _span(axes, distribution)

@@ -50,6 +50,9 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(path, "there is no such key", value, ", ".join(names), fix)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
+        if value in tags:
+            written = f"{keys[-1]}: {{name: {value}}}"
+            return Problem(path, "this takes a section, of which this is the name", value, fix=written)
         given = value.get("name") if isinstance(value, dict) else value
         message = "the section has no name" if given is None else "there is no such kind"
         fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""

@@ -302,7 +302,8 @@ class _Session:
             told += [f"{name}: {text}" for name, text in best_rows(self.file, self.study.trials(), self.study.prefer)]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
-            lines.append(f"Train the winner: hypercl train {shown(best_file)}")
+            which = "closest to the bounds" if none_feasible(self.file, self.study.ranked()) else "winner"
+            lines.append(f"Train the {which}: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = winner(self.study)
         return SweepResult(

@@ -14,6 +14,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl import __version__
+from hypercl.analysis.final_words import LEAK
 from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
 from hypercl.config.yaml_text import dump
 from hypercl.files import write_text
@@ -22,7 +23,7 @@ from hypercl.sweep.attempts import attempted, columns, found_by_task
 from hypercl.sweep.feasibility import broken_of, cells, none_feasible
 from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.outcome import Outcome, outcome_of
-from hypercl.sweep.protocols import reporting
+from hypercl.sweep.protocols import leaks, reporting
 from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.spread import spread_of, with_spread
@@ -173,7 +174,8 @@ _BOUNDS = ("feasible", "broken")
 
 def _first(file: SweepFile) -> list[str]:
     """The first columns of trials.csv."""
-    return list(dict.fromkeys(["number", "state", *goals.columns(file.objective), "why", "seconds", "step"]))
+    leak = ["protocol"] if leaks(file) else []
+    return list(dict.fromkeys(["number", *leak, "state", *goals.columns(file.objective), "why", "seconds", "step"]))
 
 
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
@@ -182,6 +184,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     settings = attempted(file, trial)
     return {
         "number": trial.number,
+        **({"protocol": f"{LEAK}: tuned on test data"} if leaks(file) else {}),
         "state": outcome.kind if done else trial.state.name.lower(),
         **goals.cells(file.objective, trial),
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",

@@ -21,6 +21,7 @@ from hypercl.analysis import (
     read_final,
     read_matrix,
     read_trials,
+    under_protocol,
     write_promised,
 )
 from hypercl.config import UserError, resolved
@@ -241,5 +242,5 @@ def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> lis
         ]
     )
     write_text(folder / "front.csv", front.to_csv(index=False, lineterminator="\n"))
-    front_figure(trials, front, objective).savefig(folder / "front.png")
+    under_protocol(front_figure(trials, front, objective), record.file).savefig(folder / "front.png")
     return [folder / "front.png"]

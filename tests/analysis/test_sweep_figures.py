@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypercl.analysis import draw_sweep, history_figure, parameter_figure, read_trials
+from hypercl.analysis import draw_sweep, history_figure, parameter_figure, read_trials, under_protocol
+from hypercl.analysis.style import empty_figure
 from hypercl.analysis.sweep import history_table
 from hypercl.config import UserError, load, loads, to_yaml
 from hypercl.config.sweep import Objective
@@ -98,3 +99,9 @@ def test_a_missing_list_of_trials_is_named(sweep):
     (sweep / "trials.csv").unlink()
     with pytest.raises(UserError, match=r"trials\.csv holds no trials"):
         drawn(sweep)
+
+
+def test_figures_of_a_sweep_that_was_tuned_on_test_data_say_so():
+    honest, leaking = (loads(FILE, "test", [f"protocol={{name: {name}}}"]) for name in ("stream", "test_leak"))
+    assert under_protocol(empty_figure(6, 4), honest).get_supxlabel() == ""
+    assert "TEST LEAK: tuned on the TEST data" in under_protocol(empty_figure(6, 4), leaking).get_supxlabel()

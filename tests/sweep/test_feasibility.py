@@ -225,5 +225,6 @@ def test_a_sweep_of_which_no_trial_keeps_the_bounds_ends_by_saying_so(
     assert result.exit_code == ExitCode.INFEASIBLE
     assert "2 trials are trained; no trial keeps forgetting at most 0.004; the closest is trial " in result.message
     assert result.best is None
+    assert "Train the closest to the bounds: hypercl train " in result.message
     assert "# Out of bounds: no trial keeps" in (tmp_path / "s" / "best.yaml").read_text()
     assert dict(rows_of(status_of(tmp_path / "s")))["spent"].startswith("2 trials: ")

@@ -122,6 +122,9 @@ def test_a_leaking_sweep_is_named_so_in_its_final_step_too(tmp_path: Path) -> No
     assert result.final is not None
     assert result.final.sentence.startswith("TEST LEAK:")
     assert "TEST LEAK" in (tmp_path / "quick" / "best.yaml").read_text()
+    _, *rows = (tmp_path / "quick" / "trials.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert all("TEST LEAK: tuned on test data" in row for row in rows)
 
 
 def test_a_front_of_one_goal_is_refused_before_anything_is_made(tmp_path: Path) -> None:
