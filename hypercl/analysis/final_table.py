@@ -30,18 +30,19 @@ def title(content: Content) -> str:
 
 
 def final_rows(content: Content) -> list[dict[str, str]]:
-    """A row a setting, every cell as it is shown; of several goals each has its columns."""
+    """A row a setting, every cell as it is shown; of several goals each has a row, the setting told in the first."""
     several = len(content["goals"]) > 1
     rows = []
     for setting in content["settings"]:
-        row = {"setting": label_in_words(setting["label"]), "values": _values(setting["settings"])}
+        before = {"setting": label_in_words(setting["label"]), "values": _values(setting["settings"])}
+        after = {
+            "forgetting": _mean("test/forgetting", setting),
+            "seeds lost": f"{len(setting['lost'])} of {len(setting['seeds'])}",
+        }
         for goal in content["goals"]:
-            cells = _goal_cells(goal["metric"], setting)
-            prefix = f"{goal['metric'].split('/')[-1].replace('_', ' ')}: " if several else ""
-            row |= {f"{prefix}{name}": cell for name, cell in cells.items()}
-        row["forgetting"] = _mean("test/forgetting", setting)
-        row["seeds lost"] = f"{len(setting['lost'])} of {len(setting['seeds'])}"
-        rows.append(row)
+            named = {"goal": _goal_name(goal["metric"])} if several else {}
+            rows.append(before | named | _goal_cells(goal["metric"], setting) | after)
+            before, after = dict.fromkeys(before, ""), dict.fromkeys(after, "")
     return rows
 
 
@@ -105,8 +106,11 @@ def _goal_cells(metric: str, setting: Mapping[str, Any]) -> dict[str, str]:
 
 def _goal_words(metric: str) -> str:
     """'final accuracy on test data in percent'."""
-    name = metric.split("/")[-1].replace("_", " ")
-    return f"{name} on test data in percent" if "/" in metric else name
+    return f"{_goal_name(metric)} on test data in percent" if "/" in metric else _goal_name(metric)
+
+
+def _goal_name(metric: str) -> str:
+    return metric.split("/")[-1].replace("_", " ")
 
 
 def _values(settings: Mapping[str, Any]) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.analysis.final_table import final_rows, title
 from hypercl.cli.marked import console_for
 from hypercl.cli.places import offline
-from hypercl.cli.tables import cells, pairs, widened
+from hypercl.cli.tables import final_tables, pairs, widened
 from hypercl.config import SweepFile, UserError, load
 from hypercl.own_code import CODE_FOLDER
 from hypercl.sweep import SweepOptions, listener_for, sweep
@@ -46,7 +45,7 @@ def final_command(given: argparse.Namespace) -> int:
         console.print(pairs([final_row(file, options)]))
     result = sweep(file, options)
     if result.final is not None:
-        widened(console).print(cells(final_rows(result.final.content), title(result.final.content)))
+        widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)
     return result.exit_code
 

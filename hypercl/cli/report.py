@@ -8,10 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.analysis.final_table import final_rows, title
 from hypercl.analysis.final_words import LEAK
 from hypercl.cli.marked import Marked
-from hypercl.cli.tables import cells, headings, pairs, ranked, widened
+from hypercl.cli.tables import cells, final_tables, headings, pairs, ranked, widened
 from hypercl.sweep.goals import in_words, told
 from hypercl.sweep.importance import LEAST, Importance, importances
 from hypercl.sweep.outputs import shown
@@ -78,7 +77,7 @@ def _print_final(console: Console, record: SweepRecord) -> None:
     if final is None:
         return
     console.print()
-    console.print(cells(final_rows(final.content), title(final.content)))
+    console.print(final_tables(final.content))
     for text in (final.sentence, final.optimism):
         if text:
             console.print(text)

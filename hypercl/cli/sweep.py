@@ -6,10 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.analysis.final_table import final_rows, title
 from hypercl.cli.marked import console_for
 from hypercl.cli.places import import_paths, name_of, offline, results_of
-from hypercl.cli.tables import cells, pairs, ranked, widened
+from hypercl.cli.tables import final_tables, pairs, ranked, widened
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
 from hypercl.sweep.goals import sought
@@ -47,7 +46,7 @@ def sweep_command(given: argparse.Namespace) -> int:
     if result.table:
         widened(console).print(ranked(result.table[:SHOWN], f"best trials by {sought(file.objective)}"))
     if result.final is not None:
-        widened(console).print(cells(final_rows(result.final.content), title(result.final.content)))
+        widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
     return result.exit_code

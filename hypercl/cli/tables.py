@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
+from hypercl.analysis.final_table import final_rows, title
+from hypercl.analysis.final_words import Content
 from hypercl.config.words import value_in_short
 
 
@@ -47,6 +49,13 @@ def cells(rows: Sequence[Mapping[str, str]], title: str) -> Table:
     for row in rows:
         table.add_row(*row.values())
     return table
+
+
+def final_tables(content: Content) -> Group:
+    """The final step's numbers, and below them what each setting is: its values need a line of their own."""
+    rows = [{key: cell for key, cell in row.items() if key != "values"} for row in final_rows(content)]
+    settings = [(row["setting"], row["values"]) for row in final_rows(content) if row["values"]]
+    return Group(cells(rows, title(content)), "", pairs(settings))
 
 
 def headings(paths: Sequence[str]) -> list[str]:

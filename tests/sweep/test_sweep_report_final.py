@@ -28,7 +28,7 @@ def made_final(folder: Path, protocol: str) -> None:
     """Writes a final folder of ten seeds: 0.93 for trial 7, 0.90 for the base."""
     means = {"trial-7": 0.93, "base": 0.90}
     reported = [
-        Reported(label, {}, mean + 0.02, [summary(seed, mean + seed / 500) for seed in range(10)])
+        Reported(label, {"method.beta": 0.25} if label != "base" else {}, mean + 0.02, [summary(seed, mean + seed / 500) for seed in range(10)])
         for label, mean in means.items()
     ]
     goals = (Goal("validation/final_accuracy", "maximize"),)
@@ -57,6 +57,7 @@ def test_the_report_prints_splits_table_and_both_sentences(
     assert re.search(r"^spent +3 trials: ", out, re.MULTILINE)
     assert "Final step of the sweep 'made': final accuracy on test data in percent, 10 fresh seeds" in out
     assert "the setting as written" in out
+    assert re.search(r"^trial 7 +method\.beta 0\.25 *$", out, re.MULTILINE), "values have a line of their own"
     assert "On 10 fresh seeds trial 7 reached 93.9 % final test accuracy" in out
     assert "optimism 1.1 points (0.7 to 1.5)" in out
     assert "TEST LEAK" not in out
