@@ -21,7 +21,7 @@ class MLP(Section):
     dropout: Fraction = 0.0
     """Share of the units of each hidden layer dropped in training, after the activation."""
     batch_norm: Flag = False
-    """Batch normalisation of each hidden layer, before the activation; running statistics are kept for each task."""
+    """Batch normalisation of each hidden layer, before the activation; generated, it keeps statistics for each task."""
 
     @model_validator(mode="after")
     def _something_hidden(self) -> "MLP":

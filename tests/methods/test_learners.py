@@ -155,11 +155,18 @@ def test_a_masked_head_is_free_to_move() -> None:
     assert not same(trained(masked, 2)["theta"], trained(whole, 2)["theta"])
 
 
-def test_scratch_keeps_every_task_as_it_was_learned() -> None:
-    method = learner("method.name=scratch")
+@pytest.mark.parametrize("weights", ["chunked", "none"])
+def test_scratch_keeps_every_task_as_it_was_learned(weights: str) -> None:
+    method = learner("method.name=scratch", f"hypernet={{name: {weights}}}", "target.batch_norm=true")
     inputs, _ = batch(7)
     first, last = trained(method, 1), trained(method, 3)
     assert torch.equal(method.predictor(first, 0)(inputs), method.predictor(last, 0)(inputs))
+
+
+def test_scratch_begins_each_task_with_new_running_statistics() -> None:
+    method = learner("method.name=scratch", "hypernet={name: none}", "target.batch_norm=true")
+    begun = method.start_task(trained(method, 2), 2)
+    assert torch.equal(begun["buffers"]["2"]["norms.0.running_mean"], torch.zeros(12))
 
 
 def test_joint_trains_the_embeddings_of_all_tasks_met() -> None:
