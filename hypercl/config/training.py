@@ -14,6 +14,9 @@ class _Optimizer(Section):
     """Learning rate, for the hypernetwork and for the task embedding. Source: von Oswald et al. (2020), Split MNIST."""
     weight_decay: NotNegative = 0.0
     """Adam and SGD add it to the gradient, AdamW shrinks the weights by lr times it."""
+    renew: Flag = True
+    """Begin each task with new running means and sums, as in von Oswald et al. (2020). Without it those of a network's
+    weights go on over the whole stream, as in van de Ven & Tolias (2019); a task embedding's are new in any case."""
 
 
 class Adam(_Optimizer):

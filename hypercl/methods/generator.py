@@ -61,9 +61,9 @@ class GeneratorLearner(NetworkLearner):
         return {**super().init(), "encoder": {name: value.to(self.parts.device) for name, value in encoder.items()}}
 
     def start_task(self, state: State, task: int) -> State:
-        state, encoder = super().start_task(state, task), copied(state["encoder"])
-        optimizer = {**state["optimizer"], "encoder": self.optimizer.init(encoder)}
-        return {**state, "encoder": encoder, "optimizer": optimizer}
+        begun, encoder = super().start_task(state, task), copied(state["encoder"])
+        optimizer = {**begun["optimizer"], "encoder": self._optimizer_of("encoder", encoder, state)}
+        return {**begun, "encoder": encoder, "optimizer": optimizer}
 
     @torch.no_grad()
     def sample(self, state: State, task: int, count: int) -> Tensor:

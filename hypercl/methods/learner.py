@@ -81,7 +81,7 @@ class Learner(ABC):
 
     @abstractmethod
     def start_task(self, state: State, task: int) -> State:
-        """The state as a task begins: a new optimiser, a snapshot of what is to be kept.
+        """The state as a task begins: its optimiser, a snapshot of what is to be kept.
 
         Shares no tensor that a step changes with the state it is made from.
         """

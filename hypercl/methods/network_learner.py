@@ -72,7 +72,8 @@ class NetworkLearner(Learner):
         theta: the hypernetwork's parameters, chunk embeddings included; or the target's weights.
         embeddings: (tasks, dim).
         buffers: the target's buffers, such as running statistics, for each task; own weights have those of task 0.
-        optimizer: states of the optimisers of theta and of the embeddings trained on, made anew for each task.
+        optimizer: states of the optimisers of theta and of the embeddings trained on, made anew for each task; theta's
+            goes on where `training.optimizer.renew` is false.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -104,7 +105,7 @@ class NetworkLearner(Learner):
         if task and self.parts.hypernet.embedding_init == "previous":
             embeddings[..., task, :] = embeddings[..., task - 1, :]
         optimizer = {
-            "theta": self.optimizer.init(theta),
+            "theta": self._optimizer_of("theta", theta, state),
             "embeddings": self.optimizer.init({"embeddings": embeddings[..., list(self._adapts(task)), :]}),
         }
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
@@ -122,6 +123,12 @@ class NetworkLearner(Learner):
             earlier = list(range(now.task))
             self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
         return {**state, "buffers": buffers}, losses | protection.losses
+
+    def _optimizer_of(self, name: str, params: Tensors, state: State) -> Tensors:
+        """The optimiser's state as a task begins, of parameters that tasks share."""
+        if self.parts.training.optimizer.renew or name not in state["optimizer"]:
+            return self.optimizer.init(params)
+        return copied(state["optimizer"][name])
 
     def _with_room_for(self, state: State, task: int) -> State:
         """With an embedding and buffers for a task that was not known of when the state was made."""

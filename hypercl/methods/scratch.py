@@ -11,7 +11,7 @@ class ScratchLearner(NetworkLearner):
         return {**super().init(), "learned": {}}
 
     def start_task(self, state: State, task: int) -> State:
-        return super().start_task({**state, "theta": self._initial_theta("theta", task)}, task)
+        return super().start_task({**state, "theta": self._initial_theta("theta", task), "optimizer": {}}, task)
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         return {**state, "learned": {**state["learned"], str(task): state["theta"]}}

@@ -169,6 +169,31 @@ def test_scratch_begins_each_task_with_new_running_statistics() -> None:
     assert torch.equal(begun["buffers"]["2"]["norms.0.running_mean"], torch.zeros(12))
 
 
+@pytest.mark.parametrize("name", ["finetune", "hnet", "dgr", "hnet_tir"])
+def test_an_optimiser_goes_on_over_the_stream_where_it_is_not_renewed(name: str) -> None:
+    scenario = "class" if name == "hnet_tir" else "task"
+    changes = [f"method={{name: {name}}}", f"tasks.scenario={scenario}"]
+    changes += ["hypernet={name: none}"] if name == "dgr" else []
+    new, going_on = learner(*changes), learner(*changes, "training.optimizer.renew=false")
+    learned = trained(going_on, 1)
+    of_network = going_on.start_task(learned, 1)["optimizer"]
+    assert same(of_network["theta"], learned["optimizer"]["theta"])
+    assert not same(new.start_task(learned, 1)["optimizer"]["theta"], of_network["theta"])
+    if "generator" in learned:
+        begun, before = going_on.start_task(learned, 1)["generator"]["optimizer"], learned["generator"]["optimizer"]
+        assert all(same(begun[key], before[key]) for key in ("theta", "encoder"))
+    assert not same(trained(new, 2)["theta"], trained(going_on, 2)["theta"])
+    first = trained(going_on, 1)["optimizer"]["theta"]
+    trained(going_on, 2, state=learned, first=1)
+    assert same(learned["optimizer"]["theta"], first), "the state that a task is begun from is not changed"
+
+
+def test_scratch_takes_no_optimiser_along() -> None:
+    method = learner("method.name=scratch", "training.optimizer.renew=false")
+    learned = trained(method, 1)
+    assert not same(method.start_task(learned, 1)["optimizer"]["theta"], learned["optimizer"]["theta"])
+
+
 def test_joint_trains_the_embeddings_of_all_tasks_met() -> None:
     method = learner("method.name=joint")
     before, after = trained(method, 2), trained(method, 3)
