@@ -38,15 +38,23 @@ def own_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Call
             yield found
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{key}: {path} failed: {_told(error, path, import_paths)}") from error
 
 
-def keep_code(experiment: Experiment, import_paths: Sequence[Path], results: Path) -> tuple[Path, ...]:
+def keep_code(
+    experiment: Experiment, import_paths: Sequence[Path], results: Path, anew: bool = False
+) -> tuple[Path, ...]:
     """Copies the modules (or packages) of an imported target, method and stream into `code/` of a results folder, once.
 
     The copy is what best.yaml and config.yaml are trained with elsewhere, and what other nodes of a cluster import.
     Modules that a module itself imports from beside it are not followed, unless they are in its package.
+
+    Args:
+        experiment: what imports.
+        import_paths: folders in which modules are looked for.
+        results: the results folder.
+        anew: nothing came from the copy yet: one of other content is made anew.
 
     Returns:
         The folders in which to look for modules: the copy first.
@@ -58,13 +66,16 @@ def keep_code(experiment: Experiment, import_paths: Sequence[Path], results: Pat
     named = [section.path for section in sections if isinstance(section, imported | ImportedStream)]
     sources = dict.fromkeys(place for path in named if (place := _place(path, import_paths)) is not None)
     for source in sources:
-        _keep(source, results)
+        _keep(source, results, anew)
     return (results / CODE_FOLDER, *import_paths) if sources else tuple(import_paths)
 
 
-def _keep(source: Path, results: Path) -> None:
+def _keep(source: Path, results: Path, anew: bool) -> None:
     copy = results / CODE_FOLDER / source.name
-    if copy.exists() and _content(copy) != _content(source):
+    changed = copy.exists() and _content(copy) != _content(source)
+    if changed and anew:
+        shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
+    elif changed:
         raise UserError(
             f"{source} was changed since the results in {results} were begun with it (their copy: {copy})\n"
             "    fix:     give the new code another --name, or put the old code back to go on"
@@ -100,7 +111,7 @@ def _found(key: str, path: str, import_paths: Sequence[Path]) -> Callable[..., A
     module_name, _, attributes = path.partition(":")
     try:
         value: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else None
         if missing is None or (missing != module_name and not module_name.startswith(f"{missing}.")):
             told = _told(error, path, import_paths)
@@ -123,7 +134,7 @@ def _found(key: str, path: str, import_paths: Sequence[Path]) -> Callable[..., A
     return value
 
 
-def _told(error: Exception, path: str, import_paths: Sequence[Path]) -> str:
+def _told(error: BaseException, path: str, import_paths: Sequence[Path]) -> str:
     """An error as its type and text, and where in the user's own file it came from, innermost last."""
     place = _place(path, import_paths)
     frames = [

@@ -81,6 +81,25 @@ def test_a_module_changed_since_is_refused_until_it_is_put_back(tmp_path: Path) 
     assert keep_code(MINE, [tmp_path], tmp_path / "results")[0].name == "code"
 
 
+def test_what_nothing_came_from_yet_is_copied_anew(tmp_path: Path) -> None:
+    code = tmp_path / "results" / "code"
+    (tmp_path / "my_net.py").write_text("Net = 1\n")
+    keep_code(MINE, [tmp_path], tmp_path / "results")
+    (tmp_path / "my_net.py").write_text("Net = 2\n")
+    keep_code(MINE, [tmp_path], tmp_path / "results", anew=True)
+    assert (code / "my_net.py").read_text() == "Net = 2\n"
+
+
+def test_a_module_that_ends_the_program_is_told(tmp_path: Path) -> None:
+    (tmp_path / "users_ending.py").write_text("import sys\n\n\ndef make():\n    sys.exit(3)\n")
+    told = pytest.raises(UserError, match="users_ending:make failed: SystemExit: 3")
+    with told, own_code("tasks.path", "users_ending:make", [tmp_path]) as make:
+        make()
+    (tmp_path / "users_ended.py").write_text("import sys\nsys.exit()\n")
+    with pytest.raises(UserError, match="importing users_ended failed: SystemExit"):
+        own_code("tasks.path", "users_ended:make", [tmp_path]).__enter__()
+
+
 def test_an_error_in_a_users_code_is_told_with_the_last_lines_in_their_file(tmp_path: Path) -> None:
     (tmp_path / "users_errors.py").write_text(
         "import json\n\n\ndef make(depth):\n    if depth:\n        return make(depth - 1)\n    return json.loads('{')\n"

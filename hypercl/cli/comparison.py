@@ -29,7 +29,7 @@ def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
     if given.table is not None:
         raise UserError("--table prints a table of runs; this is one of sweeps, whose table.md stands in its results")
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    folder = results_of(given) / folder_name(given.name or file.stem)
+    folder = results_of(given) / folder_name(file.stem if given.name is None else given.name)
     seeds = [] if given.seeds is None else [f"final.seeds={given.seeds}"]
     overrides = [*given.overrides, *seeds]
     sweeps = {name: table.sweep(name, file_named(table.file, file), overrides) for name in _chosen(table, given.only)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 import hypercl
+from hypercl.cli.places import require_writable
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
 from hypercl.config.include import content_of
@@ -32,6 +33,7 @@ def init_command(given: argparse.Namespace) -> int:
     target = given.to or Path(f"{given.name}.yaml")
     if target.exists():
         raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")
+    require_writable("--to", target.parent.resolve())
     beside = _included(found[given.name])
     _refuse_rivals(given.name, target, beside)
     written = {target.name: found[given.name].read_text(encoding="utf-8")} | beside

@@ -39,6 +39,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     """The parser of `hypercl` with all its commands."""
     parser = argparse.ArgumentParser(
         prog="hypercl",
+        allow_abbrev=False,
         description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
@@ -79,7 +80,9 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
 
 def _add_final(commands: argparse._SubParsersAction) -> None:
     purpose = "The final step of a sweep alone: test data is opened; the same command goes on with it."
-    parser = commands.add_parser("final", help=purpose, description=purpose, **_exit_codes())
+    parser = commands.add_parser(
+        "final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes()
+    )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")
@@ -123,6 +126,7 @@ def _command(
         name,
         help=purpose,
         description=purpose,
+        allow_abbrev=False,
         **_exit_codes(),
     )
     parser.add_argument(

@@ -24,7 +24,7 @@ def count(text: str) -> int:
 
 
 def _command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=purpose, description=purpose)
+    return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from hypercl.config import SweepFile, UserError
 from hypercl.own_code import CODE_FOLDER
@@ -18,7 +19,7 @@ def name_of(given: argparse.Namespace, file: SweepFile) -> str:
     Raises:
         UserError: the name could lead out of the results folder.
     """
-    return folder_name(given.name or file.name or Path(given.file).stem)
+    return folder_name(file.name or Path(given.file).stem if given.name is None else given.name)
 
 
 def folder_name(name: str) -> str:
@@ -44,7 +45,22 @@ def results_of(given: argparse.Namespace) -> Path:
             f"--results: {folder} is the copy of the working directory that Ray made for this job, and goes with it\n"
             "    fix:     --results with an absolute path, on storage that every node shares"
         )
+    require_writable("--results", folder)
     return folder
+
+
+def require_writable(option: str, folder: Path) -> None:
+    """Makes sure that a folder can be written to, or be made; makes nothing.
+
+    Raises:
+        UserError: it cannot, and why.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        why = f"{there} is no folder" if not there.is_dir() else f"in {there}: {error.strerror}"
+        raise UserError(f"{option}: {folder} cannot be written to: {why}\n    fix:     name another folder") from None
 
 
 def offline(given: argparse.Namespace) -> bool:

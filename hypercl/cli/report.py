@@ -10,6 +10,7 @@ from rich.console import Console
 
 from hypercl.analysis.final_words import LEAK
 from hypercl.cli.marked import Marked
+from hypercl.cli.places import require_writable
 from hypercl.cli.tables import cells, final_tables, headings, pairs, ranked, widened
 from hypercl.sweep.goals import in_words, told
 from hypercl.sweep.importance import LEAST, Importance, importances
@@ -124,7 +125,9 @@ def _standing(name: str, record: SweepRecord) -> str:
 
 def _folder(given: argparse.Namespace, sweeps: dict[str, SweepRecord]) -> Path:
     if given.to is not None:
-        return given.to.resolve()
+        folder = given.to.resolve()
+        require_writable("--to", folder)
+        return folder
     if len(sweeps) > 1:
         return Path("report").resolve()
     return next(iter(sweeps.values())).folder / "figures"

@@ -50,7 +50,7 @@ def reproduce_command(given: argparse.Namespace) -> int:
         print(reproduction_markdown(table, read_reproduction(given.table)), end="")
         return ExitCode.DONE
     console = Console(soft_wrap=True, highlight=False)
-    whole = _Whole(table, file, results_of(given) / folder_name(given.name or file.stem))
+    whole = _Whole(table, file, results_of(given) / folder_name(file.stem if given.name is None else given.name))
     chosen = jobs(table, file, whole.folder, given)
     console.print(f"{table.title}: {len(chosen)} of {len(cells_of(table))} cells", markup=False)
     console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))

@@ -55,7 +55,7 @@ def sweep_command(given: argparse.Namespace) -> int:
 def _folder(given: argparse.Namespace) -> Path:
     """The results of a sweep, named by its folder or by its file."""
     path = Path(given.file)
-    return path if path.is_dir() else results_of(given) / name_of(given, load(path, given.overrides))
+    return path if path.is_dir() else given.results.resolve() / name_of(given, load(path, given.overrides))
 
 
 def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> SweepOptions:

@@ -25,7 +25,8 @@ def train(given: argparse.Namespace) -> int:
     name = name_of(given, file)
     folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
     require_buildable(file.experiment, import_paths(given))  # a mistake in own code is mended before it is kept
-    own_code = keep_code(file.experiment, import_paths(given), folder)
+    begun = (folder / "config.yaml").exists()
+    own_code = keep_code(file.experiment, import_paths(given), folder, anew=not begun)
     place = Place(folder, given.data_dir, offline(given), own_code, name)
     spec = _spec(file, given, name, folder, console)
     loggers = Loggers([*build(spec, folder), Terminal(console)])

@@ -25,10 +25,17 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     if found.rest is not None:
         told = {problem.path.removeprefix("experiment.").removeprefix("space.") for problem in problems}
         wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
-        problems += [located(one, found.places) for one in wrong if one.path.removeprefix("space.") not in told]
+        news = [one for one in wrong if not told & set(_ends(one.path.removeprefix("space.")))]
+        problems += [located(one, found.places) for one in news]
     if found.model is None or problems:
         raise ConfigError(str(file), problems)
     return found.model
+
+
+def _ends(path: str) -> list[str]:
+    """A key path and all above it: a section told as wrong is at its defaults, of which no more is to be said."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def check_sweep(file: SweepFile, source: str) -> None:

@@ -68,7 +68,7 @@ def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
         problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
         raise ConfigError(source, [problem])
-    data, problems = _overridden(data, overrides)
+    data, problems, places = _overridden(data, overrides, places)
     model, found = validated(SweepFile, data, places)
     if model is not None:
         return Reading(model, problems, model, places)
@@ -105,7 +105,10 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
     return model
 
 
-def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], list[Problem]]:
+def _overridden(
+    data: dict[str, Any], overrides: Sequence[str], places: Mapping[str, Place]
+) -> tuple[dict[str, Any], list[Problem], Mapping[str, Place]]:
+    """The data with the overrides in it, what is wrong with them, and where each key was written now."""
     problems: list[Problem] = []
     for override in overrides:
         path, equals, text = override.partition("=")
@@ -118,6 +121,9 @@ def _overridden(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[st
         except ConfigError:
             problems.append(Problem(f"--set {path}", "the value is not valid YAML", text))
             continue
-        problem = set_value(data, f"experiment.{path}" if path.split(".")[0] in SECTIONS else path, value)
+        path = f"experiment.{path}" if path.split(".")[0] in SECTIONS else path
+        problem = set_value(data, path, value)
         problems += [problem] if problem else []
-    return data, problems
+        kept = {key: place for key, place in places.items() if not f"{key}.".startswith(f"{path}.")}
+        places = {**kept, path: Place("--set", 0)}
+    return data, problems, places

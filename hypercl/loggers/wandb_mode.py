@@ -27,7 +27,7 @@ def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
     if settings.mode == "offline":
         return "offline", "W&B is offline: logging.wandb.mode says so"
     if offline:
-        return "offline", "W&B is offline: --offline was given"
+        return "offline", "W&B is offline: --offline, or HYPERCL_OFFLINE, says so"
     if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
         return "offline", f"W&B is offline: WANDB_MODE={os.environ['WANDB_MODE']}"
     try:

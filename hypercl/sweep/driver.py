@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.config.method import ImportedMethod
+from hypercl.config.target import ImportedTarget
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.own_code import keep_code
@@ -86,11 +87,15 @@ def check_reachable(file: SweepFile) -> None:
 
 
 def check_method(file: SweepFile, given: SweepOptions) -> None:
-    """Refuses a method of the user's own, or a keyword of the space, before any trial meets it.
+    """Refuses a target or a method of the user's own, or a keyword of the space, before any trial meets it.
 
     Raises:
         UserError: it is not found, or does not do what is asked of it.
     """
+    if isinstance(file.experiment.target, ImportedTarget) and file.search.include_base:
+        from hypercl.training import require_buildable
+
+        require_buildable(file.experiment, given.import_paths)
     if isinstance(file.experiment.method, ImportedMethod):
         from hypercl.methods import learner_class
 
@@ -155,13 +160,16 @@ class _Session:
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name)
-        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder)
-        self.import_paths = tuple(dict.fromkeys(keep_code(reporting(self.asked, {}), kept, self.folder)))
+        anew = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
+        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, anew)
+        self.import_paths = tuple(dict.fromkeys(keep_code(reporting(self.asked, {}), kept, self.folder, anew)))
         self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)
         self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
         if self.given.prefer is not None:
+            if self._finished():
+                ranking.check_passed(self.file, self.study.trials(), self.given.prefer)
             self.study.set_prefer(self.given.prefer)
         best = ranking.front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]

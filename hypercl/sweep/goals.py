@@ -109,7 +109,8 @@ def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None
     front = sorted(trial.number for trial in ranking.front(file, trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:
-        return [*rows, ("best", f"none, and no best.yaml: no complete trial passes --prefer '{prefer}'")]
+        none = f"none, and no best.yaml: no complete trial passes --prefer '{prefer}' (--prefer knee takes that back)"
+        return [*rows, ("best", none)]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
     return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]

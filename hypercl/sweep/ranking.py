@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from hypercl.config import SweepFile
+from hypercl.config import SweepFile, UserError
 from hypercl.sweep.outcome import is_complete, outcome_of
 from hypercl.sweep.preference import KNEE, Weights, preference
 
@@ -63,6 +63,19 @@ def knee(file: SweepFile, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """
     found = front(file, trials)
     return found[_knee(_costs(file, found))] if found else None
+
+
+def check_passed(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str) -> None:
+    """Refuses a preference that no trial meets before it takes the place of another, once the search is over.
+
+    Raises:
+        UserError: no complete trial passes.
+    """
+    if feasible_of(trials) and preferred(file, trials, prefer) is None:
+        raise UserError(
+            f"--prefer: no complete trial passes '{prefer}', and the search is over; best.yaml stays as it is\n"
+            f"    fix:     a test that one passes, or '{KNEE}', the default"
+        )
 
 
 def preferred(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> FrozenTrial | None:

@@ -44,9 +44,11 @@ def image_files(folder: Path) -> ImageFiles:
     Hidden files and folders are not seen, nor what macOS leaves (`._*`, `.DS_Store`, `__MACOSX`).
 
     Raises:
-        UserError: the folder cannot be read, or a class folder holds no images.
+        UserError: the folder cannot be read, it holds no class folders, or one of them holds no images.
     """
     classes = class_folders(folder)
+    if not classes:
+        raise UserError(f"{folder} holds no folders of classes\n    fix: have a folder of images for each class in it")
     listings = [_images_of(folder, name) for name in classes]
     empty = [name for name, found in zip(classes, listings, strict=True) if not found]
     if empty:

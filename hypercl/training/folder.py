@@ -46,13 +46,18 @@ class RunFolder:
         self.path = place.folder
         self.name = place.name
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "config.yaml").exists()
+
     def stored(self) -> Experiment | None:
         """The experiment that was begun here, if any.
 
         Raises:
             UserError: config.yaml is there but cannot be read.
         """
-        if not (self.path / "config.yaml").exists():
+        if not self.begun:
             return None
         try:
             return load(self.path / "config.yaml").experiment
@@ -60,17 +65,20 @@ class RunFolder:
             raise UserError(f"the run's own file is damaged; restore it or use another --name.\n{error}") from None
 
     def begin(self, experiment: Experiment) -> None:
-        """Writes config.yaml, or makes sure that what was begun here is the same.
+        """Writes config.yaml where nothing was begun yet."""
+        if not self.begun:
+            content = {"name": self.name} if self.name else {}
+            text = dump({**content, "experiment": resolved(experiment)})
+            write_text(self.path / "config.yaml", text)
+
+    def require_same(self, experiment: Experiment) -> None:
+        """Makes sure that what was begun here, if anything, is the same.
 
         Raises:
             UserError: the folder holds another experiment; shows what differs.
         """
         stored = self.stored()
-        if stored is None:
-            content = {"name": self.name} if self.name else {}
-            text = dump({**content, "experiment": resolved(experiment)})
-            write_text(self.path / "config.yaml", text)
-        elif stored != experiment:
+        if stored is not None and stored != experiment:
             lines = "\n".join(difference_line(*each) for each in differences(resolved(stored), resolved(experiment)))
             raise UserError(
                 f"{self.path} holds a run with other settings:\n{lines}\n"

@@ -9,6 +9,7 @@ import torch
 from hypercl.config import Experiment, assign
 from hypercl.config.hypernet import OwnWeights as NoHypernet
 from hypercl.config.method import ImportedMethod
+from hypercl.config.target import ImportedTarget
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
 from hypercl.methods import (
     Learner,
@@ -168,7 +169,7 @@ def require_buildable(experiment: Experiment, import_paths: Sequence[Path] = ())
             compression ratio that cannot be had.
     """
     sizes(experiment, import_paths)
-    if isinstance(experiment.method, ImportedMethod):
+    if isinstance(experiment.method, ImportedMethod) or isinstance(experiment.target, ImportedTarget):
         build_learner(experiment, torch.device("cpu"), import_paths)
 
 

@@ -75,10 +75,11 @@ def run(
     opener = open_with_test if test else open_leaking if leak else open_stream
     with sealed() if opener is open_stream else nullcontext(Seal()) as seal:
         experiment = resolve(_as_begun(experiment, folder))
-        require_buildable(experiment, place.import_paths)  # before the folder is taken
-        folder.begin(experiment)
+        folder.require_same(experiment)
+        require_buildable(experiment, place.import_paths)
         with computing(experiment.training) as device:
             stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+            folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
             yield from _Run(experiment, place, folder, device, reports_per_task, stream, test, seal).progress()
 
 

@@ -90,6 +90,9 @@ def test_options_are_part_of_the_run(file: Path) -> None:
         (["train", "small.yaml", "--name", "../out"], ["cannot name a folder"]),
         (["train", "small.yaml", "--device", "cuda:9"], ["there is no device"]),
         (["train", "small.yaml", "--set", "tasks={name: split_mnist}", "--data-dir", "nowhere"], ["nowhere", "MNIST"]),
+        (["train", "small.yaml", "--name", ""], ["cannot name a folder"]),
+        (["train", "small.yaml", "--results", "small.yaml/x"], ["--results", "small.yaml is no folder", "fix:"]),
+        (["init", "quickstart", "--to", "small.yaml/x.yaml"], ["--to", "small.yaml is no folder"]),
         (["sweep", "small.yaml"], ["needs a space"]),
     ],
 )
@@ -101,6 +104,35 @@ def test_a_mistake_is_a_message_with_exit_code_2(
     assert all(word in said for word in words)
     assert "Traceback" not in said
     assert not (file.parent / "out").exists()
+
+
+def test_a_refused_run_leaves_nothing_that_the_mended_command_meets(file: Path) -> None:
+    mnist = ["train", "small.yaml", "--set", "tasks={name: split_mnist}", "--offline"]
+    assert main(mnist) == 2
+    assert not (file.parent / "results").exists()
+    assert main(["train", "small.yaml", "--set", "training.iterations=5"]) == 0
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_target_that_cannot_run_is_refused_before_anything_is_begun(
+    file: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = file.parent / f"refused_by_{command}.py"
+    module.write_text(
+        "from torch import nn\n"
+        "def make(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(63, num_classes))\n"
+    )
+    own = f"target: {{name: import, path: 'refused_by_{command}:make', outputs: num_classes}}"
+    space = "space: {method.beta: {uniform: [0, 1]}}\n"
+    file.write_text(SMALL.replace("target: {name: mlp, hidden: [12]}", own) + space)
+    assert main([command, "small.yaml"]) == 2
+    assert "cannot run on inputs of shape" in capsys.readouterr().err
+    assert not (file.parent / "results").exists()
+
+
+def test_an_option_is_not_taken_for_another_that_begins_alike() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["final", "results/small", "--set", "final.seeds=2"])
 
 
 def test_what_diverges_fails_with_a_hint(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,3 +86,26 @@ def test_a_file_that_cannot_be_searched_can_still_be_trained(tmp_path: Path) -> 
     assert load(tmp_path / "file.yaml").space == {}
     with pytest.raises(ConfigError, match="needs a space"):
         load_sweep(tmp_path / "file.yaml")
+
+
+def test_of_a_section_told_as_wrong_nothing_more_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text(
+        "experiment:\n  tasks: {name: split_digits}\n  hypernet: {chunk_size: 1000}\n"
+        "space:\n  hypernet.chunk_size: {int_log: [100, 4000]}\n  method.beta: {uniform: [1, 2]}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file, ["hypernet.compression_ratio=0.5"])
+    assert [problem.path for problem in caught.value.problems] == ["experiment.hypernet", "space.method.beta"]
+
+
+def test_a_mistake_in_an_override_is_not_laid_to_a_line_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text("experiment:\n  tasks: {name: split_digits}\n  method: {beta: 1.0}\n")
+    with pytest.raises(ConfigError, match=r"--set  experiment\.method\.betta: there is no such key"):
+        load(file, ["method.betta=3"])
+    with pytest.raises(ConfigError, match=r"--set  experiment\.method\.beta: "):
+        load(file, ["method={beta: -1}"])
+    file.write_text(file.read_text().replace("1.0", "-1"))
+    with pytest.raises(ConfigError, match=r"file\.yaml:3  experiment\.method\.beta: "):
+        load(file, ["method.lookahead=false"])

@@ -45,7 +45,7 @@ def test_the_file_can_say_offline():
 
 
 def test_the_command_can_say_offline():
-    assert timed(Wandb(), offline=True) == ("offline", "W&B is offline: --offline was given")
+    assert timed(Wandb(), offline=True) == ("offline", "W&B is offline: --offline, or HYPERCL_OFFLINE, says so")
 
 
 def test_the_environment_can_say_offline(monkeypatch):

@@ -166,6 +166,13 @@ def test_a_preference_that_cannot_be_read_is_told(text: str, message: str) -> No
         ranking.preferred(TWO, STAIRS, text)
 
 
+def test_a_preference_that_nothing_passes_is_refused_once_the_search_is_over() -> None:
+    with pytest.raises(UserError, match=r"(?s)passes 'seconds <= 1'.*best.yaml stays.*'knee'"):
+        ranking.check_passed(TWO, STAIRS, "seconds <= 1")
+    ranking.check_passed(TWO, STAIRS, f"{RATIO} <= 1")
+    ranking.check_passed(TWO, [], "seconds <= 1")
+
+
 def test_one_goal_cannot_be_weighed() -> None:
     with pytest.raises(UserError, match="only goal"):
         ranking.preferred(ONE, [trial(0, (0.9,))], f"{ACCURACY}: 1")

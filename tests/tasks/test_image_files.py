@@ -107,3 +107,9 @@ def test_decoding_thousands_of_images_is_told_once(tmp_path, monkeypatch, capsys
     assert f"decoding 12 images of {tmp_path} once into {tmp_path}/.hypercl-cache" in capsys.readouterr().err
     read(tmp_path)
     assert capsys.readouterr().err == ""
+
+
+def test_a_folder_without_classes_is_refused(tmp_path):
+    (tmp_path / "README.txt").write_text("x")
+    with pytest.raises(UserError, match="holds no folders of classes"):
+        image_files(tmp_path)
