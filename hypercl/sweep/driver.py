@@ -65,7 +65,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     check_sweep(file, given.source)
     tuned = tuning(file)
     check_reachable(tuned)
-    check_method(tuned, given)
+    check_own_code(tuned, given)
     check_final(file)
     check_preference(file, given.prefer)
     reporting(file, {})
@@ -86,7 +86,7 @@ def check_reachable(file: SweepFile) -> None:
             raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
 
 
-def check_method(file: SweepFile, given: SweepOptions) -> None:
+def check_own_code(file: SweepFile, given: SweepOptions) -> None:
     """Refuses a target or a method of the user's own, or a keyword of the space, before any trial meets it.
 
     Raises:

@@ -89,7 +89,9 @@ def test_each_replica_equals_its_own_single_run(options: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_replica_of_every_method_equals_its_own_single_run_over_fifty_steps(name: str) -> None:
-    assert_replicas_are_single_runs(17, f"method.name={name}")
+    # LwF's old outputs are its own as a task begins: gradients of 0 up to rounding, of which Adam would make steps
+    sgd = ["training.optimizer.name=sgd"] if name == "lwf" else []
+    assert_replicas_are_single_runs(17, f"method.name={name}", *sgd)
 
 
 VARIANTS = {

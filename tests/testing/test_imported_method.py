@@ -11,7 +11,7 @@ from hypercl.cli.main import main
 from hypercl.config import Experiment, UserError, check_sweep, loads
 from hypercl.own_code import keep_code
 from hypercl.sweep import SweepOptions
-from hypercl.sweep.driver import check_method
+from hypercl.sweep.driver import check_own_code
 from hypercl.training import Place, build_learner, run
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ def test_a_space_may_vary_a_keyword_and_no_other(tmp_path: Path) -> None:
     other = loads(TEXT.replace("kwargs.alpha: {log", "kwargs.alhpa: {log"), "x", ["search.include_base=false"])
     check_sweep(other, "x")  # reads no code
     with pytest.raises(UserError, match=r"(?s)'alhpa'.*did you mean 'alpha'"):
-        check_method(other, SweepOptions(tmp_path, tmp_path, import_paths=(HERE,)))
+        check_own_code(other, SweepOptions(tmp_path, tmp_path, import_paths=(HERE,)))
 
 
 def test_its_module_is_kept_with_the_results(tmp_path: Path) -> None:
