@@ -50,7 +50,8 @@ def head(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     url = f"http://127.0.0.1:{(dashboard := free_port())}"
     command = [str(RAY), "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={dashboard}"]
     command += [f"--ray-client-server-port={free_port()}", "--num-cpus=2", "--object-store-memory=100000000"]
-    command += ["--disable-usage-stats", "--temp-dir", folder]
+    # two Rays on one machine: the agent that takes jobs begins without its server where another has its fixed port
+    command += [f"--dashboard-agent-listen-port={free_port()}", "--disable-usage-stats", "--temp-dir", folder]
     with (Path(folder) / "head.log").open("w") as log:
         started = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
