@@ -193,7 +193,8 @@ class GramStep:
             embeddings = _leaf(point.embeddings, gradient["embeddings"])
         with torch.enable_grad():
             self.terms = setting.net.first_layer_terms(self.leaves, embeddings)
-        self.of_tasks, self.of_chunks = (term.detach().requires_grad_() for term in self.terms)
+        # Autograd may give two leaves without a gradient the same tensor, into which a second pass would add twice.
+        self.of_tasks, self.of_chunks = (_leaf(term, torch.zeros_like(term)) for term in self.terms)
 
     @torch.no_grad()
     def compare(self, compared: Compared, strength: Strength) -> Tensor:
@@ -215,7 +216,7 @@ class GramStep:
     def _reach_first_layer(self) -> None:
         """Carries the gradient from the first layer's terms on to the leaves that they were made of."""
         sides = zip(self.terms, (self.of_tasks, self.of_chunks), strict=True)
-        reached = [(term, side.grad) for term, side in sides if term.requires_grad and side.grad is not None]
+        reached = [(term, side.grad) for term, side in sides if term.requires_grad]
         if reached:
             torch.autograd.backward([term for term, _ in reached], [grad for _, grad in reached])
 

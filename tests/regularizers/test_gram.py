@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -64,6 +64,38 @@ owners = st.one_of(
     st.none(), st.just(OUTPUT_OF), st.lists(st.integers(-1, 4), min_size=23, max_size=23).map(torch.tensor)
 )
 subsets = st.none() | st.lists(st.integers(0, TASKS - 1), min_size=1, unique=True).map(torch.tensor)
+
+
+def by_autograd(hypernet, output_of, before, now, e, at) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean over tasks of the squared distance of their weights that count, and its gradient, as the paper says it."""
+    leaves = {name: value.clone().requires_grad_() for name, value in now.items()}
+    at = (e if at is None else at).clone().requires_grad_()
+    residual = hypernet(leaves, at) - hypernet(before, e)
+    if output_of is not None:
+        first, end = HEADS[: len(e), :1], HEADS[: len(e), 1:]
+        residual = residual * ((output_of < 0) | (output_of >= first) & (output_of < end))
+    value = residual.square().sum() / len(e)
+    value.backward()
+    return value.detach(), {**{name: leaf.grad for name, leaf in leaves.items()}, "embeddings": at.grad}
+
+
+@settings(max_examples=120, deadline=None)
+@given(hypernet=hypernets, output_of=owners, earlier=st.integers(1, TASKS), moving=st.booleans(), draws=st.booleans())
+@example(hypernetwork((4,), NUM_WEIGHTS), OUTPUT_OF, 1, True, False)  # one chunk, one task, own heads
+@example(hypernetwork((4,), NUM_WEIGHTS), OUTPUT_OF, 1, False, True)
+def test_both_forms_are_what_autograd_finds_for_any_number_of_earlier_tasks(
+    hypernet, output_of, earlier, moving, draws
+):
+    mask = None if output_of is None else HeadMask(output_of, HEADS)
+    before, e = tensors(hypernet, 1), embeddings(earlier)
+    now, at = moved(before, 0.1), e + 0.1 if moving else None
+    value, gradient = by_autograd(hypernet, output_of, before, now, e, at)
+    if not moving:
+        del gradient["embeddings"]
+    for form in (DirectForm(hypernet, mask), GramForm(hypernet, mask)):
+        anchor = form.anchor(before, e)
+        every = {"pairs": torch.arange(anchor.num_pairs)} if draws and isinstance(form, GramForm) else {}
+        assert_same(form.value_and_grad(now, anchor, embeddings=at, **every), (value, gradient))
 
 
 @settings(max_examples=120, deadline=None)
