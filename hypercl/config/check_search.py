@@ -7,7 +7,7 @@ from hypercl.config.sweep import SweepFile
 
 _COSTS = ("parameters", "seconds", "peak_memory_gib")
 """Metrics that the final step does not measure anew."""
-_INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "imported")
+_INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "import")
 
 
 def search_problems(file: SweepFile) -> list[Problem]:

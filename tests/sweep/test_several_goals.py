@@ -204,6 +204,15 @@ def test_the_accuracy_of_inferring_tasks_may_be_sought_where_they_are_inferred(n
     assert file_of(goals, "tasks.scenario=class", f"method.name={name}", "final.settings=all").final.settings == "all"
 
 
+def test_a_method_of_the_users_own_may_be_judged_by_the_tasks_it_infers() -> None:
+    text = """
+experiment: {tasks: {name: split_digits, scenario: domain}, method: {name: import, path: "mine:Learner"}}
+space: {training.optimizer.lr: {log_uniform: [1e-4, 0.1]}}
+objective: {maximize: validation/task_inference_accuracy}
+"""
+    check_sweep(loads(text, "test.yaml"), "test.yaml")
+
+
 def test_the_whole_front_may_be_trained_anew() -> None:
     assert file_of("final.settings=all").final.settings == "all"
 
