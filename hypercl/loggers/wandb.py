@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,6 +25,8 @@ from hypercl.training.progress import Finished, Report, Row, Started, Tick
 INIT_SECONDS = 10
 FINISH_SECONDS = 60
 LOG = logging.getLogger(__name__)
+_ACCURACY = re.compile(r"validation/task_\d+")
+"""A row's validation accuracy on one task."""
 
 
 @dataclass
@@ -160,7 +163,7 @@ class WandbLogger:
             if row["iteration"] > self._state.sent:
                 moments.setdefault(int(row["iteration"]), {}).update(row)
         for iteration, values in sorted(moments.items()):
-            measured = [value for key, value in values.items() if key.startswith("validation/task_")]
+            measured = [value for key, value in values.items() if _ACCURACY.fullmatch(key)]
             mean = {"validation/mean_so_far": sum(measured) / len(measured)} if measured else {}
             self._run.log(values | mean, step=iteration)
         if moments:

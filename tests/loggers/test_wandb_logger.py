@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_an_offline_run_read_back_holds_everything(tmp_path):
     assert file.summary["compression_ratio"] == 0.5
     assert file.summary["outcome"] == "finished"
     assert file.exit_code == 0
+
+
+def test_the_mean_so_far_is_of_accuracies_and_not_of_inferred_tasks(tmp_path):
+    logger = WandbLogger(spec(tmp_path), tmp_path / "run")
+    logger.started(started(tmp_path / "run"))
+    report = reports()[-1]
+    losses, own = report.rows
+    logger.report(replace(report, rows=(losses, own | {"validation/task_inference": 0.1})))
+    logger.close("interrupted")
+    (file,) = files(tmp_path)
+    last = file.history[-1]
+    assert last["validation/task_inference"] == 0.1
+    assert last["validation/mean_so_far"] == pytest.approx(0.91)
 
 
 def test_the_matrix_is_there_as_table_and_as_picture(tmp_path):
