@@ -14,7 +14,7 @@ from hypercl.config import UserError
 from hypercl.methods import Learner, State
 from hypercl.testing.case import STEPS, TASKS, Case, decided, experiment_of, scenarios_of
 from hypercl.testing.guard import nothing_else_is_opened
-from hypercl.testing.trees import copied, difference, doubled, of_replica, part_like
+from hypercl.testing.trees import copied, difference, doubled, of_replica, part_like, strangers
 from hypercl.training.checkpoint import read, write
 
 SEEDS = (5, 6)
@@ -80,7 +80,7 @@ class MethodContract:
 
     def test_holds_tensors_only(self, scenario: str) -> None:
         """Also while it trains; `Case` asks after each task's beginning, steps and end."""
-        _case(type(self), scenario).course  # noqa: B018
+        assert not strangers(_case(type(self), scenario).course.both)
 
     def test_a_checkpoint_keeps_its_state_bit_for_bit(self, scenario: str, tmp_path: Path) -> None:
         case = _case(type(self), scenario)
@@ -130,12 +130,12 @@ class MethodContract:
         for task in range(2):
             inputs, _ = case.validation(task)
             logits, found = (learner.predictor(each, task)(inputs) for each in (state, known))
-            wanted = (len(inputs), len(case.tasks[task].classes))
-            assert logits.shape == wanted, (
-                f"predictor of task {task} gives {list(logits.shape)}, not (samples, classes of the task) {wanted}"
-            )
             told = difference(found, logits, name=f"the prediction of task {task}")
             assert not told, f"predictions from knowledge are others than from the whole state: {told}"
+        if scenario != "task":
+            inputs, _ = case.validation(0)
+            decisions, found = (decided(learner, each, 2, inputs).outputs for each in (state, known))
+            assert not difference(decisions, found), "decisions from knowledge are others than from the state"
 
     def test_goes_on_from_what_it_knew(self, scenario: str) -> None:
         """As after early stopping, which puts the knowledge at the best check back before the task ends."""
@@ -149,33 +149,24 @@ class MethodContract:
             "start_task need belongs into knowledge, or into other keys of the state"
         )
 
-    def test_decides_where_the_task_is_not_given(self, scenario: str) -> None:
+    def test_gives_what_is_asked_for_in_its_shape(self, scenario: str) -> None:
+        """Predictions; decisions where the task is not given; inputs of a method that generates some."""
         case = _case(type(self), scenario)
-        if scenario == "task":
-            return
         learner, state = case.learner(), case.course.both
-        inputs, _ = case.validation(0)
-        known = max(task.head.stop for task in case.tasks[:2])
-        found = decided(learner, state, 2, inputs)
-        again = decided(learner, learner.knowledge(state), 2, inputs)
-        assert found.outputs.shape == (len(inputs),), f"decisions are {list(found.outputs.shape)}, not (samples,)"
-        assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 places of outputs"
-        assert 0 <= found.outputs.min() <= found.outputs.max() < known, (
-            f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were decided on; those of the tasks met "
-            f"are 0 to {known - 1}"
-        )
-        assert not difference(found.outputs, again.outputs), "decisions from knowledge are others than from the state"
-        if found.tasks is not None:
-            assert found.tasks.shape == (len(inputs),), f"inferred tasks are {list(found.tasks.shape)}, not (samples,)"
-            assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "a task was inferred that was not met"
-
-    def test_replays_inputs_of_the_streams_shape(self, scenario: str) -> None:
-        case = _case(type(self), scenario)
-        found = case.learner().replayed(case.course.both, 0, 3)
-        if found is not None:
-            wanted = (3, *case.validation(0)[0].shape[1:])
-            assert found.shape == wanted, f"replayed gives {list(found.shape)}, not (count, *input_shape) {wanted}"
-            assert 0 <= found.min() <= found.max() <= 1, "replayed inputs are to lie in 0 .. 1"
+        for task in range(2):
+            inputs, _ = case.validation(task)
+            logits = learner.predictor(state, task)(inputs)
+            wanted = (len(inputs), len(case.tasks[task].classes))
+            assert logits.shape == wanted, (
+                f"predictor of task {task} gives {list(logits.shape)}, not (samples, classes of the task) {wanted}"
+            )
+        if scenario != "task":
+            _require_decisions(case, learner, state)
+        replayed = learner.replayed(state, 0, 3)
+        if replayed is not None:
+            wanted, found = (3, *case.validation(0)[0].shape[1:]), list(replayed.shape)
+            assert replayed.shape == wanted, f"replayed gives {found}, not (count, *input_shape) {wanted}"
+            assert 0 <= replayed.min() <= replayed.max() <= 1, "replayed inputs are to lie in 0 .. 1"
 
     def test_each_replica_is_its_own_single_run_or_is_refused(self, scenario: str) -> None:
         """In float64, where what is left of the order of sums is below 1e-9."""
@@ -185,27 +176,8 @@ class MethodContract:
             with pytest.raises(UserError, match="cannot be trained together") as caught:
                 case.learner(replicas=2)
             assert reason in str(caught.value)
-            return
-        bundle = case.learner(SEEDS[0], len(SEEDS))
-        state = _taught_exactly(case, bundle, SEEDS)
-        inputs = case.validation(0)[0].double()
-        for index, seed in enumerate(SEEDS):
-            alone = case.learner(seed)
-            own = _taught_exactly(case, alone, (seed,))
-            told = difference(of_replica(state, index), own, TOLERANCE)
-            told = told or difference(
-                bundle.predictor(state, 1)(inputs)[index],
-                alone.predictor(own, 1)(inputs),
-                TOLERANCE,
-                "the prediction of task 1",
-            )
-            if scenario != "task":
-                found, wanted = decided(bundle, state, 2, inputs).outputs[index], decided(alone, own, 2, inputs).outputs
-                told = told or difference(found, wanted, name="the decision")
-            assert not told, (
-                f"replica {index} is not what a run of its seed alone is: {told}. All tensors of a state lead with an "
-                "axis of replicas where there are several; a method that cannot says why in `no_replicas`"
-            )
+        else:
+            _require_single_runs(case, scenario)
 
     def test_reads_nothing_but_what_it_is_given(self, scenario: str) -> None:
         """Batches of tasks met, its own task's training data at its end, and no stream beside them."""
@@ -217,6 +189,46 @@ class MethodContract:
             learner.predictor(state, 0)(case.validation(0)[0])
         told = difference(state, case.course.both)
         assert not told, f"under the guard it learns something else: {told}"
+
+
+def _require_decisions(case: Case, learner: Learner, state: State) -> None:
+    """Decisions after two tasks are outputs, and tasks, that were met."""
+    inputs, _ = case.validation(0)
+    known = max(task.head.stop for task in case.tasks[:2])
+    found = decided(learner, state, 2, inputs)
+    assert found.outputs.shape == (len(inputs),), f"decisions are {list(found.outputs.shape)}, not (samples,)"
+    assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 places of outputs"
+    assert 0 <= found.outputs.min() <= found.outputs.max() < known, (
+        f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were decided on; those of the tasks met "
+        f"are 0 to {known - 1}"
+    )
+    if found.tasks is not None:
+        assert found.tasks.shape == (len(inputs),), f"inferred tasks are {list(found.tasks.shape)}, not (samples,)"
+        assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "a task was inferred that was not met"
+
+
+def _require_single_runs(case: Case, scenario: str) -> None:
+    """Each of two replicas is what a run of its seed alone is."""
+    bundle = case.learner(SEEDS[0], len(SEEDS))
+    state = _taught_exactly(case, bundle, SEEDS)
+    inputs = case.validation(0)[0].double()
+    for index, seed in enumerate(SEEDS):
+        alone = case.learner(seed)
+        own = _taught_exactly(case, alone, (seed,))
+        told = difference(of_replica(state, index), own, TOLERANCE)
+        told = told or difference(
+            bundle.predictor(state, 1)(inputs)[index],
+            alone.predictor(own, 1)(inputs),
+            TOLERANCE,
+            "the prediction of task 1",
+        )
+        if scenario != "task":
+            found, wanted = decided(bundle, state, 2, inputs).outputs[index], decided(alone, own, 2, inputs).outputs
+            told = told or difference(found, wanted, name="the decision")
+        assert not told, (
+            f"replica {index} is not what a run of its seed alone is: {told}. All tensors of a state lead with an "
+            "axis of replicas where there are several; a method that cannot says why in `no_replicas`"
+        )
 
 
 def _taught_exactly(case: Case, learner: Learner, seeds: tuple[int, ...]) -> State:

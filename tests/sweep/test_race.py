@@ -119,6 +119,7 @@ def test_all_leaders_get_the_same_seeds_and_none_of_the_searchs(
 ) -> None:
     runs = FakeRuns(noisy)
     raced(file, study, tmp_path, monkeypatch, runs)
+    assert len(runs.asked) == 2
     for place, asked in enumerate(runs.asked):
         first = file.experiment.training.seed + 1_000_000 + 3 * place
         assert [(run.experiment.training.seed, run.experiment.training.replicas) for run in asked] == [(first, 3)] * 3

@@ -72,6 +72,7 @@ def test_all_of_split_mnist_train_the_same_network_alike(name: str) -> None:
 def test_what_is_shared_is_included_by_two_or_more_and_accepted_by_the_schema_it_names() -> None:
     validator = Draft202012Validator(sweep_schema())
     read = [path.resolve() for file in FILES for path in content_of(file.read_text(), str(file)).files]
+    assert SHARED
     for file in SHARED:
         assert read.count(file) > 1, file
         text = file.read_text()

@@ -1,6 +1,9 @@
 """The contract passes a sound method of a user's, and tells what is wrong with others."""
 
+import ast
+import inspect
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, ClassVar
 
 import pytest
@@ -76,3 +79,22 @@ def test_a_refusal_of_replicas_that_is_not_kept_to_is_told(monkeypatch: pytest.M
     monkeypatch.setattr("hypercl.methods.imported._require_replicas", lambda *_: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         contract("Alone").test_each_replica_is_its_own_single_run_or_is_refused(scenario="task")
+
+
+def asserts(statement: ast.stmt) -> bool:
+    """Whether a statement cannot be passed without an assertion."""
+    if isinstance(statement, ast.If):
+        return bool(statement.orelse) and all(any(map(asserts, body)) for body in (statement.body, statement.orelse))
+    if isinstance(statement, ast.With) and "raises" in ast.unparse(statement.items[0]):
+        return True
+    helper = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith("_require")
+    return helper or isinstance(statement, ast.Assert) or any(map(asserts, getattr(statement, "body", [])))
+
+
+@pytest.mark.parametrize("name", [name for name in dir(MethodContract) if name.startswith("test_")])
+def test_no_result_of_the_contract_comes_without_an_assertion(name: str) -> None:
+    (function,) = ast.parse(dedent(inspect.getsource(getattr(MethodContract, name)))).body
+    assert isinstance(function, ast.FunctionDef)
+    ends = [index for index, each in enumerate(function.body) if any(isinstance(n, ast.Return) for n in ast.walk(each))]
+    before = function.body[: ends[0]] if ends else function.body
+    assert any(map(asserts, before))

@@ -77,7 +77,9 @@ def test_early_stopping_ends_tasks_and_tells_the_steps_taken(place: Place) -> No
 
 def test_a_task_ends_once_patience_checks_brought_nothing_better(place: Place) -> None:
     items = list(run(experiment(STOPPING), place))
-    for task, taken in enumerate(items[-1].summary["iterations_per_task"], start=1):
+    taken_by = items[-1].summary["iterations_per_task"]
+    assert len(taken_by) == 3
+    for task, taken in enumerate(taken_by, start=1):
         found = [row["check/accuracy"] for row in rows_of(items) if row["task"] == task and "check/accuracy" in row]
         assert len(found) == taken // 4
         since = len(found) - 1 - found.index(max(found))
