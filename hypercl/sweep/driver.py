@@ -38,7 +38,7 @@ from hypercl.sweep.report import write_report
 from hypercl.sweep.resources import Machine, Slots, fit, this_machine
 from hypercl.sweep.signals import AtOnce, handled
 from hypercl.sweep.spent import note_gpus
-from hypercl.sweep.standing import check_races, in_words, last_race, race_due, stages, winner
+from hypercl.sweep.standing import check_races, in_words, race_due, stages
 from hypercl.sweep.study import SweepStudy
 
 if TYPE_CHECKING:
@@ -304,16 +304,17 @@ class _Session:
         reported = self.final.result
         best_file = write_best(self.folder, self.asked, self.study, self.name, reported.sentence if reported else "")
         code, message = self._ending()
-        race = last_race(self.study.optuna.user_attrs)
+        race = ranking.last_race(self.study.optuna.user_attrs)
         told = [f"{in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
         if several(self.file.objective) or self.study.prefer:
-            told += [f"{name}: {text}" for name, text in best_rows(self.file, self.study.trials(), self.study.prefer)]
+            rows = best_rows(self.file, self.study.trials(), self.study.optuna.user_attrs)
+            told += [f"{name}: {text}" for name, text in rows]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
             which = "closest to the bounds" if none_feasible(self.file, self.study.ranked()) else "winner"
             lines.append(f"Train the {which}: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
-        best = winner(self.study)
+        best = self.study.best()
         return SweepResult(
             exit_code=code,
             message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),

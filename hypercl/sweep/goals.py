@@ -1,6 +1,7 @@
 """One goal or several, in tables and in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -8,7 +9,7 @@ from hypercl.config import SweepFile
 from hypercl.config.sweep import Objective
 from hypercl.sweep import ranking
 from hypercl.sweep.outcome import is_complete
-from hypercl.sweep.preference import KNEE, Weights, preference
+from hypercl.sweep.preference import KNEE, PREFER, Weights, preference
 from hypercl.sweep.spread import with_spread
 
 MOST_NUMBERS = 12
@@ -97,15 +98,17 @@ def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
     return [("best.yaml", f"the knee of the front{said}")] if several(file.objective) else []
 
 
-def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> list[tuple[str, str]]:
+def best_rows(
+    file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """The best trial and, of several goals, the front, as rows of a name and a sentence.
 
     Args:
         file: as the trials were trained.
         trials: all of them.
-        prefer: as for `hypercl.sweep.ranking.preferred`.
+        attributes: the study's user attributes.
     """
-    best, prefer = ranking.preferred(file, trials, prefer), prefer or KNEE
+    best, prefer = ranking.best_trial(file, trials, attributes), attributes.get(PREFER) or KNEE
     front = sorted(trial.number for trial in ranking.front(file, trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:
@@ -113,6 +116,7 @@ def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None
         return [*rows, ("best", none)]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
+    how = " (the leader of the race)" if ranking.deciding_race(file, attributes) is not None else how
     return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]
 
 

@@ -226,6 +226,8 @@ def best_first(file: SweepFile, study: SweepStudy) -> list[FrozenTrial]:
     """
     if len(file.objective.goals) > 1:
         return leaders(file, study, file.final.settings, study.prefer)
+    if study.best() is None:
+        return []
     trials = [study.trial(number) for number in standing(study)]
     return [trial for trial in trials if outcome_of(trial).feasible]
 

@@ -27,7 +27,7 @@ from hypercl.sweep.protocols import leaks, reporting
 from hypercl.sweep.ranking import Ranked
 from hypercl.sweep.space import settings_of
 from hypercl.sweep.spread import spread_of, with_spread
-from hypercl.sweep.standing import in_words, last_race, winner
+from hypercl.sweep.standing import in_words
 from hypercl.sweep.study import SweepStudy
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
@@ -91,7 +91,8 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
 
     `reported` is what the final step came to; the winner is the search's whatever that says.
     """
-    best, race = winner(study), last_race(study.optuna.user_attrs)
+    best, race = study.best(), ranking.last_race(study.optuna.user_attrs)
+    raced = ranking.deciding_race(file, study.optuna.user_attrs) is not None
     ranked = study.ranked()
     beware = none_feasible(file, ranked)
     if beware:
@@ -103,7 +104,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
     by_task = found_by_task(file, best)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
-        *(f"# {line}" for line in goals.why_chosen(file, study.trials(), study.prefer)),
+        *(f"# {line}" for line in goals.why_chosen(file, study.trials(), None if raced else study.prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
         *(f"# {line}" for line in textwrap.wrap(f"{in_words(race)}: race/race.md" if race is not None else "", 118)),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),

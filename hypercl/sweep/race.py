@@ -19,8 +19,9 @@ from hypercl.sweep.outcome import outcome_of
 from hypercl.sweep.outputs import settings_of_trial
 from hypercl.sweep.protocols import has_orders, leaks, selecting
 from hypercl.sweep.race_plan import planned, points
+from hypercl.sweep.ranking import RACE, races_of
 from hypercl.sweep.runs import PlannedRun, RanRun, RunSession, train_all
-from hypercl.sweep.standing import RACE, in_words, races_of, standing, standing_of
+from hypercl.sweep.standing import in_words, standing, standing_of
 from hypercl.sweep.study import SweepStudy
 from hypercl.training import seeds_name
 from hypercl.training.replicas import WORST

@@ -1,14 +1,19 @@
 """The one place that orders trials: feasible ones first, then by the goal, or by how they compromise between goals."""
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from optuna.trial import FrozenTrial
 
+from hypercl.analysis.elimination import Raced, raced_of
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep.outcome import is_complete, outcome_of
-from hypercl.sweep.preference import KNEE, Weights, preference
+from hypercl.sweep.preference import KNEE, PREFER, Weights, preference
+
+RACE = "race"
+"""The user attribute of the study: `races`, each with its settings, level, values, rounds and end, and the `standing`
+after the last of them. No value of a race enters a trial."""
 
 
 class Ranked(Protocol):
@@ -17,6 +22,40 @@ class Ranked(Protocol):
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first."""
         ...
+
+
+def best_trial(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> FrozenTrial | None:
+    """The best trial of a study, the one of best.yaml, status, report and final step: the leader of the race that
+    decides, without one what a person prefers, of several goals the knee of the front.
+
+    Args:
+        file: whose objective counts.
+        trials: all of the study, in the order of numbers.
+        attributes: the study's user attributes.
+
+    Returns:
+        None where nothing is complete and feasible, or passes what is preferred.
+    """
+    race = deciding_race(file, attributes)
+    return preferred(file, trials, attributes.get(PREFER)) if race is None else trials[race.order[0]]
+
+
+def deciding_race(file: SweepFile, attributes: Mapping[str, Any]) -> Raced | None:
+    """The last race that had a round. It decides which trial is the best, unless `search.race` was taken out of the
+    file and a person said with --prefer what counts instead."""
+    if file.search.race is None and attributes.get(PREFER) not in (None, KNEE):
+        return None
+    return last_race(attributes)
+
+
+def last_race(attributes: Mapping[str, Any]) -> Raced | None:
+    """The last race that had a round."""
+    return next((race for race in reversed(races_of(attributes)) if race.rounds), None)
+
+
+def races_of(attributes: Mapping[str, Any]) -> list[Raced]:
+    """The races in the user attributes of a study, in order."""
+    return [raced_of(stored) for stored in attributes.get(RACE, {}).get("races", ())]
 
 
 def ranked(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

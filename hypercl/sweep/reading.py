@@ -17,7 +17,6 @@ from hypercl.sweep.identity import NAME as SWEEP_YAML
 from hypercl.sweep.journal import NAME as JOURNAL
 from hypercl.sweep.mirror import names_of, with_progress
 from hypercl.sweep.outcome import TRAINED, Outcome, outcome_of
-from hypercl.sweep.preference import PREFER
 from hypercl.sweep.protocols import tuning
 
 
@@ -47,8 +46,8 @@ class SweepRecord:
         return ranking.ranked(self.file, self.trials)
 
     def best(self) -> FrozenTrial | None:
-        """The best feasible trial, of several goals the knee of the front, or what a person prefers."""
-        return ranking.preferred(self.file, self.trials, self.attributes.get(PREFER))
+        """The best feasible trial, as `hypercl.sweep.ranking.best_trial`."""
+        return ranking.best_trial(self.file, self.trials, self.attributes)
 
     @property
     def trained(self) -> list[FrozenTrial]:

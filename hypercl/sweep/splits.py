@@ -3,8 +3,8 @@
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.opening import Opening, openings_of
 from hypercl.sweep.protocols import described, has_orders, leaks, reporting, selecting
+from hypercl.sweep.ranking import races_of
 from hypercl.sweep.reading import SweepRecord
-from hypercl.sweep.standing import races_of
 
 
 def splits_touched(record: SweepRecord) -> list[tuple[str, str]]:

@@ -6,27 +6,18 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.elimination import Raced, raced_of
+from hypercl.analysis.elimination import Raced
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep.race_plan import points
+from hypercl.sweep.ranking import last_race, races_of
 from hypercl.sweep.study import SweepStudy
-
-RACE = "race"
-"""The user attribute of the study: `races`, each with its settings, level, values, rounds and end, and the `standing`
-after the last of them. No value of a race enters a trial."""
-
-
-def races_of(attributes: Mapping[str, Any]) -> list[Raced]:
-    """The races in the user attributes of a study, in order."""
-    return [raced_of(stored) for stored in attributes.get(RACE, {}).get("races", ())]
 
 
 def standing(study: SweepStudy) -> list[int]:
-    """Numbers of all complete trials, best first: those of the last race that had a round, in its order, then the
-    others in the order of the search. Without a race the order of the search, what a person prefers first."""
-    preferred = study.best() if study.prefer is not None else None
-    order = standing_of(study.ranked(), study.optuna.user_attrs)
-    return order if preferred is None else [preferred.number, *(one for one in order if one != preferred.number)]
+    """Numbers of all complete trials: the best one, then those of the last race that had a round, in its order, then
+    the others in the order of the search."""
+    best, order = study.best(), standing_of(study.ranked(), study.optuna.user_attrs)
+    return order if best is None else [best.number, *(one for one in order if one != best.number)]
 
 
 def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> list[int]:
@@ -34,17 +25,6 @@ def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) ->
     race = last_race(attributes)
     raced = race.order if race is not None else []
     return [*raced, *(trial.number for trial in ranked if trial.number not in raced)]
-
-
-def last_race(attributes: Mapping[str, Any]) -> Raced | None:
-    """The last race that had a round."""
-    return next((race for race in reversed(races_of(attributes)) if race.rounds), None)
-
-
-def winner(study: SweepStudy) -> FrozenTrial | None:
-    """The trial that goes into best.yaml: the first of the last race, without one the best of the search."""
-    race = last_race(study.optuna.user_attrs)
-    return study.best() if race is None else study.trial(race.order[0])
 
 
 def stages(file: SweepFile, study: SweepStudy) -> list[int]:

@@ -14,7 +14,6 @@ from hypercl.sweep.goals import best_rows
 from hypercl.sweep.live import WORDS, duration
 from hypercl.sweep.lock import Driver, driver_of
 from hypercl.sweep.outcome import TRAINED
-from hypercl.sweep.preference import PREFER
 from hypercl.sweep.reading import SweepRecord, progress_of, read_sweep, state_of
 from hypercl.sweep.spent import spent_rows
 
@@ -90,7 +89,7 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
     none = none_feasible(file, best)
     if none:
         rows.append(("best", none))
-    rows += best_rows(file, best, status.record.attributes.get(PREFER)) if best and not none else []
+    rows += best_rows(file, status.record.trials, status.record.attributes) if best and not none else []
     kept = kept_words(file, status.record.trials)
     if kept:
         rows.append(("bounds", kept))

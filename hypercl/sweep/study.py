@@ -249,8 +249,8 @@ class SweepStudy:
         self.optuna.set_user_attr(PREFER, prefer)
 
     def best(self) -> FrozenTrial | None:
-        """The best feasible trial: by its value, of several goals the knee of the front, or what a person prefers."""
-        return ranking.preferred(self._file, self.trials(), self.prefer)
+        """The best feasible trial, as `hypercl.sweep.ranking.best_trial`."""
+        return ranking.best_trial(self._file, self.trials(), self.optuna.user_attrs)
 
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first, as `hypercl.sweep.ranking.ranked`."""

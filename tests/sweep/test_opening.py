@@ -25,7 +25,7 @@ from hypercl.sweep.opening import (
 )
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.protocols import Role, tuning
-from hypercl.sweep.standing import RACE
+from hypercl.sweep.ranking import RACE
 from hypercl.sweep.study import SweepStudy
 
 Files = Callable[..., SweepFile]

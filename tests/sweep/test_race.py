@@ -1,6 +1,7 @@
 """Races of a sweep: who races, what is trained, what is kept."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,13 +15,17 @@ from in_this_process import InThisProcess, in_this_process
 from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.control import Silent
+from hypercl.sweep.opening import best_first
 from hypercl.sweep.outcome import Outcome
 from hypercl.sweep.outputs import write_best
 from hypercl.sweep.protocols import tuning
 from hypercl.sweep.race import Racing, contenders, values_in
 from hypercl.sweep.race_plan import points, race_rows
+from hypercl.sweep.ranking import RACE, races_of
+from hypercl.sweep.reading import SweepRecord
 from hypercl.sweep.runs import PlannedRun, RanRun
-from hypercl.sweep.standing import RACE, check_races, race_due, races_of, stages, standing
+from hypercl.sweep.standing import check_races, race_due, stages, standing
+from hypercl.sweep.status import Status, rows_of
 from hypercl.sweep.study import SweepStudy
 
 METRIC = "validation/final_accuracy"
@@ -277,6 +282,31 @@ def test_best_yaml_is_the_winner_of_the_race(
     assert path is not None
     assert load(path).experiment.method.beta == study.trial(2).params["method.beta"]
     assert "trial 2 won the race over 6 further seeds" in path.read_text()
+
+
+def test_after_a_race_one_trial_is_the_best_for_best_yaml_status_report_and_final_step(
+    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    words = "trial 2, validation/final_accuracy 0.8800 (the leader of the race)"
+    assert best_of(file, study, tmp_path) == ([2, 2, 2], [words])
+    study.set_prefer("validation/final_accuracy < 0.85")  # of a session before: the race decides
+    assert best_of(file, study, tmp_path)[0] == [2, 2, 2]
+    unraced = file.model_copy(update={"search": file.search.model_copy(update={"race": None})})
+    later = SweepStudy(tmp_path / "study.journal", "test", unraced, 1)
+    assert best_of(unraced, later, tmp_path)[0] == [1, 1, 1]
+    later.set_prefer("knee")
+    assert best_of(unraced, later, tmp_path)[0] == [2, 2, 2]
+    later.set_prefer("validation/final_accuracy < 0.5")
+    assert (later.best(), best_first(unraced, later)) == (None, [])
+
+
+def best_of(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[list[int | None], list[str]]:
+    """The best trial of the study, of its record (report) and of the final step, and the status' words."""
+    record = SweepRecord(folder, file, tuple(study.trials()), study.optuna.user_attrs)
+    found = [study.best(), record.best(), best_first(file, study)[0]]
+    rows = rows_of(Status(record, None, Counter(), [], None))
+    return [trial.number if trial else None for trial in found], [text for name, text in rows if name == "best"]
 
 
 def test_what_was_decided_stands_in_the_study_and_in_files(

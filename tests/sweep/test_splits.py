@@ -9,9 +9,9 @@ from hypercl.analysis.elimination import Plan, Raced
 from hypercl.config import loads
 from hypercl.sweep.opening import ATTRIBUTE, Opening
 from hypercl.sweep.protocols import tuning
+from hypercl.sweep.ranking import RACE
 from hypercl.sweep.reading import SweepRecord, read_sweep
 from hypercl.sweep.splits import splits_touched
-from hypercl.sweep.standing import RACE
 
 OPENING = Opening(
     when="2026-11-23T09:41:05+00:00",
