@@ -1,7 +1,6 @@
 """What one trial takes, and how many fit on what is there."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from hypercl.config import UserError
 from hypercl.config.sweep import Resources
@@ -42,13 +41,13 @@ def this_machine(cpus: float | None = None, gpus: float | None = None) -> Machin
     """What this process may really use: affinity, cgroup quota and SLURM's grant, cut to `--cpus` and `--gpus`."""
     import torch
 
-    from hypercl.training import available_cpus
+    from hypercl.training import available_cpus, free_memory
 
     there_cpus, there_gpus = available_cpus(), torch.cuda.device_count()
     return Machine(
         cpus=there_cpus if cpus is None else min(cpus, there_cpus),
         gpus=there_gpus if gpus is None else min(gpus, there_gpus),
-        memory=_free_memory(),
+        memory=free_memory(torch.device("cpu")),
     )
 
 
@@ -90,17 +89,3 @@ def fit(wish: Resources, there: Machine, most: int | None = None) -> Slots:
 
 def _amount(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
-
-
-def _free_memory() -> int | None:
-    """Bytes that may still be taken: of the machine, and of the cgroup."""
-    limits = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-        most = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        limits += [int(most) - used] if most != "max" else []
-    except (OSError, ValueError):
-        pass
-    return min(limits, default=None)

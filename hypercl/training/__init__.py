@@ -3,6 +3,7 @@
 from hypercl.training.cost import two_steps
 from hypercl.training.device import available_cpus
 from hypercl.training.folder import Place, seeds_name
+from hypercl.training.memory import free_memory
 from hypercl.training.metrics import of_summary
 from hypercl.training.parts import Sizes, build_bundle, build_learner, require_buildable, sizes
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
@@ -20,6 +21,7 @@ __all__ = [
     "available_cpus",
     "build_bundle",
     "build_learner",
+    "free_memory",
     "of_summary",
     "require_buildable",
     "run",

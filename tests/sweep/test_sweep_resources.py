@@ -1,12 +1,17 @@
 """What fits on a machine."""
 
 import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from hypercl.config import UserError
 from hypercl.config.sweep import Resources
 from hypercl.sweep.resources import GIB, Machine, fit, this_machine
+from hypercl.training import memory
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,19 @@ def test_little_memory_means_fewer_trials_at_once() -> None:
     slots = fit(Resources(), Machine(16, 0, memory=4 * GIB))
     assert slots.concurrent == 4
     assert "memory" in slots.notes[0]
+
+
+def test_pages_of_files_that_can_be_taken_back_count_as_free_as_they_do_for_replicas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("max", f"{3 * GIB}"), ("current", f"{3 * GIB - 40}"), ("stat", f"inactive_file {GIB // 4}")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "_cgroup_room", partial(_cgroup_room_in, tmp_path))
+    assert this_machine().memory == memory.free_memory(torch.device("cpu")) == GIB // 4 + 40
+
+
+def _cgroup_room_in(folder: Path, _: Path, room: Callable[[Path], int | None] = memory._cgroup_room) -> int | None:
+    return room(folder)
 
 
 def test_threads_are_whole() -> None:
