@@ -13,7 +13,7 @@ from hypercl.cli.tables import pairs
 from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.config.comparison import Comparison
 from hypercl.exit_codes import ExitCode
-from hypercl.files import write_text
+from hypercl.files import remove_partials, write_text
 from hypercl.sweep import SweepOptions, listener_for, sweep
 from hypercl.sweep.protocols import described, tuning
 from hypercl.sweep.reading import read_sweep
@@ -37,6 +37,7 @@ def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
     console.print(pairs([(name, described(each)) for name, each in sweeps.items()]))
     if given.dry_run:
         return ExitCode.DONE
+    remove_partials(folder)
     began, code = time.monotonic(), ExitCode.DONE
     for name, each in sweeps.items():
         left = None if given.budget is None else began + given.budget - time.monotonic()

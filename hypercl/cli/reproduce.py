@@ -26,7 +26,7 @@ from hypercl.config import UserError
 from hypercl.config.comparison import Comparison
 from hypercl.config.reproduction import Reproduction, cells_of, load_reproduction
 from hypercl.exit_codes import ExitCode
-from hypercl.files import write_text
+from hypercl.files import remove_partials, write_text
 from hypercl.loggers import Loggers, Terminal, build
 from hypercl.training import Diverged, Finished, Place, run, seeds_name
 
@@ -56,6 +56,7 @@ def reproduce_command(given: argparse.Namespace) -> int:
     console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))
     if given.dry_run:
         return ExitCode.DONE
+    remove_partials(whole.folder)
     code = _run_all(chosen, whole, given, console)
     console.print(f"results: {whole.folder} (table.md, table.csv, table.png)", markup=False)
     return code

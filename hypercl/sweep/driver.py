@@ -12,6 +12,7 @@ from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
 from hypercl.config.method import ImportedMethod
 from hypercl.config.target import ImportedTarget
 from hypercl.exit_codes import ExitCode
+from hypercl.files import remove_partials
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.own_code import keep_code
 from hypercl.sweep import journal, ranking
@@ -119,6 +120,7 @@ class _Session:
         check_same(self.folder, self.asked)
         _check_disk(self.given)
         self._tidy()
+        remove_partials(self.folder)
         mended = journal.mend(self.folder / journal.NAME)
         if mended:
             self.listener.said(mended)

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hypercl.config import UserError
+from hypercl.files import is_alive
 
 _LOCK, _HOLDER = ".driver.lock", ".driver.json"
 
@@ -37,8 +38,8 @@ def driver_lock(folder: Path) -> Iterator[None]:
         }
         (folder / _HOLDER).write_text(json.dumps(holder), encoding="utf-8")
         yield
-        (folder / _HOLDER).unlink(missing_ok=True)
     finally:
+        (folder / _HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
@@ -63,17 +64,7 @@ def driver_of(folder: Path) -> Driver | None:
         host, pid, since = str(holder["host"]), int(holder["pid"]), datetime.fromisoformat(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Driver(host, pid, since, _is_alive(pid) if host == socket.gethostname() else None)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return Driver(host, pid, since, is_alive(pid) if host == socket.gethostname() else None)
 
 
 def _refusal(folder: Path) -> str:

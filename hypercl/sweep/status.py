@@ -113,11 +113,12 @@ def state_words(folder: Path) -> dict[str, str]:
 
 
 def _driver(status: Status) -> str:
-    driver = status.driver
+    driver, file, trials = status.driver, status.record.file, status.record.trials
+    done = (status.trained >= file.search.trials or is_over(file, trials)) and not final_is_open(status.record)
+    if done and (driver is None or driver.alive is False):
+        return "none: the sweep is done"
     if driver is None:
-        file, trials = status.record.file, status.record.trials
-        done = (status.trained >= file.search.trials or is_over(file, trials)) and not final_is_open(status.record)
-        return "none: the sweep is done" if done else "none: the command that began the sweep goes on with it"
+        return "none: the command that began the sweep goes on with it"
     who = f"process {driver.pid} on {driver.host}, since {driver.since.astimezone():%Y-%m-%d %H:%M}"
     if driver.alive is None:
         return f"{who} (another host: it cannot be asked)"

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypercl.config import ConfigError, Experiment, UserError, difference_line, differences, load, resolved
 from hypercl.config.yaml_text import dump
-from hypercl.files import write_text
+from hypercl.files import remove_partials, write_text
 from hypercl.training.metrics import Matrix
 from hypercl.training.replicas import mean_matrix
 
@@ -65,7 +65,8 @@ class RunFolder:
             raise UserError(f"the run's own file is damaged; restore it or use another --name.\n{error}") from None
 
     def begin(self, experiment: Experiment) -> None:
-        """Writes config.yaml where nothing was begun yet."""
+        """Writes config.yaml where nothing was begun yet; removes what a kill left half written."""
+        remove_partials(self.path)
         if not self.begun:
             content = {"name": self.name} if self.name else {}
             text = dump({**content, "experiment": resolved(experiment)})

@@ -76,8 +76,11 @@ def test_the_same_command_again_trains_nothing_and_starts_no_ray(
     swept: SweepResult, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
+    left = folder / "trials" / "0" / "summary.json.partial-999999999"
+    left.touch()
     again = sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=folder, data_dir=folder), FakeEngine())
     assert again == swept
+    assert not left.exists()
 
 
 def test_figures_that_cannot_be_drawn_cost_neither_the_result_nor_its_message(

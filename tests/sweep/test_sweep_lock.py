@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import UserError
-from hypercl.sweep.lock import driver_lock
+from hypercl.sweep.lock import driver_lock, driver_of
 
 HOLD = """
 import sys, pathlib
@@ -38,5 +38,6 @@ def test_a_second_driver_is_told_who_the_first_is_and_takes_over_once_it_is_dead
 def test_the_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), driver_lock(tmp_path):
         raise RuntimeError
+    assert driver_of(tmp_path) is None
     with driver_lock(tmp_path):
         pass

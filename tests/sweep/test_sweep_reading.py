@@ -1,8 +1,10 @@
 """A sweep's folder, read from outside: status, report, importance."""
 
+import json
 import math
 import random
 import shutil
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -167,6 +169,13 @@ def test_a_dead_driver_and_one_elsewhere_are_told_apart(made: Path, tmp_path: Pa
     assert "cannot be asked" in dict(rows_of(status_of(tmp_path / "x")))["driver"]
     (tmp_path / "x" / ".driver.json").write_text("{")
     assert driver_of(tmp_path / "x") is None
+
+
+def test_the_name_of_a_dead_driver_does_not_make_a_finished_sweep_unfinished(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "x", complete=3, text=SMALL.replace("trials: 40", "trials: 3"))
+    holder = {"host": socket.gethostname(), "pid": 999999999, "since": datetime.now(UTC).isoformat()}
+    (tmp_path / "x" / ".driver.json").write_text(json.dumps(holder))
+    assert dict(rows_of(status_of(tmp_path / "x")))["driver"] == "none: the sweep is done"
 
 
 def driver_of_text(text: str) -> str:

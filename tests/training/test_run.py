@@ -165,6 +165,13 @@ def test_a_run_without_any_sound_checkpoint_starts_over(place: Place) -> None:
     assert items[0].history == ()
 
 
+def test_a_run_removes_what_a_kill_left_half_written(place: Place) -> None:
+    place.folder.mkdir()
+    (place.folder / "config.yaml.partial-999999999").touch()
+    next(iter(run(experiment(), place)))
+    assert [path.name for path in place.folder.glob("config.yaml*")] == ["config.yaml"]
+
+
 def test_what_diverges_says_where(place: Place) -> None:
     with pytest.raises(Diverged) as caught:
         list(run(experiment("training.optimizer.name=sgd", "training.optimizer.lr=1e18"), place))
