@@ -193,8 +193,8 @@ def test_a_shipped_table_is_known_by_its_name_in_any_folder(capsys: Captured) ->
     assert "hnet-task  1-3    99.79 %    to do" in said
 
 
-def test_the_readmes_table_is_what_its_numbers_render() -> None:
+def test_the_documented_table_is_what_its_numbers_render() -> None:
     root = Path(__file__).parents[2]
     numbers = read_reproduction(root / "tests/benchmarks/results/reproduce-split_mnist.csv")
     wanted = reproduction_markdown(load_reproduction(table_file("split_mnist")), numbers)
-    assert wanted.strip() in (root / "README.md").read_text(encoding="utf-8")
+    assert wanted.strip() in (root / "docs" / "pages" / "results.md").read_text(encoding="utf-8")

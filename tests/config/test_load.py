@@ -1,6 +1,5 @@
 """Reading a file: every mistake at once, numbers as people write them, overrides."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from hypothesis import strategies as st
 from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, load_sweep, loads, lookup, to_yaml
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("search_spaces/*.yaml"))
-README = Path(__file__).parents[2] / "README.md"
-SHOWN = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 SMALLEST = "experiment: {tasks: {name: split_digits}}"
 
 
@@ -27,13 +24,6 @@ def test_a_shipped_file_is_valid_and_survives_being_written_out(file: Path) -> N
     model = load(file)
     check_sweep(model, str(file))
     assert loads(to_yaml(model), "again") == model
-
-
-@pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.split(":")[0].strip())
-def test_what_the_readme_shows_is_valid(block: str) -> None:
-    section = next(iter(yaml.safe_load(block)))
-    rest = "" if section in ("experiment", "tasks") else "  tasks: {name: split_digits}\n"
-    loads(block if section in ("experiment", "include") else f"experiment:\n{rest}{block}", str(README))
 
 
 def test_six_files_are_shipped() -> None:
