@@ -4,6 +4,7 @@ import argparse
 
 import shtab
 
+from hypercl.cli.parsers import commands_of
 from hypercl.config.explain import known_keys
 
 YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
@@ -21,7 +22,7 @@ _TAKES = {
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
-    for command, own in _commands(parser).items():
+    for command, own in commands_of(parser).items():
         for action in own._actions:
             takes = FOLDER if action.dest in ("results", "data_dir") else _TAKES.get((command, action.dest))
             if (command, action.dest) == ("explain", "path"):
@@ -36,8 +37,3 @@ def _words(words: tuple[str, ...]) -> dict[str, object]:
     text = " ".join(words)
     body = f'_hypercl_keys() {{\n  compgen -W "{text}" -- "$1"\n}}'
     return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
-
-
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return dict(groups[0].choices)

@@ -1,6 +1,7 @@
 """`hypercl init`: the shipped files, listed and copied."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -80,6 +81,7 @@ def folder() -> Traversable:
 
 
 def purpose(text: str) -> str:
-    """A file's first comment that is for people."""
+    """The first sentence of a file's comments that are for people."""
     comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-    return next((line for line in comments if not line.startswith("yaml-language-server:")), "")
+    found = [line for line in comments if not line.startswith("yaml-language-server:")]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(found))[0]

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hypercl import __version__
-from hypercl.cli.parsers import add_parsers, count
-from hypercl.config import UserError
+from hypercl.cli.parsers import add_parsers, commands_of, count
+from hypercl.config import UserError, did_you_mean
 from hypercl.exit_codes import EXIT_CODES, ExitCode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is a message, never a traceback."""
     parser = parser_of_all()
-    given = parser.parse_args(arguments)
+    given = _parsed(parser, arguments)
     try:
         return given.run(given)
     except UserError as error:
@@ -35,6 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """As `parse_args`, which does not say what an option that is not there may have been meant to be."""
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        own = commands_of(parser)[given.command]
+        hint = did_you_mean(unknown[0].partition("=")[0], list(own._option_string_actions))
+        own.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; {hint}" if hint else ""))
+    return given
+
+
 def parser_of_all() -> argparse.ArgumentParser:
     """The parser of `hypercl` with all its commands."""
     parser = argparse.ArgumentParser(
@@ -43,7 +53,7 @@ def parser_of_all() -> argparse.ArgumentParser:
         description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_final, _add_reproduce, add_parsers):
         add(commands)
     return parser

@@ -15,6 +15,12 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     _completion(_command(commands, "completion", "The completion script of a shell."))
 
 
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(groups[0].choices)
+
+
 def count(text: str) -> int:
     """A number of 1 or more."""
     value = int(text)

@@ -1,9 +1,11 @@
 """Tables that commands print."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 
 from hypercl.analysis.final_table import final_rows, title
@@ -55,7 +57,45 @@ def final_tables(content: Content) -> Group:
     """The final step's numbers, and below them what each setting is: its values need a line of their own."""
     rows = [{key: cell for key, cell in row.items() if key != "values"} for row in final_rows(content)]
     settings = [(row["setting"], row["values"]) for row in final_rows(content) if row["values"]]
-    return Group(cells(rows, title(content)), "", pairs(settings))
+    return Group(Fitted(rows, title(content)), "", pairs(settings))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`cells`; where the window is too narrow for them, each row is a column, of as many tables as are needed."""
+
+    rows: Sequence[Mapping[str, str]]
+    title: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        def fits(table: Table) -> bool:
+            return Measurement.get(console, options.update(max_width=1000), table).maximum <= options.max_width
+
+        whole = cells(self.rows, self.title)
+        if fits(whole):
+            yield whole
+            return
+        columns, title = _columns(self.rows), self.title
+        while columns:
+            counts = range(len(columns), 1, -1)
+            count = next((each for each in counts if fits(cells(_beside(columns[:each]), ""))), 1)
+            yield cells(_beside(columns[:count]), title)
+            columns, title = columns[count:], ""
+
+
+def _columns(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, dict[str, str]]]:
+    """Of each row its heading, which is its setting and, where there are several, its goal; and its other cells."""
+    found, setting = [], ""
+    for row in rows:
+        setting = row["setting"] or setting
+        heading = f"{setting}: {row['goal']}" if "goal" in row else setting
+        found.append((heading, {key: cell for key, cell in row.items() if key not in ("setting", "goal")}))
+    return found
+
+
+def _beside(columns: Sequence[tuple[str, Mapping[str, str]]]) -> list[dict[str, str]]:
+    """Some columns as rows of a table."""
+    return [{"": key} | {heading: cells[key] for heading, cells in columns} for key in columns[0][1]]
 
 
 def headings(paths: Sequence[str]) -> list[str]:

@@ -23,7 +23,8 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
     found = read(text_of(file), str(file), overrides)
     problems = list(found.problems)
     if found.rest is not None:
-        told = {problem.path.removeprefix("experiment.").removeprefix("space.") for problem in problems}
+        named = [path for problem in problems for path in (problem.path, problem.meant) if path or path == problem.path]
+        told = {path.removeprefix("experiment.").removeprefix("space.") for path in named}
         wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
         news = [one for one in wrong if not told & set(_ends(one.path.removeprefix("space.")))]
         problems += [located(one, found.places) for one in news]

@@ -100,10 +100,7 @@ def explain(path: str) -> Setting | Part:
     names = (wanted, f"experiment.{wanted}", f"experiment.{wanted.removeprefix('space.')}")
     full = next((name for name in names if name in found or not name), None)
     if full is None:
-        known = known_keys()
-        fix = did_you_mean(wanted, known) or did_you_mean(wanted.rpartition(".")[2], known)
-        hint = f"; {fix}" if fix else ""
-        raise UserError(f"there is no key '{wanted}' in a file{hint}\n    fix:     hypercl explain lists the sections")
+        raise UserError(f"there is no key '{wanted}' in a file\n    fix:     {_instead_of(wanted)}")
     group = found.get(full, [])
     if full.endswith(".name") and group[0].kinds:
         full = full.removesuffix(".name")
@@ -117,6 +114,19 @@ def explain(path: str) -> Setting | Part:
 def known_keys() -> tuple[str, ...]:
     """Every path that `explain` knows, as a person writes it."""
     return tuple(dict.fromkeys(short(path) for path in _all()))
+
+
+def _instead_of(wanted: str) -> str:
+    """What to ask for in place of a key that is not there: the full paths of a bare key, or one that looks like it."""
+    known = known_keys()
+    full = [path for path in known if path.endswith(f".{wanted}")]
+    if full:
+        return " or ".join(f"hypercl explain {path}" for path in full)
+    return (
+        did_you_mean(wanted, known)
+        or did_you_mean(wanted.rpartition(".")[2], known)
+        or "hypercl explain lists the sections"
+    )
 
 
 def short(path: str) -> str:

@@ -1,5 +1,6 @@
 """Mistakes of a user, each with file, key path, value, what is allowed, and the fix."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -31,13 +32,16 @@ class Problem:
     """Line in the file, where known."""
     about: str = ""
     """What the key is for, and its default."""
+    meant: str = ""
+    """Of a misspelt key, the key path that it is taken for: of a default that stands in its place nothing is told."""
     file: str = ""
     """The file it stands in, where that is not the one that was asked for."""
 
     def render(self, source: str) -> str:
         """The problem as a few aligned lines."""
         where = f"{self.file or source}:{self.line}" if self.line else self.file or source
-        lines = [f"{where}  {self.path}".rstrip() + f": {self.message}"]
+        path = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", self.path)
+        lines = [f"{where}  {path}".rstrip() + f": {self.message}"]
         if self.value is not None:
             lines.append(f"    given:   {_short(self.value)}")
         if self.allowed:
@@ -84,8 +88,14 @@ class ConfigError(UserError):
 
 def did_you_mean(word: object, known: Sequence[str]) -> str:
     """'did you mean ...?' or an empty string."""
+    close = closest(word, known)
+    return f"did you mean '{close}'?" if close else ""
+
+
+def closest(word: object, known: Sequence[str]) -> str:
+    """The known word that a misspelt one is for, or an empty string."""
     close = get_close_matches(str(word), known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    return close[0] if close else ""
 
 
 def _short(value: Any, limit: int = 120) -> str:

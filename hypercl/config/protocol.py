@@ -73,7 +73,7 @@ class Final(Section):
     """The best so many settings, beside the experiment as written; with several objectives so many of the front, or
     all of it."""
     seeds: Annotated[Whole, Field(ge=5, le=1000)] = 10
-    """Fresh seeds of each setting. Source: spec of protocols; from 10 on a bootstrap interval is told, too."""
+    """Fresh seeds of each setting, at least 5; from 10 on there is a bootstrap interval as well."""
     from_scratch: Flag = False
     """Also train the target anew on each task, which is what forward transfer is measured against."""
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypercl.config.kinds import kind_of, kinds_of, models_in
-from hypercl.config.problems import Place, Problem, did_you_mean, located
+from hypercl.config.problems import Place, Problem, closest, did_you_mean, located
 from hypercl.config.section import Section
 
 _Model = TypeVar("_Model", bound=Section)
@@ -47,7 +47,9 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         names = sorted(_names(owner))
         fix = did_you_mean(keys[-1], names) or _at_the_top(model, keys) or "remove the key"
-        return Problem(path, "there is no such key", value, ", ".join(names), fix)
+        close = closest(keys[-1], names)
+        meant = ".".join([*keys[:-1], close]) if close else ""
+        return Problem(path, "there is no such key", value, ", ".join(names), fix, meant=meant)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
         if value in tags:

@@ -59,6 +59,8 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)
         fix = "write plain values only" if "constructor" in message else "check indentation, colons and brackets"
+        if "'\\t'" in message:
+            message, fix = "there is a tab, and YAML is indented with spaces only", "replace the tab by spaces"
         problem = Problem("", f"this is not valid YAML: {message}", fix=fix, line=mark.line + 1 if mark else None)
         raise ConfigError(source, [problem]) from None
     except (ValueError, RecursionError, TypeError) as error:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from hypercl.cli import main
 from hypercl.cli.curve import curve
-from hypercl.cli.init import shipped
+from hypercl.cli.init import purpose, shipped
 from hypercl.cli.main import parser_of_all
+from hypercl.cli.parsers import commands_of
 from hypercl.cli.tables import headings, ranked
 from hypercl.config import load
 from hypercl.config.schema import schema_text
@@ -94,13 +95,12 @@ def swept(place: Path) -> Path:
 
 
 def test_the_public_surface_is_the_one_that_is_promised() -> None:
-    (commands,) = [action.choices for action in parser_of_all()._actions if action.dest == "==SUPPRESS=="]
-    assert commands is not None
+    commands = commands_of(parser_of_all())
     found = {
         name: " ".join(
             (action.option_strings or [action.dest])[-1] for action in parser._actions if action.dest != "help"
         )
-        for name, parser in dict(commands).items()  # pyright: ignore
+        for name, parser in commands.items()
     }
     assert found == SURFACE
 
@@ -118,6 +118,8 @@ def test_init_lists_the_shipped_files(capsys: Captured) -> None:
     assert all(name in said for name in shipped())
     assert "$schema" not in said
     assert "digits" in said
+    cut = [text for file in shipped().values() if (text := purpose(file.read_text(encoding="utf-8")))[-1] != "."]
+    assert cut == []
 
 
 def test_init_copies_a_file_that_can_be_swept_and_its_schema(place: Path, capsys: Captured) -> None:

@@ -201,3 +201,11 @@ def test_a_run_of_a_users_own_module_trains_again_from_elsewhere(
     monkeypatch.delitem(sys.modules, "own_net_of_a_user")
     assert main(["train", str(tmp_path / "results" / "own" / "runs" / "seed-1" / "config.yaml"), "--name", "b"]) == 0
     assert file.exists()
+
+
+def test_an_option_that_is_not_there_is_told_with_the_one_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["sweep", "small.yaml", "--n_trials", "3"])
+    said = capsys.readouterr().err
+    assert "usage: hypercl sweep" in said
+    assert "unrecognized arguments: --n_trials 3; did you mean '--trials'?" in said

@@ -109,3 +109,11 @@ def test_a_mistake_in_an_override_is_not_laid_to_a_line_of_the_file(tmp_path: Pa
     file.write_text(file.read_text().replace("1.0", "-1"))
     with pytest.raises(ConfigError, match=r"file\.yaml:3  experiment\.method\.beta: "):
         load(file, ["method.lookahead=false"])
+
+
+def test_a_misspelt_key_is_one_problem_though_its_default_lies_outside_the_space(tmp_path: Path) -> None:
+    text = "experiment: {tasks: {name: split_digits}, hypernet: {chunksize: 150}}\n"
+    (tmp_path / "a.yaml").write_text(text + "space: {hypernet.chunk_size: {int: [100, 1000]}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(tmp_path / "a.yaml")
+    assert [problem.path for problem in caught.value.problems] == ["experiment.hypernet.chunksize"]

@@ -67,7 +67,13 @@ def test_what_a_validator_fills_in_is_the_default() -> None:
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("method.betta", "did you mean 'method.beta'?"), ("bogus", "no key 'bogus'"), ("lr", "no key 'lr'")],
+    [
+        ("method.betta", "did you mean 'method.beta'?"),
+        ("bogus", "no key 'bogus'"),
+        ("lr", "hypercl explain training.optimizer.lr"),
+        ("beta", "hypercl explain method.beta or hypercl explain method.generator.beta"),
+        ("optimizer.lr", "hypercl explain training.optimizer.lr"),
+    ],
 )
 def test_an_unknown_key_is_refused(path: str, words: str) -> None:
     with pytest.raises(UserError) as caught:

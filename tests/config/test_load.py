@@ -251,3 +251,14 @@ def test_any_text_is_valid_or_a_list_of_problems(text: str) -> None:
 def test_a_mistake_is_told_in_the_words_of_yaml(override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         loads("experiment: {tasks: {name: split_digits}}", "test.yaml", [override])
+
+
+def test_a_tab_is_told_with_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)test.yaml:2: .*there is a tab.*replace the tab by spaces"):
+        loads("experiment:\n\ttasks: {name: split_digits}\n", "test.yaml")
+
+
+def test_an_item_of_a_list_is_told_as_such() -> None:
+    text = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {log_uniform: [0, 1]}}\n"
+    with pytest.raises(ConfigError, match=r"test.yaml:2  space\.method\.beta\.log_uniform\[0\]: this should"):
+        loads(text, "test.yaml")
