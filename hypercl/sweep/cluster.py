@@ -1,5 +1,6 @@
 """Ray under a sweep: started here and ended here, or attached to and left alone."""
 
+import fcntl
 import logging
 import os
 import shutil
@@ -18,6 +19,8 @@ OBJECT_STORE = 100_000_000
 """Bytes; Ray's least is 75 MiB, and 80 to 100 MB was enough everywhere."""
 SOCKET_PATH, RAY_SUFFIX = 107, 75
 """The system's limit on a socket's path, and what Ray puts below its folder."""
+_OWNER = "owner"
+"""A file that a driver locks as long as it lives."""
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -46,8 +49,8 @@ def local_ray(there: Machine, logs: Path) -> Iterator[Machine]:
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
 
-    with _quiet(), _short_folder() as folder:
-        with _deaf_children():
+    with _quiet(), _own_folder(Path(tempfile.gettempdir())) as temporary, _own_folder(_short_base()) as folder:
+        with _deaf_children(), _temporary_files_in(temporary):
             ray.init(
                 address="local",
                 num_cpus=max(1, int(there.cpus)),
@@ -198,14 +201,39 @@ def _quiet() -> Iterator[dict[str, str]]:
                 os.environ.pop(key, None)
 
 
-@contextmanager
-def _short_folder() -> Iterator[Path]:
-    """Ray's session folder: under RAY_TMPDIR, else TMPDIR, unless sockets there would have too long a path."""
+def _short_base() -> Path:
+    """Where Ray's session folder goes: RAY_TMPDIR, else TMPDIR, unless sockets there would have too long a path."""
     base = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).resolve()
-    if len(str(base)) + len("/hcl-12345678") + RAY_SUFFIX > SOCKET_PATH:
-        base = Path("/tmp")
-    folder = Path(tempfile.mkdtemp(prefix="hcl-", dir=base))
+    return Path("/tmp") if len(str(base)) + len("/hcl-12345678") + RAY_SUFFIX > SOCKET_PATH else base
+
+
+@contextmanager
+def _own_folder(base: Path) -> Iterator[Path]:
+    """A folder of this driver's, gone afterwards; those of drivers that were killed go now."""
+    for abandoned in base.glob("hcl-*"):
+        with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(abandoned, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=".hcl-", dir=base))
+    with (made / _OWNER).open("w") as owner:
+        with suppress(OSError):  # a file system without locks, where nothing is taken for abandoned
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = made.rename(made.with_name(made.name.removeprefix(".")))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Processes started inside have their temporary files there: those of trials, which are killed, go with it."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
     try:
-        yield folder
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before

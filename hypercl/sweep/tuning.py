@@ -4,8 +4,10 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ray import tune
+from ray.air._internal import usage
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -105,4 +107,6 @@ def tune_study(
             failure_config=tune.FailureConfig(max_failures=searcher.retries),
         ),
     )
-    tuner.fit()
+    # For usage statistics, which are off, Ray counts its own loggers, and imports wandb to that end.
+    with patch.object(usage, "tag_callbacks", return_value=False):
+        tuner.fit()

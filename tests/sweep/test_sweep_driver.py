@@ -4,6 +4,7 @@ import csv
 import errno
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,11 @@ def test_the_folder_holds_what_people_need_and_nothing_of_rays(swept: SweepResul
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
     assert len(rows) == 6 + swept.counts["infeasible"]
     assert load(folder / "best.yaml").experiment.method.beta == swept.table[0]["method.beta"]
+
+
+def test_ray_does_not_bring_wandb_into_the_driver(swept: SweepResult) -> None:
+    assert swept.exit_code == 0
+    assert "ray.air.integrations.wandb" not in sys.modules
 
 
 def test_the_best_is_the_first_of_the_table(swept: SweepResult) -> None:
