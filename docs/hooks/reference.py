@@ -44,7 +44,7 @@ def _overview(sections: list[str]) -> str:
         lines += [f"## {title}", "", "| section | what it holds |", "|---|---|"]
         lines += [f"| [`{path}`]({path}.md) | {_text(_explain(path).about)} |" for path in paths] + [""]
     lines += ["## Keys outside of a section", ""]
-    for setting in (*file.settings, *experiment.settings):
+    for setting in {setting.path: setting for setting in (*file.settings, *experiment.settings)}.values():
         lines += _setting(setting)
     return "\n".join(lines)
 
