@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from hypercl.cli.tables import pairs
-from hypercl.config.explain import Part, Setting, explain
+from hypercl.config.explain import Kind, Part, Setting, explain
 
 WIDEST = 100
 
@@ -47,8 +47,10 @@ def _defaults(found: Setting) -> str:
 def _part(found: Part) -> list[str | Table | Padding]:
     blocks: list[str | Table | Padding] = [found.path or "hypercl explain PATH", _inset(found.about)]
     if found.kinds:
-        kinds = [(f"{kind.name} (default)" if kind.default else kind.name, kind.about) for kind in found.kinds]
-        blocks += ["", "kinds, by the key `name`:", _inset(pairs(kinds))]
+        kinds = [(f"{kind.name} (default)" if kind.default else kind.name, _about(kind)) for kind in found.kinds]
+        bare = next((kind.name for kind in found.kinds if not kind.needs), "")
+        short = f" or by the name alone ({_last(found.path)}: {bare})" if bare else ""
+        blocks += ["", f"kinds, by the key `name`{short}:", _inset(pairs(kinds))]
     by_kinds: dict[str, list[Setting]] = {}
     for setting in found.settings:
         by_kinds.setdefault(_owners(setting, found), []).append(setting)
@@ -58,6 +60,10 @@ def _part(found: Part) -> list[str | Table | Padding]:
     if found.parts:
         blocks += ["", "sections:", _inset(pairs([(path, about) for path, about in found.parts]))]
     return blocks
+
+
+def _about(kind: Kind) -> str:
+    return kind.about + (f" Needs {', '.join(kind.needs)}." if kind.needs else "")
 
 
 def _owners(setting: Setting, part: Part) -> str:

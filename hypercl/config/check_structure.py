@@ -3,6 +3,7 @@
 from hypercl.config.closed import why_closed
 from hypercl.config.conditions import Space, allowed, contexts, ordered
 from hypercl.config.expression import expression
+from hypercl.config.kinds import kind_of, kinds_of
 from hypercl.config.paths import known_paths, lookup
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.sweep import SweepFile
@@ -14,7 +15,7 @@ def sound_space(file: SweepFile) -> tuple[Space, list[Problem]]:
     problems: list[Problem] = []
     broken: set[str] = set()
     for path in file.space:
-        found = _closed(path) or _parents(file, path) + _names(file, path)
+        found = _closed(path) or _kinds(file, path) or _parents(file, path) + _names(file, path)
         problems += found
         broken |= {path} if found else set()
     sound = _without(file.space, broken)
@@ -48,6 +49,14 @@ def _closed(path: str) -> list[Problem]:
     reason = why_closed(path)
     message = f"a space cannot vary this: {reason}"
     return [Problem(f"space.{path}", message, fix="remove it from the space")] if reason else []
+
+
+def _kinds(file: SweepFile, path: str) -> list[Problem]:
+    """A section is not varied by the names of its kinds, which stand for whole sections, but by its key name."""
+    tags, where = {kind_of(model) for model in kinds_of(path.rpartition(".")[2])}, f"space.{path}"
+    if not any(isinstance(value, str) and value in tags for value in file.space[path].values):
+        return []
+    return [Problem(where, "a space varies the kind of a section by its key name", fix=f"write {path}.name")]
 
 
 def _parents(file: SweepFile, path: str) -> list[Problem]:

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hypercl.config.by_task import checked
 from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
-from hypercl.config.kinds import kind_of, models_in
+from hypercl.config.kinds import kind_of, models_in, name_in
 from hypercl.config.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
 from hypercl.config.section import Number, Section
 from hypercl.config.target import MLP, Target
@@ -53,9 +53,7 @@ class Experiment(Section):
         """Methods without a hypernetwork need not say so."""
         if not isinstance(data, dict) or "hypernet" in data:
             return data
-        method = data.get("method")
-        name = method.get("name") if isinstance(method, dict) else getattr(method, "name", None)
-        return {**data, "hypernet": {"name": "none"}} if str(name) in _OWN_WEIGHTS else data
+        return {**data, "hypernet": "none"} if name_in(data.get("method")) in _OWN_WEIGHTS else data
 
     @model_validator(mode="after")
     def _method_fits(self) -> "Experiment":

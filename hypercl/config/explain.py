@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hypercl.config.closed import why_closed
 from hypercl.config.keys import Entry, entries, sentence
-from hypercl.config.kinds import kind_of
+from hypercl.config.kinds import kind_of, required
 from hypercl.config.problems import UserError, did_you_mean
 from hypercl.config.schema import schema_of
 from hypercl.config.section import Section
@@ -71,6 +71,8 @@ class Kind:
     about: str
     default: bool
     """Whether a section without `name` is of this kind."""
+    needs: tuple[str, ...]
+    """The keys that it cannot do without: of a kind that has none the name alone stands for the section."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,10 @@ def _part(path: str, group: list[Entry]) -> Part:
     models = list(dict.fromkeys(model for entry in group for model in entry.sections))
     default = next((entry.default_kind for entry in group), None)
     named = [model for model in models if "name" in model.model_fields and len(models) > 1]
-    kinds = tuple(Kind(kind_of(model), sentence(model.__doc__), kind_of(model) == default) for model in named)
+    kinds = tuple(
+        Kind(kind_of(model), sentence(model.__doc__), kind_of(model) == default, tuple(required(model)))
+        for model in named
+    )
     about = _texts(path, group, models)
     return Part(
         short(path),

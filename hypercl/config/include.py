@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypercl.config.kinds import kinds_of
+from hypercl.config.kinds import in_full, kinds_of
 from hypercl.config.paths import drop_rivals
 from hypercl.config.problems import ConfigError, Place, Problem, did_you_mean
 from hypercl.config.yaml_text import parse
@@ -133,11 +133,12 @@ def _merged(below: dict[Any, Any], above: dict[Any, Any], path: str, gone: list[
     for key, value in above.items():
         gone += [f"{inner}{rival}" for rival in drop_rivals(found, section, str(key), value)]
     for key, value in above.items():
-        under = found.get(key)
-        here = f"{inner}{key}"
-        if isinstance(under, dict) and isinstance(value, dict) and path != "space" and _same_kind(key, under, value):
-            found[key] = _merged(under, value, here, gone)
-            continue
+        here, under = f"{inner}{key}", found.get(key)
+        if path != "space" and under != value:
+            one, other = in_full(str(key), under), in_full(str(key), value)
+            if isinstance(one, dict) and isinstance(other, dict) and _same_kind(key, one, other):
+                found[key] = _merged(one, other, here, gone)
+                continue
         gone.append(here)
         found[key] = value
         if path == "space" and value is None and under is not None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import cast, get_origin
 
 from pydantic import Discriminator
 from pydantic.fields import FieldInfo
 
-from hypercl.config.kinds import kind_of, models_in
+from hypercl.config.kinds import KindTag, kind_of, models_in
 from hypercl.config.section import Section
 
 
@@ -37,8 +37,7 @@ class Entry:
     def default_kind(self) -> str | None:
         """The kind of a section without `name`; None where it must be named, or where there are no kinds."""
         found = [each for each in self.field.metadata if isinstance(each, Discriminator)]
-        tag: Any = found[0].discriminator if found else None
-        return tag({}) if tag else None
+        return cast(KindTag, found[0].discriminator).default if found else None
 
 
 def entries(

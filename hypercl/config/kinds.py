@@ -1,8 +1,11 @@
 """Sections that come in kinds, told apart by their key `name`."""
 
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
+from pydantic.fields import FieldInfo
 
 from hypercl.config.section import Section
 
@@ -14,13 +17,57 @@ def kind_of(model: type[Section]) -> str:
 
 def kinds(*models: type[Section], default: type[Section] | None = None) -> Any:
     """The union of some kinds, told apart by `name`; a section without a name is of the default kind."""
-    fallback = kind_of(default) if default else None
-
-    def tag(value: Any) -> str | None:
-        return value.get("name", fallback) if isinstance(value, dict) else getattr(value, "name", None)
-
+    tag = KindTag(kind_of(default) if default else None, tuple(kind_of(m) for m in models if not required(m)))
     tagged = tuple(Annotated[model, Tag(kind_of(model))] for model in models)
-    return Annotated[Union[tagged], Discriminator(tag)]  # noqa: UP007 - a union of a computed tuple
+    names = {kind_of(model) for model in models}
+    union = Union[tagged]  # noqa: UP007 - a union of a computed tuple
+    return Annotated[union, Discriminator(tag), BeforeValidator(lambda value: _named(value, names))]
+
+
+@dataclass(frozen=True)
+class KindTag:
+    """Tells the kind of a section."""
+
+    default: str | None
+    """The kind of a section without a name."""
+    bare: tuple[str, ...]
+    """The kinds whose name alone is a section: their other keys have defaults."""
+    __name__ = "kind"  # pydantic asks for it
+
+    def __call__(self, value: Any) -> str | None:
+        """The kind of a mapping or of a section; None where there is none."""
+        return value.get("name", self.default) if isinstance(value, dict) else getattr(value, "name", None)
+
+
+def required(model: type[Section]) -> list[str]:
+    """The keys that a section cannot do without."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def name_in(section: Any) -> str | None:
+    """The kind that a section names, be it plain data, in its long form or as the name alone, or a model."""
+    if isinstance(section, str):
+        return section
+    return section.get("name") if isinstance(section, dict) else getattr(section, "name", None)
+
+
+def in_full(key: str, value: Any) -> Any:
+    """A section in its long form, by its key: `sgd` is {name: sgd}, and `true` of one that may be left out is {}."""
+    if value is True and any(switched in field.metadata for field in _fields(key)):
+        return {}
+    return _named(value, {kind_of(model) for model in kinds_of(key)}) if isinstance(value, str) else value
+
+
+def _named(value: Any, names: Container[str]) -> Any:
+    return {"name": value} if isinstance(value, str) and value in names else value
+
+
+def _switched(value: Any) -> Any:
+    return {} if value is True else None if value is False else value
+
+
+switched = BeforeValidator(_switched)
+"""Marks a section that may be left out, and has defaults for all its keys: `true` is all of them, `false` is null."""
 
 
 def _all_kinds(model: type[Section]) -> list[type[Section]]:
@@ -29,13 +76,12 @@ def _all_kinds(model: type[Section]) -> list[type[Section]]:
 
 def kinds_of(section: str) -> list[type[Section]]:
     """The models that may stand in a section, by its last key."""
-    for model in _all_kinds(Section):
-        field = model.model_fields.get(section)
-        if field is not None:
-            found = models_in(field.annotation)
-            if len(found) > 1:
-                return found
-    return []
+    return next((found for field in _fields(section) if len(found := models_in(field.annotation)) > 1), [])
+
+
+def _fields(key: str) -> Iterator[FieldInfo]:
+    """The fields of that name, in every section."""
+    return (model.model_fields[key] for model in _all_kinds(Section) if key in model.model_fields)
 
 
 def models_in(annotation: Any) -> list[type[Section]]:

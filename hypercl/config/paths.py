@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hypercl.config.kinds import kind_of, kinds_of
+from hypercl.config.kinds import in_full, kind_of, kinds_of
 from hypercl.config.problems import Problem
 from hypercl.config.section import Section
 from hypercl.config.sweep import SAMPLER_SETTINGS, SETTINGS_OF
@@ -62,6 +62,7 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     for part in parents:
         if node.get(part) is None:
             node[part] = {}
+        node[part] = in_full(part, node[part])
         node = node[part]
         if not isinstance(node, dict):
             return Problem(path, f"'{part}' holds a value, not keys", node)

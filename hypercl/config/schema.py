@@ -3,7 +3,7 @@
 import json
 import re
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
@@ -11,6 +11,7 @@ from pydantic_core import core_schema
 from hypercl.config.closed import why_closed
 from hypercl.config.experiment import Experiment
 from hypercl.config.keys import entries, sentence
+from hypercl.config.kinds import KindTag, switched
 from hypercl.config.part_schema import INSIDE, with_includes
 from hypercl.config.section import Section
 from hypercl.config.space import KINDS, Distribution
@@ -65,14 +66,19 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
-        """One of the kinds; only the default one may leave out its name."""
-        tag = schema["discriminator"]
-        default = tag({}) if callable(tag) else None
-        branches = []
+        """One of the kinds; only the default one may leave out its name, which alone stands for a section too."""
+        tag = cast(KindTag, schema["discriminator"])
+        default, branches = tag.default, []
         for name, choice in schema["choices"].items():
             branch = self.generate_inner(choice)
             branches.append(branch if name == default else branch | {_NAMED: True})
-        return {"oneOf": branches}
+        return {"oneOf": [*branches, *([{"enum": list(tag.bare)}] if tag.bare else [])]}
+
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> dict[str, Any]:
+        """A section that may be left out is true or false as well."""
+        found = super().function_before_schema(schema)
+        is_switch = schema["function"]["function"] is switched.func
+        return {"anyOf": [*found["anyOf"], {"type": "boolean"}]} if is_switch else found
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
         model = schema["cls"]

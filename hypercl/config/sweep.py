@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.experiment import Experiment
-from hypercl.config.kinds import kinds
+from hypercl.config.kinds import kinds, name_in, switched
 from hypercl.config.protocol import Final, Protocol, Race, StreamProtocol
 from hypercl.config.section import Count, Flag, Fraction, Name, NotNegative, Number, Positive, Section, Whole, at_most
 from hypercl.config.space import Distribution
@@ -175,8 +175,8 @@ class Search(Section):
     """Seed of the sampler."""
     seeds: Annotated[Count, at_most(1000)] | None = None
     """Each setting is trained on so many seeds, together, and their mean is judged; null is training.replicas."""
-    race: Race | None = None
-    """Further seeds for the leaders; no block, no race."""
+    race: Annotated[Race | None, switched] = None
+    """Further seeds for the leaders: true, or the keys that differ from the defaults; null is no race."""
     max_failed: Count = 5
     """The sweep stops after so many failed trials in a row."""
     retries: Annotated[Whole, Field(ge=0)] = 3
@@ -320,8 +320,8 @@ class Wandb(Section):
 class Logging(Section):
     """Who listens beside the files of the results folder."""
 
-    wandb: Wandb | None = None
-    """No block: wandb is not imported."""
+    wandb: Annotated[Wandb | None, switched] = None
+    """true, or the keys that differ from the defaults; null, and wandb is not imported."""
 
 
 def _read_already(value: Any) -> Any:
@@ -366,9 +366,7 @@ class SweepFile(Section):
     def _planned_attempts(cls, data: Any) -> Any:
         """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said, and
         one setting comes of it."""
-        protocol = data.get("protocol") if isinstance(data, dict) else None
-        name = protocol.get("name") if isinstance(protocol, dict) else getattr(protocol, "name", None)
-        if name != "stability_decay":
+        if not isinstance(data, dict) or name_in(data.get("protocol")) != "stability_decay":
             return data
         search = data.get("search", {})
         search = {"include_base": False, **search} if isinstance(search, dict) else search

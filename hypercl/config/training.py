@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hypercl.config.kinds import kinds
+from hypercl.config.kinds import kinds, switched
 from hypercl.config.section import Checks, Count, Flag, Fraction, NotNegative, Number, Positive, Section, Units, Whole
 
 
@@ -175,8 +175,9 @@ class Training(Section):
         Constant, Step, Cosine, OneCycle, Plateau, default=Constant
     ) = Constant()
     """The learning rate over a task's steps; each task starts anew."""
-    early_stopping: EarlyStopping | None = None
-    """End a task's training when its validation accuracy no longer rises; null trains all steps."""
+    early_stopping: Annotated[EarlyStopping | None, switched] = None
+    """End a task's training when its validation accuracy no longer rises: true, or the keys that differ from the
+    defaults; null trains all steps."""
     label_smoothing: Annotated[Number, Field(ge=0, lt=0.5)] = 0.0
     """What the right class gives up, shared equally by a task's other classes; 0.05 is the paper's 'soft targets'."""
     clip_norm: Positive | None = None

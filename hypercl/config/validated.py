@@ -52,13 +52,11 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(path, "there is no such key", value, ", ".join(names), fix, meant=meant)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
-        if value in tags:
-            written = f"{keys[-1]}: {{name: {value}}}"
-            return Problem(path, "this takes a section, of which this is the name", value, fix=written)
         given = value.get("name") if isinstance(value, dict) else value
         message = "the section has no name" if given is None else "there is no such kind"
         fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""
-        return Problem(f"{path}.name" if given is not None else path, message, given, ", ".join(tags), fix)
+        named = isinstance(value, dict) and given is not None
+        return Problem(f"{path}.name" if named else path, message, given, ", ".join(tags), fix)
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
         return Problem(path, "this key is missing", fix=f"add {example}")

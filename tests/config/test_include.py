@@ -255,4 +255,4 @@ def _holds(found: Any, value: Any) -> bool:
         return isinstance(found, dict) and all(
             _holds(found.get(key), each) for key, each in value.items() if each != {}
         )
-    return found == value
+    return found == value or (isinstance(found, dict) and found.get("name") == value)

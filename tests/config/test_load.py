@@ -130,14 +130,6 @@ def test_a_misspelt_choice_is_one_problem_with_the_nearest_choice(text: str, pat
     assert f"did you mean '{nearest}'?" in found[path]
 
 
-@pytest.mark.parametrize("key", ["protocol", "experiment.method", "experiment.target", "pruner"])
-def test_the_name_of_a_kind_in_the_place_of_its_section_is_told_how_it_is_written(key: str) -> None:
-    name = {"protocol": "transfer", "experiment.method": "ewc", "experiment.target": "mlp", "pruner": "hyperband"}[key]
-    found = problems_of(SMALLEST, f"{key}={name}")
-    assert list(found) == [key]
-    assert f"{key.rpartition('.')[-1]}: {{name: {name}}}" in found[key]
-
-
 def test_a_section_written_one_level_too_deep_is_told_where_it_belongs() -> None:
     found = problems_of(f"{SMALLEST}\nsearch: {{constraints: {{parameters: {{max: 100}}}}}}")
     assert "write constraints at the top of the file, not in search" in found["search.constraints"]

@@ -59,6 +59,11 @@ GOOD = {
     "settings of a sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {sampler: nsga2, population: 4}",
     "settings of the default sampler": "experiment: {tasks: {name: split_digits}}\nsearch: {startup_trials: 4}",
     "nothing but an include": "include: shared/x.yaml",
+    "kinds by their names alone": "experiment: {tasks: split_digits, method: ewc, training: {optimizer: sgd}}\n"
+    "protocol: test_leak\npruner: {name: patient, rule: median}",
+    "sections that are switched on": "experiment: {tasks: split_digits, training: {early_stopping: true}}\n"
+    "logging: {wandb: true}\nsearch: {race: false}",
+    "a kind by its name alone beside an include": "include: a.yaml\nexperiment: {method: ewc}\nlogging: {wandb: true}",
     "several includes": "include: [a.yaml, b.yaml]\nexperiment: {}",
     "keys of a kind that is included": "include: x.yaml\n"
     "experiment: {tasks: {scenario: class}, method: {replay_share: 0.5}, training: {optimizer: {momentum: 0.5}}}\n"
@@ -82,6 +87,9 @@ BAD = {
     "a key of another kind": DIGITS + ", method: {name: finetune, beta: 0.1}}",
     "an unknown kind": DIGITS + ", method: {name: hnets}}",
     "a kind that must be named": DIGITS + ", hypernet: {name: null}}",
+    "the name alone of a kind that needs more": DIGITS + ", target: import}",
+    "an unknown kind by its name alone": DIGITS + ", method: hnets}",
+    "true for a section that is always there": DIGITS + ", training: true}",
     "a stream without name": "experiment: {tasks: {num_tasks: 5}}",
     "no stream": "experiment: {method: {beta: 0.1}}",
     "a text for a number": DIGITS + ", method: {beta: much}}",
@@ -151,6 +159,8 @@ def other_forms(value: Any) -> list[Any]:
         return [float(value), 2 * value, value / 2]
     if isinstance(value, list):
         return [list(value), value[:1], value[::-1]]
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return [value["name"]]
     return [value]
 
 
