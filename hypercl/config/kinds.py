@@ -45,10 +45,9 @@ def required(model: type[Section]) -> list[str]:
 
 
 def name_in(section: Any) -> str | None:
-    """The kind that a section names, be it plain data, in its long form or as the name alone, or a model."""
-    if isinstance(section, str):
-        return section
-    return section.get("name") if isinstance(section, dict) else getattr(section, "name", None)
+    """The kind that a section names, be it plain data, in its long form or as the name alone, or a model; else None."""
+    name = section.get("name") if isinstance(section, dict) else getattr(section, "name", section)
+    return name if isinstance(name, str) else None
 
 
 def in_full(key: str, value: Any) -> Any:

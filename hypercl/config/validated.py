@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hypercl.config.keys import entries
 from hypercl.config.kinds import kind_of, kinds_of, models_in
 from hypercl.config.problems import Place, Problem, closest, did_you_mean, located
 from hypercl.config.section import Section
@@ -46,7 +47,7 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     value = details["input"]
     if kind == "extra_forbidden":
         names = sorted(_names(owner))
-        fix = did_you_mean(keys[-1], names) or _at_the_top(model, keys) or "remove the key"
+        fix = did_you_mean(keys[-1], names) or _at_the_top(model, keys) or _elsewhere(model, keys) or "remove the key"
         close = closest(keys[-1], names)
         meant = ".".join([*keys[:-1], close]) if close else ""
         return Problem(path, "there is no such key", value, ", ".join(names), fix, meant=meant)
@@ -71,6 +72,13 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
 def _at_the_top(model: type[Section], keys: list[str]) -> str:
     """The fix for a section that was written one level too deep."""
     return f"write {keys[-1]} at the top of the file, not in {keys[0]}" if keys[-1] in _names(model) else ""
+
+
+def _elsewhere(model: type[Section], keys: list[str]) -> str:
+    """The fix for a key that is there in other sections, by its full paths; '' where another kind of its own has it."""
+    known = dict.fromkeys(entry.path for entry in entries([model]))
+    full = [path for path in known if path.endswith(f".{keys[-1]}")]
+    return f"write it as {' or '.join(full)}" if full and ".".join(keys) not in known else ""
 
 
 def _about(owner: type[Section] | None, key: str) -> str:

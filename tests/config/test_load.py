@@ -254,3 +254,16 @@ def test_an_item_of_a_list_is_told_as_such() -> None:
     text = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {log_uniform: [0, 1]}}\n"
     with pytest.raises(ConfigError, match=r"test.yaml:2  space\.method\.beta\.log_uniform\[0\]: this should"):
         loads(text, "test.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "fix"),
+    [
+        ("beta=0.1", "write it as experiment.method.beta or experiment.method.generator.beta"),
+        ("method.lr=0.1", "write it as experiment.training.optimizer.lr"),
+        ("method={name: finetune, beta: 0.1}", "remove the key"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_told_its_full_path(override: str, fix: str) -> None:
+    (problem,) = problems_of(SMALLEST, override).values()
+    assert problem.endswith(f"fix:     {fix}")

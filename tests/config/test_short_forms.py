@@ -100,3 +100,9 @@ def test_the_models_take_short_forms_from_python() -> None:
     found = Experiment.model_validate({"tasks": "split_digits", "method": "ewc"})
     assert (found.method.name, found.hypernet.name) == ("ewc", "none")
     assert SweepFile.model_validate({"experiment": found, "pruner": "none"}).pruner.name == "none"
+
+
+@pytest.mark.parametrize("name", ["[]", "{}", "3"])
+def test_a_name_that_is_no_text_is_a_problem(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"experiment\.method\.name: there is no such kind"):
+        loads(TEXT, "x", [f"method.name={name}"])
