@@ -15,4 +15,4 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
-"""Elementwise functions of a tensor; the keys are those of `hypercl.config.target.Activation`."""
+"""Elementwise functions of a tensor; the keys are those of `hypercl.config.models.target.Activation`."""

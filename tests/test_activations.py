@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypercl.activations import ACTIVATIONS
-from hypercl.config.target import Activation
+from hypercl.config.models.target import Activation
 
 
 def test_every_activation_a_file_may_name_has_a_function():

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import Experiment, UserError
-from hypercl.config.target import MLP, ImportedTarget
-from hypercl.config.tasks import ImportedStream, SplitDigits
-from hypercl.own_code import keep_code, own_code
+from hypercl.config.models.target import MLP, ImportedTarget
+from hypercl.config.models.tasks import ImportedStream, SplitDigits
+from hypercl.user_code import keep_code, own_code
 
 MINE = Experiment(tasks=SplitDigits(), target=ImportedTarget(path="my_net:Net"))
 

@@ -24,7 +24,7 @@ def pages() -> dict[str, str]:
 
 def _explain(path: str) -> Any:
     """A section or a key as `hypercl explain` shows it."""
-    from hypercl.config.explain import explain
+    from hypercl.config.explain.explain import explain
 
     return explain(path)
 

@@ -5,11 +5,11 @@ from hypercl.analysis.final import About, FinalResult, Reported, read_final, wri
 from hypercl.analysis.front import front_figure
 from hypercl.analysis.importance import importance_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
-from hypercl.analysis.promised import Joined, joined_promises, promised_figure, write_promised
+from hypercl.analysis.optimism import Joined, joined_promises, promised_figure, write_promised
 from hypercl.analysis.race import draw_race
-from hypercl.analysis.reproduction import read_reproduction, reproduction_markdown, reproduction_results
-from hypercl.analysis.reproduction_figure import reproduction_figure
 from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials, under_protocol
+from hypercl.reproduce.figure import reproduction_figure
+from hypercl.reproduce.results import read_reproduction, reproduction_markdown, reproduction_results
 
 __all__ = [
     "About",

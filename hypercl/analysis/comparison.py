@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hypercl.analysis.style import MARKERS, SERIES, empty_figure, words
 from hypercl.analysis.sweep import first_of_several, history_table
-from hypercl.config.sweep import Objective
+from hypercl.config.models.sweep import Objective
 
 _TRAINED = ("complete", "learned", "pruned", "diverged", "out_of_memory")
 

@@ -14,11 +14,11 @@ import pandas as pd
 
 from hypercl.analysis.final_seeds import MEASURES, Seed, csv_rows, seeds_of_all
 from hypercl.analysis.final_table import final_markdown
-from hypercl.analysis.final_words import LEAK, counterpart, optimism_line, quotable_sentence
+from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, quotable_sentence
 from hypercl.analysis.reported import BASE, About, Reported
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
-from hypercl.config.sweep import Goal
+from hypercl.config.models.sweep import Goal
 from hypercl.files import write_text
 
 __all__ = ["About", "FinalResult", "Reported", "read_final", "write_final"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypercl.analysis.final_words import (
+from hypercl.analysis.final_text import (
     FEW,
     NONE,
     Content,
@@ -15,7 +15,7 @@ from hypercl.analysis.final_words import (
     p_in_words,
     span,
 )
-from hypercl.config.words import value_in_short
+from hypercl.config.explain.words import value_in_short
 
 _UNITS = "Accuracies and what is computed from them in percent, differences in points."
 

@@ -10,7 +10,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, words
-from hypercl.config.sweep import Goal, Objective
+from hypercl.config.models.sweep import Goal, Objective
 
 MOST_COLUMNS = 3
 MOST_NAMED = 15

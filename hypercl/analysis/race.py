@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hypercl.analysis.elimination import LEAST, Raced
-from hypercl.analysis.final_words import LEAK
+from hypercl.analysis.final_text import LEAK
+from hypercl.analysis.racing import LEAST, Raced
 from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
-from hypercl.config.words import value_in_short
+from hypercl.config.explain.words import value_in_short
 
 COLUMNS = ("race", "point", "round", "seeds", "trial", "mean", "low", "high", "p", "level", "state")
 DODGE = 0.05

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypercl.config.sweep import Goal
+from hypercl.config.models.sweep import Goal
 
 BASE, SCRATCH = "base", "scratch"
 """Labels of the experiment as written, and of its target trained anew on each task; others are such as `trial-7`."""
@@ -42,7 +42,7 @@ class About:
     protocol: str
     """Its name, such as `stream`."""
     described: str
-    """The protocol in words, as from `hypercl.sweep.protocols.described`."""
+    """The protocol in words, as from `hypercl.sweep.study.protocols.described`."""
     goals: tuple[Goal, ...]
     """Of the objective."""
     opened: int

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
-from hypercl.analysis.final_words import LEAK
+from hypercl.analysis.final_text import LEAK
 from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
 from hypercl.config import Distribution, SweepFile, UserError
-from hypercl.config.protocol import TestLeak
-from hypercl.config.sweep import Objective
-from hypercl.config.yaml_text import dump
+from hypercl.config.models.protocol import TestLeak
+from hypercl.config.models.sweep import Objective
+from hypercl.config.reading.yaml_text import dump
 
 MOST_COLUMNS = 3
 ROOM = 24

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.marked import console_for
-from hypercl.cli.places import folder_name, import_paths, offline, results_of
-from hypercl.cli.reproduction_jobs import file_named
+from hypercl.cli.paths import folder_name, import_paths, offline, results_of
 from hypercl.cli.tables import pairs
+from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, did_you_mean
-from hypercl.config.comparison import Comparison
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
+from hypercl.reproduce.jobs import file_named
+from hypercl.reproduce.sweeps_table import Comparison
 from hypercl.sweep import SweepOptions, listener_for, sweep
-from hypercl.sweep.protocols import described, tuning
-from hypercl.sweep.reading import read_sweep
-from hypercl.sweep.report import protocols_table
+from hypercl.sweep.results.report import protocols_table
+from hypercl.sweep.study.protocols import described, tuning
+from hypercl.sweep.study.record import read_sweep
 
 
 def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:

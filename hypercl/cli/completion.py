@@ -5,7 +5,7 @@ import argparse
 import shtab
 
 from hypercl.cli.parsers import commands_of
-from hypercl.config.explain import known_keys
+from hypercl.config.explain.explain import known_keys
 
 YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
 _TAKES = {

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from hypercl.cli.tables import pairs
-from hypercl.config.explain import Kind, Part, Setting, explain
+from hypercl.config.explain.explain import Kind, Part, Setting, explain
 
 WIDEST = 100
 

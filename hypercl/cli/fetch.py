@@ -5,7 +5,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.cli.places import import_paths, offline
+from hypercl.cli.paths import import_paths, offline
 from hypercl.config import assign, load
 from hypercl.exit_codes import ExitCode
 from hypercl.tasks import TaskStream, data_place, open_with_test

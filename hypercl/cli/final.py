@@ -6,17 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.marked import console_for
-from hypercl.cli.places import offline
+from hypercl.cli.paths import offline
 from hypercl.cli.tables import final_tables, pairs, widened
+from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load
-from hypercl.own_code import CODE_FOLDER
 from hypercl.sweep import SweepOptions, listener_for, sweep
-from hypercl.sweep.final_plan import final_row
-from hypercl.sweep.identity import NAME as SWEEP_YAML
-from hypercl.sweep.opening import openings_of
-from hypercl.sweep.protocols import tuning
-from hypercl.sweep.reading import read_sweep
+from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.plan.final import final_row
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.user_code import CODE_FOLDER
 
 
 def final_command(given: argparse.Namespace) -> int:

@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 import hypercl
-from hypercl.cli.places import require_writable
+from hypercl.cli.paths import require_writable
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
-from hypercl.config.include import content_of
+from hypercl.config.reading.include import content_of
 from hypercl.files import write_text
 
 SCHEMA = "schema.json"

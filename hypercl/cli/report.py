@@ -8,16 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.analysis.final_words import LEAK
-from hypercl.cli.marked import Marked
-from hypercl.cli.places import require_writable
+from hypercl.analysis.final_text import LEAK
+from hypercl.cli.paths import require_writable
 from hypercl.cli.tables import cells, final_tables, headings, pairs, ranked, widened
-from hypercl.sweep.goals import in_words, told
-from hypercl.sweep.importance import LEAST, Importance, importances
-from hypercl.sweep.outputs import shown
-from hypercl.sweep.protocols import leaks
-from hypercl.sweep.reading import SweepRecord, state_of
-from hypercl.sweep.report import (
+from hypercl.cli.test_leak_console import Marked
+from hypercl.sweep.final.data_used import splits_touched
+from hypercl.sweep.results.files import shown
+from hypercl.sweep.results.goals import in_words, told
+from hypercl.sweep.results.importance import LEAST, Importance, importances
+from hypercl.sweep.results.report import (
     final_of,
     own_folder,
     protocols_table,
@@ -27,10 +26,11 @@ from hypercl.sweep.report import (
     write_preferred,
     write_report,
 )
-from hypercl.sweep.spent import spent_rows
-from hypercl.sweep.splits import splits_touched
-from hypercl.sweep.status import state_words
-from hypercl.sweep.trace import trace_rows
+from hypercl.sweep.results.stability import trace_rows
+from hypercl.sweep.results.status import state_words
+from hypercl.sweep.study.cost import spent_rows
+from hypercl.sweep.study.protocols import leaks
+from hypercl.sweep.study.record import SweepRecord, state_of
 
 
 def report_command(given: argparse.Namespace) -> int:

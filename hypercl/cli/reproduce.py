@@ -19,15 +19,15 @@ from hypercl.analysis import (
     write_matrix_png,
 )
 from hypercl.cli.interrupt import Interrupt
-from hypercl.cli.places import folder_name, import_paths, offline, results_of
-from hypercl.cli.reproduction_jobs import Job, jobs, published_experiments, table_file
+from hypercl.cli.paths import folder_name, import_paths, offline, results_of
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError
-from hypercl.config.comparison import Comparison
-from hypercl.config.reproduction import Reproduction, cells_of, load_reproduction
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
 from hypercl.loggers import Loggers, Terminal, build
+from hypercl.reproduce.jobs import Job, jobs, published_experiments, table_file
+from hypercl.reproduce.sweeps_table import Comparison
+from hypercl.reproduce.table import Reproduction, cells_of, load_reproduction
 from hypercl.training import Diverged, Finished, Place, run, seeds_name
 
 FAILURE = "error.txt"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from hypercl.config.schema import schema_text
+from hypercl.config.explain.schema import schema_text
 from hypercl.files import write_text
 
 

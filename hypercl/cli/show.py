@@ -9,14 +9,14 @@ from hypercl.analysis import read_matrix
 from hypercl.cli.curve import curve
 from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
-from hypercl.config.words import value_in_words
+from hypercl.config.explain.words import value_in_words
 from hypercl.sweep.attempts import attempted
-from hypercl.sweep.feasibility import broken_of, in_words
-from hypercl.sweep.goals import placed
-from hypercl.sweep.live import duration
-from hypercl.sweep.outputs import shown
-from hypercl.sweep.reading import SweepRecord, decided, progress_of, read_sweep, state_of
-from hypercl.sweep.status import state_words
+from hypercl.sweep.results.bounds import broken_of, in_words
+from hypercl.sweep.results.files import shown
+from hypercl.sweep.results.goals import placed
+from hypercl.sweep.results.live import duration
+from hypercl.sweep.results.status import state_words
+from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
 
 WIDEST = 8
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hypercl.cli.tables import pairs
-from hypercl.sweep.live import duration
-from hypercl.sweep.status import Running, rows_of, state_words, status_of
+from hypercl.sweep.results.live import duration
+from hypercl.sweep.results.status import Running, rows_of, state_words, status_of
 
 
 def print_status(folder: Path) -> int:

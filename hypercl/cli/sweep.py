@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.marked import console_for
-from hypercl.cli.places import import_paths, name_of, offline, results_of
+from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.cli.tables import final_tables, pairs, ranked, widened
+from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
-from hypercl.sweep.goals import sought
-from hypercl.sweep.protocols import tuning
+from hypercl.sweep.results.goals import sought
+from hypercl.sweep.study.protocols import tuning
 
 SHOWN = 10
 

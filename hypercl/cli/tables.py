@@ -9,8 +9,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from hypercl.analysis.final_table import final_rows, title
-from hypercl.analysis.final_words import Content
-from hypercl.config.words import value_in_short
+from hypercl.analysis.final_text import Content
+from hypercl.config.explain.words import value_in_short
 
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from hypercl.analysis import write_matrix_png
 from hypercl.cli.interrupt import Interrupt
-from hypercl.cli.places import import_paths, name_of, offline, results_of
+from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
-from hypercl.own_code import keep_code
 from hypercl.training import Diverged, Place, require_buildable, run, seeds_name
+from hypercl.user_code import keep_code
 
 
 def train(given: argparse.Namespace) -> int:

@@ -1,14 +1,14 @@
 """What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
 
-from hypercl.config.by_task import at_task
-from hypercl.config.check import check_sweep, load_sweep
-from hypercl.config.compare import difference_line, differences
-from hypercl.config.experiment import Experiment
-from hypercl.config.load import assign, load, loads, to_yaml
-from hypercl.config.paths import known_paths, lookup, resolved
+from hypercl.config.checks.check import check_sweep, load_sweep
+from hypercl.config.models.by_task import at_task
+from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.space import Distribution
+from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import ConfigError, OutOfReach, Problem, UserError, did_you_mean
-from hypercl.config.space import Distribution
-from hypercl.config.sweep import SweepFile
+from hypercl.config.reading.compare import difference_line, differences
+from hypercl.config.reading.load import assign, load, loads, to_yaml
+from hypercl.config.reading.paths import known_paths, lookup, resolved
 
 __all__ = [
     "ConfigError",

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hypercl.config import OutOfReach
-from hypercl.config.hypernet import ChunkedHypernet, Hypernet
+from hypercl.config.models.hypernet import ChunkedHypernet, Hypernet
 from hypercl.hypernets.chunk_size import ChunkCosts
 from hypercl.hypernets.hyperfan import Shapes
 from hypercl.hypernets.hypernetwork import Hypernetwork

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from hypercl.config.hypernet import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
+from hypercl.config.models.hypernet import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
 from hypercl.hypernets.hyperfan import Wish, chunk_variances, wishes
 from hypercl.hypernets.trunk_moments import TrunkMoments
 

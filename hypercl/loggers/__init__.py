@@ -1,6 +1,6 @@
 """Who listens to a run: metrics.jsonl, the terminal, W&B."""
 
-from hypercl.loggers.fan_out import Loggers, LoggerSpec, build
+from hypercl.loggers.composite import Loggers, LoggerSpec, build
 from hypercl.loggers.jsonl import JsonLines
 from hypercl.loggers.logger import Logger
 from hypercl.loggers.terminal import Terminal

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypercl.config.method import (
+from hypercl.config.models.method import (
     DGR,
     ER,
     SI,
@@ -29,9 +29,9 @@ from hypercl.methods.hnet_tir import HnetTirLearner
 from hypercl.methods.imported import imported_method
 from hypercl.methods.joint import JointLearner
 from hypercl.methods.learner import Learner
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.lwf import LwFLearner
 from hypercl.methods.network_learner import NetworkLearner
-from hypercl.methods.parts import Parts
 from hypercl.methods.scratch import ScratchLearner
 from hypercl.methods.si import SILearner
 from hypercl.methods.stored_real import StoredRealLearner

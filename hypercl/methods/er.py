@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from hypercl.config import UserError
-from hypercl.config.method import ER
+from hypercl.config.models.method import ER
 from hypercl.methods.learner import Batch, Moment, State, TaskData
-from hypercl.methods.parts import Parts
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.replay import Replayed, ReplayLearner
 from hypercl.seeds import generator
 

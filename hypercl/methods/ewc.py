@@ -5,11 +5,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.method import Ewc, OnlineEwc
+from hypercl.config.models.method import Ewc, OnlineEwc
 from hypercl.methods.fisher import Answers, TargetFisher
 from hypercl.methods.learner import Moment, State, TaskData
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.network_learner import Network
-from hypercl.methods.parts import Parts
 from hypercl.methods.penalty import PenaltyLearner, held
 from hypercl.regularizers import Quadratic
 from hypercl.seeds import generator

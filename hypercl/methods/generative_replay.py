@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hypercl.methods.generator import HnetGenerator, PlainGenerator
 from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
-from hypercl.methods.parts import Parts
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.replay import ReplayLearner
 
 AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)

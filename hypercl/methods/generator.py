@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, UserError
-from hypercl.config.method import Autoencoder, Hnet, Regularizer, ReplayHypernet
-from hypercl.config.target import MLP
+from hypercl.config.models.method import Autoencoder, Hnet, Regularizer, ReplayHypernet
+from hypercl.config.models.target import MLP
 from hypercl.hypernets import build_hypernet
 from hypercl.methods.autoencoder import VariationalAutoencoder
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
+from hypercl.methods.learner_spec import AnyHypernetwork, Parts
 from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
-from hypercl.methods.parts import AnyHypernetwork, Parts
 from hypercl.methods.plain import own_weights, plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator

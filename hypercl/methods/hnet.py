@@ -5,11 +5,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.method import HypernetMethod
+from hypercl.config.models.method import HypernetMethod
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Memory, Moment, State, TaskData
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
-from hypercl.methods.parts import Parts
 from hypercl.regularizers import (
     DirectAnchor,
     DirectForm,

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.method import HnetEnt
+from hypercl.config.models.method import HnetEnt
 from hypercl.methods.hnet import HnetLearner
 from hypercl.methods.learner import Decision, Pass, State
 

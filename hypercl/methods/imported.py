@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import Experiment, UserError, did_you_mean
-from hypercl.config.hypernet import OwnWeights
-from hypercl.config.method import ALL, ImportedMethod
+from hypercl.config.models.hypernet import OwnWeights
+from hypercl.config.models.method import ALL, ImportedMethod
 from hypercl.methods.learner import Learner
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.network_learner import NetworkLearner
-from hypercl.methods.parts import Parts
-from hypercl.own_code import own_code
+from hypercl.user_code import own_code
 
 _KEY = "method.path"
 

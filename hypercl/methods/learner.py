@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
-from hypercl.config.method import ALL
+from hypercl.config.models.method import ALL
 from hypercl.regularizers import Rate
 
 State = dict[str, Any]
@@ -67,7 +67,7 @@ class TaskData(Protocol):
 class Learner(ABC):
     """A continual-learning method on one stream.
 
-    A user's own says in class attributes what it claims (the built-in ones say it in `hypercl.config.method`).
+    A user's own says in class attributes what it claims (the built-in ones say it in `hypercl.config.models.method`).
     """
 
     scenarios: ClassVar[frozenset[str]] = ALL

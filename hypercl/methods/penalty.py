@@ -5,10 +5,10 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from hypercl.config.method import SI, Ewc, OnlineEwc
+from hypercl.config.models.method import SI, Ewc, OnlineEwc
 from hypercl.methods.learner import Memory, Moment, State
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
-from hypercl.methods.parts import Parts
 from hypercl.regularizers import Quadratic
 
 

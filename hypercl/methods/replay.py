@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypercl.config.method import DistillingMethod, HnetTir, ReplayMethod
+from hypercl.config.models.method import DistillingMethod, HnetTir, ReplayMethod
 from hypercl.methods.distillation import Distillation
 from hypercl.methods.learner import Batch, Memory, Moment, State, TaskData
+from hypercl.methods.learner_spec import Parts
 from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
-from hypercl.methods.parts import Parts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.method import SI
+from hypercl.config.models.method import SI
 from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
 from hypercl.methods.network_learner import Protection, Tensors
 from hypercl.methods.penalty import PenaltyLearner, held

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hypercl.sweep.driver import sweep
-    from hypercl.sweep.live import listener_for
     from hypercl.sweep.options import SweepOptions, SweepResult
-    from hypercl.sweep.planning import plan
-    from hypercl.sweep.rehearsal import dry_run
+    from hypercl.sweep.plan.dry_run import dry_run
+    from hypercl.sweep.plan.plan import plan
+    from hypercl.sweep.results.live import listener_for
 
 _HOME = {
     "SweepOptions": "hypercl.sweep.options",
     "SweepResult": "hypercl.sweep.options",
-    "dry_run": "hypercl.sweep.rehearsal",
-    "listener_for": "hypercl.sweep.live",
-    "plan": "hypercl.sweep.planning",
+    "dry_run": "hypercl.sweep.plan.dry_run",
+    "listener_for": "hypercl.sweep.results.live",
+    "plan": "hypercl.sweep.plan.plan",
     "sweep": "hypercl.sweep.driver",
 }
 

@@ -7,12 +7,12 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Experiment, SweepFile, assign, resolved
-from hypercl.config.check_stability import RATE
+from hypercl.config.checks.stability_decay import RATE
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.job import NEW_TASK, TrialJob
-from hypercl.sweep.outcome import OUTCOME, TRAINED, Outcome, outcome_of
-from hypercl.sweep.space import settings_of
-from hypercl.sweep.stability import Attempt, Rules, Stage, Tried, stage_of
+from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, outcome_of
+from hypercl.sweep.study.space import settings_of
+from hypercl.sweep.study.stability_decay import Attempt, Rules, Stage, Tried, stage_of
+from hypercl.sweep.workers.job import NEW_TASK, TrialJob
 
 ATTEMPT = "attempt"
 """The user attribute of a trial in which its attempt stands: task, phase, parent, values so far, mark."""

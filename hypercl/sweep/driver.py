@@ -9,42 +9,42 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
-from hypercl.config.method import ImportedMethod
-from hypercl.config.target import ImportedTarget
+from hypercl.config.models.method import ImportedMethod
+from hypercl.config.models.target import ImportedTarget
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
-from hypercl.own_code import keep_code
-from hypercl.sweep import journal, ranking
 from hypercl.sweep.attempts import ending
-from hypercl.sweep.cluster import attached_ray, check_shared, local_ray
-from hypercl.sweep.constraints import Bounds
-from hypercl.sweep.control import Control
-from hypercl.sweep.engine import Engine
-from hypercl.sweep.feasibility import none_feasible
-from hypercl.sweep.final import FinalStep
-from hypercl.sweep.goals import best_rows, several
+from hypercl.sweep.final.selection import check_final
+from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.grid import most_trials
-from hypercl.sweep.identity import check_same
-from hypercl.sweep.importance import importances
-from hypercl.sweep.job import TrialJob
-from hypercl.sweep.lock import driver_lock
-from hypercl.sweep.opening import check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
-from hypercl.sweep.outputs import ranked_rows, shown, write_best, write_sweep, write_trials
-from hypercl.sweep.preference import check_preference
-from hypercl.sweep.protocols import leaks, reporting, tuning
-from hypercl.sweep.reading import read_sweep
-from hypercl.sweep.report import write_report
-from hypercl.sweep.resources import Machine, Slots, fit, this_machine
+from hypercl.sweep.race.results import check_races, in_words, race_due, stages
+from hypercl.sweep.results.bounds import none_feasible
+from hypercl.sweep.results.files import ranked_rows, shown, write_best, write_sweep, write_trials
+from hypercl.sweep.results.goals import best_rows, several
+from hypercl.sweep.results.importance import importances
+from hypercl.sweep.results.report import write_report
 from hypercl.sweep.signals import AtOnce, handled
-from hypercl.sweep.spent import note_gpus
-from hypercl.sweep.standing import check_races, in_words, race_due, stages
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study import journal, ranking
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.cost import note_gpus
+from hypercl.sweep.study.lock import driver_lock
+from hypercl.sweep.study.preference import check_preference
+from hypercl.sweep.study.protocols import leaks, reporting, tuning
+from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.study.resume_check import check_same
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
+from hypercl.sweep.workers.control import Control
+from hypercl.sweep.workers.engine import Engine
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.resources import Machine, Slots, fit, this_machine
+from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
-    from hypercl.sweep.runs import PlannedRun, RunSession
-    from hypercl.sweep.tuning import Heartbeat
+    from hypercl.sweep.workers.runs import PlannedRun, RunSession
+    from hypercl.sweep.workers.session import Heartbeat
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
@@ -203,9 +203,9 @@ class _Session:
 
     def _search(self, trials: int) -> None:
         """The search until so many trials are trained."""
-        from hypercl.sweep.scheduler import StudyScheduler
-        from hypercl.sweep.searcher import StudySearcher
-        from hypercl.sweep.tuning import tune_study
+        from hypercl.sweep.workers.scheduler import StudyScheduler
+        from hypercl.sweep.workers.searcher import StudySearcher
+        from hypercl.sweep.workers.session import tune_study
 
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
@@ -215,7 +215,7 @@ class _Session:
         tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
 
     def _heartbeat(self) -> "Heartbeat":
-        from hypercl.sweep.tuning import Heartbeat
+        from hypercl.sweep.workers.session import Heartbeat
 
         heartbeat = Heartbeat(self.file, self.folder, self.study, self.control, self.listener)
         if self.given.time_limit_s is not None:
@@ -224,7 +224,7 @@ class _Session:
 
     def _race(self, point: int) -> None:
         """The race that is due after so many trained trials."""
-        from hypercl.sweep.race import Racing
+        from hypercl.sweep.race.race import Racing
 
         Racing(self.file, self.study, self.folder, self._runs("race")).go(point)
 
@@ -239,7 +239,7 @@ class _Session:
 
     def _runs(self, what: str) -> "RunSession":
         """What trains runs beside the study, `what` being the word for them."""
-        from hypercl.sweep.runs import RunSession
+        from hypercl.sweep.workers.runs import RunSession
 
         search, storage = self.file.search, self.folder / RAY_FOLDER
         heartbeat, trainable = self._heartbeat(), self.engine.trainable()

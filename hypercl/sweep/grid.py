@@ -8,8 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Distribution, SweepFile, UserError
-from hypercl.config.conditions import is_active
-from hypercl.sweep.space import listed, values_of
+from hypercl.config.checks.conditions import is_active
+from hypercl.sweep.study.space import listed, values_of
 
 MOST_CELLS = 1_000_000
 

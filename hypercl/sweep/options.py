@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.control import Listener, Silent
+from hypercl.sweep.workers.control import Listener, Silent
 
 if TYPE_CHECKING:
     from hypercl.analysis.final import FinalResult
@@ -40,7 +40,7 @@ class SweepOptions:
     final: Wish = "after the search"
     """Whether and when settings are trained anew and test data is opened."""
     prefer: str | None = None
-    """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.preference`); None
+    """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`); None
     leaves it at what was said last, and at first is the knee."""
     import_paths: tuple[Path, ...] = ()
     """Folders of a user's own modules, on the workers too."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hypercl.sweep.control import Control, Listener
+from hypercl.sweep.workers.control import Control, Listener
 
 SECONDS_AT_MOST = 10.0
 """How long 'at once' may take."""

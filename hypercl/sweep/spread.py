@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypercl.config import SweepFile
-from hypercl.sweep.outcome import Outcome
+from hypercl.sweep.study.outcome import Outcome
 from hypercl.training.replicas import WORST
 
 SPREAD, SEEDS = "spread", "seeds"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hypercl.config import UserError
-from hypercl.config.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.targets.generated import GeneratedModel, generated_parameters
 from hypercl.targets.images import require_images
 from hypercl.targets.imported import import_module_of

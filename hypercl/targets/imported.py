@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from hypercl.config import UserError
-from hypercl.config.target import ImportedTarget
-from hypercl.own_code import own_code
+from hypercl.config.models.target import ImportedTarget
+from hypercl.user_code import own_code
 
 
 def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Sequence[Path]) -> nn.Module:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hypercl.config.target import LeNet
+from hypercl.config.models.target import LeNet
 from hypercl.targets.images import pixels_left
 
 

@@ -6,7 +6,7 @@ from math import prod
 from torch import Tensor, nn
 
 from hypercl.activations import ACTIVATIONS
-from hypercl.config.target import MLP
+from hypercl.config.models.target import MLP
 from hypercl.targets.bundled import StackedLinear
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hypercl.config.target import WideResNet
+from hypercl.config.models.target import WideResNet
 from hypercl.targets.images import require_images
 
 

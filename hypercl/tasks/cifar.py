@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
+from hypercl.config.models.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
 from hypercl.tasks.augment import FlipAndCrop
 from hypercl.tasks.download import DataSet, require_all
 from hypercl.tasks.image_cache import cached

@@ -2,7 +2,7 @@
 
 import torch
 
-from hypercl.config.tasks import SplitDigits
+from hypercl.config.models.tasks import SplitDigits
 from hypercl.seeds import derive
 from hypercl.tasks.inputs import Scaled
 from hypercl.tasks.source import Source

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.tasks import PermutedTasks, SplitTasks
+from hypercl.config.models.tasks import PermutedTasks, SplitTasks
 from hypercl.tasks.download import DataSet, require
 from hypercl.tasks.idx import find_idx, read_idx
 from hypercl.tasks.inputs import Scaled

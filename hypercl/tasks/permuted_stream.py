@@ -4,7 +4,7 @@ from functools import cached_property
 
 import torch
 
-from hypercl.config.tasks import PermutedTasks
+from hypercl.config.models.tasks import PermutedTasks
 from hypercl.seeds import derive
 from hypercl.tasks.inputs import Permuted
 from hypercl.tasks.shape import shape_of

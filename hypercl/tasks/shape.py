@@ -1,6 +1,6 @@
 """What is known of a stream from its settings alone."""
 
-from hypercl.config.tasks import (
+from hypercl.config.models.tasks import (
     ClassTasks,
     ImageFolder,
     ImportedStream,

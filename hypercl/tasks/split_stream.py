@@ -7,7 +7,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from hypercl.config.tasks import SplitTasks, Stream
+from hypercl.config.models.tasks import SplitTasks, Stream
 from hypercl.seeds import derive, generator
 from hypercl.tasks.shape import shape_of
 from hypercl.tasks.source import Source

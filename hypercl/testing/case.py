@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.config.kinds import kind_of, models_in
-from hypercl.config.method import ALL, ImportedMethod, Method
-from hypercl.config.yaml_text import dump
+from hypercl.config.models.kinds import kind_of, models_in
+from hypercl.config.models.method import ALL, ImportedMethod, Method
+from hypercl.config.reading.yaml_text import dump
 from hypercl.methods import Batch, Decision, Learner, Losses, Moment, State, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.testing.guard import OwnData, require_met

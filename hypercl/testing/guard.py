@@ -30,7 +30,7 @@ def nothing_else_is_opened() -> Iterator[None]:
         asked.append(ReadTooMuch(f"the method opened the stream {what}: {_ALLOWED}"))
         raise asked[0]
 
-    with patch("hypercl.tasks.opening._open", refuse):
+    with patch("hypercl.tasks.open_stream._open", refuse):
         yield
     if asked:
         raise asked[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, UserError, assign
-from hypercl.config.training import Training
+from hypercl.config.models.training import Training
 from hypercl.training.allocator import keep_freed_memory
 
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.methods import Batch, Losses, Moment, State
 from hypercl.training.bundle import leaves
-from hypercl.training.journey import Journey
+from hypercl.training.run_state import Journey
 
 
 class Stepping(Protocol):

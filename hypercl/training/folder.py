@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config import ConfigError, Experiment, UserError, difference_line, differences, load, resolved
-from hypercl.config.yaml_text import dump
+from hypercl.config.reading.yaml_text import dump
 from hypercl.files import remove_partials, write_text
 from hypercl.training.metrics import Matrix
 from hypercl.training.replicas import mean_matrix

@@ -2,7 +2,7 @@
 
 from math import cos, pi
 
-from hypercl.config.training import Constant, Cosine, OneCycle, Plateau, Step
+from hypercl.config.models.training import Constant, Cosine, OneCycle, Plateau, Step
 
 AnySchedule = Constant | Step | Cosine | OneCycle | Plateau
 

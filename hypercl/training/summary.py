@@ -11,10 +11,10 @@ import torch
 from hypercl import __version__
 from hypercl.config import Experiment
 from hypercl.training.device import hardware
-from hypercl.training.journey import Journey
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
+from hypercl.training.run_state import Journey
 
 _BEGUN_BEFORE = "the run was begun by a version of hypercl that did not count them"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from hypercl.analysis.elimination import Plan, Raced, ended, level_of, order_of, p_worse, raced_of, rounds_of
+from hypercl.analysis.racing import Plan, Raced, ended, level_of, order_of, p_worse, raced_of, rounds_of
 
 PLAN = Plan(seeds=12, block=3, level=level_of(0.05, looks=3, others=3))
 

@@ -13,7 +13,7 @@ from hypercl.analysis.final import FinalResult, Reported, read_final, write_fina
 from hypercl.analysis.final_table import final_rows
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
-from hypercl.config.sweep import Goal
+from hypercl.config.models.sweep import Goal
 
 
 def setting_of(result: FinalResult, label: str) -> dict[str, Any]:

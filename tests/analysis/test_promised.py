@@ -8,8 +8,8 @@ import pytest
 from made_final import ACCURACY, BASE, BETTER, RATIO, SETTING, about, bundle, pair
 
 from hypercl.analysis.final import Reported, write_final
-from hypercl.analysis.final_words import Content
-from hypercl.analysis.promised import joined_promises, promised_figure, promised_table, write_promised
+from hypercl.analysis.final_text import Content
+from hypercl.analysis.optimism import joined_promises, promised_figure, promised_table, write_promised
 from hypercl.analysis.statistics import estimate
 
 

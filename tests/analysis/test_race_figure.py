@@ -5,8 +5,8 @@ import math
 import pytest
 
 from hypercl.analysis import draw_race
-from hypercl.analysis.elimination import Plan, Raced, level_of
 from hypercl.analysis.race import race_figure, race_markdown, race_table, read_race
+from hypercl.analysis.racing import Plan, Raced, level_of
 from hypercl.config import UserError
 
 PLAN = Plan(9, 3, level_of(0.05, looks=2, others=2))

@@ -5,7 +5,7 @@ import pandas as pd
 
 from hypercl.analysis import comparison_figure, comparison_table, importance_figure, parameter_figure
 from hypercl.config import loads
-from hypercl.config.sweep import Objective
+from hypercl.config.models.sweep import Objective
 
 UP = Objective(maximize="validation/final_accuracy")
 NAN = float("nan")

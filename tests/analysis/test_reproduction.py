@@ -11,9 +11,9 @@ from hypercl.analysis import (
     reproduction_markdown,
     reproduction_results,
 )
-from hypercl.analysis.reproduction import COLUMNS
 from hypercl.config import Experiment, UserError, assign, to_yaml
-from hypercl.config.reproduction import Reproduction, cells_of
+from hypercl.reproduce.results import COLUMNS
+from hypercl.reproduce.table import Reproduction, cells_of
 
 BASE = Experiment.model_validate({"tasks": {"name": "split_digits"}, "training": {"iterations": 50}})
 EWC = {"task": {}, "class": {"published": 20}}

@@ -6,7 +6,7 @@ from hypercl.analysis import draw_sweep, history_figure, parameter_figure, read_
 from hypercl.analysis.style import empty_figure
 from hypercl.analysis.sweep import history_table
 from hypercl.config import UserError, load, loads, to_yaml
-from hypercl.config.sweep import Objective
+from hypercl.config.models.sweep import Objective
 
 FILE = """
 experiment: {tasks: {name: split_digits}}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config import Experiment
-from hypercl.sweep.engine import Engine
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.trainable import RunTrainable
+from hypercl.sweep.workers.engine import Engine
+from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training.progress import Finished, Progress, Report, Started, Tick
 
 SECONDS = 10.0

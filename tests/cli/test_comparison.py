@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from hypercl.cli import main
-from hypercl.cli.reproduction_jobs import table_file
-from hypercl.config.comparison import Comparison
-from hypercl.config.reproduction import load_reproduction
-from hypercl.sweep.reading import read_sweep
+from hypercl.reproduce.jobs import table_file
+from hypercl.reproduce.sweeps_table import Comparison
+from hypercl.reproduce.table import load_reproduction
+from hypercl.sweep.study.record import read_sweep
 
 SMALL = """
 experiment:

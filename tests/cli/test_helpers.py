@@ -17,10 +17,10 @@ from hypercl.cli.main import parser_of_all
 from hypercl.cli.parsers import commands_of
 from hypercl.cli.tables import headings, ranked
 from hypercl.config import load
-from hypercl.config.schema import schema_text
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import write_sweep
-from hypercl.sweep.study import SweepStudy
+from hypercl.config.explain.schema import schema_text
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.study import SweepStudy
 
 ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
@@ -57,8 +57,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def swept(place: Path) -> Path:
     """results/small of the file small.yaml: the first trial really trained, the second failed."""
-    from hypercl.sweep.job import TrialJob
-    from hypercl.sweep.trainable import RunTrainable
+    from hypercl.sweep.workers.job import TrialJob
+    from hypercl.sweep.workers.trainable import RunTrainable
 
     (place / "small.yaml").write_text(TEXT)
     file, folder = load("small.yaml"), place / "results" / "small"

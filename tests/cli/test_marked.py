@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from hypercl.cli.marked import MARK, Marked, console_for
+from hypercl.cli.test_leak_console import MARK, Marked, console_for
 from hypercl.config import loads
 
 FILE = "experiment: {tasks: {name: split_digits}}\nprotocol: {name: %s}"

@@ -9,8 +9,8 @@ import pytest
 
 from hypercl.analysis import read_reproduction, reproduction_markdown
 from hypercl.cli import main, reproduce
-from hypercl.cli.reproduction_jobs import table_file
-from hypercl.config.reproduction import load_reproduction
+from hypercl.reproduce.jobs import table_file
+from hypercl.reproduce.table import load_reproduction
 from hypercl.training import Diverged
 
 SMALL = """

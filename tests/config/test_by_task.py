@@ -3,7 +3,7 @@
 import pytest
 
 from hypercl.config import ConfigError, at_task, check_sweep, loads, lookup
-from hypercl.config.by_task import CHANGING
+from hypercl.config.models.by_task import CHANGING
 
 BASE = "experiment: {tasks: {name: split_digits, num_tasks: 3}, method: {name: hnet}}"
 

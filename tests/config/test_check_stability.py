@@ -3,8 +3,8 @@
 import pytest
 
 from hypercl.config import ConfigError, check_sweep, loads, resolved
-from hypercl.config.sweep import SweepFile
-from hypercl.config.validated import validated
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.reading.validation import validated
 
 BASE = """
 experiment: {tasks: {name: split_digits}, method: {name: hnet}}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hypercl.config import ConfigError, Distribution, SweepFile, check_sweep, load, loads
-from hypercl.config.conditions import completed, conditions_in_words, contexts, ordered, setting, span
-from hypercl.config.load import to_yaml
+from hypercl.config.checks.conditions import completed, conditions_in_words, contexts, ordered, setting, span
+from hypercl.config.reading.load import to_yaml
 
 KINDS = """
   hypernet.name: {choice: [chunked, full]}

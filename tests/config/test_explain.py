@@ -3,10 +3,10 @@
 import pytest
 
 from hypercl.config import Experiment, UserError, loads
-from hypercl.config.check import sweep_problems
-from hypercl.config.explain import Part, Setting, _cited, explain, known_keys
-from hypercl.config.keys import entries, sentence
-from hypercl.config.sweep import SweepFile
+from hypercl.config.checks.check import sweep_problems
+from hypercl.config.explain.explain import Part, Setting, _cited, explain, known_keys
+from hypercl.config.explain.keys import entries, sentence
+from hypercl.config.models.sweep import SweepFile
 
 TEXT = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {uniform: [0, 1]}}\n"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypercl.config.expression import Expression, ExpressionError
+from hypercl.config.models.expression import Expression, ExpressionError
 
 VALUES = {"hypernet.task_embedding": 8, "training.optimizer.lr": 0.01, "target.hidden": [10, 10], "method.name": "hnet"}
 

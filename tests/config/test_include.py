@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import ConfigError, Problem, UserError, load, load_sweep, loads, to_yaml
-from hypercl.config.include import content_of, text_of
-from hypercl.config.sweep import SweepFile
-from hypercl.config.yaml_text import dump
-from hypercl.sweep.identity import check_same
-from hypercl.sweep.outputs import write_sweep
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.reading.include import content_of, text_of
+from hypercl.config.reading.yaml_text import dump
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study.resume_check import check_same
 
 BASE = """
 experiment:

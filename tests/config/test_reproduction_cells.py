@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from hypercl.cli.init import folder, shipped
-from hypercl.cli.reproduction_jobs import shipped_tables, table_file
 from hypercl.config import ConfigError, assign
-from hypercl.config.reproduction import APART, cells_of, load_reproduction, settings_of
+from hypercl.reproduce.jobs import shipped_tables, table_file
+from hypercl.reproduce.table import APART, cells_of, load_reproduction, settings_of
 
 TABLE = """
 title: a table

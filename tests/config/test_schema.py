@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hypercl.config import ConfigError, Experiment, load, loads
-from hypercl.config.explain import Setting, explain, known_keys
-from hypercl.config.paths import known_paths, lookup, set_value
-from hypercl.config.schema import schema_text, sweep_schema
-from hypercl.config.yaml_text import dump, parse
+from hypercl.config.explain.explain import Setting, explain, known_keys
+from hypercl.config.explain.schema import schema_text, sweep_schema
+from hypercl.config.reading.paths import known_paths, lookup, set_value
+from hypercl.config.reading.yaml_text import dump, parse
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 FILES = sorted(SPACES.glob("*.yaml"))

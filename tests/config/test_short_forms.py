@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import ConfigError, Experiment, SweepFile, load, load_sweep, loads, to_yaml
-from hypercl.config.explain import Part, explain
+from hypercl.config.explain.explain import Part, explain
 
 TEXT = "experiment: {tasks: split_digits}\n"
 SHORT = {

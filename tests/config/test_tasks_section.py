@@ -3,7 +3,7 @@
 import pytest
 
 from hypercl.config import ConfigError, loads
-from hypercl.config.tasks import ImageFolder, ImportedStream, SplitDigits
+from hypercl.config.models.tasks import ImageFolder, ImportedStream, SplitDigits
 
 
 def tasks_of(text, *overrides):

@@ -1,6 +1,6 @@
 import pytest
 
-from hypercl.config.hypernet import ChunkedHypernet, FullHypernet
+from hypercl.config.models.hypernet import ChunkedHypernet, FullHypernet
 from hypercl.hypernets import build_hypernet
 
 

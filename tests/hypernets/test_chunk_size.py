@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import OutOfReach
-from hypercl.config.hypernet import ChunkedHypernet
+from hypercl.config.models.hypernet import ChunkedHypernet
 from hypercl.hypernets import build_hypernet
 from hypercl.hypernets.chunk_size import ChunkCosts
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypercl.config.hypernet import AnyHypernet, ChunkedHypernet, FullHypernet, HyperfanIn, HyperfanOut, Normal, Xavier
+from hypercl.config.models.hypernet import (
+    AnyHypernet,
+    ChunkedHypernet,
+    FullHypernet,
+    HyperfanIn,
+    HyperfanOut,
+    Normal,
+    Xavier,
+)
 from hypercl.hypernets import Hypernetwork, build_hypernet
 from hypercl.hypernets.hyperfan import chunk_variances, tensors_of
 

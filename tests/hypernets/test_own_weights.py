@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hypercl.config.target import MLP
+from hypercl.config.models.target import MLP
 from hypercl.hypernets import OwnWeights
 from hypercl.methods import own_weights
 from hypercl.seeds import generator

@@ -14,7 +14,7 @@ from read_wandb import WandbFile, read
 from told_runs import TASKS, experiment, finished, reports, resumed, started
 
 from hypercl.config import resolved
-from hypercl.config.sweep import Wandb
+from hypercl.config.models.sweep import Wandb
 from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint
 from hypercl.loggers.wandb import WandbLogger
 

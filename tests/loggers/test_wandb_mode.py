@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from hypercl.config.sweep import Wandb
+from hypercl.config.models.sweep import Wandb
 from hypercl.loggers import decide_mode, wandb_mode
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy
 
-from hypercl.config.target import MLP
+from hypercl.config.models.target import MLP
 from hypercl.methods.autoencoder import VariationalAutoencoder, divergence
 from hypercl.targets import build_target
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypercl.config.training import SGD, Adam, AdamW, RMSprop
+from hypercl.config.models.training import SGD, Adam, AdamW, RMSprop
 from hypercl.regularizers import build_optimizer
 
 SETTINGS = {

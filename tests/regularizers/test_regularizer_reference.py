@@ -7,7 +7,7 @@ from hypnettorch.hnets.mlp_hnet import HMLP
 from hypnettorch.mnets.mlp import MLP as TheirMLP
 from hypnettorch.utils.hnet_regularizer import calc_fix_target_reg, get_current_targets
 
-from hypercl.config.target import MLP
+from hypercl.config.models.target import MLP
 from hypercl.hypernets import Hypernetwork
 from hypercl.regularizers import DirectForm, HeadMask
 from hypercl.targets import build_target

@@ -7,12 +7,12 @@ from typing import Any
 from fake_training import FakeSizes
 
 from hypercl.config import Experiment, SweepFile, resolved
-from hypercl.sweep.constraints import Bounds
-from hypercl.sweep.control import Control, Silent
-from hypercl.sweep.job import TrialJob
-from hypercl.sweep.scheduler import StudyScheduler
-from hypercl.sweep.searcher import StudySearcher
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.control import Control, Silent
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.scheduler import StudyScheduler
+from hypercl.sweep.workers.searcher import StudySearcher
 
 
 def fake_sizes(experiment: Experiment, _paths: Any) -> FakeSizes:

@@ -8,7 +8,7 @@ import pytest
 from fake_training import TEXT
 
 from hypercl.config import SweepFile, loads
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study.study import SweepStudy
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 
 from hypercl.config import Experiment
 from hypercl.seeds import derive
-from hypercl.sweep.engine import Engine
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.trainable import RunTrainable
+from hypercl.sweep.workers.engine import Engine
+from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS = "FAKE_SECONDS_A_REPORT"

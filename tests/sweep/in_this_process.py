@@ -6,8 +6,8 @@ import pytest
 from fake_training import SECONDS, fake_run
 
 from hypercl.config import Experiment
-from hypercl.sweep.job import TrialJob
-from hypercl.sweep.trainable import metrics_of
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.trainable import metrics_of
 from hypercl.training import Finished
 
 
@@ -51,7 +51,7 @@ def in_this_process(patch: pytest.MonkeyPatch) -> InThisProcess:
     """Puts it in the place of Ray, for search, races and final step."""
     found = InThisProcess()
     patch.setenv(SECONDS, "0")
-    patch.setattr("hypercl.sweep.tuning.tune_study", found)
-    patch.setattr("hypercl.sweep.runs.tune_study", found)
+    patch.setattr("hypercl.sweep.workers.session.tune_study", found)
+    patch.setattr("hypercl.sweep.workers.runs.tune_study", found)
     patch.setattr("hypercl.sweep.driver.local_ray", lambda *_: _NoRay())
     return found

@@ -5,12 +5,12 @@ import random
 from pathlib import Path
 
 from hypercl.config import SweepFile, assign, loads
-from hypercl.config.yaml_text import dump
+from hypercl.config.reading.yaml_text import dump
 from hypercl.files import write_text
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import write_sweep
-from hypercl.sweep.space import settings_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.space import settings_of
+from hypercl.sweep.study.study import SweepStudy
 
 TEXT = """
 experiment:

@@ -19,12 +19,12 @@ from hypercl.config import SweepFile, UserError, loads
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, plan, sweep
 from hypercl.sweep.driver import check_reachable
-from hypercl.sweep.feasibility import in_words, none_feasible
-from hypercl.sweep.live import LiveTable, PlainLines
-from hypercl.sweep.outcome import Outcome, outcome_of
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.status import rows_of, status_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.bounds import in_words, none_feasible
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.results.live import LiveTable, PlainLines
+from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 BOUND = "constraints.forgetting.max=0.01"

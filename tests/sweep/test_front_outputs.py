@@ -11,14 +11,14 @@ from rich.console import Console
 from hypercl.cli.main import main
 from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, check_sweep, load, loads
-from hypercl.sweep.live import LiveTable, PlainLines
-from hypercl.sweep.opening import best_first
+from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.planning import plan
-from hypercl.sweep.status import rows_of, status_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.plan.plan import plan
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.results.live import LiveTable, PlainLines
+from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.study import SweepStudy
 
 ACCURACY, RATIO = "validation/final_accuracy", "compression_ratio"
 TEXT = f"""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.analysis.elimination import Plan, Raced
+from hypercl.analysis.racing import Plan, Raced
 from hypercl.config import SweepFile, UserError, loads
-from hypercl.sweep.opening import (
+from hypercl.sweep.final.selection import (
     Chosen,
     Opening,
     best_first,
@@ -23,10 +23,10 @@ from hypercl.sweep.opening import (
     runs_of,
     write_openings,
 )
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.protocols import Role, tuning
-from hypercl.sweep.ranking import RACE
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.protocols import Role, tuning
+from hypercl.sweep.study.ranking import RACE
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]

@@ -14,19 +14,19 @@ from in_this_process import InThisProcess, in_this_process
 
 from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
-from hypercl.sweep.control import Silent
-from hypercl.sweep.opening import best_first
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import write_best
-from hypercl.sweep.protocols import tuning
-from hypercl.sweep.race import Racing, contenders, values_in
-from hypercl.sweep.race_plan import points, race_rows
-from hypercl.sweep.ranking import RACE, races_of
-from hypercl.sweep.reading import SweepRecord
-from hypercl.sweep.runs import PlannedRun, RanRun
-from hypercl.sweep.standing import check_races, race_due, stages, standing
-from hypercl.sweep.status import Status, rows_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.final.selection import best_first
+from hypercl.sweep.race.race import Racing, contenders, values_in
+from hypercl.sweep.race.results import check_races, race_due, stages, standing
+from hypercl.sweep.race.schedule import points, race_rows
+from hypercl.sweep.results.files import write_best
+from hypercl.sweep.results.status import Status, rows_of
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.ranking import RACE, races_of
+from hypercl.sweep.study.record import SweepRecord
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.control import Silent
+from hypercl.sweep.workers.runs import PlannedRun, RanRun
 
 METRIC = "validation/final_accuracy"
 RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
@@ -99,7 +99,7 @@ def racing(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[Racing, He
 def raced(
     file: SweepFile, study: SweepStudy, folder: Path, patch: pytest.MonkeyPatch, runs: FakeRuns, point: int = 6
 ) -> list[str]:
-    patch.setattr("hypercl.sweep.race.train_all", runs)
+    patch.setattr("hypercl.sweep.race.race.train_all", runs)
     one, listener = racing(file, study, folder)
     one.go(point)
     return listener.lines

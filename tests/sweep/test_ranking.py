@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hypercl.config import SweepFile, UserError, loads
-from hypercl.sweep import ranking
-from hypercl.sweep.outcome import OUTCOME, Outcome
+from hypercl.sweep.study import ranking
+from hypercl.sweep.study.outcome import OUTCOME, Outcome
 
 ACCURACY, RATIO = "validation/final_accuracy", "compression_ratio"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from hypercl.config import Experiment, SweepFile
-from hypercl.sweep import job
-from hypercl.sweep.control import Control, Silent
-from hypercl.sweep.planned import LOST, PlannedRun
-from hypercl.sweep.protocols import reporting
-from hypercl.sweep.runs import RunQueue
+from hypercl.sweep.study.protocols import reporting
+from hypercl.sweep.workers import job
+from hypercl.sweep.workers.control import Control, Silent
+from hypercl.sweep.workers.planned_run import LOST, PlannedRun
+from hypercl.sweep.workers.runs import RunQueue
 
 BROKEN = "Traceback (most recent call last):\n  ...\nRuntimeError: broken on purpose"
 Files = Callable[..., SweepFile]
@@ -195,7 +195,7 @@ def test_a_run_without_a_summary_is_not_done(session: Session, single: PlannedRu
 
 
 def test_what_a_run_reports_is_heard(session: Session, single: PlannedRun) -> None:
-    from hypercl.sweep.runs import RunScheduler
+    from hypercl.sweep.workers.runs import RunScheduler
 
     heard: list[Any] = []
     listener = SimpleNamespace(run_reported=lambda *given: heard.append(given))

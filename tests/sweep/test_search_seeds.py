@@ -16,12 +16,12 @@ from rich.console import Console
 from hypercl.cli.tables import ranked
 from hypercl.config import Experiment, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, plan, sweep
-from hypercl.sweep.identity import check_same
-from hypercl.sweep.live import PlainLines
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.protocols import tuning
-from hypercl.sweep.study import outcome_of
-from hypercl.sweep.trainable import metrics_of
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.results.live import PlainLines
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.resume_check import check_same
+from hypercl.sweep.study.study import outcome_of
+from hypercl.sweep.workers.trainable import metrics_of
 
 Files = Callable[..., SweepFile]
 

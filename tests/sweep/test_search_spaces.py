@@ -6,10 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hypercl.config import load, load_sweep
-from hypercl.config.include import content_of
-from hypercl.config.schema import sweep_schema
-from hypercl.config.yaml_text import parse
-from hypercl.sweep.constraints import Bounds
+from hypercl.config.explain.schema import sweep_schema
+from hypercl.config.reading.include import content_of
+from hypercl.config.reading.yaml_text import parse
+from hypercl.sweep.study.constraints import Bounds
 from hypercl.training import sizes
 
 FOLDER = Path(__file__).parents[2] / "search_spaces"

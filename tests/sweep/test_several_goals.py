@@ -9,12 +9,12 @@ import pytest
 from bridge import Bridge
 
 from hypercl.config import ConfigError, SweepFile, check_sweep, loads
-from hypercl.sweep import journal
-from hypercl.sweep.mirror import ENDING, names_of
-from hypercl.sweep.outcome import Outcome, outcome_of
-from hypercl.sweep.outputs import write_sweep
-from hypercl.sweep.reading import progress_of, read_sweep
-from hypercl.sweep.study import WORST, SweepStudy
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study import journal
+from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.study.progress_study import ENDING, names_of
+from hypercl.sweep.study.record import progress_of, read_sweep
+from hypercl.sweep.study.study import WORST, SweepStudy
 
 ACCURACY, RATIO = "validation/final_accuracy", "compression_ratio"
 GOALS = f"objective={{maximize: {ACCURACY}, minimize: {RATIO}}}"

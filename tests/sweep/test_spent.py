@@ -9,13 +9,13 @@ import pytest
 from bridge import Bridge
 
 from hypercl.config import SweepFile
-from hypercl.sweep.outcome import Outcome, outcome_of
-from hypercl.sweep.outputs import write_sweep
-from hypercl.sweep.reading import read_sweep
-from hypercl.sweep.spent import Spent, cost_of, cost_of_runs, note_gpus, spent_rows, spent_words
-from hypercl.sweep.status import rows_of, status_of
-from hypercl.sweep.study import SweepStudy
-from hypercl.sweep.trainable import metrics_of
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.study.cost import Spent, cost_of, cost_of_runs, note_gpus, spent_rows, spent_words
+from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.trainable import metrics_of
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from made_sweep import SMALL, made_sweep
 
-from hypercl.analysis.elimination import Plan, Raced
+from hypercl.analysis.racing import Plan, Raced
 from hypercl.config import loads
-from hypercl.sweep.opening import ATTRIBUTE, Opening
-from hypercl.sweep.protocols import tuning
-from hypercl.sweep.ranking import RACE
-from hypercl.sweep.reading import SweepRecord, read_sweep
-from hypercl.sweep.splits import splits_touched
+from hypercl.sweep.final.data_used import splits_touched
+from hypercl.sweep.final.selection import ATTRIBUTE, Opening
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.ranking import RACE
+from hypercl.sweep.study.record import SweepRecord, read_sweep
 
 OPENING = Opening(
     when="2026-11-23T09:41:05+00:00",

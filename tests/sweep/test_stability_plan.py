@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import loads
-from hypercl.sweep.stability import Attempt, Rules, Stage, Tried, stage_of
+from hypercl.sweep.study.stability_decay import Attempt, Rules, Stage, Tried, stage_of
 
 RULES = Rules(tasks=3, rates=(0.001, 0.01), highest=8.0, drop=0.2, halvings=2)
 Reaches = Callable[[Attempt], float]

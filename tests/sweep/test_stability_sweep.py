@@ -13,8 +13,8 @@ from bridge import Bridge
 from hypercl.config import SweepFile, load, loads
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, SweepResult, attempts, plan, sweep
-from hypercl.sweep.outputs import ranked_rows, settings_of_trial, write_trials
-from hypercl.sweep.trainable import RunTrainable
+from hypercl.sweep.results.files import ranked_rows, settings_of_trial, write_trials
+from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import Place, run, sizes
 from hypercl.training.checkpoint import Checkpoints
 

@@ -10,9 +10,10 @@ from bridge import Bridge
 from optuna.storages.journal import JournalFileBackend
 
 from hypercl.config import SweepFile
-from hypercl.sweep import outputs, tuning
-from hypercl.sweep.control import Silent
-from hypercl.sweep.tuning import Heartbeat
+from hypercl.sweep.results import files as outputs
+from hypercl.sweep.workers import session as tuning
+from hypercl.sweep.workers.control import Silent
+from hypercl.sweep.workers.session import Heartbeat
 
 TRIALS, EARLY = 2000, 20
 

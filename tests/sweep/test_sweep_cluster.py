@@ -12,12 +12,12 @@ import pytest
 import ray
 
 from hypercl.config import UserError
-from hypercl.sweep.cluster import _QUIET, _own_folder, _quiet, _short_base, attached_ray, local_ray
-from hypercl.sweep.resources import Machine
+from hypercl.sweep.workers.cluster import _QUIET, _own_folder, _quiet, _short_base, attached_ray, local_ray
+from hypercl.sweep.workers.resources import Machine
 
 HOLD = """
 import pathlib, sys
-from hypercl.sweep.cluster import _own_folder
+from hypercl.sweep.workers.cluster import _own_folder
 with _own_folder(pathlib.Path(sys.argv[1])) as folder:
     print(folder.name, flush=True)
     sys.stdin.read()

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from hypercl.analysis import draw_sweep, read_trials
 from hypercl.config import Distribution, Experiment, SweepFile, UserError, check_sweep, load, loads, lookup, resolved
 from hypercl.sweep import plan
-from hypercl.sweep.constraints import Bounds
-from hypercl.sweep.engine import Engine
-from hypercl.sweep.identity import check_same
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.rehearsal import sampled
-from hypercl.sweep.space import draw, experiment_of, params_of, settings_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.plan.dry_run import sampled
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.resume_check import check_same
+from hypercl.sweep.study.space import draw, experiment_of, params_of, settings_of
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.engine import Engine
 
 TEXT = """
 experiment: {tasks: {name: split_digits}}

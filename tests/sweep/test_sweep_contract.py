@@ -9,12 +9,12 @@ from fake_training import accuracy
 from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile, check_sweep, loads
-from hypercl.config.sweep import Sampler
-from hypercl.sweep.outcome import outcome_of
-from hypercl.sweep.outputs import write_sweep
-from hypercl.sweep.reading import read_sweep
-from hypercl.sweep.samplers import COMPLETE_ONLY
-from hypercl.sweep.space import experiment_of
+from hypercl.config.models.sweep import Sampler
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study.outcome import outcome_of
+from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.study.samplers import COMPLETE_ONLY
+from hypercl.sweep.study.space import experiment_of
 
 TEXT = """
 experiment:

@@ -16,8 +16,8 @@ import pytest
 from fake_training import FAULT, SECONDS, TEXT
 from optuna.trial import FrozenTrial, TrialState
 
-from hypercl.sweep.journal import open_journal
-from hypercl.sweep.reading import read_sweep
+from hypercl.sweep.study.journal import open_journal
+from hypercl.sweep.study.record import read_sweep
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 

@@ -10,14 +10,14 @@ import pytest
 from fake_training import fake_run
 
 from hypercl.config import Experiment, SweepFile, UserError
-from hypercl.sweep.control import Silent
-from hypercl.sweep.final import FinalStep
-from hypercl.sweep.opening import openings_of
+from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.options import Wish
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import write_best
-from hypercl.sweep.planned import LOST, PlannedRun, RanRun, as_begun
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.files import write_best
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.control import Silent
+from hypercl.sweep.workers.planned_run import LOST, PlannedRun, RanRun, as_begun
 
 Files = Callable[..., SweepFile]
 
@@ -87,7 +87,7 @@ def more(study: SweepStudy, *values: float) -> None:
 @pytest.fixture
 def runs(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
     found = FakeRuns(study)
-    monkeypatch.setattr("hypercl.sweep.runs.train_all", found)
+    monkeypatch.setattr("hypercl.sweep.workers.runs.train_all", found)
     return found
 
 

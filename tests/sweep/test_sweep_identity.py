@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import SweepFile, UserError
-from hypercl.sweep.identity import check_same
-from hypercl.sweep.outputs import write_sweep
+from hypercl.sweep.results.files import write_sweep
+from hypercl.sweep.study.resume_check import check_same
 
 Files = Callable[..., SweepFile]
 

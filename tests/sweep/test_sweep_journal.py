@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import UserError
-from hypercl.sweep.journal import mend, open_journal
+from hypercl.sweep.study.journal import mend, open_journal
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import UserError
-from hypercl.sweep.lock import driver_lock, driver_of
+from hypercl.sweep.study.lock import driver_lock, driver_of
 
 HOLD = """
 import sys, pathlib
-from hypercl.sweep.lock import driver_lock
+from hypercl.sweep.study.lock import driver_lock
 with driver_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,9 +7,9 @@ from pathlib import Path
 from optuna.trial import create_trial
 
 from hypercl.config import SweepFile, assign, load
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.outputs import best_experiment, ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.files import best_experiment, ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]

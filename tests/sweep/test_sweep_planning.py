@@ -10,10 +10,10 @@ from rich.console import Console
 
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep import SweepOptions, dry_run, plan
-from hypercl.sweep.constraints import Bounds
-from hypercl.sweep.live import LiveTable, PlainLines, duration, listener_for
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.live import LiveTable, PlainLines, duration, listener_for
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 

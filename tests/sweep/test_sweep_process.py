@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from hypercl.config import SweepFile, resolved
-from hypercl.sweep.job import TrialJob
-from hypercl.sweep.process import CleanProcess
-from hypercl.sweep.trainable import RunTrainable
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.process import CleanProcess
+from hypercl.sweep.workers.trainable import RunTrainable
 
 
 def test_settings_of_pytorch_are_put_back() -> None:

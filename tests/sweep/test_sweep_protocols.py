@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypercl.config import ConfigError, SweepFile, UserError, check_sweep, loads
-from hypercl.sweep.protocols import Role, described, has_orders, leaks, reporting, selecting, tuning
+from hypercl.sweep.study.protocols import Role, described, has_orders, leaks, reporting, selecting, tuning
 
 DIGITS = "{name: split_digits}"
 ORDERED = "{name: split_digits, order_seed: 3}"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from hypercl.config import SweepFile
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.pruners import described
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.pruners import described
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]

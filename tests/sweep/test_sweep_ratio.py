@@ -5,8 +5,8 @@ import random
 import pytest
 
 from hypercl.config import loads
-from hypercl.sweep.constraints import Bounds
-from hypercl.sweep.space import draw
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.space import draw
 from hypercl.training import sizes
 
 TEXT = """

@@ -17,13 +17,13 @@ from made_sweep import SMALL, TEXT, made_sweep
 from optuna.trial import TrialState, create_trial
 
 from hypercl.config import UserError, loads
-from hypercl.sweep.importance import LEAST, Importance, importances
-from hypercl.sweep.lock import driver_lock, driver_of
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.reading import SweepRecord, progress_of, read_sweep, state_of
-from hypercl.sweep.report import rankings, read_sweeps, write_joined, write_report
-from hypercl.sweep.status import rows_of, state_words, status_of
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.results.importance import LEAST, Importance, importances
+from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.results.status import rows_of, state_words, status_of
+from hypercl.sweep.study.lock import driver_lock, driver_of
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
+from hypercl.sweep.study.study import SweepStudy
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def test_few_trials_say_nothing() -> None:
 @given(st.integers(LEAST, 20), st.integers(0, 10**6))
 def test_shares_are_shares_and_nothing_warns(count: int, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hypercl.sweep.importance.SHUFFLES", 3)
+        patch.setattr("hypercl.sweep.results.importance.SHUFFLES", 3)
         found = importances(made_trials(count, seed))
     assert all(0 <= each.share <= 1 and 0 <= each.chance <= 1 for each in found)
 

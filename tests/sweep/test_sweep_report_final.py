@@ -11,11 +11,11 @@ from made_sweep import SMALL, made_sweep
 
 from hypercl.analysis.final import About, Reported, write_final
 from hypercl.cli import main
-from hypercl.cli.marked import MARK
+from hypercl.cli.test_leak_console import MARK
 from hypercl.config import UserError
-from hypercl.config.sweep import Goal
-from hypercl.sweep.reading import read_sweep
-from hypercl.sweep.report import protocols_table
+from hypercl.config.models.sweep import Goal
+from hypercl.sweep.results.report import protocols_table
+from hypercl.sweep.study.record import read_sweep
 from hypercl.training.metrics import summarize
 
 

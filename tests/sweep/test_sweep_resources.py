@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.sweep import Resources
-from hypercl.sweep.resources import GIB, Machine, fit, this_machine
+from hypercl.config.models.sweep import Resources
+from hypercl.sweep.workers.resources import GIB, Machine, fit, this_machine
 from hypercl.training import memory
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import SweepFile, UserError, loads
-from hypercl.config.sweep import Search
-from hypercl.sweep import samplers
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.samplers import described
-from hypercl.sweep.study import WORST, SweepStudy
+from hypercl.config.models.sweep import Search
+from hypercl.sweep.study import samplers
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.samplers import described
+from hypercl.sweep.study.study import WORST, SweepStudy
 
 TEXT = """
 experiment: {tasks: {name: split_digits}}
@@ -98,7 +98,7 @@ def test_to_a_sampler_of_complete_trials_a_bad_setting_is_the_worst_result_and_t
 def test_every_objective_has_a_worst_value() -> None:
     from typing import get_args
 
-    from hypercl.config.sweep import Metric
+    from hypercl.config.models.sweep import Metric
 
     assert set(WORST) == set(get_args(Metric))
 

@@ -10,7 +10,7 @@ from bridge import Bridge
 from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile
-from hypercl.sweep.outcome import Outcome, outcome_of
+from hypercl.sweep.study.outcome import Outcome, outcome_of
 
 
 @pytest.fixture

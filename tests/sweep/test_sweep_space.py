@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 
 from hypercl.config import ConfigError, Distribution, UserError, loads, lookup
-from hypercl.sweep.space import distributions, draw, experiment_of, listed, params_of, values_of
+from hypercl.sweep.study.space import distributions, draw, experiment_of, listed, params_of, values_of
 
 BASE = loads("experiment: {tasks: {name: split_digits}}", "x").experiment
 

@@ -9,9 +9,9 @@ import pytest
 from optuna.trial import TrialState
 
 from hypercl.config import SweepFile
-from hypercl.sweep.outcome import Outcome
-from hypercl.sweep.pruners import described, final_step
-from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.pruners import described, final_step
+from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]

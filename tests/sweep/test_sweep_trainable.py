@@ -10,8 +10,8 @@ import pytest
 from fake_training import FAULT, FakeTrainable
 
 from hypercl.config import Experiment, SweepFile, UserError, resolved
-from hypercl.sweep.job import TrialJob
-from hypercl.sweep.trainable import RunTrainable, metrics_of
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.trainable import RunTrainable, metrics_of
 from hypercl.training.progress import Diverged, Finished, Progress, Report
 
 

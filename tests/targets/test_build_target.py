@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hypercl.config import UserError
-from hypercl.config.target import MLP, ImportedTarget, ResNet32
+from hypercl.config.models.target import MLP, ImportedTarget, ResNet32
 from hypercl.targets import build_target, count_weights
 from hypercl.targets.resnet import ResNet
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 
 from hypercl.config import UserError
-from hypercl.config.target import MLP, LeNet, ResNet32, ZenkeNet
+from hypercl.config.models.target import MLP, LeNet, ResNet32, ZenkeNet
 from hypercl.targets import GeneratedModel, build_target
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from hypercl.config import UserError
-from hypercl.config.target import MLP, LeNet, WideResNet, ZenkeNet
+from hypercl.config.models.target import MLP, LeNet, WideResNet, ZenkeNet
 from hypercl.targets import build_target, count_weights
 
 

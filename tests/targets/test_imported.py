@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.target import ImportedTarget
+from hypercl.config.models.target import ImportedTarget
 from hypercl.targets import build_target
 
 

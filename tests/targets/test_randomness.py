@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypercl.config.target import MLP
+from hypercl.config.models.target import MLP
 from hypercl.targets import GeneratedModel, build_target
 from hypercl.targets.randomness import drawn_from
 

@@ -8,7 +8,7 @@ from stream_contract import StreamContract, same_split
 from task_data import make_cifar_folders, make_cifar_pickles
 
 from hypercl.config import UserError
-from hypercl.config.tasks import SplitCIFAR
+from hypercl.config.models.tasks import SplitCIFAR
 from hypercl.tasks import Batches, open_stream, open_with_test
 
 

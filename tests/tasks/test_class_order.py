@@ -7,7 +7,7 @@ from hypothesis import strategies as some
 from stream_contract import StreamContract
 from task_data import make_cifar_folders
 
-from hypercl.config.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100, SplitDigits
+from hypercl.config.models.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100, SplitDigits
 from hypercl.tasks import open_stream
 from hypercl.tasks.source import Source
 from hypercl.tasks.split_stream import class_groups

@@ -1,7 +1,7 @@
 import torch
 from stream_contract import StreamContract
 
-from hypercl.config.tasks import SplitDigits
+from hypercl.config.models.tasks import SplitDigits
 from hypercl.tasks import open_with_test
 
 

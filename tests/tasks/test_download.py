@@ -10,7 +10,7 @@ import pytest
 from task_data import make_mnist
 
 from hypercl.config import UserError
-from hypercl.config.tasks import SplitCIFAR, SplitMNIST
+from hypercl.config.models.tasks import SplitCIFAR, SplitMNIST
 from hypercl.tasks import download, open_stream, open_with_test
 
 ASKED = SplitMNIST(download=True)
@@ -126,7 +126,7 @@ def test_a_data_folder_that_cannot_be_written_is_told(tmp_path, fetched):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hypercl.config.tasks import SplitMNIST
+from hypercl.config.models.tasks import SplitMNIST
 from hypercl.tasks import download, open_stream
 
 def fetch(name, root):

@@ -8,7 +8,7 @@ from stream_contract import StreamContract, same_split
 from task_data import make_cifar_folders, make_image_folder
 
 from hypercl.config import UserError
-from hypercl.config.tasks import ImageFolder, SplitCIFAR10
+from hypercl.config.models.tasks import ImageFolder, SplitCIFAR10
 from hypercl.tasks import open_stream, open_with_test
 
 

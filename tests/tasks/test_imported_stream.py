@@ -5,7 +5,7 @@ import torch
 from stream_contract import StreamContract
 
 from hypercl.config import UserError
-from hypercl.config.tasks import ImportedStream
+from hypercl.config.models.tasks import ImportedStream
 from hypercl.tasks import open_stream, open_with_test
 
 MODULE = '''

@@ -5,7 +5,7 @@ from stream_contract import StreamContract, same_split
 from task_data import make_fashion_mnist, make_mnist, write_idx
 
 from hypercl.config import UserError
-from hypercl.config.tasks import PermutedFashionMNIST, PermutedMNIST, SplitFashionMNIST, SplitMNIST
+from hypercl.config.models.tasks import PermutedFashionMNIST, PermutedMNIST, SplitFashionMNIST, SplitMNIST
 from hypercl.tasks import open_stream, open_with_test
 
 

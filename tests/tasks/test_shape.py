@@ -1,6 +1,6 @@
 import pytest
 
-from hypercl.config.tasks import (
+from hypercl.config.models.tasks import (
     ImageFolder,
     ImportedStream,
     PermutedFashionMNIST,

@@ -5,7 +5,7 @@ import torch
 from stream_contract import StreamContract, same_split
 
 from hypercl.config import UserError, loads
-from hypercl.config.tasks import SplitDigits
+from hypercl.config.models.tasks import SplitDigits
 from hypercl.tasks import NoTestData, open_leaking, open_stream, open_with_test, sealed, shape_of
 from hypercl.training import Place, run
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from task_data import make_cifar_folders, make_mnist
 
-from hypercl.config.tasks import PermutedMNIST, SplitCIFAR
+from hypercl.config.models.tasks import PermutedMNIST, SplitCIFAR
 from hypercl.tasks import Batches, open_stream
 
 pytestmark = [

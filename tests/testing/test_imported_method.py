@@ -9,10 +9,10 @@ import torch
 
 from hypercl.cli.main import main
 from hypercl.config import Experiment, UserError, check_sweep, loads
-from hypercl.own_code import keep_code
 from hypercl.sweep import SweepOptions
 from hypercl.sweep.driver import check_own_code
 from hypercl.training import Place, build_learner, run
+from hypercl.user_code import keep_code
 
 HERE = Path(__file__).parent
 TEXT = """

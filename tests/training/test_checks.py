@@ -109,7 +109,7 @@ def test_without_a_stop_the_best_state_is_put_back_too(place: Place) -> None:
 
 
 def test_joint_is_checked_on_all_tasks_that_it_trains(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hypercl.training.monitor import Monitor
+    from hypercl.training.validation_monitor import Monitor
 
     told: list[float] = []
     see = Monitor.see

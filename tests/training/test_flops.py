@@ -14,7 +14,7 @@ from hypercl.config import Experiment
 from hypercl.methods import Moment
 from hypercl.training import Place, Report, Tick, run
 from hypercl.training.flops import counted_step, step_
-from hypercl.training.journey import Journey
+from hypercl.training.run_state import Journey
 
 NOW = Moment(0, 0, 0.1)
 PLAIN = ("hypernet.name=none", "method.name=finetune")

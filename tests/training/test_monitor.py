@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hypercl.config.training import Adam, EarlyStopping, Plateau, Training
-from hypercl.training.monitor import Monitor, Notes, check_steps
+from hypercl.config.models.training import Adam, EarlyStopping, Plateau, Training
+from hypercl.training.validation_monitor import Monitor, Notes, check_steps
 
 accuracies = st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=60)
 

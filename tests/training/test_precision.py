@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hypercl.config import UserError, loads
-from hypercl.config.training import Training
+from hypercl.config.models.training import Training
 from hypercl.training import Finished, Place, Report, run
 from hypercl.training.device import computing, resolve
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hypercl.config import ConfigError, Experiment, loads
-from hypercl.config.check import sweep_problems
+from hypercl.config.checks.check import sweep_problems
 from hypercl.training import Finished, Place, Report, Started, run
 
 OWN = """

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from hypercl.config.training import Constant, Cosine, OneCycle, Plateau, Step
+from hypercl.config.models.training import Constant, Cosine, OneCycle, Plateau, Step
 from hypercl.training.schedule import lr_factor
 
 

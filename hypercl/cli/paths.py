@@ -1,0 +1,83 @@
+"""What the options of a command say about names and folders."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from hypercl.config import SweepFile, UserError
+from hypercl.user_code import CODE_FOLDER
+
+_RAY_PACKAGE = "_ray_pkg_"
+"""How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
+
+
+def name_of(given: argparse.Namespace, file: SweepFile) -> str:
+    """Name of the results folder: --name, else the file's `name`, else the name of the file.
+
+    Raises:
+        UserError: the name could lead out of the results folder.
+    """
+    return folder_name(file.name or Path(given.file).stem if given.name is None else given.name)
+
+
+def folder_name(name: str) -> str:
+    """A name for a folder in the results.
+
+    Raises:
+        UserError: it could lead out of them.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise UserError(f"--name: '{name}' cannot name a folder; use letters, digits, '.', '_' and '-'")
+    return name
+
+
+def results_of(given: argparse.Namespace) -> Path:
+    """The folder of all results, absolute.
+
+    Raises:
+        UserError: it lies in the package that a submitted Ray job is unpacked to, which is gone after the job.
+    """
+    folder = given.results.resolve()
+    if any(part.startswith(_RAY_PACKAGE) for part in folder.parts):
+        raise UserError(
+            f"--results: {folder} is the copy of the working directory that Ray made for this job, and goes with it\n"
+            "    fix:     --results with an absolute path, on storage that every node shares"
+        )
+    require_writable("--results", folder)
+    return folder
+
+
+def require_writable(option: str, folder: Path) -> None:
+    """Makes sure that a folder can be written to, or be made; makes nothing.
+
+    Raises:
+        UserError: it cannot, and why.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        why = f"{there} is no folder" if not there.is_dir() else f"in {there}: {error.strerror}"
+        raise UserError(f"{option}: {folder} cannot be written to: {why}\n    fix:     name another folder") from None
+
+
+def offline(given: argparse.Namespace) -> bool:
+    """Whether the network must not be used: --offline or HYPERCL_OFFLINE."""
+    return given.offline or os.environ.get("HYPERCL_OFFLINE", "") not in ("", "0")
+
+
+def import_paths(given: argparse.Namespace) -> tuple[Path, ...]:
+    """Folders in which a user's modules are looked for: the file's own and the working directory.
+
+    For a file inside of a results folder, the code that is kept there comes first.
+    """
+    beside = Path(given.file).resolve().parent
+    results = [
+        folder
+        for folder in (beside, *beside.parents[:3])
+        if (folder / "sweep.yaml").exists() or (folder / "config.yaml").exists()
+    ]
+    kept = [folder / CODE_FOLDER for folder in results if (folder / CODE_FOLDER).is_dir()]
+    return tuple(dict.fromkeys([*kept, beside, Path.cwd()]))

@@ -1,0 +1,1 @@
+"""Rules that span several sections of a file."""

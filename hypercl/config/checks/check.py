@@ -1,0 +1,69 @@
+"""What no section can see alone: the space against the experiment, the search against the space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypercl.config.checks.protocol import protocol_problems
+from hypercl.config.checks.search import search_problems
+from hypercl.config.checks.space_structure import sound_space
+from hypercl.config.checks.space_values import value_problems
+from hypercl.config.checks.stability_decay import by_task_problems, stability_problems
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.problems import ConfigError, Problem, located
+from hypercl.config.reading.include import text_of
+from hypercl.config.reading.load import read
+
+
+def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
+    """As `load`, for a file that is to be swept: the space is checked too, and everything is told at once.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
+    found = read(text_of(file), str(file), overrides)
+    problems = list(found.problems)
+    if found.rest is not None:
+        named = [path for problem in problems for path in (problem.path, problem.meant) if path or path == problem.path]
+        told = {path.removeprefix("experiment.").removeprefix("space.") for path in named}
+        wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
+        news = [one for one in wrong if not told & set(_ends(one.path.removeprefix("space.")))]
+        problems += [located(one, found.places) for one in news]
+    if found.model is None or problems:
+        raise ConfigError(str(file), problems)
+    return found.model
+
+
+def _ends(path: str) -> list[str]:
+    """A key path and all above it: a section told as wrong is at its defaults, of which no more is to be said."""
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def check_sweep(file: SweepFile, source: str) -> None:
+    """Refuses a space that cannot be searched.
+
+    Raises:
+        ConfigError: with every mistake: an unknown path, a bound that the experiment refuses, conditions that never
+            hold, a base outside of its distribution, a grid over a continuous range, an empty space.
+    """
+    problems = sweep_problems(file)
+    if problems:
+        raise ConfigError(source, problems)
+
+
+def sweep_problems(file: SweepFile) -> list[Problem]:
+    """What is wrong with a space and with the search over it; values only of entries whose conditions can be read."""
+    if not file.space:
+        fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
+        return [Problem("space", "a sweep needs a space to search", fix=fix)]
+    if file.experiment.tasks.num_tasks is None:
+        fix = "give experiment.tasks.num_tasks"
+        return [Problem("experiment.tasks.num_tasks", "a sweep's progress is judged by the share learned", fix=fix)]
+    problems = protocol_problems(file)
+    sound, wrong = sound_space(file)
+    problems += wrong
+    whole = not problems
+    for path in sound:
+        problems += value_problems(file, sound, path)
+    problems += by_task_problems(file) + stability_problems(file)
+    return problems + (search_problems(file) if whole else [])

@@ -1,0 +1,108 @@
+"""The search against the space: the sampler, and the settings that are to be tried first."""
+
+from hypercl.config.checks.conditions import completed, with_tied
+from hypercl.config.models.protocol import StabilityDecay
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.problems import Problem
+
+_COSTS = ("parameters", "seconds", "peak_memory_gib")
+"""Metrics that the final step does not measure anew."""
+_INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "import")
+
+
+def search_problems(file: SweepFile) -> list[Problem]:
+    """What is wrong with `search`, given a space without mistakes in itself."""
+    return [*_goals(file), *_grid(file), *_cmaes(file), *_race(file), *_enqueue(file)]
+
+
+def _goals(file: SweepFile) -> list[Problem]:
+    goals, found = file.objective.goals, []
+    asked, scenario = {goal.metric for goal in goals}, file.experiment.tasks.scenario
+    varied = "method.name" in file.space or file.experiment.method.name in _INFERRING
+    if _INFERENCE in asked and (scenario == "task" or (scenario == "domain" and not varied)):
+        why = "is given" if scenario == "task" else f"is inferred by no {file.experiment.method.name}"
+        message = f"in scenario {scenario} the task {why}, so that no accuracy of inferring it can be measured"
+        found.append(Problem("objective", message, _INFERENCE, fix="seek another metric"))
+    if asked <= set(_COSTS):
+        message = f"by {' and '.join(sorted(asked))} alone the best setting is one that learns nothing"
+        found.append(Problem("objective", message, fix="add validation/final_accuracy to what is maximized"))
+    if len(goals) == 1 and file.final.settings == "all":
+        message = "with one goal there is no front, of which `all` would be trained anew"
+        found.append(Problem("final.settings", message, "all", fix="give a number, such as 3"))
+    if len(goals) == 1:
+        return found
+    if file.search.sampler == "cmaes":
+        message = f"cmaes seeks one goal, and the objective has {len(goals)}"
+        found.append(Problem("search.sampler", message, "cmaes", fix="use tpe, nsga2, nsga3 or gp"))
+    if isinstance(file.protocol, StabilityDecay):
+        message = "stability_decay judges each attempt by its accuracy on one task, not by several goals"
+        found.append(Problem("objective", message, fix="seek one metric, or use another protocol"))
+    return found
+
+
+def _grid(file: SweepFile) -> list[Problem]:
+    if file.search.sampler != "grid":
+        return []
+    message, fix = "the grid sampler needs values that can be listed", "use choice, int, or give a step"
+    return [
+        Problem(f"space.{path}", message, fix=fix)
+        for path, one in file.space.items()
+        if one.kind not in ("choice", "int", "equals") and one.step is None
+    ]
+
+
+def _cmaes(file: SweepFile) -> list[Problem]:
+    if file.search.sampler != "cmaes" or len(file.objective.goals) > 1:
+        return []
+    numbers = [one for one in file.space.values() if one.kind not in ("choice", "equals") and not one.when]
+    if numbers:
+        return []
+    message = "cmaes models numbers that every setting has, and the space has none: it would draw all at random"
+    return [Problem("search.sampler", message, "cmaes", fix="use tpe or random")]
+
+
+def _race(file: SweepFile) -> list[Problem]:
+    race, search, metric = file.search.race, file.search, file.objective.metric
+    if race is None:
+        return []
+    found = []
+    if len(file.objective.goals) > 1:
+        message = "several goals cannot be raced: no one value says which setting leads"
+        found.append(Problem("search.race", message, fix="remove it, or seek one metric"))
+    elif not metric.startswith("validation/"):
+        message = f"{metric} is not measured anew by each seed, so that further seeds tell nothing about it"
+        found.append(Problem("search.race", message, fix="remove it"))
+    if isinstance(file.protocol, StabilityDecay):
+        message = "trials of stability_decay are attempts at one task, not settings that could be raced"
+        found.append(Problem("search.race", message, fix="remove it, or use another protocol"))
+    if race.block > race.seeds:
+        message = f"a round has more seeds than the race gives a setting, {race.seeds}"
+        found.append(Problem("search.race.block", message, race.block, f"at most {race.seeds}"))
+    if race.every is not None and race.every >= search.trials:
+        message = f"the search ends after {search.trials} trials, and there is a race then anyway"
+        found.append(Problem("search.race.every", message, race.every, fix="remove it, or give a smaller number"))
+    return found
+
+
+def _enqueue(file: SweepFile) -> list[Problem]:
+    problems: list[Problem] = []
+    whole = [completed(file.experiment, file.space, {})[0]] if file.search.include_base else []
+    for index, given in enumerate(file.search.enqueue):
+        where = f"search.enqueue.{index}"
+        values, wrong = completed(file.experiment, file.space, given)
+        wrong = wrong or with_tied(file.experiment, file.space, values)[1]
+        problems += [
+            Problem(f"{where}.{one.path}", one.message, one.value, one.allowed, one.fix or _fix(one, given))
+            for one in wrong
+        ]
+        if not wrong and values in whole:
+            first = file.search.include_base and values == whole[0]
+            message = "it is the experiment as written, which comes first" if first else "the setting is there twice"
+            problems.append(Problem(where, message, dict(given), fix="remove it"))
+        whole.append(values)
+    return problems
+
+
+def _fix(problem: Problem, given: object) -> str:
+    known = isinstance(given, dict) and problem.path in given
+    return "" if known else f"give {problem.path} a value of the space"

@@ -1,0 +1,176 @@
+"""The values of a space against the experiment, each tried under the conditions with which it is drawn."""
+
+from collections.abc import Mapping
+from itertools import islice, product
+from typing import Any
+
+from hypercl.config.checks.conditions import (
+    Space,
+    completed,
+    contexts,
+    is_active,
+    needs,
+    ordered,
+    same,
+    span,
+    with_tied,
+)
+from hypercl.config.checks.fixed_keys import why_closed
+from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.problems import ConfigError, Problem, did_you_mean
+from hypercl.config.reading.load import assign
+from hypercl.config.reading.paths import known_paths, lookup
+
+MOST_CORNERS = 64
+
+
+def value_problems(file: SweepFile, space: Space, path: str) -> list[Problem]:
+    """What is wrong with one entry's values.
+
+    Args:
+        file: the sweep.
+        space: its entries whose conditions can be followed.
+        path: one of them.
+    """
+    tried = contexts(space, path, _kinds_above(space, path))
+    there = [context for context in tried if _has(_under(file, space, context), path)]
+    if len(there) < len(tried):
+        return [_not_there(file, space, path, there, next(context for context in tried if context not in there))]
+    return _tied(file, space, path) if space[path].equals is not None else _drawn(file, space, path, tried)
+
+
+def _drawn(file: SweepFile, space: Space, path: str, tried: list[dict[str, Any]]) -> list[Problem]:
+    """Its values, each under every one of the conditions with which it is drawn."""
+    where, one = f"space.{path}", space[path]
+    problems = _distinct(
+        Problem(where, f"{value!r} cannot stand there: {problem.message}", value, problem.allowed)
+        for value in one.values
+        for context in tried
+        for problem in _refusals(file, space, path, context | {path: value})
+    )
+    if problems or not file.search.include_base:
+        return problems
+    own, _ = completed(file.experiment, space, {})
+    if path in own and not one.contains(own[path]):
+        fix = f"widen the range to include {own[path]!r}, change experiment.{path}, or set search.include_base: false"
+        message = "the experiment's own value, which is the first trial, lies outside"
+        return [Problem(where, message, own[path], span(one), fix)]
+    return []
+
+
+def _kinds_above(space: Space, path: str) -> tuple[str, ...]:
+    """The names of sections above a path that the space varies: another kind may not have the key."""
+    parts = path.split(".")
+    names = [".".join([*parts[:depth], "name"]) for depth in range(1, len(parts))]
+    return tuple(name for name in names if name in space and name != path and space[name].kind == "choice")
+
+
+def _under(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> Experiment | None:
+    """The experiment with some values, and the first value of what is drawn with them and the experiment lacks."""
+    try:
+        return assign(file.experiment, _filled(file, space, chosen))
+    except ConfigError:
+        try:
+            return assign(file.experiment, chosen)
+        except ConfigError:
+            return None
+
+
+def _filled(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    found, known = dict(chosen), dict(chosen)
+    for path in ordered(space):
+        if path in known or space[path].equals is not None or not is_active(space, path, known):
+            continue
+        try:
+            known[path] = lookup(file.experiment, path)
+        except KeyError:
+            found[path] = known[path] = space[path].values[0]
+    return found
+
+
+def _has(experiment: Experiment | None, path: str) -> bool:
+    """Whether the key is there; an experiment that cannot stand is told by another entry."""
+    try:
+        return experiment is None or lookup(experiment, path) is not ...
+    except KeyError:
+        return False
+
+
+def _not_there(
+    file: SweepFile, space: Space, path: str, there: list[dict[str, Any]], lacking: dict[str, Any]
+) -> Problem:
+    where = f"space.{path}"
+    for name in _kinds_above(space, path):
+        good = [value for value in space[name].values if any(same(context.get(name), value) for context in there)]
+        if name in lacking and good:
+            values = good[0] if len(good) == 1 else f"[{', '.join(map(str, good))}]"
+            message = f"there is no such key with {name} {lacking[name]}"
+            return Problem(where, message, fix=f"add when: {{{name}: {values}}}")
+    experiment = _under(file, space, lacking) or file.experiment
+    names = [name for name in known_paths(experiment) if not why_closed(name)]
+    return Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(path, names))
+
+
+def _refusals(file: SweepFile, space: Space, path: str, chosen: Mapping[str, Any]) -> list[Problem]:
+    """What the experiment says of some values; what another entry's own value is to blame for is told there."""
+    try:
+        assign(file.experiment, _filled(file, space, chosen))
+    except ConfigError as error:
+        return [problem for problem in error.problems if problem.path == path or problem.path not in space]
+    return []
+
+
+def _tied(file: SweepFile, space: Space, path: str) -> list[Problem]:
+    """A computed value at the corners of what it follows from, and for the experiment as written."""
+    where, text = f"space.{path}", space[path].equals
+    problems = []
+    for corner in _corners(space, path):
+        values, wrong = with_tied(file.experiment, space, corner)
+        told = [problem for problem in wrong if problem.path == path]
+        if not told and path in values:
+            told = _refusals(file, space, path, values)
+        at = ", ".join(f"{name} {value}" for name, value in corner.items()) or "the experiment's own values"
+        problems += [Problem(where, f"with {at}: {problem.message}", values.get(path), "", "") for problem in told]
+    if problems or not file.search.include_base:
+        return problems[:3]
+    own, wrong = completed(file.experiment, space, {})
+    values, _ = with_tied(file.experiment, space, own)
+    if path in values and not wrong and not _own_is(file.experiment, path, values[path]):
+        message = f"the experiment as written, which is the first trial, does not hold to {text}"
+        fix = f"set experiment.{path} to {values[path]}, or search.include_base: false"
+        return [Problem(where, message, lookup(file.experiment, path), fix=fix)]
+    return []
+
+
+def _own_is(experiment: Experiment, path: str, value: Any) -> bool:
+    try:
+        return lookup(assign(experiment, {path: value}), path) == lookup(experiment, path)
+    except (ConfigError, KeyError):
+        return False
+
+
+def _corners(space: Space, path: str) -> list[dict[str, Any]]:
+    """The ends of ranges and all choices of what a computed value follows from, where it is part of a setting."""
+    wanted = _roots(space, path)
+    found = []
+    for values in islice(product(*(space[name].values for name in wanted)), MOST_CORNERS):
+        chosen = dict(zip(wanted, values, strict=True))
+        active = {name: value for name, value in chosen.items() if is_active(space, name, chosen)}
+        if is_active(space, path, active) and active not in found:
+            found.append(active)
+    return found
+
+
+def _roots(space: Space, path: str) -> list[str]:
+    """The drawn entries that an entry hangs on, through others too, each after those it hangs on itself."""
+    pending, found = needs(space, path), set()
+    while pending:
+        name = pending.pop()
+        found.add(name)
+        pending += [other for other in needs(space, name) if other not in found]
+    return [name for name in ordered(space) if name in found and space[name].equals is None]
+
+
+def _distinct(problems: Any) -> list[Problem]:
+    return list({(problem.path, problem.message): problem for problem in problems}.values())

@@ -1,0 +1,58 @@
+"""Every key that a file may hold, read from the models: in which kinds it exists, and with which field."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast, get_origin
+
+from pydantic import Discriminator
+from pydantic.fields import FieldInfo
+
+from hypercl.config.models.kinds import KindTag, kind_of, models_in
+from hypercl.config.models.section import Section
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of one model, at its place in a file."""
+
+    path: str
+    """Key path below the model that was asked for, such as `method.regularizer.tasks`."""
+    model: type[Section]
+    """The model that owns the field."""
+    field: FieldInfo
+    kinds: tuple[tuple[str, str], ...] = ()
+    """(section, kind) that must hold for the key to exist, outermost first: `(("method", "hnet"),)`."""
+
+    @property
+    def sections(self) -> list[type[Section]]:
+        """The models that may stand at this key; empty for a plain value."""
+        return [] if self.is_mapping else models_in(self.field.annotation)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the key holds a mapping whose keys are free."""
+        return get_origin(self.field.annotation) is dict
+
+    @property
+    def default_kind(self) -> str | None:
+        """The kind of a section without `name`; None where it must be named, or where there are no kinds."""
+        found = [each for each in self.field.metadata if isinstance(each, Discriminator)]
+        return cast(KindTag, found[0].discriminator).default if found else None
+
+
+def entries(
+    models: Sequence[type[Section]], path: str = "", kinds: tuple[tuple[str, str], ...] = ()
+) -> Iterator[Entry]:
+    """Every key of some models, sections before what they hold; kinds of a section are told apart by `name`."""
+    for model in models:
+        named = "name" in model.model_fields and len(models) > 1
+        inside = (*kinds, (path.rstrip("."), kind_of(model))) if named else kinds
+        for name, field in model.model_fields.items():
+            entry = Entry(f"{path}{field.alias or name}", model, field, inside)
+            yield entry
+            yield from entries(entry.sections, f"{entry.path}.", inside)
+
+
+def sentence(text: str | None) -> str:
+    """A docstring on one line."""
+    return " ".join((text or "").split())

@@ -1,0 +1,134 @@
+"""JSON Schema (draft 2020-12) of a sweep's file, for editors and checkers; made from the models."""
+
+import json
+import re
+from functools import cache
+from typing import Any, cast
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from hypercl.config.checks.fixed_keys import why_closed
+from hypercl.config.explain.include_schema import INSIDE, with_includes
+from hypercl.config.explain.keys import entries, sentence
+from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.kinds import KindTag, switched
+from hypercl.config.models.section import Section
+from hypercl.config.models.space import KINDS, Distribution
+from hypercl.config.models.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Search, SweepFile
+from hypercl.config.models.training import Training
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
+def _only_with_its_samplers(setting: str) -> dict[str, Any]:
+    users = [sampler for sampler, own in SETTINGS_OF.items() if setting in own]
+    needed = {"properties": {"sampler": {"enum": users}}} | ({} if "tpe" in users else {"required": ["sampler"]})
+    return {"if": {"required": [setting]}, "then": needed}
+
+
+_RULES: dict[type[Section], dict[str, Any]] = {
+    Distribution: {"oneOf": [{"required": [kind]} for kind in KINDS]},
+    Bound: {"minProperties": 1},
+    Search: {"allOf": [_only_with_its_samplers(setting) for setting in sorted(SAMPLER_SETTINGS)]},
+    Training: {"not": {"required": ["iterations", "epochs"]}},
+}
+"""What validators check between the keys of a section, as far as a schema can say it."""
+
+
+@cache
+def sweep_schema() -> dict[str, Any]:
+    """The schema of a whole file; `space` lists every key path that a space may vary."""
+    found = with_includes(schema_of(SweepFile))
+    head = {"$schema": _Generator.schema_dialect, "title": "hypercl: a run and a sweep over it"}
+    return head | {key: value for key, value in found.items() if key != "$defs"} | {"$defs": found["$defs"]}
+
+
+def schema_text() -> str:
+    """`sweep_schema` as it stands in search_spaces/schema.json."""
+    return json.dumps(sweep_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+@cache
+def schema_of(model: type[Section]) -> dict[str, Any]:
+    """The schema of one section."""
+    return _tidied(model.model_json_schema(by_alias=True, schema_generator=_Generator))
+
+
+_NAMED = "x-named"
+"""Marks a kind that is not its section's default, until pydantic is done with its references."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Pydantic's schema, with the kinds of a section told apart as `hypercl.config.models.kinds` does."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
+        """One of the kinds; only the default one may leave out its name, which alone stands for a section too."""
+        tag = cast(KindTag, schema["discriminator"])
+        default, branches = tag.default, []
+        for name, choice in schema["choices"].items():
+            branch = self.generate_inner(choice)
+            branches.append(branch if name == default else branch | {_NAMED: True})
+        return {"oneOf": [*branches, *([{"enum": list(tag.bare)}] if tag.bare else [])]}
+
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> dict[str, Any]:
+        """A section that may be left out is true or false as well."""
+        found = super().function_before_schema(schema)
+        is_switch = schema["function"]["function"] is switched.func
+        return {"anyOf": [*found["anyOf"], {"type": "boolean"}]} if is_switch else found
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+        model = schema["cls"]
+        found = super().model_schema(schema)
+        if model in _RULES:
+            found |= _RULES[model]
+        name = found["properties"].get("name", {})
+        if "const" in name:
+            name["description"] = sentence(model.__doc__)
+        if model is SweepFile:
+            found["properties"]["space"] = self._space(found["properties"]["space"])
+        return found
+
+    def _space(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The space's own schema, with a property for each key path of the experiment that it may vary."""
+        one = found.pop("additionalProperties")
+        texts: dict[str, str] = {}
+        free: dict[str, Any] = {}
+        for entry in entries([Experiment]):
+            if why_closed(entry.path):
+                continue
+            section, _, key = entry.path.rpartition(".")
+            about = entry.field.description if key != "name" else f"Which kind of {section} it is."
+            texts.setdefault(entry.path, sentence(about))
+            if entry.is_mapping:
+                free[f"^{re.escape(entry.path)}\\..+$"] = one
+        listed = {path: one | {"description": text} for path, text in texts.items()}
+        return found | {"properties": listed, "patternProperties": free, "additionalProperties": False}
+
+
+def _tidied(node: Any) -> Any:
+    """Without titles, with bounds under their names in JSON Schema, and pairs of equal items as plain arrays."""
+    if isinstance(node, list):
+        return [_tidied(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if _NAMED in node:
+        return {"allOf": [{"$ref": node["$ref"]}, {"required": ["name"]}]}
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if (key == "enum" and "const" in node) or (key == "additionalProperties" and value is True):
+            continue  # says nothing more, and depends on the version of pydantic
+        if key in INSIDE:
+            found[key] = {name: _tidied(each) for name, each in value.items()}
+        elif key == "description":
+            found[key] = sentence(value)
+        elif key != "title":
+            found[_BOUNDS.get(key, key)] = value if key in ("default", "const", "enum") else _tidied(value)
+    items = found.get("prefixItems")
+    if items and all(each == items[0] for each in items):
+        del found["prefixItems"]
+        found["items"] = items[0]
+    return found

@@ -1,0 +1,172 @@
+"""`experiment`: one run, complete on its own."""
+
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from hypercl.config.models.by_task import checked
+from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
+from hypercl.config.models.kinds import kind_of, models_in, name_in
+from hypercl.config.models.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
+from hypercl.config.models.section import Number, Section
+from hypercl.config.models.target import MLP, Target
+from hypercl.config.models.tasks import Tasks, outside_unit_interval
+from hypercl.config.models.training import Training
+
+_OWN_WEIGHTS = frozenset(
+    kind_of(model)
+    for model in models_in(Method)
+    if getattr(model, "generated", None) is False or model is ImportedMethod
+)
+"""Methods that train the target's own weights where no hypernetwork is given."""
+
+
+class Experiment(Section):
+    """A stream of tasks, a target network, its hypernetwork, a method, and how to train."""
+
+    tasks: Tasks  # pyright: ignore[reportInvalidTypeForm]
+    """The stream of tasks: the one thing without a default."""
+    target: Target = MLP()  # pyright: ignore[reportInvalidTypeForm]
+    """The network whose weights are generated."""
+    hypernet: AnyHypernet = ChunkedHypernet()  # pyright: ignore[reportInvalidTypeForm]
+    """The network that generates them; `none` where the target's weights are trained themselves, which is the default
+    with methods that know no hypernetwork."""
+    method: Method = Hnet()  # pyright: ignore[reportInvalidTypeForm]
+    """How a learner meets a new task."""
+    training: Training = Training()
+    """How long, with what optimiser, on what."""
+    by_task: dict[str, tuple[Number, ...]] = Field(default={}, examples=[{"method.beta": [0.1, 0.1, 0.05, 0.05, 0.02]}])
+    """Settings that change along the stream: key path -> a value for each task, in the place of the one value that
+    stands there. Can be given for training.optimizer.lr, method.beta, method.strength and method.generator.beta; this
+    is how protocol stability_decay writes what it found."""
+
+    @field_validator("by_task")
+    @classmethod
+    def _values_fit(cls, value: dict[str, tuple[float, ...]], info: ValidationInfo) -> dict[str, tuple[float, ...]]:
+        if {"tasks", "method", "training"} <= info.data.keys():
+            checked(value, info.data)
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_weights(cls, data: Any) -> Any:
+        """Methods without a hypernetwork need not say so."""
+        if not isinstance(data, dict) or "hypernet" in data:
+            return data
+        return {**data, "hypernet": "none"} if name_in(data.get("method")) in _OWN_WEIGHTS else data
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> "Experiment":
+        method, generated = self.method, not isinstance(self.hypernet, OwnWeights)
+        if method.generated is False and generated:
+            raise ValueError(
+                f"method {method.name} trains the target's own weights: give hypernet: {{name: none}}, or leave it out"
+            )
+        if method.generated and not generated:
+            raise ValueError(f"method {method.name} needs a hypernetwork: give hypernet chunked or full")
+        scenario = self.tasks.scenario
+        if scenario not in method.scenarios:
+            given = ", ".join(sorted(method.scenarios))
+            raise ValueError(
+                f"method {method.name} cannot predict in scenario {scenario}, only in {given}: {_instead(scenario)}"
+            )
+        own = isinstance(method, ImportedMethod)  # which is asked itself, once it is there
+        if scenario != "task" and generated and method.generated is None and not own:
+            raise ValueError(
+                f"method {method.name} with a hypernetwork has a network for each task, and scenario {scenario} does "
+                "not tell which predicts: give hypernet: {name: none}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _new_classes_compete(self) -> "Experiment":
+        given, scenario = getattr(self.method, "new_classes", "exclude"), self.tasks.scenario
+        if given != "exclude" and scenario != "class":
+            raise ValueError(
+                f"method.new_classes {given} would do nothing in scenario {scenario}, whose targets hold no new "
+                "classes: leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _each_class_has_a_share(self) -> "Experiment":
+        if isinstance(self.method, ER):
+            classes = sum(getattr(self.tasks, "classes", None) or (10,) * self.tasks.num_tasks)
+            if self.method.budget < classes:
+                raise ValueError(
+                    f"method.budget {self.method.budget} keeps no sample of each of the stream's {classes} classes: "
+                    f"give at least {classes}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _replay_fits(self) -> "Experiment":
+        generator = getattr(self.method, "generator", None)
+        if generator is None:
+            return self
+        outside = outside_unit_interval(self.tasks)
+        if outside:
+            raise ValueError(f"method {self.method.name} replays inputs in 0 .. 1, and {outside}")
+        if (
+            isinstance(generator, ReplayHypernet)
+            and generator.condition == "one_hot"
+            and generator.condition_size < (self.tasks.num_tasks or 1)
+        ):
+            raise ValueError(
+                f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
+                "apart as one_hot: make it as large, or use gaussian"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _entropy_tells_something(self) -> "Experiment":
+        if isinstance(self.method, HnetEnt) and 1 in getattr(self.tasks, "classes", ()):
+            raise ValueError(
+                "method hnet_ent cannot infer tasks of one class: the entropy of a certain answer is always 0; use "
+                "hnet_tir or hnet_replay"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_may_come(self) -> "Experiment":
+        if self.tasks.num_tasks is not None:
+            return self
+        generator = getattr(self.method, "generator", None)
+        if isinstance(self.method, HnetTir):
+            raise ValueError(
+                "method hnet_tir has an output for each task in its inference network: give tasks.num_tasks, or "
+                "use another method"
+            )
+        if getattr(generator, "condition", "") == "one_hot":
+            raise ValueError(
+                "method.generator.condition one_hot has a place for each task: give tasks.num_tasks, or use gaussian"
+            )
+        hypernets = {"hypernet": self.hypernet, "method.generator.hypernet": getattr(generator, "hypernet", None)}
+        solved = [path for path, each in hypernets.items() if getattr(each, "compression_ratio", None) is not None]
+        if solved:
+            raise ValueError(
+                f"{solved[0]}.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a "
+                "chunk_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_before(self) -> "Experiment":
+        if isinstance(self.method, Scratch) and getattr(self.hypernet, "embedding_init", "") == "previous":
+            raise ValueError(
+                "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
+                "no embedding; use normal"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _more_than_one_sample(self) -> "Experiment":
+        if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:
+            raise ValueError("target.batch_norm needs a training.batch_size of at least 2: one sample has no variance")
+        return self
+
+
+def _instead(scenario: str) -> str:
+    if scenario == "task":
+        return "where the task is given, use hnet"
+    return "use hnet_ent, hnet_tir or hnet_replay, or a baseline"

@@ -1,0 +1,136 @@
+"""`hypernet`: the network that generates the target's weights from a task embedding."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hypercl.config.models.kinds import kinds
+from hypercl.config.models.section import Count, Fraction, Positive, Section, Units, Whole, at_most
+from hypercl.config.models.target import Activation
+
+
+class Xavier(Section):
+    """Weights uniform with variance 2 / (inputs + outputs), biases zero (Glorot and Bengio, 2010)."""
+
+    name: Literal["xavier"] = "xavier"
+
+
+class Normal(Section):
+    """Weights N(0, std^2), biases zero."""
+
+    name: Literal["normal"] = "normal"
+    std: Positive = 0.02
+    """Standard deviation of the weights of trunk and head."""
+
+
+class _Hyperfan(Section):
+    gain: Positive = 2.0
+    """Makes up for the target's activation: 2 for ReLU (He et al., 2015), 1 for linear layers and tanh."""
+
+
+class HyperfanIn(_Hyperfan):
+    """The generated weights begin with the variance gain / fan-in that a plain target would be given.
+
+    Chunked after hypnettorch. Source: Chang, Flokas and Lipson, 'Principled weight initialization for hypernetworks'
+    (ICLR 2020).
+    """
+
+    name: Literal["hyperfan_in"] = "hyperfan_in"
+
+
+class HyperfanOut(_Hyperfan):
+    """As hyperfan_in with fan-out, which keeps the size of gradients rather than that of activations."""
+
+    name: Literal["hyperfan_out"] = "hyperfan_out"
+
+
+Initialization = Xavier | Normal | HyperfanIn | HyperfanOut
+
+
+class Hypernet(Section):
+    hidden: tuple[Units, ...] = (10, 10)
+    """Units of each layer of the trunk; [] makes the hypernetwork one linear map.
+
+    Source: von Oswald et al. (2020), Split MNIST.
+    """
+    activation: Activation = "relu"
+    """After each layer of the trunk."""
+    normalization: Literal["none", "layer"] = "none"
+    """Of each trunk layer, before its activation; there is no batch norm, since with it the weights of one task would
+    depend on the tasks they are generated with."""
+    dropout: Fraction = 0.0
+    """Share of the trunk's activations set to zero in training; the output regulariser and predictions have none."""
+    noise: Annotated[Whole, Field(ge=0), at_most(1_000_000)] = 0
+    """Numbers of N(0, 1) noise in the input, drawn once a step for all chunks; zeros in predictions and in the output
+    regulariser (hypnettorch and the paper's code, which use none by default)."""
+    task_embedding: Units = 96
+    """Numbers in a task embedding. Source: von Oswald et al. (2020), Split MNIST."""
+    embedding_scale: Positive = 1.0
+    """Standard deviation of initial task and chunk embeddings; a chunked hyperfan sets the chunk embeddings' itself."""
+    embedding_init: Literal["normal", "previous"] = "normal"
+    """previous: from the second task on, a task's embedding starts as a copy of the one before, as learned."""
+    init: kinds(Xavier, Normal, HyperfanIn, HyperfanOut, default=Xavier) = Xavier()  # pyright: ignore[reportInvalidTypeForm]
+    """How trunk and head begin; the paper's runs use xavier."""
+
+    @model_validator(mode="after")
+    def _trunk_options(self) -> "Hypernet":
+        given = [f"dropout {self.dropout:g}"] if self.dropout else []
+        given += [f"normalization {self.normalization}"] if self.normalization != "none" else []
+        if given and not self.hidden:
+            raise ValueError(f"{' and '.join(given)} would do nothing: they act on trunk layers, and hidden is []")
+        return self
+
+
+class ChunkedHypernet(Hypernet):
+    """Generates the weights chunk by chunk: the input is a task embedding and a chunk embedding."""
+
+    name: Literal["chunked"] = "chunked"
+    chunk_size: Count | Literal["auto"] = 42_000
+    """Weights a chunk; the last chunk is cut at the target's size. auto: the largest with which the hypernetwork keeps
+    to compression_ratio, so the fewest chunks. Source: von Oswald et al. (2020), Split MNIST."""
+    compression_ratio: Positive | None = None
+    """With chunk_size auto: (hypernetwork parameters + task embeddings) / target weights is to be at most this."""
+    chunk_embedding: Units = 96
+    """Numbers in a chunk embedding; chunk embeddings are shared by all tasks.
+
+    Source: von Oswald et al. (2020), Split MNIST.
+    """
+
+    @model_validator(mode="after")
+    def _size_or_ratio(self) -> "ChunkedHypernet":
+        if self.chunk_size == "auto" and self.compression_ratio is None:
+            raise ValueError("chunk_size auto needs a compression_ratio to be solved from, such as 1.0")
+        if self.chunk_size != "auto" and self.compression_ratio is not None:
+            raise ValueError(
+                f"compression_ratio {self.compression_ratio:g} would do nothing beside chunk_size {self.chunk_size}: "
+                "give chunk_size: auto, or leave compression_ratio out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _variance_of_chunks(self) -> "ChunkedHypernet":
+        """A chunk's variance is set by the size of its embedding, which must reach the head."""
+        blind = (self.normalization == "layer" and "layer normalization") or (
+            self.activation == "sigmoid" and "a sigmoid"
+        )
+        if self.hidden and blind and isinstance(self.init, HyperfanIn | HyperfanOut):
+            raise ValueError(
+                f"init {self.init.name} sets the variance of a chunk's weights by the size of its embedding, which "
+                f"{blind} in the trunk hides: use another init, another trunk, or the full hypernetwork"
+            )
+        return self
+
+
+class FullHypernet(Hypernet):
+    """Generates all weights at once."""
+
+    name: Literal["full"] = "full"
+
+
+class OwnWeights(Section):
+    """No hypernetwork: the target's weights are trained themselves, one set for all tasks."""
+
+    name: Literal["none"] = "none"
+
+
+AnyHypernet = kinds(ChunkedHypernet, FullHypernet, OwnWeights, default=ChunkedHypernet)

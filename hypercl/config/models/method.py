@@ -1,0 +1,340 @@
+"""`method`: how a learner meets a new task."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
+from hypercl.config.models.kinds import kinds
+from hypercl.config.models.section import Count, Flag, ImportPath, NotNegative, Number, Positive, Section, Units
+
+Scenarios = frozenset[str]
+TASK, ALL = frozenset({"task"}), frozenset({"task", "domain", "class"})
+UNKNOWN = frozenset({"domain", "class"})
+
+
+class Regularizer(Section):
+    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j*, theta*)|^2.
+
+    Source: von Oswald et al. (2020).
+    """
+
+    form: Literal["auto", "gram", "direct"] = "auto"
+    """How it is computed: `direct` generates the earlier tasks' weights at each step, `gram` gets the same value and
+    gradient, up to rounding, from products of the hypernetwork's last layer and its inputs, without generating them.
+    `auto` takes at each task the one that costs less."""
+    tasks: Count | None = None
+    """Earlier tasks compared at each step, drawn anew without replacement; null compares all. S is then these tasks."""
+    pairs: Count | None = None
+    """Pairs of an earlier task and a chunk compared at each step, drawn anew without replacement and scaled to stand
+    for all: an unbiased estimate of the whole sum at the same cost for any number of tasks. Null compares all."""
+    mask_heads: Flag = True
+    """With one head a task, leave out the heads that an earlier task does not use."""
+
+    @model_validator(mode="after")
+    def _one_subset(self) -> "Regularizer":
+        if self.pairs is not None and self.tasks is not None:
+            raise ValueError(f"give tasks ({self.tasks}) or pairs ({self.pairs}), not both: each says what is compared")
+        if self.pairs is not None and self.form == "direct":
+            raise ValueError(
+                f"pairs {self.pairs} cannot be compared in the direct form, which generates whole tasks: use form auto "
+                "or gram, or tasks instead of pairs"
+            )
+        return self
+
+
+class _Method(Section):
+    scenarios: ClassVar[Scenarios] = ALL
+    """Scenarios in which it can predict."""
+    generated: ClassVar[bool | None] = False
+    """Whether the target's weights come from a hypernetwork, are its own, or either."""
+
+
+class HypernetMethod(_Method):
+    """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed."""
+
+    generated: ClassVar[bool | None] = True
+    beta: NotNegative = 0.01
+    """Weight of the output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
+    lookahead: Flag = True
+    """Evaluate the regulariser where the optimiser would go on the task's gradient alone.
+
+    Source: von Oswald et al. (2020).
+    """
+    train_earlier_embeddings: Flag = False
+    """Embeddings of earlier tasks go on being trained, on the regulariser alone, so that they follow the hypernetwork;
+    its look-ahead then includes their own drift."""
+    regularizer: Regularizer = Regularizer()
+    """What the regulariser compares, always without noise and dropout: what is kept is the network that predicts."""
+
+    @model_validator(mode="after")
+    def _earlier_need_beta(self) -> "HypernetMethod":
+        if self.train_earlier_embeddings and not self.beta:
+            raise ValueError("train_earlier_embeddings would do nothing with beta 0: earlier ones feel the regulariser")
+        return self
+
+
+class Hnet(HypernetMethod):
+    """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed; the task is given."""
+
+    name: Literal["hnet"] = "hnet"
+    scenarios: ClassVar[Scenarios] = TASK
+
+
+class HnetEnt(HypernetMethod):
+    """HNET+ENT: the task is the one whose network is surest of its answer, by the entropy of its predictions.
+
+    Entropies of tasks with unequal numbers of classes are compared as shares of the largest there can be.
+    """
+
+    name: Literal["hnet_ent"] = "hnet_ent"
+    scenarios: ClassVar[Scenarios] = UNKNOWN
+    temperature: Positive = 1.0
+    """What logits are divided by before their entropy is taken. Source: von Oswald et al. (2020)."""
+
+
+class Autoencoder(Section):
+    """A variational autoencoder whose decoder draws inputs of earlier tasks.
+
+    Loss: mean over pixels of the binary cross entropy + KL / pixels, so inputs have to lie in 0 .. 1.
+    """
+
+    encoder: tuple[Units, ...] = (400, 400)
+    """Units of each hidden layer of the encoder."""
+    decoder: tuple[Units, ...] = (400, 400)
+    """Units of each hidden layer of the decoder."""
+    latent: Units = 100
+    """Numbers of the latent code. Source: von Oswald et al. (2020) and van de Ven and Tolias (2019)."""
+
+
+class ReplayHypernet(Autoencoder):
+    """An autoencoder whose decoder is generated by a hypernetwork of its own, under its own output regulariser.
+
+    Nothing but the decoders' outputs for earlier embeddings is held fixed; the encoder is free.
+    """
+
+    decoder: tuple[Units, ...] = (250, 350)
+    """Units of each hidden layer of the decoder. Source: von Oswald et al. (2020), HNET+R on Split MNIST."""
+    condition: Literal["one_hot", "gaussian", "none"] = "one_hot"
+    """What the decoder is told of the task beside its latent code: the task's number as a one-hot vector, a fixed
+    random vector, or nothing. Source: von Oswald et al. (2020) use one_hot."""
+    condition_size: Units = 100
+    """Numbers of the condition, where there is one; one_hot needs as many as there are tasks."""
+    beta: NotNegative = 0.01
+    """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
+    lookahead: Flag = True
+    """As of the method hnet."""
+    hypernet: AnyHypernet = ChunkedHypernet(activation="elu", chunk_size=50_000)  # pyright: ignore[reportInvalidTypeForm]
+    """What generates the decoder. Source: von Oswald et al. (2020), Split MNIST."""
+
+    @model_validator(mode="after")
+    def _is_generated(self) -> "ReplayHypernet":
+        if isinstance(self.hypernet, OwnWeights):
+            raise ValueError("hypernet none: this decoder is generated; give chunked or full, or use the method dgr")
+        return self
+
+
+def _share(value: Any) -> Any:
+    """One sentence for whatever is neither a share nor `growing`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
+    if not number and value != "growing":
+        raise ValueError("give a share between 0 and 1, both apart, or growing")
+    return value
+
+
+ReplayShare = Annotated[Annotated[Number, Field(gt=0, lt=1)] | Literal["growing"], BeforeValidator(_share)]
+
+
+class HnetTir(HypernetMethod):
+    """HNET+TIR: a plain network of the target's kind, trained with replay, tells which task a sample is from."""
+
+    name: Literal["hnet_tir"] = "hnet_tir"
+    scenarios: ClassVar[Scenarios] = UNKNOWN
+    generator: ReplayHypernet = ReplayHypernet(decoder=(50, 150))
+    """Replays the inputs of earlier tasks. Source: von Oswald et al. (2020), Split MNIST."""
+    replay_share: ReplayShare = 0.5
+    """Weight of the replayed samples in the inference network's loss, the rest is the new task's; growing: 1 - 1/t at
+    the t-th task. Source: von Oswald et al. (2020) use 0.5."""
+
+
+class ReplayMethod(_Method):
+    """A plain classifier that goes on seeing what stands for earlier tasks."""
+
+    replay_share: ReplayShare = "growing"
+    """Weight of what is replayed in the loss, the rest is the new task's; growing: 1 - 1/t at the t-th task.
+
+    Source: van de Ven and Tolias (2019).
+    """
+
+
+class DistillingMethod(ReplayMethod):
+    """What the network as it was before the task says of what is replayed is kept."""
+
+    temperature: Positive = 2.0
+    """Of soft targets: logits are divided by it, the loss is multiplied by its square. Source: Hinton et al. (2015)."""
+    new_classes: Literal["exclude", "zero_logit"] = "exclude"
+    """With scenario class and soft targets, what a replayed sample's target gives to classes its teacher did not know:
+    exclude gives them probability 0; zero_logit a logit of 0 among the teacher's, as the paper's code does."""
+
+    @model_validator(mode="after")
+    def _only_soft_targets_have(self) -> "DistillingMethod":
+        if getattr(self, "targets", "soft") == "hard":
+            for name in ("temperature", "new_classes"):
+                given = getattr(self, name)
+                if given != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} {given} would do nothing with hard targets: leave it out, or use soft")
+        return self
+
+
+class HnetReplay(DistillingMethod):
+    """HNET+R: a plain classifier, protected by replay from a decoder that a hypernetwork generates."""
+
+    name: Literal["hnet_replay"] = "hnet_replay"
+    generator: ReplayHypernet = ReplayHypernet()
+    """Replays the inputs of earlier tasks."""
+    replay_share: ReplayShare = 0.5
+    """Weight of what is replayed in the loss, the rest is the new task's; growing: 1 - 1/t at the t-th task.
+
+    Source: von Oswald et al. (2020) use 0.5.
+    """
+    targets: Literal["soft", "hard"] = "soft"
+    """What the classifier as it was before the task says of replayed samples: its probabilities, or its answer."""
+
+
+class Finetune(_Method):
+    """The same network without protection: what forgetting looks like."""
+
+    name: Literal["finetune"] = "finetune"
+    generated: ClassVar[bool | None] = None
+
+
+class Scratch(_Method):
+    """A new network for each task: what a task reaches without its past."""
+
+    name: Literal["scratch"] = "scratch"
+    scenarios: ClassVar[Scenarios] = TASK
+    generated: ClassVar[bool | None] = None
+
+
+class Joint(_Method):
+    """All tasks met so far are trained together, one batch of each a step: the upper reference."""
+
+    name: Literal["joint"] = "joint"
+    generated: ClassVar[bool | None] = None
+
+
+class _Fisher(_Method):
+    strength: NotNegative = 1e7
+    """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
+    fisher_labels: Literal["predicted", "given"] = "predicted"
+    """Whose answers the squared gradients are of: the network's own, or the data's (the empirical Fisher)."""
+    fisher_samples: Count | None = None
+    """Training samples of a task from which its Fisher information is estimated; null takes all."""
+
+
+class Ewc(_Fisher):
+    """Elastic weight consolidation: 1/2 sum over earlier tasks of Fisher information times squared distance.
+
+    Source: Kirkpatrick et al. (2017).
+    """
+
+    name: Literal["ewc"] = "ewc"
+
+
+class OnlineEwc(_Fisher):
+    """EWC with one running Fisher information and the newest weights. Source: Schwarz et al. (2018)."""
+
+    name: Literal["online_ewc"] = "online_ewc"
+    strength: NotNegative = 1e8
+    """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
+    decay: Annotated[Number, Field(ge=0, le=1)] = 0.8
+    """Gamma: what is left of the earlier tasks' information when a task's own is added.
+
+    Source: van de Ven and Tolias (2019), Split MNIST.
+    """
+
+
+class SI(_Method):
+    """Synaptic intelligence: weights are held by their share in lowering earlier losses.
+
+    Source: Zenke et al. (2017).
+    """
+
+    name: Literal["si"] = "si"
+    strength: NotNegative = 50.0
+    """Weight of the penalty, c. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
+    damping: Positive = 0.1
+    """Xi: keeps the importance of a weight that hardly moved finite. Source: Zenke et al. (2017)."""
+
+
+class LwF(DistillingMethod):
+    """Learning without forgetting: on the new task's inputs, the old outputs are kept. Source: Li and Hoiem (2017)."""
+
+    name: Literal["lwf"] = "lwf"
+
+
+class DGR(DistillingMethod):
+    """Deep generative replay: a plain autoencoder, trained on its own samples too, replays for both.
+
+    Source: Shin et al. (2017); its settings, van de Ven and Tolias (2019).
+    """
+
+    name: Literal["dgr"] = "dgr"
+    generator: Autoencoder = Autoencoder()
+    """Replays inputs of earlier tasks."""
+    targets: Literal["hard", "soft"] = "hard"
+    """What the classifier as it was before the task says of replayed samples: its answer, or its probabilities (DGR
+    with distillation)."""
+
+
+class ER(ReplayMethod):
+    """Experience replay: some training samples of each class met are kept and learned on."""
+
+    name: Literal["er"] = "er"
+    budget: Count = 2000
+    """Samples kept in all, shared evenly by the classes met. Source: van de Ven and Tolias (2019), iCaRL."""
+
+
+class StoredReal(ReplayMethod):
+    """All training data of earlier tasks is kept and learned on: the upper bound of replay."""
+
+    name: Literal["stored_real"] = "stored_real"
+    replay_share: ReplayShare = 0.5
+    """Weight of what is replayed in the loss, the rest is the new task's; growing: 1 - 1/t at the t-th task.
+
+    Source: von Oswald et al. (2020) use 0.5.
+    """
+
+
+class ImportedMethod(_Method):
+    """A method of your own by import path: a subclass of `hypercl.methods.Learner`, called as `Class(parts, **kwargs)`.
+
+    It trains the target's own weights unless `hypernet` says otherwise.
+    """
+
+    name: Literal["import"] = "import"
+    generated: ClassVar[bool | None] = None
+    path: ImportPath
+    """`package.module:Class`, found beside the file, in the working directory, or installed."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the class; a space can vary each, such as `method.kwargs.alpha`."""
+
+
+Method = kinds(
+    Hnet,
+    HnetEnt,
+    HnetTir,
+    HnetReplay,
+    Finetune,
+    Scratch,
+    Joint,
+    Ewc,
+    OnlineEwc,
+    SI,
+    LwF,
+    DGR,
+    ER,
+    StoredReal,
+    ImportedMethod,
+    default=Hnet,
+)

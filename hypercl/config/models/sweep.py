@@ -1,0 +1,386 @@
+"""What a sweep is beside its experiment and space."""
+
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.kinds import kinds, name_in, switched
+from hypercl.config.models.protocol import Final, Protocol, Race, StreamProtocol
+from hypercl.config.models.section import (
+    Count,
+    Flag,
+    Fraction,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+    Whole,
+    at_most,
+)
+from hypercl.config.models.space import Distribution
+
+Metric = Literal[
+    "validation/final_accuracy",
+    "validation/during_accuracy",
+    "validation/forgetting",
+    "validation/backward_transfer",
+    "validation/task_inference_accuracy",
+    "compression_ratio",
+    "parameters",
+    "seconds",
+    "peak_memory_gib",
+]
+METRICS: tuple[str, ...] = get_args(Metric)
+
+
+class Bound(Section):
+    """The least and the most a quantity may be."""
+
+    min: NotNegative | None = None
+    """No less than this."""
+    max: NotNegative | None = None
+    """No more than this."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "Bound":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Constraints(Section):
+    """Bounds. Of what is known before training, a suggestion outside costs nothing; what is measured by training is
+    judged afterwards, and the best setting is the best of those within."""
+
+    compression_ratio: Bound | None = None
+    """(Hypernetwork parameters + task embeddings) / target parameters."""
+    parameters: Bound | None = None
+    """Hypernetwork parameters, task embeddings included."""
+    forgetting: Bound | None = None
+    """How far the earlier tasks fell from their best, on validation data; measured."""
+    during_accuracy: Bound | None = None
+    """Accuracy on each task when it was just learned, on validation data; measured."""
+    seconds: Bound | None = None
+    """Seconds of training of a trial; measured."""
+    peak_memory_gib: Bound | None = None
+    """Most memory that a trial took, in GiB: of the accelerator where there is one; measured."""
+
+    @property
+    def known_before(self) -> dict[str, Bound]:
+        """Those that need no training, by their names."""
+        return {name: bound for name in KNOWN_BEFORE if (bound := getattr(self, name)) is not None}
+
+    @property
+    def measured(self) -> dict[str, Bound]:
+        """Those that training tells, by their names."""
+        return {name: bound for name in MEASURED if (bound := getattr(self, name)) is not None}
+
+
+KNOWN_BEFORE = ("compression_ratio", "parameters")
+MEASURED = ("forgetting", "during_accuracy", "seconds", "peak_memory_gib")
+
+
+def _listed(value: Any) -> Any:
+    """One metric is a list of one."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+def _never_test(value: Any) -> Any:
+    if str(value).startswith("test/"):
+        raise ValueError(f"test data is never read while tuning: use {str(value).replace('test/', 'validation/')}")
+    return value
+
+
+Metrics = Metric | tuple[Metric, ...] | None
+
+
+class Goal(NamedTuple):
+    """One metric and where it should go."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+
+    @property
+    def sign(self) -> float:
+        """Times a value: the smaller the better."""
+        return -1.0 if self.direction == "maximize" else 1.0
+
+
+class Objective(Section):
+    """What is sought, always measured on validation data: one metric, or several at once."""
+
+    maximize: Metrics = None
+    """The metric to raise, or a list of them (validation/final_accuracy where nothing is said)."""
+    minimize: Metrics = None
+    """The metric to lower, or a list of them; beside maximize, the sweep looks for the best compromises."""
+
+    @field_validator("maximize", "minimize", mode="before")
+    @classmethod
+    def _on_validation_data(cls, value: Any) -> Any:
+        return [_never_test(each) for each in value] if isinstance(value, list | tuple) else _never_test(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default(cls, data: Any) -> Any:
+        return {"maximize": "validation/final_accuracy"} if data == {} else data
+
+    @model_validator(mode="after")
+    def _some(self) -> "Objective":
+        metrics = [goal.metric for goal in self.goals]
+        if not metrics:
+            raise ValueError("give maximize, minimize or both")
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("a metric is there twice")
+        return self
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """Every metric with its direction; those to raise first."""
+        up = [Goal(metric, "maximize") for metric in _listed(self.maximize) or ()]
+        return (*up, *(Goal(metric, "minimize") for metric in _listed(self.minimize) or ()))
+
+    @property
+    def metric(self) -> str:
+        """The first goal's metric."""
+        return self.goals[0].metric
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """The first goal's direction, in Optuna's word."""
+        return self.goals[0].direction
+
+
+Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "nsga2", "nsga3", "qmc"]
+
+SETTINGS_OF: dict[str, dict[str, int]] = {
+    "tpe": {"startup_trials": 10},
+    "gp": {"startup_trials": 10},
+    "cmaes": {"startup_trials": 10},
+    "nsga2": {"population": 20},
+    "nsga3": {"population": 20},
+}
+"""Sampler -> its own settings and their defaults; elsewhere they would do nothing."""
+SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
+
+
+class Search(Section):
+    sampler: Sampler = "tpe"
+    """Who suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian process,
+    CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
+    trials: Count = 100
+    """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
+    startup_trials: Annotated[Whole, Field(ge=0)] | None = None
+    """Settings drawn at random before tpe, gp or cmaes starts to model: 10 where nothing is said."""
+    population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])
+    """Settings a generation of nsga2 or nsga3: 20 where nothing is said (Optuna's 50 leaves most sweeps at random)."""
+    include_base: Flag = True
+    """The experiment as written is the first trial; it must then lie inside the space."""
+    enqueue: tuple[dict[str, Any], ...] = ()
+    """Settings tried first, after the base: key path -> value; a key left out is the experiment's own value. Entries
+    added to the file of a sweep that was begun are tried next."""
+    seed: Whole = 1
+    """Seed of the sampler."""
+    seeds: Annotated[Count, at_most(1000)] | None = None
+    """Each setting is trained on so many seeds, together, and their mean is judged; null is training.replicas."""
+    race: Annotated[Race | None, switched] = None
+    """Further seeds for the leaders: true, or the keys that differ from the defaults; null is no race."""
+    max_failed: Count = 5
+    """The sweep stops after so many failed trials in a row."""
+    retries: Annotated[Whole, Field(ge=0)] = 3
+    """How often a trial whose process died is taken up again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_settings(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        own = SETTINGS_OF.get(str(data.get("sampler", "tpe")), {})
+        return {**data, **{key: value for key, value in own.items() if data.get(key) is None}}
+
+    @model_validator(mode="after")
+    def _of_this_sampler(self) -> "Search":
+        for key in sorted(SAMPLER_SETTINGS):
+            if getattr(self, key) is not None and key not in SETTINGS_OF.get(self.sampler, {}):
+                users = ", ".join(sampler for sampler, own in SETTINGS_OF.items() if key in own)
+                raise ValueError(f"{key} does nothing with {self.sampler} (it is a setting of {users}): remove it")
+        return self
+
+
+class _Pruner(Section):
+    reports_per_task: Count = 4
+    """Intermediate values a task: the scale of progress, equal for all trials."""
+
+
+class _Stopping(Section):
+    warmup_tasks: Count = 2
+    """Tasks learned before the first trial may be stopped: earlier than two nothing can be forgotten."""
+
+
+class _Halving(_Stopping):
+    reduction_factor: Annotated[Whole, Field(ge=2)] = 2
+    """One in so many goes on at each rung; rungs are apart by this factor."""
+
+
+class _Ranking(_Stopping):
+    startup_trials: Annotated[Whole, Field(ge=0)] = 5
+    """Trials that must be complete before any is stopped."""
+
+
+class ASHARule(_Halving):
+    """Asynchronous successive halving. Source: Li et al. (2020), arXiv 1810.05934."""
+
+    name: Literal["asha"] = "asha"
+
+
+class MedianRule(_Ranking):
+    """Stops a trial that is below the median of the earlier ones at the same step."""
+
+    name: Literal["median"] = "median"
+
+
+class PercentileRule(_Ranking):
+    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+
+    name: Literal["percentile"] = "percentile"
+    percentile: Annotated[Number, Field(gt=0, lt=100)] = 25.0
+    """The best so many percent go on; 50 is the median."""
+
+
+class ThresholdRule(_Stopping):
+    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+
+    name: Literal["threshold"] = "threshold"
+    floor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    """The lowest mean validation accuracy, a fraction."""
+
+
+_Rule = kinds(ASHARule, MedianRule, PercentileRule, ThresholdRule, default=ASHARule)
+
+
+class ASHA(ASHARule, _Pruner):
+    """Asynchronous successive halving. Source: Li et al. (2020), arXiv 1810.05934."""
+
+
+class Hyperband(_Halving, _Pruner):
+    """Successive halving in several brackets, the later ones with a later first rung. Source: Li et al. (2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+
+
+class Median(MedianRule, _Pruner):
+    """Stops a trial that is below the median of the earlier ones at the same step."""
+
+
+class Percentile(PercentileRule, _Pruner):
+    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+
+
+class Threshold(ThresholdRule, _Pruner):
+    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+
+
+class Patient(_Stopping, _Pruner):
+    """Stops a trial whose progress (mean accuracy over the whole stream, which rises as tasks are met) fell back."""
+
+    name: Literal["patient"] = "patient"
+    patience: Count = 4
+    """So many reports in a row, all below the best earlier one, stop a trial."""
+    min_delta: Fraction = 0.0
+    """How far below it they must stay, in mean accuracy over the whole stream."""
+    rule: _Rule | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """Another rule that must want to stop the trial, too; null is none."""
+
+
+class NoPruner(_Pruner):
+    """Every trial is trained to its end."""
+
+    name: Literal["none"] = "none"
+
+
+Pruner = kinds(ASHA, Hyperband, Median, Percentile, Patient, Threshold, NoPruner, default=ASHA)
+
+
+class Resources(Section):
+    """What one trial takes, and how many run at once."""
+
+    cpus: Positive | Literal["auto"] = "auto"
+    """CPUs a trial; auto is one."""
+    gpus: NotNegative | Literal["auto"] = "auto"
+    """GPUs a trial, fractions allowed; auto is a quarter of one; dropped, and said, where there is no GPU."""
+    max_concurrent: Count | None = None
+    """Trials at once; null is what fits."""
+
+
+class Wandb(Section):
+    """Each trial is a W&B run in the sweep's group."""
+
+    project: Name = "hypercl"
+    """W&B project."""
+    entity: str | None = None
+    """W&B user or team; null is the key's default."""
+    tags: tuple[str, ...] = ()
+    """Tags of every run."""
+    mode: Literal["online", "offline"] = "online"
+    """offline writes files for a later `wandb sync`; online falls back to it without key or network."""
+
+
+class Logging(Section):
+    """Who listens beside the files of the results folder."""
+
+    wandb: Annotated[Wandb | None, switched] = None
+    """true, or the keys that differ from the defaults; null, and wandb is not imported."""
+
+
+def _read_already(value: Any) -> Any:
+    """A file's own includes are followed before its sections are read."""
+    if value is not None:
+        raise ValueError("write include at the top of the file: by --set nothing can be included")
+    return value
+
+
+class SweepFile(Section):
+    """One file: a run (`experiment`) and a sweep over it (the rest)."""
+
+    include: Annotated[str | tuple[str, ...] | None, BeforeValidator(_read_already)] = None
+    """Files whose content lies under this file's own, the later ones over the earlier: a path, or a list of paths, from
+    this file's folder. Mappings are merged; a section of another kind and an entry of the space replace the included
+    one whole, and null takes an included entry out of the space."""
+    name: Name | None = None
+    """Name of the results folder; null is the file's own name."""
+    experiment: Experiment
+    """The base: a run complete on its own, and the first trial."""
+    space: dict[str, Distribution] = {}
+    """Key path in the experiment -> distribution."""
+    constraints: Constraints = Constraints()
+    """Bounds that a setting must keep."""
+    objective: Objective = Objective(maximize="validation/final_accuracy")
+    """What is sought."""
+    search: Search = Search()
+    """Who searches, and how long."""
+    pruner: Pruner = ASHA()  # pyright: ignore[reportInvalidTypeForm]
+    """Which trials are stopped early."""
+    protocol: Protocol = StreamProtocol()  # pyright: ignore[reportInvalidTypeForm]
+    """On what is tuned, on what reported."""
+    final: Final = Final()
+    """How the end result is measured."""
+    resources: Resources = Resources()
+    """What a trial takes."""
+    logging: Logging = Logging()
+    """Who listens."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _planned_attempts(cls, data: Any) -> Any:
+        """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said, and
+        one setting comes of it."""
+        if not isinstance(data, dict) or name_in(data.get("protocol")) != "stability_decay":
+            return data
+        search = data.get("search", {})
+        search = {"include_base": False, **search} if isinstance(search, dict) else search
+        final = data.get("final", {})
+        final = {"settings": 1, **final} if isinstance(final, dict) else final
+        return {"pruner": {"name": "none"}, **data, "search": search, "final": final}

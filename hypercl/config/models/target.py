@@ -1,0 +1,91 @@
+"""`target`: the network whose weights are generated."""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from hypercl.config.models.kinds import kinds
+from hypercl.config.models.section import Flag, Fraction, ImportPath, Section, Units
+
+Activation = Literal["relu", "elu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
+
+
+class MLP(Section):
+    """Fully connected layers on the flattened input."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[Units, ...] = (400, 400)
+    """Units of each hidden layer. Source: von Oswald et al. (2020), Split MNIST."""
+    activation: Activation = "relu"
+    """After each hidden layer."""
+    dropout: Fraction = 0.0
+    """Share of the units of each hidden layer dropped in training, after the activation."""
+    batch_norm: Flag = False
+    """Batch normalisation of each hidden layer, before the activation; generated, it keeps statistics for each task."""
+
+    @model_validator(mode="after")
+    def _something_hidden(self) -> "MLP":
+        if not self.hidden and (self.dropout or self.batch_norm):
+            raise ValueError("dropout and batch_norm are of hidden layers, and there are none: hidden is []")
+        return self
+
+
+class LeNet(Section):
+    """Two 5 x 5 convolutions, each with max pooling, and a hidden layer (LeCun et al., 1998, as hypnettorch has it).
+
+    The defaults have 431,080 weights on 28 x 28 grey images with ten outputs. `channels: [10, 20], hidden: 50` is the
+    small layout (21,840), `channels: [192, 192], hidden: 1000` the one for CIFAR (5,747,394).
+    """
+
+    name: Literal["lenet"] = "lenet"
+    channels: tuple[Units, Units] = (20, 50)
+    """Channels of the two convolutions."""
+    hidden: Units = 500
+    """Units of the hidden layer."""
+    dropout: Fraction = 0.0
+    """Share of the hidden layer's units dropped in training."""
+
+
+class ZenkeNet(Section):
+    """Four 3 x 3 convolutions and a hidden layer of 512 units: the network of Zenke et al. (2017) for Split CIFAR."""
+
+    name: Literal["zenkenet"] = "zenkenet"
+    conv_dropout: Fraction = 0.25
+    """Share of the channels dropped in training after each pair of convolutions; the paper's value."""
+    dropout: Fraction = 0.5
+    """Share of the hidden layer's units dropped in training; the paper's value."""
+
+
+class ResNet32(Section):
+    """The CIFAR ResNet of 32 layers: 16, 32, 64 channels, five blocks a stage, type A shortcuts."""
+
+    name: Literal["resnet32"] = "resnet32"
+
+
+class WideResNet(Section):
+    """The wide residual network of Zagoruyko & Komodakis (2016), pre-activation; the defaults are WRN-28-10."""
+
+    name: Literal["wide_resnet"] = "wide_resnet"
+    blocks: Units = 4
+    """Residual blocks in each of the three groups: 6 x blocks + 4 layers."""
+    width: Units = 10
+    """The groups have 16, 32, 64 channels times this."""
+    dropout: Fraction = 0.0
+    """Share of the activations dropped in training between the two convolutions of a block; the authors use 0.3."""
+
+
+class ImportedTarget(Section):
+    """Any `nn.Module` by import path; it needs to know nothing of hypernetworks."""
+
+    name: Literal["import"] = "import"
+    path: ImportPath
+    """`package.module:callable`, found beside the file, in the working directory, or installed."""
+    outputs: str = "num_classes"
+    """The callable's keyword that takes the number of outputs (all heads together)."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the callable."""
+    head: str | None = None
+    """The linear layer that makes the outputs, by its name in the module; otherwise the last that fits."""
+
+
+Target = kinds(MLP, LeNet, ZenkeNet, ResNet32, WideResNet, ImportedTarget, default=MLP)

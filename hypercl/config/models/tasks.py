@@ -1,0 +1,300 @@
+"""`tasks`: the stream of tasks to be learned one after the other."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from hypercl.config.models.kinds import kinds
+from hypercl.config.models.section import Flag, ImportPath, Number, Section, TaskCount, Units, Whole, at_most
+
+
+def _counts(value: Any) -> Any:
+    """One sentence for whatever is neither a count nor a list of counts."""
+    each = value if isinstance(value, list | tuple) else [value]
+    whole = [not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1 for count in each]
+    if not each or not all(whole) or min(each) < 1:
+        raise ValueError("give the classes of every task as one whole number from 1, or as a list of them, one a task")
+    return value
+
+
+_Classes = Annotated[Whole, Field(ge=1), at_most(1_000_000)]
+ClassCounts = Annotated[_Classes | tuple[_Classes, ...], BeforeValidator(_counts)]
+
+
+class Stream(Section):
+    scenario: Literal["task", "domain", "class"] = "task"
+    """What is known at test time. task (CL1): the task, whose classes are told apart by outputs of their own; domain
+    (CL2): not the task, and all tasks share their outputs; class (CL3): not the task, and the classes of all tasks are
+    told apart. Source: van de Ven and Tolias (2019)."""
+    heads: Literal["own", "shared"] = "own"
+    """With scenario task: outputs of its own for each task, or the same for all, as hypnettorch's example has it."""
+    validation: Annotated[Number, Field(gt=0, le=0.5)] = 0.1
+    """Share of each task's training data held out, stratified by class; what a sweep is judged by."""
+    split_seed: Whole = 42
+    """Seed of the validation split: the same for all trials of a sweep."""
+    skip: Annotated[Whole, Field(ge=0), at_most(10_000)] = 0
+    """Tasks of the stream that are left out before the first one: skip 3 with num_tasks 2 is its fourth and fifth."""
+
+    @property
+    def whole(self) -> Self:
+        """The same stream from its first task on, as far as it is used."""
+        if not self.skip:
+            return self
+        data = self.model_dump()
+        return type(self).model_validate({**data, "skip": 0, "num_tasks": data["num_tasks"] + self.skip})
+
+    @model_validator(mode="after")
+    def _heads_of_the_scenario(self) -> Self:
+        if self.heads == "shared" and self.scenario != "task":
+            always = "all tasks share outputs" if self.scenario == "domain" else "classes of all tasks are told apart"
+            raise ValueError(f"heads says something in scenario task alone: in scenario {self.scenario} {always}")
+        return self
+
+
+def _num_tasks_may_be_left_out(schema: dict[str, Any]) -> None:
+    """In the schema for editors num_tasks is never required: a list of classes stands for it."""
+    if "num_tasks" in schema.get("required", []):
+        schema["required"].remove("num_tasks")
+
+
+class ClassTasks(Stream):
+    """Tasks of chosen numbers of classes, equal or not."""
+
+    model_config = ConfigDict(json_schema_extra=_num_tasks_may_be_left_out)
+
+    available: ClassVar[int | None] = None
+    """Classes of the data set, where that is known without the data."""
+    num_tasks: TaskCount
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_task_for_each_count(cls, data: Any) -> Any:
+        listed = data.get("classes_per_task") if isinstance(data, dict) else None
+        skip = data.get("skip", 0) if isinstance(data, dict) else 0
+        skipped = skip if isinstance(skip, int) else 0
+        return {"num_tasks": len(listed) - skipped, **data} if isinstance(listed, list | tuple) else data
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> Self:
+        each = self.classes_per_task
+        if isinstance(each, tuple) and len(each) != self.skip + self.num_tasks:
+            after = f" after a skip of {self.skip}" if self.skip else ""
+            raise ValueError(
+                f"classes_per_task lists {len(each)} tasks and num_tasks is {self.num_tasks}{after}: leave out "
+                "num_tasks, or make the two fit"
+            )
+        wanted = sum(self._from_the_first)
+        if self.available is not None and wanted > self.available:
+            raise ValueError(f"{self.in_words} are {wanted} classes, and there are {self.available}")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_tell_apart(self) -> Self:
+        if 1 in self.classes and self.scenario != "class":
+            raise ValueError(
+                f"classes_per_task 1 leaves nothing to learn in scenario {self.scenario}: give 2 or more, or scenario "
+                "class"
+            )
+        return self
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Number of classes of each task; of the first one, where nobody knows how many will come."""
+        return self._from_the_first[self.skip :]
+
+    @property
+    def _from_the_first(self) -> tuple[int, ...]:
+        """The same with those of the tasks that are left out."""
+        each = self.classes_per_task
+        return each if isinstance(each, tuple) else (each,) * (self.skip + (self.num_tasks or 1))
+
+    @property
+    def in_words(self) -> str:
+        """The tasks in a message: '5 tasks of 2 classes'."""
+        each = self.classes_per_task
+        counts = ", ".join(map(str, each[:-1])) + f" and {each[-1]}" if isinstance(each, tuple) else each
+        return f"{self.skip + self.num_tasks} tasks of {counts} classes"
+
+
+class SplitTasks(ClassTasks):
+    """A data set in tasks of some of its classes each."""
+
+    order_seed: Whole | None = None
+    """Seed of the order in which classes are dealt to the tasks; left out: their own order, 0/1, 2/3, ..."""
+
+
+class TenClasses(SplitTasks):
+    """A data set of ten classes."""
+
+    available: ClassVar[int | None] = 10
+    num_tasks: TaskCount = 5
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts = 2
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+
+
+class SplitDigits(TenClasses):
+    """scikit-learn's 8x8 digits in tasks of a few classes; comes with the package, nothing is downloaded."""
+
+    name: Literal["split_digits"] = "split_digits"
+
+
+class SplitMNIST(TenClasses):
+    """MNIST in tasks of a few digits."""
+
+    name: Literal["split_mnist"] = "split_mnist"
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class SplitFashionMNIST(TenClasses):
+    """Fashion-MNIST in tasks of a few kinds of clothes."""
+
+    name: Literal["split_fashion_mnist"] = "split_fashion_mnist"
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class PermutedTasks(Stream):
+    """A data set with the padded pixels of each task in another order; the first task keeps the order."""
+
+    num_tasks: TaskCount = 10
+    """Any number of permutations, the identity being the first."""
+    padding: Annotated[Whole, Field(ge=0, le=16)] = 2
+    """Black pixels added on each side before permuting: 2 makes 32 x 32. Source: von Oswald et al. (2020)."""
+    order_seed: Whole = 42
+    """Seed of the permutations."""
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class PermutedMNIST(PermutedTasks):
+    """MNIST with the padded pixels of each task in another order; the first task keeps the order."""
+
+    name: Literal["permuted_mnist"] = "permuted_mnist"
+
+
+class PermutedFashionMNIST(PermutedTasks):
+    """Fashion-MNIST with the padded pixels of each task in another order; the first task keeps the order."""
+
+    name: Literal["permuted_fashion_mnist"] = "permuted_fashion_mnist"
+
+
+class CIFAR(Section):
+    """What all streams of CIFAR have in common."""
+
+    augment: Flag = True
+    """Flip (p = 0.5) and crop after padding by 4, on training batches only."""
+    normalize: Flag = True
+    """Take ImageNet's mean off each channel and divide by its deviation; false leaves pixels in 0 .. 1."""
+    download: Flag = False
+    """Let torchvision fetch what is missing."""
+
+
+class SplitCIFAR(CIFAR, Stream):
+    """CIFAR-10, then CIFAR-100 in tasks of ten classes (0-9, 10-19, ...)."""
+
+    name: Literal["split_cifar"] = "split_cifar"
+    num_tasks: Annotated[Whole, Field(ge=1, le=11)] = 6
+    """The first task is all of CIFAR-10, each other one ten classes of CIFAR-100."""
+    order_seed: Whole | None = None
+    """Seed of the order of CIFAR-100's classes, and of CIFAR-10's within its task; left out: their own order."""
+
+    @model_validator(mode="after")
+    def _eleven(self) -> Self:
+        if self.skip + self.num_tasks > 11:
+            raise ValueError(f"a skip of {self.skip} leaves {11 - self.skip} of the 11 tasks, not {self.num_tasks}")
+        return self
+
+
+class SplitCIFAR10(CIFAR, TenClasses):
+    """CIFAR-10 in tasks of a few classes."""
+
+    name: Literal["split_cifar10"] = "split_cifar10"
+
+
+class SplitCIFAR100(CIFAR, SplitTasks):
+    """CIFAR-100 in tasks of some of its classes."""
+
+    available: ClassVar[int | None] = 100
+    name: Literal["split_cifar100"] = "split_cifar100"
+    num_tasks: TaskCount = 10
+    """Number of tasks; may be left out where classes_per_task is a list."""
+    classes_per_task: ClassCounts = 10
+    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+
+
+class ImageFolder(SplitTasks):
+    """A folder of images of your own, one folder a class, in tasks of some of the classes."""
+
+    name: Literal["image_folder"] = "image_folder"
+    path: Annotated[str, Field(min_length=1)]
+    """The folder, absolute or below --data-dir: holds CLASS/ folders, or train/ and test/ with CLASS/ folders each."""
+    size: Annotated[Whole, Field(ge=4, le=1024)] = 32
+    """Height and width in pixels: images are resized to cover this square, and what stands out is cut off evenly."""
+    mode: Literal["rgb", "grey"] = "rgb"
+    """Three channels, normalised by ImageNet's statistics as for CIFAR; or one, scaled to 0 .. 1 as for MNIST."""
+    test_share: Annotated[Number, Field(gt=0, le=0.5)] | None = None
+    """Share of each class kept as test set where there are no folders train/ and test/; left out: 0.2."""
+    augment: Flag = False
+    """Flip (p = 0.5) and crop after padding by an eighth of the size, on training batches; not for digits or text."""
+
+
+class ImportedStream(ClassTasks):
+    """A stream of your own by import path: `make(root, train, **kwargs)` returns one data set a task."""
+
+    name: Literal["import"] = "import"
+    num_tasks: TaskCount | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Number of tasks. Null: nobody knows; the callable may return an iterator, and the run learns each task as it
+    comes until there is none. That needs outputs that all tasks share (scenario domain, or heads shared)."""
+    path: ImportPath
+    """`package.module:callable`, found beside the file, in the working directory, or installed."""
+    input_shape: Annotated[tuple[Units, ...], Field(min_length=1)]
+    """Shape of one image, such as [1, 28, 28] for (channels, height, width)."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the callable, besides `root` (the data folder) and `train`."""
+
+    @model_validator(mode="after")
+    def _outputs_for_tasks_to_come(self) -> Self:
+        if self.num_tasks is None and self.scenario != "domain" and self.heads != "shared":
+            raise ValueError(
+                "num_tasks is left out: a target has outputs for tasks to come only where all share them; give "
+                "num_tasks, scenario domain, or heads shared"
+            )
+        if self.num_tasks is None and self.skip:
+            raise ValueError("skip needs num_tasks: give it, or let the callable leave tasks out")
+        return self
+
+    @field_validator("kwargs")
+    @classmethod
+    def _without_what_is_given(cls, value: dict[str, Any]) -> dict[str, Any]:
+        given = sorted({"root", "train"} & set(value))
+        if given:
+            raise ValueError(f"{' and '.join(given)} cannot stand here: hypercl gives the callable `root` and `train`")
+        return value
+
+
+Tasks = kinds(
+    SplitDigits,
+    SplitMNIST,
+    PermutedMNIST,
+    SplitFashionMNIST,
+    PermutedFashionMNIST,
+    SplitCIFAR,
+    SplitCIFAR10,
+    SplitCIFAR100,
+    ImageFolder,
+    ImportedStream,
+)
+
+
+def outside_unit_interval(config: Any) -> str:
+    """Why a stream's inputs are not all in 0 .. 1, with the fix; '' where they are."""
+    if isinstance(config, CIFAR) and config.normalize:
+        return "those of this stream are normalised: set tasks.normalize to false"
+    if isinstance(config, ImageFolder) and config.mode == "rgb":
+        return "those of an image folder are normalised in mode rgb: use mode grey"
+    return ""

@@ -1,0 +1,129 @@
+"""From a YAML file and `--set` overrides to a validated model; every mistake at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.section import Section
+from hypercl.config.models.sweep import SweepFile
+from hypercl.config.problems import ConfigError, Place, Problem
+from hypercl.config.reading.include import content_of, text_of
+from hypercl.config.reading.paths import remove, resolved, set_value
+from hypercl.config.reading.validation import validated
+from hypercl.config.reading.yaml_text import dump, value_of
+
+SECTIONS = tuple(Experiment.model_fields)
+
+
+def load(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
+    """Reads and validates a file.
+
+    Args:
+        file: path of a YAML file in the format of a sweep; `experiment` alone is enough for a run.
+        overrides: `path=value` pairs; a path may leave out the leading `experiment`.
+
+    Raises:
+        ConfigError: with every mistake of the file and of the overrides.
+    """
+    return loads(text_of(file), str(file), overrides)
+
+
+def loads(text: str, source: str, overrides: Sequence[str] = ()) -> SweepFile:
+    """As `load`, from a text.
+
+    Args:
+        text: YAML.
+        source: names it in messages; what it includes is looked for in the folder of this path.
+        overrides: as for `load`.
+    """
+    found = read(text, source, overrides)
+    if found.model is None or found.problems:
+        raise ConfigError(source, found.problems)
+    return found.model
+
+
+class Reading(NamedTuple):
+    """What came of reading a file."""
+
+    model: SweepFile | None
+    """None where a section is wrong."""
+    problems: list[Problem]
+    rest: SweepFile | None
+    """The model of what is left without the keys that have problems, so that more can be checked before all is told at
+    once."""
+    places: Mapping[str, Place]
+    """Where each key path was written."""
+
+
+def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
+    """As `loads`, without raising for what the sections hold.
+
+    Raises:
+        ConfigError: the text is no YAML mapping, or what it includes cannot be read.
+    """
+    content = content_of(text, source)
+    data, places = content.data, content.places
+    if not isinstance(data, dict):
+        fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
+        problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
+        raise ConfigError(source, [problem])
+    data, problems, places = _overridden(data, overrides, places)
+    model, found = validated(SweepFile, data, places)
+    if model is not None:
+        return Reading(model, problems, model, places)
+    for problem in found:
+        remove(data, problem.path)
+    return Reading(None, [*problems, *found], validated(SweepFile, data, places)[0], places)
+
+
+def to_yaml(model: Section) -> str:
+    """A section as YAML, every default written out."""
+    return dump(resolved(model))
+
+
+def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "setting") -> Experiment:
+    """The experiment with some key paths set to other values.
+
+    Args:
+        experiment: the base.
+        values: key path -> value, such as `{"method.beta": 0.1, "hypernet.chunk_size": 7000}`; names of sections are
+            set first, since another kind of a section has other keys.
+        source: named in messages.
+
+    Raises:
+        ConfigError: a path leads nowhere, or a value is not allowed there.
+    """
+    data: dict[str, Any] = resolved(experiment)
+    problems: list[Problem] = []
+    for path, value in sorted(values.items(), key=lambda item: not item[0].endswith(".name")):
+        problem = set_value(data, path, value)
+        problems += [problem] if problem else []
+    model, found = validated(Experiment, data, {})
+    if model is None or problems:
+        raise ConfigError(source, [*problems, *found])
+    return model
+
+
+def _overridden(
+    data: dict[str, Any], overrides: Sequence[str], places: Mapping[str, Place]
+) -> tuple[dict[str, Any], list[Problem], Mapping[str, Place]]:
+    """The data with the overrides in it, what is wrong with them, and where each key was written now."""
+    problems: list[Problem] = []
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        path = path.strip()
+        if not equals or not path:
+            problems.append(Problem("--set", "an override is path=value", override, fix="--set method.beta=0.1"))
+            continue
+        try:
+            value = value_of(text)
+        except ConfigError:
+            problems.append(Problem(f"--set {path}", "the value is not valid YAML", text))
+            continue
+        path = f"experiment.{path}" if path.split(".")[0] in SECTIONS else path
+        problem = set_value(data, path, value)
+        problems += [problem] if problem else []
+        kept = {key: place for key, place in places.items() if not f"{key}.".startswith(f"{path}.")}
+        places = {**kept, path: Place("--set", 0)}
+    return data, problems, places

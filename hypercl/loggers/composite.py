@@ -1,0 +1,75 @@
+"""Who listens to a run: named in a picklable form, built in the run's own process."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hypercl.config.models.sweep import Wandb
+from hypercl.loggers.jsonl import JsonLines
+from hypercl.loggers.logger import Logger
+from hypercl.training.progress import Finished, Progress, Report, Started, Tick
+
+
+@dataclass(frozen=True)
+class LoggerSpec:
+    """All that a process needs to build a run's loggers; it can be pickled."""
+
+    wandb: Wandb | None
+    """The file's `logging.wandb` block; None: wandb is not imported."""
+    mode: Literal["online", "offline"]
+    """What `hypercl.loggers.decide_mode` said, once for the whole sweep."""
+    group: str | None
+    """The sweep's name; None for a single run."""
+    run_id: str
+    """The same over all restarts, and no other run of the project has it."""
+    run_name: str
+    """What people read."""
+    kind: Literal["run", "trial", "race", "final"]
+    """Its job type in W&B: a run by itself, a trial of a sweep, or one beside its study."""
+    wandb_dir: Path
+    """The results folder: W&B keeps its files in `wandb/` inside."""
+
+
+def build(spec: LoggerSpec | None, folder: Path) -> list[Logger]:
+    """The loggers of a run.
+
+    Args:
+        spec: what is wanted beside metrics.jsonl.
+        folder: the run's folder.
+    """
+    loggers: list[Logger] = [JsonLines(folder)]
+    if spec is not None and spec.wandb is not None:
+        from hypercl.loggers.wandb import WandbLogger
+
+        loggers.append(WandbLogger(spec, folder))
+    return loggers
+
+
+class Loggers:
+    """Several listeners as one.
+
+    Args:
+        loggers: told in this order.
+    """
+
+    def __init__(self, loggers: Iterable[Logger]) -> None:
+        self._loggers = tuple(loggers)
+
+    def hear(self, item: Progress) -> None:
+        """Tells every listener an item of the run."""
+        for logger in self._loggers:
+            match item:
+                case Started():
+                    logger.started(item)
+                case Tick():
+                    logger.tick(item)
+                case Report():
+                    logger.report(item)
+                case Finished():
+                    logger.finished(item)
+
+    def close(self, outcome: str) -> None:
+        """Tells every listener that nothing more will come."""
+        for logger in self._loggers:
+            logger.close(outcome)

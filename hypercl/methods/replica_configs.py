@@ -1,0 +1,52 @@
+"""Replicas that differ in scalars: several settings trained as one bundle."""
+
+from collections.abc import Sequence
+
+from hypercl.config import Experiment, UserError
+from hypercl.config.reading.paths import known_paths, lookup
+
+VARYING = (
+    "training.seed",
+    "training.optimizer.lr",
+    "method.beta",
+    "method.generator.beta",
+    "method.strength",
+    "hypernet.embedding_scale",
+    "hypernet.init.std",
+    "hypernet.init.gain",
+)
+"""What replicas of a bundle may differ in: scalars that change no shape and no step but by a factor."""
+
+
+def variants_of(experiment: Experiment) -> tuple[Experiment, ...]:
+    """The replicas of an experiment: the same setting under the seeds that follow its own."""
+    training = experiment.training
+    seeds = range(training.seed, training.seed + training.replicas)
+    return tuple(
+        experiment.model_copy(update={"training": training.model_copy(update={"seed": seed})}) for seed in seeds
+    )
+
+
+def require_alike(experiments: Sequence[Experiment]) -> None:
+    """Refuses settings that cannot be replicas of one bundle.
+
+    Raises:
+        UserError: two of them differ in something else than a scalar of `VARYING`.
+    """
+    first = experiments[0]
+    for number, other in enumerate(experiments[1:], start=1):
+        paths = dict.fromkeys([*known_paths(first), *known_paths(other)])
+        for path in paths:
+            if path not in VARYING and _at(first, path) != _at(other, path):
+                raise UserError(
+                    f"replica {number}: {path} is {_at(other, path)}, that of replica 0 is {_at(first, path)}: "
+                    f"replicas of a bundle may differ in {', '.join(VARYING)} alone\n"
+                    "    fix:     train it in a bundle of its own"
+                )
+
+
+def _at(experiment: Experiment, path: str) -> object:
+    try:
+        return lookup(experiment, path)
+    except KeyError:
+        return "not there"

@@ -1,0 +1,1 @@
+"""Reproducing published results: a table of cells, its runs, its results."""

@@ -1,0 +1,1 @@
+"""The final step: test data is opened once, for chosen settings on fresh seeds."""

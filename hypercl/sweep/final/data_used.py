@@ -1,0 +1,66 @@
+"""Which data a sweep has touched, and for what: the record that a fair claim rests on."""
+
+from hypercl.config import Experiment, SweepFile
+from hypercl.sweep.final.selection import Opening, openings_of
+from hypercl.sweep.study.protocols import described, has_orders, leaks, reporting, selecting
+from hypercl.sweep.study.ranking import races_of
+from hypercl.sweep.study.record import SweepRecord
+
+
+def splits_touched(record: SweepRecord) -> list[tuple[str, str]]:
+    """The protocol, and the splits, tasks, seeds and orders of search, selection and final step: names and sentences.
+
+    What was done stands in the study's user attributes `race` and `final`, what the search trains on in the file.
+    """
+    rows = [("protocol", described(record.asked)), ("search", _search(record.asked, record.file))]
+    if record.file.search.race is not None or races_of(record.attributes):
+        rows.append(("selection", _selection(record)))
+    openings = openings_of(record.attributes)
+    rows += [("final step", _final(record.asked, opening)) for opening in openings]
+    if not openings:
+        unread = "" if leaks(record.asked) else "; no test data has been opened"
+        rows.append(("final step", f"none yet{unread}"))
+    return rows
+
+
+def _search(asked: SweepFile, file: SweepFile) -> str:
+    training = file.experiment.training
+    seeds = _from_to("seed", training.seed, training.seed + training.replicas - 1)
+    order = getattr(file.experiment.tasks, "order_seed", None)
+    return f"{_data(asked)} of {_tasks(file.experiment)}; {seeds}" + ("" if order is None else f", order {order}")
+
+
+def _selection(record: SweepRecord) -> str:
+    """Races: further seeds, on what the search has."""
+    counts = [len(values) for race in races_of(record.attributes) for values in race.values.values()]
+    if not counts or not max(counts):
+        return "no race has had a round yet"
+    first = selecting(record.file, {}, 0, 1)
+    seeds = _from_to("seed", first.training.seed, first.training.seed + max(counts) - 1)
+    own = ", each with an order of its own" if has_orders(record.file.experiment) else ""
+    return f"{_data(record.asked)} of the same tasks; {seeds}{own}"
+
+
+def _final(asked: SweepFile, opening: Opening) -> str:
+    reported = reporting(asked, {}, opening.start)
+    own = ", each with an order of its own" if opening.orders else ""
+    seeds = _from_to("seed", opening.seeds[0], opening.seeds[-1])
+    text = f"train, validation and test data of {_tasks(reported)}; {seeds}{own}; test data opened at {opening.when}, "
+    text += f"after {opening.trained} trained trials, for {len(opening.chosen)} settings"
+    return text + ("" if opening.finished else "; not finished: hypercl final goes on with it")
+
+
+def _data(asked: SweepFile) -> str:
+    return "train data, and TEST DATA in the place of validation data," if leaks(asked) else "train and validation data"
+
+
+def _tasks(experiment: Experiment) -> str:
+    tasks = experiment.tasks
+    if tasks.num_tasks is None:
+        return f"every task of {tasks.name}"
+    return f"{_from_to('task', tasks.skip + 1, tasks.skip + tasks.num_tasks)} of {tasks.name}"
+
+
+def _from_to(what: str, first: int, last: int) -> str:
+    """'seed 42' or 'seeds 42 to 44'."""
+    return f"{what} {first}" if first == last else f"{what}s {first} to {last}"

@@ -1,0 +1,247 @@
+"""What a final step trains: chosen and written into the study before test data is opened.
+
+An opening is a user attribute of the study. Whoever goes on with a final step takes settings and seeds from it and
+never chooses anew; a second opening has seeds of its own and stands beside the first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hypercl.analysis.reported import BASE, SCRATCH
+from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
+from hypercl.sweep.race.results import standing
+from hypercl.sweep.results.files import settings_of_trial
+from hypercl.sweep.study.cost import GPUS, cost_of, cost_of_runs
+from hypercl.sweep.study.outcome import is_complete, outcome_of
+from hypercl.sweep.study.protocols import reporting
+from hypercl.sweep.study.ranking import leaders
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.planned_run import PlannedRun
+
+ATTRIBUTE, FOLDER = "final", "final"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One setting of a final step."""
+
+    label: str
+    """`base`, `trial-7`."""
+    trial: int | None
+    """Its trial in the search; None where the search never had it."""
+    settings: Mapping[str, Any]
+    """What it has over the experiment as written: key path -> value."""
+    promised: tuple[float, ...] | None
+    """Its value of each goal in the search; None where it was not measured to its end."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening of test data."""
+
+    when: str
+    trained: int
+    """Trials that were trained by then."""
+    chosen: tuple[Chosen, ...]
+    """Best first."""
+    start: int
+    """Place of the first seed among those for reporting."""
+    seeds: tuple[int, ...]
+    """The same for every setting."""
+    orders: tuple[int, ...] | None
+    """Seeds of the stream's orders, one for each seed; None where it is the same for all."""
+    parts: int
+    """Runs that the seeds of a setting are divided into, where a run can have several."""
+    scratch: bool
+    """Whether the target is trained anew on each task, too."""
+    cost: Mapping[str, float | None]
+    """What the tuning had cost by then: `trials`, `hours`, `gpu_hours`, `flops`."""
+    finished: str | None = None
+    """When every run was done or lost."""
+
+
+def check_final(file: SweepFile) -> None:
+    """Refuses a final step that would compare what cannot be compared.
+
+    Args:
+        file: as it was asked.
+
+    Raises:
+        UserError: training from scratch where settings have targets of their own.
+    """
+    own = sorted(path for path in file.space if path.startswith("target."))
+    if file.final.from_scratch and own:
+        raise UserError(
+            f"final.from_scratch: forward transfer compares with the same target, and the space varies {own[0]}\n"
+            "    fix:     leave out final.from_scratch, or keep the target as it is"
+        )
+
+
+def openings_of(attributes: Mapping[str, Any]) -> list[Opening]:
+    """The openings in the user attributes of a study, in order."""
+    return [_opening_of(stored) for stored in attributes.get(ATTRIBUTE, ())]
+
+
+def write_openings(study: SweepStudy, openings: Sequence[Opening]) -> None:
+    """Writes all openings of a study anew."""
+    study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
+
+
+def opening_now(
+    asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, folder: Path, concurrent: int
+) -> Opening:
+    """A new opening, of seeds that none before it had. Writes nothing.
+
+    Args:
+        asked: the file as it was asked.
+        chosen: as from `choice`.
+        study: of the sweep.
+        folder: the sweep's.
+        concurrent: runs that fit at once; the seeds are cut into bundles that fill them.
+    """
+    count, scratch = asked.final.seeds, asked.final.from_scratch
+    start = sum(len(one.seeds) for one in openings_of(study.optuna.user_attrs))
+    each = [reporting(asked, {}, start + place) for place in range(count)]
+    orders = tuple(getattr(one.tasks, "order_seed", None) or 0 for one in each)
+    return Opening(
+        when=datetime.now(UTC).isoformat("T", "seconds"),
+        trained=study.trained,
+        chosen=tuple(chosen),
+        start=start,
+        seeds=tuple(one.training.seed for one in each),
+        orders=orders if len(set(orders)) == count else None,
+        parts=parts_of(count, len(chosen) + scratch, concurrent),
+        scratch=scratch,
+        cost=cost_by(study, folder),
+    )
+
+
+def cost_by(study: SweepStudy, folder: Path) -> dict[str, float | None]:
+    """What the tuning cost so far: trials and races.
+
+    Args:
+        study: of the sweep.
+        folder: the sweep's.
+    """
+    gpus = float(study.optuna.user_attrs.get(GPUS, 0.0))
+    parts = [cost_of(study.trials(), gpus), cost_of_runs(folder / "race", gpus)]
+    flops = [part.flops for part in parts if part.flops is not None]
+    return {
+        "trials": study.trained,
+        "hours": sum(part.hours for part in parts),
+        "gpu_hours": sum(part.gpu_hours for part in parts),
+        "flops": sum(flops) if flops else None,
+    }
+
+
+def progress(runs: Sequence[PlannedRun]) -> str:
+    """How many of some runs are done or lost, in words."""
+    return f"{sum(bool(run.lost) or run.summary is not None for run in runs)} of {len(runs)} runs are done"
+
+
+def parts_of(seeds: int, settings: int, concurrent: int) -> int:
+    """Runs that the seeds of each setting are divided into, so that as many run at once as fit."""
+    return min(seeds, max(1, concurrent // settings))
+
+
+def choice(asked: SweepFile, file: SweepFile, study: SweepStudy) -> list[Chosen]:
+    """The best settings, best first, and the experiment as written, none of them twice; nothing where no setting is
+    complete and within its bounds.
+
+    The order is that of the last race where there was one, of several goals that of the front, else that of the search.
+    Test data has no part in it.
+
+    Args:
+        asked: the file as it was asked.
+        file: as from `hypercl.sweep.study.protocols.tuning`.
+        study: of the sweep.
+    """
+    base, found, wanted = reporting(asked, {}), [], asked.final.settings
+    seen: list[Experiment] = []
+    for trial in best_first(file, study):
+        settings = settings_of_trial(asked, trial)
+        experiment = reporting(asked, settings)
+        if experiment in seen:
+            continue
+        seen.append(experiment)
+        label = BASE if experiment == base else f"trial-{trial.number}"
+        found.append(Chosen(label, trial.number, settings, tuple(trial.values)))
+        if len(found) == wanted:
+            break
+    if not found or base in seen:
+        return found
+    own = _trial_of(base, asked, study)
+    promised = tuple(own.values) if own is not None else None
+    return [*found, Chosen(BASE, own.number if own is not None else None, {}, promised)]
+
+
+def runs_of(asked: SweepFile, opening: Opening, folder: Path) -> list[PlannedRun]:
+    """The runs of an opening, setting by setting.
+
+    Args:
+        asked: the file as it was asked.
+        opening: what was written down.
+        folder: the sweep's.
+    """
+    found = [(one.label, each) for one in opening.chosen for each in _bundles(asked, one.settings, opening)]
+    if opening.scratch:
+        alone = {"method.name": "scratch", "hypernet.name": "none", "by_task": {}}
+        found += [(SCRATCH, assign(each, alone)) for each in _bundles(asked, {}, opening)]
+    return [PlannedRun.of(label, each, folder / FOLDER, "report") for label, each in found]
+
+
+def _bundles(asked: SweepFile, settings: Mapping[str, Any], opening: Opening) -> list[Experiment]:
+    """A setting on all seeds: in as few experiments as the opening says, or one a seed where they cannot be joined."""
+    count, parts = len(opening.seeds), opening.parts
+    if not joined(asked, settings):
+        parts = count
+    ends = [opening.start + count * part // parts for part in range(parts + 1)]
+    return [reporting(asked, settings, first, end - first) for first, end in pairwise(ends)]
+
+
+def joined(asked: SweepFile, settings: Mapping[str, Any]) -> bool:
+    """Whether several seeds of a setting can be one run: their streams have no order of their own, and nothing acts on
+    each seed at a time of its own, as early stopping does."""
+    if reporting(asked, settings, 0).tasks != reporting(asked, settings, 1).tasks:
+        return False
+    try:
+        reporting(asked, settings, 0, 2)
+    except ConfigError:
+        return False
+    return True
+
+
+def best_first(file: SweepFile, study: SweepStudy) -> list[FrozenTrial]:
+    """The trials that a final step takes its settings from: complete and within their bounds.
+
+    Args:
+        file: as from `hypercl.sweep.study.protocols.tuning`.
+        study: of the sweep.
+    """
+    if len(file.objective.goals) > 1:
+        return leaders(file, study, file.final.settings, study.prefer)
+    if study.best() is None:
+        return []
+    trials = [study.trial(number) for number in standing(study)]
+    return [trial for trial in trials if outcome_of(trial).feasible]
+
+
+def _trial_of(base: Experiment, asked: SweepFile, study: SweepStudy) -> FrozenTrial | None:
+    """The complete trial of the experiment as written, where the search had it."""
+    complete = [trial for trial in study.trials() if is_complete(trial)]
+    return next((one for one in complete if reporting(asked, settings_of_trial(asked, one)) == base), None)
+
+
+def _opening_of(stored: Mapping[str, Any]) -> Opening:
+    chosen = [
+        Chosen(one["label"], one["trial"], one["settings"], tuple(one["promised"]) if one["promised"] else None)
+        for one in stored["chosen"]
+    ]
+    orders = tuple(stored["orders"]) if stored["orders"] else None
+    return Opening(**{**stored, "seeds": tuple(stored["seeds"]), "chosen": tuple(chosen), "orders": orders})

@@ -1,0 +1,216 @@
+"""The final step: the best settings and the experiment as written, trained anew on fresh seeds. Test data is opened
+here and only here.
+
+What was decided stands in the study (`hypercl.sweep.final.selection`), what was trained in the folders of the runs: the same
+command goes on with a final step that was interrupted, and prints the result of one that is done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+from hypercl.analysis.final_text import counterpart
+from hypercl.analysis.reported import SCRATCH
+from hypercl.config import Experiment, SweepFile, UserError
+from hypercl.files import write_bytes
+from hypercl.sweep.final.selection import (
+    FOLDER,
+    Opening,
+    best_first,
+    choice,
+    opening_now,
+    openings_of,
+    progress,
+    runs_of,
+    write_openings,
+)
+from hypercl.sweep.options import Wish
+from hypercl.sweep.results.files import shown
+from hypercl.sweep.study.protocols import described
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
+
+if TYPE_CHECKING:
+    from hypercl.sweep.workers.runs import RunSession
+
+@dataclass(frozen=True)
+class FinalStep:
+    """The final step of a sweep, in one session.
+
+    Every method looks at study and folders anew.
+    """
+
+    asked: SweepFile
+    """As it was asked."""
+    file: SweepFile
+    """As from `hypercl.sweep.study.protocols.tuning`."""
+    study: SweepStudy
+    folder: Path
+    """The sweep's."""
+    wish: Wish
+
+    @property
+    def openings(self) -> list[Opening]:
+        """Those in the study, in order."""
+        return openings_of(self.study.optuna.user_attrs)
+
+    @property
+    def due(self) -> bool:
+        """Whether something remains to be trained, as far as a person wishes it."""
+        if self.wish == "no":
+            return False
+        last = self._last
+        if last is None or (last.finished and self.wish == "again"):
+            return bool(best_first(self.file, self.study))
+        return not last.finished
+
+    @property
+    def progress(self) -> str:
+        """How much of the last opening is done, in words."""
+        last = self._last
+        if last is None:
+            return "not begun"
+        return progress(self._runs(last))
+
+    @property
+    def result(self) -> FinalResult | None:
+        """What the last opening came to; None while it is not finished."""
+        last = self._last
+        if last is None or not last.finished:
+            return None
+        try:
+            found = read_final(self.folder / FOLDER)
+        except UserError:
+            found = None
+        return found or self._write(last, _as_left(self._runs(last)))
+
+    def go(self, session: "RunSession", check: Callable[[Experiment], object]) -> None:
+        """Opens test data, or goes on with an opening, until every run is done or lost or the session ends.
+
+        Args:
+            session: what trains runs.
+            check: raises a UserError for an experiment whose networks cannot be built.
+        """
+        say = session.listener.said
+        opening = self._last
+        if opening is None or opening.finished:
+            opening = self._open(session.slots.concurrent, check)
+            say(f"final step: {self._opened_in_words(opening)}")
+        else:
+            say(f"final step: goes on with what was opened at {opening.when}: {self.progress}")
+        from hypercl.sweep.workers.runs import train_all
+
+        ran = train_all(self._runs(opening), session)
+        if not all(one.ended for one in ran):
+            return
+        finished = datetime.now(UTC).isoformat("T", "seconds")
+        self._write(opening, ran)
+        write_openings(self.study, [*self.openings[:-1], replace(opening, finished=finished)])
+
+    def said(self) -> list[str]:
+        """How the final step stands, in lines."""
+        last, result = self._last, self.result
+        if last is None:
+            if self.wish == "no" and best_first(self.file, self.study):
+                return [f"No final step: test data stays closed until hypercl final {shown(self.folder)}"]
+            return []
+        lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
+        table = shown(self.folder / FOLDER / "final.md")
+        lines.append(f"Final step: {self.progress if result is None else table}")
+        if len(self.openings) > 1:
+            moments = ", ".join(one.when for one in self.openings)
+            lines.append(f"Test data was opened {len(self.openings)} times: {moments}")
+        if self.study.trained > last.trained:
+            lines.append(
+                f"The search went on after test data was opened ({last.trained} trials were trained, now "
+                f"{self.study.trained}): the settings chosen then stay. hypercl final {shown(self.folder)} --again "
+                "chooses anew, and every output then says that test data was opened once more"
+            )
+        return [line for line in lines if line]
+
+    @property
+    def _last(self) -> Opening | None:
+        openings = self.openings
+        return openings[-1] if openings else None
+
+    def _runs(self, opening: Opening) -> list[PlannedRun]:
+        return as_begun(runs_of(self.asked, opening, self.folder))
+
+    def _open(self, concurrent: int, check: Callable[[Experiment], object]) -> Opening:
+        chosen = choice(self.asked, self.file, self.study)
+        opening = opening_now(self.asked, chosen, self.study, self.folder, concurrent)
+        for run in self._runs(opening):
+            try:
+                check(run.experiment)
+            except UserError as error:
+                text = f"the final step cannot train {run.label} on what is reported on; test data stays closed"
+                raise UserError(f"{text}: {error}") from None
+        self._keep_tables()
+        write_openings(self.study, [*self.openings, opening])
+        return opening
+
+    def _keep_tables(self) -> None:
+        """Those of an earlier opening, in a folder of its own: the new ones take their place."""
+        count = len(self.openings)
+        for path in sorted((self.folder / FOLDER).glob("final.*")) if count else ():
+            write_bytes(self.folder / FOLDER / f"opening-{count}" / path.name, path.read_bytes())
+
+    def _opened_in_words(self, opening: Opening) -> str:
+        settings = ", ".join([*(one.label for one in opening.chosen), *([SCRATCH] if opening.scratch else [])])
+        seeds = f"{len(opening.seeds)} fresh seeds ({opening.seeds[0]}-{opening.seeds[-1]})"
+        again = f" once more, {len(self.openings)} times in all" if len(self.openings) > 1 else ""
+        return f"test data is opened{again}: {settings} on {seeds} in {len(self._runs(opening))} runs"
+
+    def _write(self, opening: Opening, ran: Sequence[RanRun]) -> FinalResult:
+        """Tables and sentences, into `final/`."""
+        labels = {one.label: one for one in opening.chosen}
+        reported = []
+        for label in [*labels, *([SCRATCH] if opening.scratch else [])]:
+            own = [one for one in ran if one.run.label == label]
+            chosen = labels.get(label)
+            reported.append(
+                Reported(
+                    label,
+                    chosen.settings if chosen else {},
+                    chosen.promised if chosen else None,
+                    [one.summary for one in own if one.summary is not None],
+                    [(seed, one.why) for one in own if one.summary is None for seed in one.run.seeds],
+                )
+            )
+        return write_final(self.folder / FOLDER, reported, self._about(opening, ran))
+
+    def _about(self, opening: Opening, ran: Sequence[RanRun]) -> About:
+        hardware = {str(one.summary.get("hardware", "")) for one in ran if one.summary is not None} - {""}
+        return About(
+            name=self.folder.name,
+            protocol=self.asked.protocol.name,
+            described=described(self.asked),
+            goals=self.file.objective.goals,
+            opened=len(self.openings),
+            first_opened=self.openings[0].when if self.openings else None,
+            cost=opening.cost,
+            hardware=", ".join(sorted(hardware)) or "unknown hardware",
+        )
+
+
+def _as_left(runs: Sequence[PlannedRun]) -> list[RanRun]:
+    """Runs of a step that is finished."""
+    found = [RanRun(run, run.summary, run.lost) for run in runs]
+    return [one if one.ended else replace(one, why="its folder is gone") for one in found]
+
+
+def _beware(result: FinalResult) -> str:
+    """Where the setting as written came out better: that best.yaml does not follow test data; '' elsewhere."""
+    best, *_ = result.content["settings"]
+    key = counterpart(result.content["goals"][0]["metric"])
+    difference = best["metrics"][key]["difference"]
+    raised = result.content["goals"][0]["direction"] == "maximize"
+    if difference is None or (difference["mean"] >= 0) == raised:
+        return ""
+    return (
+        "The setting as written came out better on test data. best.yaml stays the search's best: for a setting that is "
+        "chosen by test data, none would be left to measure it on"
+    )

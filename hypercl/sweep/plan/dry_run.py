@@ -1,0 +1,101 @@
+"""What a sweep would cost: settings sampled, the largest built, two steps of it measured. Starts no Ray."""
+
+import random
+from collections.abc import Callable
+
+from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
+from hypercl.sweep.grid import most_trials
+from hypercl.sweep.options import SweepOptions
+from hypercl.sweep.plan.final import rehearsed
+from hypercl.sweep.plan.plan import Rows, resources_row
+from hypercl.sweep.race.schedule import race_time
+from hypercl.sweep.results.live import duration
+from hypercl.sweep.study.constraints import Bounds, Verdict
+from hypercl.sweep.study.protocols import reporting, tuning
+from hypercl.sweep.study.space import draw
+from hypercl.sweep.study.stability_decay import Rules
+from hypercl.sweep.workers.engine import Engine
+from hypercl.sweep.workers.resources import Slots, fit, this_machine
+
+SETTINGS = 20
+
+
+def dry_run(
+    file: SweepFile,
+    given: SweepOptions,
+    measure: Callable[[Experiment], float] | None = None,
+    engine: Engine | None = None,
+) -> Rows:
+    """Validates a sweep, samples settings, builds the largest and measures two steps of it.
+
+    Args:
+        file: the sweep.
+        given: where data and results lie.
+        measure: seconds a step of an experiment; None takes `hypercl.training.two_steps`.
+        engine: sizes of networks; a test's own.
+
+    Returns:
+        rows of a name and a sentence.
+
+    Raises:
+        UserError: as a sweep would, and where nothing that was sampled is within the bounds.
+    """
+    check_sweep(file, given.source)
+    asked, file = file, tuning(file)
+    engine = engine or Engine()
+    bounds = Bounds(file, engine.sizes, given.import_paths)
+    verdicts = sampled(file, bounds)
+    experiments = [verdict.experiment for verdict in verdicts if verdict.feasible and verdict.experiment is not None]
+    if not experiments:
+        raise UserError(f"none of {len(verdicts)} settings drawn at random is within the bounds: {verdicts[-1].why}")
+    slots = fit(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+    largest = max(experiments, key=lambda one: engine.sizes(one, given.import_paths).parameters)
+    if largest.training.threads == "auto":
+        largest = assign(largest, {"training.threads": slots.threads})
+    sizes = engine.sizes(largest, given.import_paths)
+    seconds = (measure or _two_steps(given))(largest)
+    tasks, part = (largest.tasks.num_tasks, " (one task)") if Rules.of(file) is not None else (1, "")
+    steps = steps_of(largest, given) // tasks
+    trial = seconds * steps
+    trials = most_trials(file)
+    rounds = -(-trials // slots.concurrent)
+    return [
+        ("settings", f"{len(verdicts)} drawn, {len(experiments)} within the bounds"),
+        ("largest", f"{sizes.parameters:,} parameters, compression ratio {sizes.compression_ratio:.3g}"),
+        ("a step", f"{seconds * 1000:.3g} ms, the mean of the first and the last task's"),
+        ("a trial", f"{steps:,} steps{part}, about {duration(trial)}, evaluation not counted"),
+        resources_row(slots),
+        ("the sweep", f"at most about {duration(trial * rounds)} for {trials} trials if all were so large"),
+        *race_time(file, slots, trial),
+        *([_final_step(asked, slots, seconds, given)] if given.final != "no" else []),
+    ]
+
+
+def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:
+    return rehearsed(asked, slots, seconds * steps_of(reporting(asked, {}), given))
+
+
+def sampled(file: SweepFile, bounds: Bounds, count: int = SETTINGS) -> list[Verdict]:
+    """Settings at random, and the experiment as written where it is part of the search."""
+    rng = random.Random(file.search.seed)
+    found = [bounds.judge(draw(file.space, rng)) for _ in range(count)]
+    return [*found, bounds.of(file.experiment)] if file.search.include_base else found
+
+
+def steps_of(experiment: Experiment, given: SweepOptions) -> int:
+    """Steps of a whole run; epochs are counted on the data."""
+    training, tasks = experiment.training, experiment.tasks
+    if training.iterations is not None:
+        return training.iterations * tasks.num_tasks
+    from hypercl.tasks import open_stream, steps_in_epochs
+
+    stream = open_stream(tasks, given.data_dir, given.offline, given.import_paths)
+    lengths = [len(stream.task(index).train) for index in range(tasks.num_tasks)]
+    return sum(steps_in_epochs(length, training.batch_size, training.epochs or 1) for length in lengths)
+
+
+def _two_steps(given: SweepOptions) -> Callable[[Experiment], float]:
+    from hypercl.training import Place, two_steps
+
+    place = Place(given.folder, given.data_dir, given.offline, given.import_paths)
+    return lambda experiment: two_steps(experiment, place)

@@ -1,0 +1,71 @@
+"""What a final step will train, before it is known which settings."""
+
+from dataclasses import dataclass
+
+from hypercl.config import SweepFile
+from hypercl.sweep.final.selection import joined, parts_of
+from hypercl.sweep.options import SweepOptions
+from hypercl.sweep.results.live import duration
+from hypercl.sweep.workers.resources import Slots, fit, this_machine
+
+
+@dataclass(frozen=True)
+class FinalPlan:
+    """A final step's size, at most: the experiment as written may be among the best."""
+
+    settings: int
+    """Of a whole front, which nobody knows yet, as many as `final.settings` is by default."""
+    seeds: int
+    runs: int
+    """Of one seed each, or of bundles that fill the machine."""
+
+    def seconds(self, run: float, concurrent: int) -> float:
+        """How long it takes where one seed takes so many seconds, and a bundle as long as its seeds one by one."""
+        a_bundle = -(-self.settings * self.seeds // self.runs)
+        return -(-self.runs // concurrent) * a_bundle * run
+
+    def in_words(self) -> str:
+        """`4 settings x 10 seeds in 4 runs`."""
+        return f"{self.settings} settings x {self.seeds} seeds in {self.runs} runs"
+
+
+def final_plan(asked: SweepFile, slots: Slots) -> FinalPlan:
+    """The size of a file's final step.
+
+    Args:
+        asked: the file as it was asked.
+        slots: what fits at once.
+    """
+    final = asked.final
+    best = 3 if final.settings == "all" else final.settings
+    settings = best + 1 + final.from_scratch
+    parts = parts_of(final.seeds, settings, slots.concurrent) if joined(asked, {}) else final.seeds
+    return FinalPlan(settings, final.seeds, settings * parts)
+
+
+def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
+    """The final step as a row of a plan.
+
+    Args:
+        asked: the file as it was asked.
+        given: on what machine.
+    """
+    first, scratch = asked.final.settings, " and training from scratch" if asked.final.from_scratch else ""
+    best = "the whole front" if first == "all" else "the best setting" if first == 1 else f"the best {first} settings"
+    size = f"{asked.final.seeds} fresh seeds each"
+    if given.address is None and first != "all":
+        slots = fit(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+        size = final_plan(asked, slots).in_words()
+    return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened, once"
+
+
+def rehearsed(asked: SweepFile, slots: Slots, run: float) -> tuple[str, str]:
+    """The final step as a row of a dry run.
+
+    Args:
+        asked: the file as it was asked.
+        slots: what fits at once.
+        run: seconds of one seed of the largest setting.
+    """
+    plan = final_plan(asked, slots)
+    return "final step", f"{plan.in_words()}, at most about {duration(plan.seconds(run, slots.concurrent))}"

@@ -1,0 +1,156 @@
+"""What a sweep will do, before it does it."""
+
+
+import optuna
+from optuna.trial import TrialState
+
+from hypercl.config import Distribution, SweepFile
+from hypercl.config.checks.conditions import conditions_in_words
+from hypercl.config.explain.words import value_in_words
+from hypercl.sweep.attempts import planned
+from hypercl.sweep.grid import most_trials
+from hypercl.sweep.options import SweepOptions
+from hypercl.sweep.plan.final import final_row
+from hypercl.sweep.race.schedule import race_rows
+from hypercl.sweep.results.bounds import in_words
+from hypercl.sweep.results.files import shown
+from hypercl.sweep.results.goals import chosen_rows
+from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.journal import NAME as JOURNAL
+from hypercl.sweep.study.journal import open_journal
+from hypercl.sweep.study.outcome import TRAINED, outcome_of
+from hypercl.sweep.study.preference import check_preference
+from hypercl.sweep.study.progress_study import names_of
+from hypercl.sweep.study.protocols import described as protocol_in_words
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.pruners import described
+from hypercl.sweep.study.samplers import described as described_sampler
+from hypercl.sweep.workers.engine import Engine
+from hypercl.sweep.workers.resources import Slots, fit, this_machine
+
+Rows = list[tuple[str, str]]
+
+
+def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> Rows:
+    """What will be done, as rows of a name and a sentence. Starts no Ray and writes nothing.
+
+    Raises:
+        UserError: a trial is larger than this machine, or what is preferred cannot be read.
+    """
+    check_preference(file, given.prefer)
+    asked, file = file, tuning(file)
+    bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
+    tasks = asked.experiment.tasks
+    return [
+        ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
+        ("protocol", protocol_in_words(asked)),
+        *(planned(file) or _searched(file)),
+        *_replicas(file),
+        *_resumed(file, given),
+        *feasible_rows(file, bounds),
+        *([("kept after training", in_words(file.constraints.measured))] if file.constraints.measured else []),
+        *([final_row(asked, given)] if given.final != "no" else []),
+        *_resources(file, given),
+        ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
+        *chosen_rows(file, given.prefer),
+        ("results", shown(given.folder)),
+        ("W&B", _wandb(file)),
+    ]
+
+
+def _searched(file: SweepFile) -> Rows:
+    """The search: what is sought in how many trials, who suggests them from what, who stops them."""
+    return [
+        ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
+        ("trials", _trials(file)),
+        *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
+        *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
+        ("pruner", described(file)),
+        *race_rows(file),
+    ]
+
+
+def _replicas(file: SweepFile) -> Rows:
+    training = file.experiment.training
+    last = training.seed + training.replicas - 1
+    text = f"seeds {training.seed} to {last} in each trial, trained together; their mean is judged"
+    return [("replicas", text)] if training.replicas > 1 else []
+
+
+def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
+    """How much of the space is within its bounds, and whether the experiment as written is."""
+    limits = {name: one.model_dump(exclude_none=True) for name, one in file.constraints.known_before.items()}
+    if not limits:
+        return []
+    share, drawn = bounds.share()
+    words = [
+        " and ".join(f"{'at least' if side == 'min' else 'at most'} {value:g}" for side, value in bound.items())
+        for bound in limits.values()
+    ]
+    text = "; ".join(f"{name.replace('_', ' ')} {word}" for name, word in zip(limits, words, strict=True))
+    rows = [("bounds", f"{text}: about {share:.0%} of the space is within ({drawn} draws)")]
+    base = bounds.of(file.experiment)
+    if file.search.include_base and not base.feasible:
+        rows.append(("note", f"the experiment as written is out of bounds and will not be trained: {base.why}"))
+    return rows
+
+
+def described_distribution(one: Distribution) -> str:
+    """A distribution in words."""
+    when = f", when {conditions_in_words(one)}" if one.when else ""
+    if one.kind == "equals":
+        return f"computed: {one.equals}{when}"
+    if one.kind == "choice":
+        return "one of " + ", ".join(map(value_in_words, one.values)) + when
+    low, high = one.values
+    whole = "whole numbers " if one.kind.startswith("int") else ""
+    step = f" in steps of {one.step:g}" if one.step else ""
+    return f"{whole}{low:g} to {high:g}{step}" + (", logarithmic" if "log" in one.kind else "") + when
+
+
+def resources_row(slots: Slots) -> tuple[str, str]:
+    """What runs at once, in words."""
+    each = f"{slots.cpus:g} CPU" + (f" and {slots.gpus:g} GPU" if slots.gpus else "")
+    return "resources", f"{slots.concurrent} trials at once, {each} each, {slots.threads} thread(s) a trial"
+
+
+def _trials(file: SweepFile) -> str:
+    search = file.search
+    first = ", the experiment as written first" if search.include_base else ""
+    given = f"{', then' if first else ', first'} {len(search.enqueue)} given" if search.enqueue else ""
+    start = f", {search.startup_trials} at random before it models" if search.startup_trials is not None else ""
+    number = most_trials(file)
+    grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
+    return f"{number} trained ones, suggested by {search.sampler}{start}{first}{given}{grid}"
+
+
+def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
+    """What stands in the folder already. Only reads: the journal is mended later, under the driver's lock."""
+    if not (given.folder / JOURNAL).exists():
+        return []
+    try:
+        storage = open_journal(given.folder / JOURNAL)
+        names = names_of(optuna.get_all_study_names(storage))
+        trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
+    except ValueError:
+        return [("resume", "the journal is damaged and will be mended or refused")]
+    trained = sum(outcome_of(trial).kind in TRAINED for trial in trials if trial.state.is_finished())
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    left = max(0, file.search.trials - trained)
+    if not trials:
+        return []
+    return [("resume", f"{trained} trials are trained, {running} are taken up again, {left} are left")]
+
+
+def _resources(file: SweepFile, given: SweepOptions) -> Rows:
+    if given.address is not None:
+        return [("resources", f"what fits on the Ray cluster at {given.address}")]
+    slots = fit(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+    return [resources_row(slots), *[("note", note) for note in slots.notes]]
+
+
+def _wandb(file: SweepFile) -> str:
+    block = file.logging.wandb
+    if block is None:
+        return "not used"
+    return f"project {block.project}" + (", offline" if block.mode == "offline" else "; offline without key or network")

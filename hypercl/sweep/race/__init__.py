@@ -1,0 +1,1 @@
+"""Leading settings compared on further seeds."""

@@ -1,0 +1,193 @@
+"""The race: the leaders of the search get further seeds until a paired test separates them or the seeds are spent.
+
+It lies outside the study's steps, which are tasks: its runs are no trials, and no value of it enters one. What was
+decided stands in the study's user attribute `race` before it is acted on; the runs in `race/<label>/<seeds>/` are done
+once their summary.json is there. So the same command goes on with a race that was interrupted.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypercl.analysis.race import race_markdown, race_table
+from hypercl.analysis.racing import Raced, Round
+from hypercl.config import SweepFile
+from hypercl.files import write_text
+from hypercl.sweep.race.results import in_words, standing, standing_of
+from hypercl.sweep.race.schedule import planned, points
+from hypercl.sweep.results.files import settings_of_trial
+from hypercl.sweep.study.outcome import outcome_of
+from hypercl.sweep.study.protocols import has_orders, leaks, selecting
+from hypercl.sweep.study.ranking import RACE, races_of
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.runs import PlannedRun, RanRun, RunSession, train_all
+from hypercl.training import seeds_name
+from hypercl.training.replicas import WORST
+
+FOLDER = "race"
+
+
+@dataclass(frozen=True)
+class Racing:
+    """The races of a sweep, in one session."""
+
+    file: SweepFile
+    """As from `hypercl.sweep.study.protocols.tuning`."""
+    study: SweepStudy
+    folder: Path
+    """The sweep's."""
+    session: RunSession
+    """What trains runs."""
+
+    def go(self, point: int) -> None:
+        """Begins the race that is due after so many trained trials, or goes on with it, to its or the session's end."""
+        races = races_of(self.study.optuna.user_attrs)
+        open_race = next((race for race in races if race.point == point), None)
+        race = open_race or self._begun(point, races)
+        if race is None or race.ended:
+            return
+        while not race.ended:
+            further = self._trained(race)
+            if further is None:
+                return
+            before, race = len(race.rounds), further
+            self._write(race)
+            for one in race.rounds[before:]:
+                self._say(round_in_words(one))
+        self._say(in_words(race))
+
+    def _begun(self, point: int, races: Sequence[Raced]) -> Raced | None:
+        """A new race, written down; None where there is nothing to race with."""
+        asked = self.file.search.race
+        assert asked is not None
+        settings = contenders(self.file, self.study, races)
+        if not settings:
+            self._say("no trial is complete and within the bounds: there is nothing to race")
+            return None
+        if len(settings) < asked.settings:
+            self._say(f"{len(settings)} settings are complete, within the bounds and not dropped, of {asked.settings}")
+        count = len({*points(self.file.search), *(race.point for race in races), point})
+        known = {number: values for race in races for number, values in race.values.items() if number in settings}
+        maximize = self.file.objective.direction == "maximize"
+        plan = planned(asked, len(settings), count)
+        race = Raced(point, tuple(settings), plan, asked.alpha, maximize, known)
+        self._write(race)
+        if not race.ended:
+            names = ", ".join(map(str, settings))
+            self._say(f"trials {names} get {plan.block} further seeds a round, at most {plan.seeds} each")
+        return race
+
+    def _trained(self, race: Raced) -> Raced | None:
+        """The race with the values of one more round; None where the session was stopped before it was whole."""
+        target = next_count(race)
+        missing = {number: len(race.values.get(number, ())) for number in race.settings if number in race.left}
+        runs = [
+            run for number, start in missing.items() if start < target for run in self._runs(number, start, target)
+        ]
+        values, lost = dict(race.values), list(race.lost)
+        ran = train_all(runs, self.session)
+        if not all(one.ended for one in ran):
+            return None
+        for number in missing:
+            own = [one for one in ran if one.run.label == label_of(number)]
+            told = values_in(own, self.file.objective.metric)
+            values[number] = (*values.get(number, ()), *(value for _, value, _ in told))
+            lost += [f"trial {number}, seed {seed}: {why}" for seed, _, why in told if why]
+        return replace(race, values=values, lost=tuple(lost))
+
+    def _runs(self, number: int, start: int, end: int) -> list[PlannedRun]:
+        """The runs of a setting from one seed to another: one bundle, or one run a seed where each has an order."""
+        settings = settings_of_trial(self.file, self.study.trial(number))
+        alone = has_orders(self.file.experiment)
+        parts = [(place, 1) for place in range(start, end)] if alone else [(start, end - start)]
+        found = []
+        for first, count in parts:
+            experiment = selecting(self.file, settings, first, count)
+            place = self.folder / FOLDER / label_of(number) / seeds_name(experiment)
+            found.append(PlannedRun(label_of(number), experiment, place, "leak" if leaks(self.file) else "tune"))
+        return found
+
+    def _write(self, race: Raced) -> None:
+        """Into the study first, then as files for people."""
+        races = [one for one in races_of(self.study.optuna.user_attrs) if one.point != race.point]
+        races = sorted([*races, race], key=lambda one: one.point)
+        plain: dict[str, Any] = {"races": [one.plain() for one in races]}
+        plain["standing"] = standing_of(self.study.ranked(), {RACE: plain})
+        self.study.optuna.set_user_attr(RACE, plain)
+        write_account(self.folder, self.file, self.study)
+
+    def _say(self, text: str) -> None:
+        self.session.listener.said(f"race: {text}")
+
+
+def contenders(file: SweepFile, study: SweepStudy, races: Sequence[Raced]) -> list[int]:
+    """Whose settings race: the leader of the race before, then the best of the search, feasible ones only; none that
+    was dropped before, and of equal settings the first.
+
+    Args:
+        file: as from `tuning`.
+        study: of the sweep.
+        races: those before.
+    """
+    assert file.search.race is not None
+    out = {number for race in races for one in race.rounds for number in one.dropped}
+    first = [number for race in races[-1:] for number in race.left[:1]]
+    feasible = [trial.number for trial in study.ranked() if outcome_of(trial).feasible and trial.number not in out]
+    found: dict[str, int] = {}
+    for number in dict.fromkeys([*first, *feasible]):
+        found.setdefault(json.dumps(settings_of_trial(file, study.trial(number)), sort_keys=True), number)
+    return list(found.values())[: file.search.race.settings]
+
+
+def next_count(race: Raced) -> int:
+    """Seeds that each setting has after the next round."""
+    done = race.rounds[-1].seeds if race.rounds else 0
+    return next(count for count in race.plan.rounds if count > done)
+
+
+def values_in(ran: Sequence[RanRun], metric: str) -> list[tuple[int, float, str]]:
+    """Seed, value and why it is lost ('' where it is not) of every seed of some runs, in the order of seeds.
+
+    A seed that is lost counts as the worst value: it is never averaged away.
+    """
+    data, _, key = metric.partition("/")
+    found: list[tuple[int, float, str]] = []
+    for one in ran:
+        training, summary = one.run.experiment.training, one.summary
+        each = summary.get("replicas", [summary]) if summary is not None else [{}] * training.replicas
+        for seed, own in enumerate(each, start=training.seed):
+            value = own.get(data, {}).get(key)
+            why = one.why or own.get("diverged") or ("" if value is not None else f"its summary holds no {metric}")
+            found.append((seed, WORST[key] if value is None or why else float(value), why))
+    return sorted(found)
+
+
+def label_of(number: int) -> str:
+    """The folder of a setting in those of races and of the final step."""
+    return f"trial-{number}"
+
+
+def round_in_words(one: Round) -> str:
+    """A round as a line."""
+    text = f"after {one.seeds} seeds each trial {one.leader} leads with {one.means[one.leader]:.4f}"
+    for number, mean in one.means.items():
+        if number != one.leader:
+            p = f", p {one.p[number]:.2g}" if number in one.p else ""
+            text += f"; trial {number} {mean:.4f}{p}{' dropped' if number in one.dropped else ''}"
+    return text
+
+
+def write_account(folder: Path, file: SweepFile, study: SweepStudy) -> None:
+    """race/race.csv and race/race.md of the sweep: what was decided, round by round."""
+    races = races_of(study.optuna.user_attrs)
+    settings = {number: settings_of_trial(file, study.trial(number)) for race in races for number in race.settings}
+    searched = {number: float(study.trial(number).value or 0.0) for number in settings}
+    table = race_table(races)
+    write_text(folder / FOLDER / "race.csv", table.to_csv(index=False))
+    text = race_markdown(races, file.objective.metric, settings, searched, leaks(file))
+    write_text(folder / FOLDER / "race.md", text)
+
+
+__all__ = ["Racing", "contenders", "standing", "write_account"]

@@ -1,0 +1,77 @@
+"""What the races of a sweep came to, as the study holds it: who goes first into best.yaml and the final step."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hypercl.analysis.racing import Raced
+from hypercl.config import SweepFile, UserError
+from hypercl.sweep.race.schedule import points
+from hypercl.sweep.study.ranking import last_race, races_of
+from hypercl.sweep.study.study import SweepStudy
+
+
+def standing(study: SweepStudy) -> list[int]:
+    """Numbers of all complete trials: the best one, then those of the last race that had a round, in its order, then
+    the others in the order of the search."""
+    best, order = study.best(), standing_of(study.ranked(), study.optuna.user_attrs)
+    return order if best is None else [best.number, *(one for one in order if one != best.number)]
+
+
+def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> list[int]:
+    """As `standing`, of trials in the order of the search and the attributes of their study."""
+    race = last_race(attributes)
+    raced = race.order if race is not None else []
+    return [*raced, *(trial.number for trial in ranked if trial.number not in raced)]
+
+
+def stages(file: SweepFile, study: SweepStudy) -> list[int]:
+    """Trained trials after which the search pauses for a race that is not over yet; without races its end alone."""
+    if file.search.race is None:
+        return [file.search.trials]
+    ended = {race.point for race in races_of(study.optuna.user_attrs) if race.ended}
+    every = points(file.search)
+    later = [*every[1:], math.inf]
+    return [here for here, then in zip(every, later, strict=True) if then > study.trained and here not in ended]
+
+
+def race_due(file: SweepFile, study: SweepStudy) -> bool:
+    """Whether a race remains to be run when the search is over."""
+    return file.search.race is not None and bool(stages(file, study)) and study.best() is not None
+
+
+def check_races(file: SweepFile, study: SweepStudy) -> None:
+    """Refuses to go on with races by other rules than they were begun with.
+
+    Raises:
+        UserError: `search.race` differs in what the races so far rest on.
+    """
+    asked = file.search.race
+    for race in races_of(study.optuna.user_attrs) if asked is not None else ():
+        for key, old in (("seeds", race.plan.seeds), ("block", race.plan.block), ("alpha", race.alpha)):
+            new = getattr(asked, key)
+            if old != new:
+                raise UserError(
+                    f"search.race.{key} is {new}, and this sweep has raced with {old}\n"
+                    f"    fix:     --set search.race.{key}={old}, or remove search.race to race no more"
+                )
+
+
+def in_words(race: Raced) -> str:
+    """How a race stands or ended, as a sentence without a full stop."""
+    if race.ended == "alone":
+        return f"there was no race: trial {race.settings[0]} is the only setting"
+    if not race.rounds:
+        return "the race has begun"
+    last, leader = race.rounds[-1], race.left[0]
+    over = f"over {last.seeds} further seeds (mean {last.means[leader]:.4f})"
+    others = [number for number in race.left if number != leader]
+    if race.ended == "separated":
+        worse = f"the other {len(race.settings) - 1} settings are significantly worse"
+        return f"trial {leader} won the race {over}; {worse}"
+    if race.ended:
+        alike = ", ".join(map(str, others))
+        return f"trial {leader} won the race {over}, by its mean alone: trials {alike} are not significantly worse"
+    return f"trial {leader} leads the race so far, {over}; the same command goes on with it"

@@ -1,0 +1,1 @@
+"""The files, tables and texts that a sweep leaves."""

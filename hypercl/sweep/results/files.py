@@ -1,0 +1,228 @@
+"""The files of a sweep's folder that people read: sweep.yaml, trials.csv, best.yaml."""
+
+import csv
+import io
+import os
+import platform
+import subprocess
+import textwrap
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from hypercl import __version__
+from hypercl.analysis.final_text import LEAK
+from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
+from hypercl.config.reading.yaml_text import dump
+from hypercl.files import write_text
+from hypercl.sweep.attempts import attempted, columns, found_by_task
+from hypercl.sweep.race.results import in_words
+from hypercl.sweep.results import goals
+from hypercl.sweep.results.bounds import broken_of, cells, none_feasible
+from hypercl.sweep.spread import spread_of, with_spread
+from hypercl.sweep.study import ranking
+from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.study.protocols import leaks, reporting
+from hypercl.sweep.study.ranking import Ranked
+from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.sweep.study.space import settings_of
+from hypercl.sweep.study.study import SweepStudy
+
+_PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
+
+
+def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
+    """sweep.yaml: what was asked, every default written out; versions of code and packages at its head."""
+    found = {package: _version(package) for package in _PACKAGES}
+    head = [
+        f"# {name}: what this sweep was asked to do, every default written out.",
+        f"# hypercl {__version__}{_commit()}, Python {platform.python_version()}, "
+        + ", ".join(f"{package} {number}" for package, number in found.items() if number),
+    ]
+    write_text(folder / SWEEP_YAML, "\n".join(head) + "\n" + to_yaml(file))
+
+
+def write_trials(folder: Path, file: SweepFile, study: SweepStudy, table: "TrialsTable | None" = None) -> None:
+    """trials.csv: one row a trial. A table that is kept between calls makes rows of new endings only."""
+    write_text(folder / "trials.csv", (table or TrialsTable(file)).text(study.trials()))
+
+
+class TrialsTable:
+    """The content of trials.csv: number, state, value (of several goals each metric), why, seconds, step, each
+    parameter, each final metric.
+
+    The row of an ended trial is made once: a sweep of thousands writes the table again and again.
+
+    Args:
+        file: the sweep.
+    """
+
+    def __init__(self, file: SweepFile) -> None:
+        self._file = file
+        self._metrics: set[str] = set()
+        self._ended: dict[int, str] = {}
+        """Number -> line."""
+
+    def text(self, trials: Sequence[FrozenTrial]) -> str:
+        """The whole table of these trials; where one of them brings a new metric, every row is made anew."""
+        rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
+        first = [*_first(self._file), *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
+        metrics = {key for row in rows.values() for key in row}.difference(first)
+        if not metrics <= self._metrics:
+            self._metrics |= metrics
+            self._ended.clear()
+            return self.text(trials)
+        head = [*first, *sorted(self._metrics)]
+        lines = self._ended | {number: _line([row.get(key) for key in head]) for number, row in rows.items()}
+        self._ended |= {trial.number: lines[trial.number] for trial in trials if trial.state.is_finished()}
+        return "".join([_line(head), *(lines[trial.number] for trial in trials)])
+
+
+def _line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, reported: str = "") -> Path | None:
+    """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete.
+
+    `reported` is what the final step came to; the winner is the search's whatever that says.
+    """
+    best, race = study.best(), ranking.last_race(study.optuna.user_attrs)
+    raced = ranking.deciding_race(file, study.optuna.user_attrs) is not None
+    ranked = study.ranked()
+    beware = none_feasible(file, ranked)
+    if beware:
+        best = ranked[0]
+    if best is None:
+        (folder / "best.yaml").unlink(missing_ok=True)  # of what was preferred before
+        return None
+    experiment = best_experiment(file, best, study.threads)
+    by_task = found_by_task(file, best)
+    head = [
+        f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
+        *(f"# {line}" for line in goals.why_chosen(file, study.trials(), None if raced else study.prefer)),
+        *([f"# Out of bounds: {beware}"] if beware else []),
+        *(f"# {line}" for line in textwrap.wrap(f"{in_words(race)}: race/race.md" if race is not None else "", 118)),
+        *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
+        f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
+        f"#     hypercl train {shown(folder / 'best.yaml')}",
+        *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
+    ]
+    text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
+    write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)
+    return folder / "best.yaml"
+
+
+def _values(file: SweepFile, trial: FrozenTrial) -> str:
+    pairs = zip(file.objective.goals, trial.values, strict=True)
+    metrics = outcome_of(trial).metrics
+    return ", ".join(
+        with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs
+    )
+
+
+def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:
+    """A trial's setting as it is trained outside of the search: on what is reported on, fresh seeds, the trials'
+    threads.
+
+    Args:
+        file: as it was asked.
+        trial: whose setting.
+        threads: of a trial, where the file says `auto`.
+    """
+    found = reporting(file, settings_of_trial(file, trial), count=file.experiment.training.replicas)
+    wish = found.training.threads
+    return assign(found, {"training.threads": threads if wish == "auto" else wish})
+
+
+def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial's setting has over the experiment as written: key path -> value."""
+    by_task = found_by_task(file, trial)
+    return {"by_task": by_task} if by_task else settings_of(file.experiment, file.space, trial.params)
+
+
+def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
+    """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), where
+    they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
+    parameter; '' for one that is no part of the setting."""
+    ranked = study.ranked()
+    front = {trial.number for trial in ranking.front(file, ranked)}
+    return [
+        {
+            "trial": trial.number,
+            **goals.cells(file.objective, trial),
+            **({"front": goals.ON_IT if trial.number in front else ""} if goals.several(file.objective) else {}),
+            **_spread(file, trial),
+            **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
+            **dict.fromkeys(file.space, ""),
+            **(found_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
+        }
+        for trial in ranked
+    ]
+
+
+def _spread(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
+    found = spread_of(outcome_of(trial).metrics, file.objective.metric)
+    return {} if goals.several(file.objective) or found is None else {"spread": found}
+
+
+_BOUNDS = ("feasible", "broken")
+
+
+def _first(file: SweepFile) -> list[str]:
+    """The first columns of trials.csv."""
+    leak = ["protocol"] if leaks(file) else []
+    return list(dict.fromkeys(["number", *leak, "state", *goals.columns(file.objective), "why", "seconds", "step"]))
+
+
+def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
+    done = trial.state.is_finished()
+    outcome = outcome_of(trial) if done else Outcome("complete")
+    settings = attempted(file, trial)
+    return {
+        "number": trial.number,
+        **({"protocol": f"{LEAK}: tuned on test data"} if leaks(file) else {}),
+        "state": outcome.kind if done else trial.state.name.lower(),
+        **goals.cells(file.objective, trial),
+        "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
+        **cells(file, outcome),
+        "seconds": outcome.seconds,
+        "step": trial.last_step,
+        **{path: _plain(value) for path, value in settings.items()},
+        **columns(trial),
+        **outcome.metrics,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value for a cell; an empty cell is no part of the setting, null is a value."""
+    return "null" if value is None else dump(value).strip() if isinstance(value, list | dict) else value
+
+
+def shown(path: Path) -> str:
+    """The path as a person would type it: relative where the working directory is above."""
+    inside = os.path.relpath(path)
+    return str(path) if inside.startswith("..") else inside
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    """' (git 1a2b3c4, changed)' in a checkout."""
+    here = Path(__file__).parent
+    try:
+        asked = ["git", "-C", str(here), "describe", "--always", "--dirty=, changed", "--exclude=*"]
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f" (git {found.stdout.strip()})"

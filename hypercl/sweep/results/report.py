@@ -1,0 +1,247 @@
+"""What a sweep found: ranked tables, what mattered, and the files of a report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from hypercl.analysis import (
+    FinalResult,
+    Joined,
+    comparison_figure,
+    comparison_table,
+    draw_race,
+    draw_sweep,
+    front_figure,
+    importance_figure,
+    joined_promises,
+    matrix_figure,
+    read_final,
+    read_matrix,
+    read_trials,
+    under_protocol,
+    write_promised,
+)
+from hypercl.config import UserError, resolved
+from hypercl.config.models.sweep import Objective
+from hypercl.config.reading.yaml_text import dump
+from hypercl.files import write_text
+from hypercl.sweep.results import goals
+from hypercl.sweep.results.files import TrialsTable, best_experiment, ranked_rows
+from hypercl.sweep.results.importance import Importance
+from hypercl.sweep.results.stability import write_trace
+from hypercl.sweep.study import ranking
+from hypercl.sweep.study.protocols import leaks
+from hypercl.sweep.study.record import SweepRecord, read_sweep
+
+MATRIX = "accuracy_matrix"
+
+
+def read_sweeps(folders: Sequence[Path]) -> dict[str, SweepRecord]:
+    """Sweeps by names that tell them apart: the folder's, with its parent's where two have the same.
+
+    Raises:
+        UserError: a folder holds no sweep, or is named twice.
+    """
+    paths = [folder.resolve() for folder in folders]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{path} is named twice")
+    names = [path.name for path in paths]
+    long = [path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
+    clear = long if len(set(long)) == len(long) else [str(path) for path in paths]
+    return {name: read_sweep(path) for name, path in zip(clear, paths, strict=True)}
+
+
+def rankings(sweeps: Mapping[str, SweepRecord]) -> list[tuple[Objective, list[dict[str, Any]]]]:
+    """One table for each metric and direction: complete trials of its sweeps, best first.
+
+    A row holds `sweep` (where there are several), `trial`, `value` and every parameter; '' for one that a trial does
+    not have.
+    """
+    groups: dict[Objective, dict[str, SweepRecord]] = {}
+    for name, record in sweeps.items():
+        groups.setdefault(record.file.objective, {})[name] = record
+    return [(objective, _joined(records, len(sweeps) > 1)) for objective, records in groups.items()]
+
+
+def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
+    """Writes a sweep's tables and figures: trials.csv, history, parameters, importance, the best trial's matrix.
+
+    Args:
+        record: the sweep.
+        folder: where to; made where it is missing.
+        found: as from `importances`; empty draws none.
+
+    Returns:
+        The pictures, each with its numbers as CSV beside; none while no trial is complete.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
+    trials = read_trials(folder / "trials.csv", record.file.objective)
+    best = ranking.knee(record.file, record.trials)
+    if goals.several(record.file.objective) and best is not None:
+        trials["knee"] = trials["number"] == best.number
+    drawn = write_trace(record, folder)
+    pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
+    if found:
+        table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
+        table.to_csv(folder / "importance.csv", index=False)
+        by = "; good is what is on the front or near it" if goals.several(record.file.objective) else ""
+        importance_figure(table, f"{len(record.trained)} trained trials{by}").savefig(folder / "importance.png")
+        pictures.append(folder / "importance.png")
+    pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
+    final = final_of(record)
+    pictures += write_promised(final.content, folder) if final is not None else []
+    return [*pictures, *_write_matrix(record, folder)]
+
+
+def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Path | None, FrozenTrial | None]:
+    """preferred.yaml: as best.yaml, which stays as it is, of what a person prefers; None where nothing passes.
+
+    Raises:
+        UserError: the preference cannot be read.
+    """
+    trial = ranking.preferred(record.file, record.trials, prefer)
+    if trial is None:
+        return None, None
+    experiment = best_experiment(record.asked, trial, int(record.attributes.get("threads", 1)))
+    values = ", ".join(f"{metric} = {value:.6g}" for metric, value in ranking.values_of(record.file, trial).items())
+    lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
+    lines += goals.why_chosen(record.file, record.trials, prefer)
+    path = folder / "preferred.yaml"
+    content = dump({"name": f"{record.name[:70]}-preferred", "experiment": resolved(experiment)})
+    write_text(path, "".join(f"# {line}\n" for line in lines) + content)
+    return path, trial
+
+
+def final_of(record: SweepRecord) -> FinalResult | None:
+    """What the sweep's final step came to; None while none is done.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    return read_final(record.folder / "final")
+
+
+def protocols_table(records: Mapping[str, SweepRecord]) -> Joined:
+    """What each of several sweeps promised, what came out, and what the tuning cost.
+
+    Args:
+        records: by names that tell them apart; one whose final step is not done has no row.
+
+    Raises:
+        UserError: no final step is done.
+    """
+    finals = {name: final.content for name, record in records.items() if (final := final_of(record)) is not None}
+    if not finals:
+        raise UserError(f"no final step is done in {', '.join(records)}: there is nothing to set beside a promise")
+    return joined_promises(finals)
+
+
+def write_joined(
+    sweeps: Mapping[str, SweepRecord], folder: Path, found: Mapping[str, Sequence[Importance]]
+) -> list[Path]:
+    """Writes the report of each sweep into a folder of its own, all trials into one trials.csv, and a comparison of
+    those that have the same objective.
+
+    Returns:
+        The pictures.
+    """
+    pictures: list[Path] = []
+    tables: dict[str, pd.DataFrame] = {}
+    for name, record in sweeps.items():
+        own = own_folder(folder, name)
+        pictures += write_report(record, own, found[name])
+        tables[name] = read_trials(own / "trials.csv", record.file.objective)
+    joined = pd.concat([table.assign(sweep=name) for name, table in tables.items()], ignore_index=True)
+    joined = joined[["sweep", *(column for column in joined.columns if column != "sweep")]]
+    write_text(folder / "trials.csv", joined.to_csv(index=False))
+    for objective in dict.fromkeys(record.file.objective for record in sweeps.values()):
+        same = {name: table for name, table in tables.items() if sweeps[name].file.objective == objective}
+        complete = {name: table for name, table in same.items() if sweeps[name].ranked()}
+        if len(complete) > 1:
+            pictures.append(_write_comparison(complete, objective, folder))
+    return [*pictures, *_write_protocols(sweeps, folder)]
+
+
+def own_folder(folder: Path, name: str) -> Path:
+    """Where the report of one of several sweeps goes."""
+    return folder / name.strip("/").replace("/", "-")
+
+
+_COLUMNS = ["parameter", "importance", "chance"]
+
+
+def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, folder: Path) -> Path:
+    path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}.png"
+    table = comparison_table(tables, objective)
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    comparison_figure(table, objective).savefig(path)
+    return path
+
+
+def _write_protocols(sweeps: Mapping[str, SweepRecord], folder: Path) -> list[Path]:
+    """promised.png with promised.csv and promised.md, of the sweeps whose final step is done."""
+    if all(final_of(record) is None for record in sweeps.values()):
+        return []
+    found = protocols_table(sweeps)
+    found.frame.to_csv(folder / "promised.csv", index=False, lineterminator="\n")
+    write_text(folder / "promised.md", found.markdown)
+    found.figure.savefig(folder / "promised.png")
+    return [folder / "promised.png"]
+
+
+def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
+    """The accuracy matrix of the best trial, if its folder still holds it."""
+    best = record.best() or next(iter(record.ranked()), None)
+    source = record.trial_folder(best.number) / f"{MATRIX}.csv" if best else None
+    if best is None or source is None or not source.is_file():
+        return []
+    frame = read_matrix(source)
+    write_text(folder / f"{MATRIX}.csv", source.read_text())
+    data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
+    title = f"Trial {best.number}, the best: accuracy on {data}"
+    matrix_figure(frame, title).savefig(folder / f"{MATRIX}.png")
+    return [folder / f"{MATRIX}.png"]
+
+
+def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str, Any]]:
+    """The rows of sweeps of one objective, ranked with each other."""
+    rows: dict[int, dict[str, Any]] = {}
+    for name, record in records.items():
+        pairs = zip(record.ranked(), ranked_rows(record.file, record), strict=True)
+        rows |= {id(trial): {"sweep": name, **row} for trial, row in pairs}
+    trials = [trial for record in records.values() for trial in record.trials]
+    file = next(iter(records.values())).file
+    front = {id(trial) for trial in ranking.front(file, trials)}
+    found = [(id(trial), rows[id(trial)]) for trial in ranking.ranked(file, trials)]
+    columns = dict.fromkeys(key for _, row in found for key in row if several or key != "sweep")
+    filled = [(key, {column: row.get(column, "") for column in columns}) for key, row in found]
+    if "front" not in columns:
+        return [row for _, row in filled]
+    return [row | {"front": goals.ON_IT if key in front else ""} for key, row in filled]
+
+
+def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
+    """front.csv and front.png of several goals: what no other trial beats in one of them without losing in another."""
+    objective, best = record.file.objective, ranking.knee(record.file, record.trials)
+    if not goals.several(objective) or best is None:
+        return []
+    rows = {row["trial"]: row for row in ranked_rows(record.file, record)}
+    front = pd.DataFrame(
+        [
+            {
+                "number": trial.number,
+                **goals.cells(objective, trial),
+                "knee": trial.number == best.number,
+                **{path: rows[trial.number].get(path, "") for path in record.file.space},
+            }
+            for trial in ranking.front(record.file, record.trials)
+        ]
+    )
+    write_text(folder / "front.csv", front.to_csv(index=False, lineterminator="\n"))
+    under_protocol(front_figure(trials, front, objective), record.file).savefig(folder / "front.png")
+    return [folder / "front.png"]

@@ -1,0 +1,157 @@
+"""How a sweep stands, seen from another shell: nothing is locked or changed."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from hypercl.sweep.attempts import is_over, stage_rows
+from hypercl.sweep.final.status import final_is_open, final_rows
+from hypercl.sweep.results.bounds import kept_words, none_feasible
+from hypercl.sweep.results.goals import best_rows
+from hypercl.sweep.results.live import WORDS, duration
+from hypercl.sweep.study.cost import spent_rows
+from hypercl.sweep.study.lock import Driver, driver_of
+from hypercl.sweep.study.outcome import TRAINED
+from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that has begun and not ended."""
+
+    number: int
+    task: int
+    """The task that it learns, from 1."""
+    tasks: int
+    step: int
+    """Reports so far."""
+    steps: int
+    """Reports in all."""
+    accuracy: float | None
+    """Mean validation accuracy on the tasks met; None before the first report."""
+    age_s: float
+    """Seconds since it first began."""
+    heard_s: float | None
+    """Seconds since its newest file was written; None where it has none."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A sweep at one moment."""
+
+    record: SweepRecord
+    driver: Driver | None
+    counts: Counter[str]
+    """Trials by how they ended, 'running' and 'waiting'."""
+    running: list[Running]
+    per_hour: float | None
+    """Trials trained an hour by the driver that is alive; None before its first."""
+
+    @property
+    def trained(self) -> int:
+        """Trials that count towards the budget."""
+        return sum(self.counts[kind] for kind in TRAINED)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end at that pace."""
+        left = self.record.file.search.trials - self.trained
+        return left / self.per_hour * 3600 if self.per_hour and left > 0 else None
+
+
+def status_of(folder: Path, now: datetime | None = None) -> Status:
+    """Reads how a sweep stands.
+
+    Raises:
+        UserError: the folder holds no sweep.
+    """
+    record = read_sweep(folder)
+    moment = now or datetime.now(UTC)
+    driver = driver_of(folder)
+    states = Counter(state_of(trial) for trial in record.trials)
+    running = [_running(record, trial, moment) for trial in record.trials if state_of(trial) == "running"]
+    return Status(record, driver, states, running, _pace(record, driver, moment))
+
+
+def rows_of(status: Status) -> list[tuple[str, str]]:
+    """The status as rows of a name and a sentence."""
+    file, best = status.record.file, status.record.ranked()
+    ended = ", ".join(f"{status.counts[kind]} {word}" for kind, word in WORDS.items() if status.counts[kind])
+    rows = [
+        ("sweep", str(status.record.folder)),
+        ("driver", _driver(status)),
+        ("trained", f"{status.trained} of {file.search.trials}" + (f": {ended}" if ended else "")),
+        *stage_rows(file, status.record.trials),
+    ]
+    none = none_feasible(file, best)
+    if none:
+        rows.append(("best", none))
+    rows += best_rows(file, status.record.trials, status.record.attributes) if best and not none else []
+    kept = kept_words(file, status.record.trials)
+    if kept:
+        rows.append(("bounds", kept))
+    rows += final_rows(status.record)
+    rows += spent_rows(status.record)
+    if status.per_hour:
+        rows.append(("pace", f"{status.per_hour:.3g} trials an hour"))
+    if status.left_s is not None:
+        end = datetime.fromtimestamp(datetime.now().timestamp() + status.left_s)
+        rows.append(("left", f"about {duration(status.left_s)}, until {end:%a %H:%M}"))
+    if status.counts["waiting"]:
+        rows.append(("waiting", f"{status.counts['waiting']} trials are to be tried first"))
+    return rows
+
+
+def state_words(folder: Path) -> dict[str, str]:
+    """How a trial stands (`hypercl.sweep.study.record.state_of`) in words; without a driver nothing is running."""
+    driver = driver_of(folder)
+    alive = driver is not None and driver.alive is not False
+    return {**WORDS, "running": "running" if alive else "to be taken up again", "waiting": "waiting"}
+
+
+def _driver(status: Status) -> str:
+    driver, file, trials = status.driver, status.record.file, status.record.trials
+    done = (status.trained >= file.search.trials or is_over(file, trials)) and not final_is_open(status.record)
+    if done and (driver is None or driver.alive is False):
+        return "none: the sweep is done"
+    if driver is None:
+        return "none: the command that began the sweep goes on with it"
+    who = f"process {driver.pid} on {driver.host}, since {driver.since.astimezone():%Y-%m-%d %H:%M}"
+    if driver.alive is None:
+        return f"{who} (another host: it cannot be asked)"
+    return who if driver.alive else f"none: {who}, has died; the command that began the sweep goes on with it"
+
+
+def _running(record: SweepRecord, trial: FrozenTrial, now: datetime) -> Running:
+    reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
+    told = progress_of(record.file, trial)
+    step, value = told[-1] if told else (0, None)
+    met = -(-step // reports)
+    began = trial.datetime_start
+    return Running(
+        number=trial.number,
+        task=min(step // reports + 1, tasks),
+        tasks=tasks,
+        step=step,
+        steps=reports * tasks,
+        accuracy=None if value is None else value * tasks / met,
+        age_s=(now - began.astimezone(UTC)).total_seconds() if began else 0.0,
+        heard_s=_heard(record.trial_folder(trial.number), now),
+    )
+
+
+def _heard(folder: Path, now: datetime) -> float | None:
+    times = [path.stat().st_mtime for path in (*folder.glob("*"), *folder.glob("checkpoints/*")) if path.is_file()]
+    return max(0.0, now.timestamp() - max(times)) if times else None
+
+
+def _pace(record: SweepRecord, driver: Driver | None, now: datetime) -> float | None:
+    if driver is None or driver.alive is False:
+        return None
+    ends = [trial.datetime_complete for trial in record.trained if trial.datetime_complete is not None]
+    done = sum(end.astimezone(UTC) >= driver.since for end in ends)
+    hours = (now - driver.since).total_seconds() / 3600
+    return done / hours if done and hours > 0 else None

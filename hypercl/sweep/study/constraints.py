@@ -1,0 +1,111 @@
+"""Bounds that are known before training: what they say of a suggestion, and of the space."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hypercl.config import ConfigError, Experiment, OutOfReach
+from hypercl.config.models.sweep import Bound, SweepFile
+from hypercl.sweep.study.space import Params, draw, experiment_of
+
+
+class Sized(Protocol):
+    """What `hypercl.training.sizes` returns."""
+
+    @property
+    def parameters(self) -> int:
+        """Hypernetwork parameters, task embeddings included."""
+        ...
+
+    @property
+    def compression_ratio(self) -> float:
+        """Those over the target's parameters."""
+        ...
+
+
+SizesOf = Callable[[Experiment, tuple[Path, ...]], Sized]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the bounds say of one suggestion."""
+
+    violations: dict[str, float]
+    """Constraint -> how far beyond its bound, as a share of it; zero and below is within."""
+    why: str
+    """The broken bounds in words; '' for a feasible suggestion."""
+    experiment: Experiment | None
+    """None where the values cannot stand together."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it may be trained."""
+        return all(value <= 0 for value in self.violations.values())
+
+
+class Bounds:
+    """Judges suggestions by the file's `constraints`."""
+
+    def __init__(self, file: SweepFile, sizes: SizesOf, import_paths: tuple[Path, ...] = ()) -> None:
+        self._file, self._sizes, self._import_paths = file, sizes, import_paths
+
+    def judge(self, params: Params) -> Verdict:
+        """Builds the experiment of a suggestion and compares its sizes with the bounds; reads no data."""
+        try:
+            experiment = experiment_of(self._file.experiment, self._file.space, params)
+        except ConfigError as error:
+            why = "; ".join(f"{problem.path}: {problem.message}" for problem in error.problems)
+            return Verdict({"valid": 1.0}, why, None)
+        return self.of(experiment)
+
+    def of(self, experiment: Experiment) -> Verdict:
+        """As `judge`, for an experiment; a compression ratio that its hypernetwork asks for is a bound as well."""
+        violations, broken = {"valid": 0.0}, []
+        bounds = self._file.constraints.known_before
+        wanted = getattr(experiment.hypernet, "compression_ratio", None)
+        if bounds or wanted is not None:
+            try:
+                sizes = self._sizes(experiment, self._import_paths)
+            except OutOfReach as error:
+                return Verdict({**violations, error.constraint: error.violation}, _first_line(error), experiment)
+            if wanted is not None:
+                violations["compression_ratio"] = sizes.compression_ratio / wanted - 1
+            for name, bound in bounds.items():
+                value = getattr(sizes, name)
+                violations[name] = max(violation(value, bound), violations.get(name, float("-inf")))
+                if violations[name] > 0:
+                    broken.append(f"{name} {value:.4g} is {beyond(value, bound)}")
+        return Verdict(violations, "; ".join(broken), experiment)
+
+    def share(self, most: int = 200, seconds: float = 2.0) -> tuple[float, int]:
+        """The feasible share of the space, from draws at random.
+
+        Returns:
+            the share, and how many draws it rests on (fewer than `most` where building takes long).
+        """
+        rng, start, feasible, drawn = random.Random(0), time.monotonic(), 0, 0
+        while drawn < most and (drawn < 10 or time.monotonic() - start < seconds):
+            feasible += self.judge(draw(self._file.space, rng)).feasible
+            drawn += 1
+        return feasible / drawn, drawn
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def violation(value: float, bound: Bound) -> float:
+    """How far a value is beyond its bound, as a share of it (of a bound of zero the value); above zero it is broken."""
+    above = (value - bound.max) / (bound.max or 1.0) if bound.max is not None else float("-inf")
+    below = (bound.min - value) / (bound.min or 1.0) if bound.min is not None else float("-inf")
+    return max(above, below)
+
+
+def beyond(value: float, bound: Bound) -> str:
+    """'above 0.01': of a value that breaks its bound."""
+    if bound.max is not None and value > bound.max:
+        return f"above {bound.max:g}"
+    return f"below {bound.min:g}"

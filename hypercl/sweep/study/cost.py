@@ -1,0 +1,136 @@
+"""What a sweep cost: hours of training, GPU-hours, floating-point operations; of the search, races and the final step
+apart."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from hypercl.sweep.results.live import duration
+from hypercl.sweep.study.outcome import TRAINED
+from hypercl.sweep.study.record import SweepRecord, decided
+
+GPUS = "gpus"
+"""The user attribute of a study that holds the share of GPUs of a trial."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What trials cost, or runs beside the study. A trial that is still running is not among them."""
+
+    trials: int
+    """That were begun and have ended: stopped, diverged and failed ones too. A suggestion out of bounds costs
+    nothing."""
+    trained: int
+    """Of these, that count towards the budget; of runs, those that are done."""
+    hours: float
+    """Of training and of evaluation while it went on, over all restarts, each trial's own: two at once count twice."""
+    gpu_hours: float
+    """The same times the share of GPUs of a trial."""
+    flops: int | None
+    """Floating-point operations of training steps (`hypercl.training.flops` says which); None where none are known."""
+    untimed: int = 0
+    """Trials whose time is not in it: they ended before they told any."""
+    uncounted: int = 0
+    """Trials whose operations are not in it."""
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in a file."""
+        return asdict(self)
+
+
+def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> Spent:
+    """What the trials of a sweep cost.
+
+    A trial that was stopped or that failed is counted up to its last report.
+
+    Args:
+        found: a sweep, or trials of one.
+        gpus: the share of GPUs of a trial; of a sweep its own holds.
+    """
+    if isinstance(found, SweepRecord):
+        found, gpus = found.trials, float(found.attributes.get(GPUS, gpus))
+    outcomes = [outcome for outcome in map(decided, found) if outcome is not None and outcome.kind != "infeasible"]
+    trained = sum(outcome.kind in TRAINED for outcome in outcomes)
+    return _sum([(outcome.seconds, outcome.flops) for outcome in outcomes], trained, gpus)
+
+
+def cost_of_runs(folder: Path, gpus: float = 0.0) -> Spent:
+    """What the runs beside the study cost: those of races in `<results>/race/`, of the final step in
+    `<results>/final/`. A run that was lost, or is not done, is not counted, and that is said.
+
+    Args:
+        folder: holds a folder for each setting, with one for each run.
+        gpus: the share of GPUs of a run.
+    """
+    runs = [path for path in sorted(folder.glob("*/*")) if path.is_dir()]
+    summaries = [_summary(path / "summary.json") for path in runs]
+    each = [(summary.get("seconds"), summary.get("flops")) for summary in summaries]
+    return _sum(each, sum(bool(summary) for summary in summaries), gpus)
+
+
+def note_gpus(study: Study, gpus: float) -> None:
+    """Keeps the share of GPUs of a trial; of a sweep that went on elsewhere the last share counts for all of it."""
+    if study.user_attrs.get(GPUS) != gpus:
+        study.set_user_attr(GPUS, gpus)
+
+
+def spent_rows(record: SweepRecord) -> list[tuple[str, str]]:
+    """Rows of a name and a sentence: what the search cost so far; races and the final step, where there are any."""
+    gpus = float(record.attributes.get(GPUS, 0.0))
+    parts = {
+        "spent": cost_of(record),
+        "spent on races": cost_of_runs(record.folder / "race", gpus),
+        "spent on the final step": cost_of_runs(record.folder / "final", gpus),
+    }
+    names = {"spent": "trials"}
+    return [(name, spent_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
+
+
+def spent_words(spent: Spent, what: str = "trials") -> str:
+    """'24 trials: 3 h 20 min of training, 0.83 GPU-hours, 1.3e15 floating-point operations (not counted: the time of 1
+    and the operations of 2)'."""
+    parts = [f"{duration(spent.hours * 3600)} of training"]
+    if spent.gpu_hours:
+        parts.append(f"{spent.gpu_hours:.3g} GPU-hours")
+    if spent.flops is not None:
+        parts.append(f"{flops_words(spent.flops)} floating-point operations")
+    missing = [
+        f"the {name} of {count}"
+        for name, count in (("time", spent.untimed), ("operations", spent.uncounted))
+        if count
+    ]
+    left_out = f" (not counted: {' and '.join(missing)})" if missing else ""
+    return f"{spent.trials} {what if spent.trials != 1 else what.removesuffix('s')}: {', '.join(parts)}{left_out}"
+
+
+def flops_words(flops: float) -> str:
+    """'1.3e15'."""
+    return f"{flops:.1e}".replace("e+", "e")
+
+
+def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> Spent:
+    seconds = [time for time, _ in each if time is not None]
+    counted = [int(flops) for _, flops in each if flops is not None]
+    hours = sum(seconds) / 3600
+    return Spent(
+        trials=len(each),
+        trained=trained,
+        hours=hours,
+        gpu_hours=hours * gpus,
+        flops=sum(counted) if counted else None,
+        untimed=len(each) - len(seconds),
+        uncounted=len(each) - len(counted),
+    )
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """What a run came to; empty while it is not done."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,62 @@
+"""How a trial ended: decided and written first, told to the study second."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+Kind = Literal["complete", "learned", "pruned", "infeasible", "diverged", "out_of_memory", "failed"]
+
+TRAINED: tuple[Kind, ...] = ("complete", "learned", "pruned", "diverged", "out_of_memory")
+"""What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's. Only a
+complete trial is a result; one that `learned` was an attempt at one task (`hypercl.sweep.study.stability_decay`)."""
+
+OUTCOME = "outcome"
+"""The user attribute of a trial in which its outcome stands."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a trial. It stands in the study's journal before the trial is told, so that a killed driver's
+    decision is carried out by the next one."""
+
+    kind: Kind
+    why: str = ""
+    """A sentence for people; of a complete trial only on replicas that diverged."""
+    value: float | None = None
+    """The objective, of a complete trial; of several goals the first one's."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Final metrics by their keys, such as `validation/forgetting`."""
+    seconds: float | None = None
+    """Seconds of training, over all restarts."""
+    flops: int | None = None
+    """Floating-point operations of its training; None where they are not known."""
+    violations: dict[str, float] = field(default_factory=dict)
+    """Bound on what training measures -> how far beyond it; above zero it is broken."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every bound on what training measures is kept."""
+        return all(value <= 0 for value in self.violations.values())
+
+    def values(self, metrics: Sequence[str]) -> list[float] | None:
+        """What a complete trial came to, in the order of the goals' metrics; None of any other."""
+        if self.kind != "complete" or self.value is None:
+            return None
+        return [self.value, *(self.metrics[metric] for metric in metrics[1:])]
+
+    def plain(self) -> dict[str, Any]:
+        """As it is stored in the journal."""
+        return asdict(self)
+
+
+def outcome_of(trial: "FrozenTrial") -> Outcome:
+    """How a finished trial ended."""
+    return Outcome(**trial.user_attrs[OUTCOME])
+
+
+def is_complete(trial: "FrozenTrial") -> bool:
+    """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
+    return trial.state.name == "COMPLETE" and outcome_of(trial).kind == "complete"

@@ -1,0 +1,145 @@
+"""On what a sweep tunes and on what it reports: streams, seeds and orders that searching, selecting and reporting never
+share."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, resolved
+from hypercl.config.models.protocol import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer
+from hypercl.config.reading.validation import validated
+from hypercl.tasks import shape_of
+
+APART = 1_000_000
+"""Seeds of two roles are at least so far apart."""
+
+
+class Role(IntEnum):
+    """What a run is for. Its number tells its seeds and orders: `first + role * APART` and those that follow."""
+
+    SEARCH = 0
+    SELECTION = 1
+    REPORT = 2
+
+
+def tuning(file: SweepFile) -> SweepFile:
+    """The same file with the experiment that its trials train.
+
+    Under `first_k` and `first_task` that has the first tasks only, and `search.seeds` are its replicas. Whatever looks
+    at trials (scale of progress, pruner, report) takes the file in this form.
+    """
+    protocol, experiment = file.protocol, file.experiment
+    changes: dict[str, Any] = {}
+    if isinstance(protocol, FirstK | FirstTask):
+        changes |= _first_tasks(experiment, protocol.k if isinstance(protocol, FirstK) else 1)
+    if file.search.seeds is not None:
+        changes["training.replicas"] = file.search.seeds
+    return file.model_copy(update={"experiment": assign(experiment, changes)}) if changes else file
+
+
+def _first_tasks(experiment: Experiment, count: int) -> dict[str, Any]:
+    listed = getattr(experiment.tasks, "classes_per_task", None)
+    changes: dict[str, Any] = {"tasks.num_tasks": count}
+    if isinstance(listed, tuple):
+        changes["tasks.classes_per_task"] = list(listed[: experiment.tasks.skip + count])
+    return changes
+
+
+def selecting(file: SweepFile, settings: Mapping[str, Any], start: int, count: int) -> Experiment:
+    """A setting on further seeds of the search's own kind of data: what a race trains.
+
+    Args:
+        file: as from `tuning`.
+        settings: key path -> value, as from `hypercl.sweep.study.space.settings_of`.
+        start: place of the first seed among those for selecting.
+        count: so many seeds, one bundle.
+    """
+    return assign(file.experiment, {**settings, **_fresh(file.experiment, Role.SELECTION, start, count)})
+
+
+def reporting(file: SweepFile, settings: Mapping[str, Any], start: int = 0, count: int = 1) -> Experiment:
+    """A setting on fresh seeds of what is reported on.
+
+    Args:
+        file: as it was asked, not as from `tuning`.
+        settings: key path -> value.
+        start: place of the first seed among those for reporting.
+        count: so many seeds, one bundle, which share an order of the stream.
+
+    Raises:
+        UserError: protocol `transfer` names a stream that cannot be, or of another shape.
+    """
+    protocol, experiment = file.protocol, file.experiment
+    changes: dict[str, Any] = {}
+    if isinstance(protocol, FirstK):
+        skip = experiment.tasks.skip + protocol.k
+        changes = {"tasks.skip": skip, "tasks.num_tasks": (experiment.tasks.num_tasks or 0) - protocol.k}
+    if isinstance(protocol, Transfer):
+        experiment = _elsewhere(file, protocol)
+    fresh = _fresh(experiment, Role.REPORT, start, count)
+    if isinstance(protocol, FirstK):
+        fresh.pop("tasks.order_seed", None)  # its tasks are others already
+    return assign(experiment, {**settings, **changes, **fresh})
+
+
+def _elsewhere(file: SweepFile, protocol: Transfer) -> Experiment:
+    own, given = resolved(file.experiment), dict(protocol.to)
+    same = given.get("name", own["tasks"]["name"]) == own["tasks"]["name"]
+    kept = own["tasks"] if same else {"scenario": own["tasks"]["scenario"]}
+    other, problems = validated(Experiment, {**own, "tasks": {**kept, **given}}, {})
+    if other is None:
+        raise ConfigError("protocol.to", problems)
+    here, there = shape_of(file.experiment.tasks), shape_of(other.tasks)
+    if (here.input_shape, here.scenario) != (there.input_shape, there.scenario):
+        raise UserError(
+            f"protocol.to: its stream has inputs {list(there.input_shape)} in scenario {there.scenario}, that of the "
+            f"experiment {list(here.input_shape)} in {here.scenario}\n    fix:     name a stream of the same shape"
+        )
+    if other.tasks == file.experiment.tasks:
+        raise UserError("protocol.to: it is the stream that is tuned on\n    fix:     protocol: {name: stream}")
+    return other
+
+
+def _fresh(experiment: Experiment, role: Role, start: int, count: int) -> dict[str, Any]:
+    """Seeds, and where the stream has one an order, that no other role has."""
+    place = role * APART + start
+    found: dict[str, Any] = {"training.seed": experiment.training.seed + place, "training.replicas": count}
+    order = getattr(experiment.tasks, "order_seed", None)
+    return found if order is None else {**found, "tasks.order_seed": order + place}
+
+
+def has_orders(experiment: Experiment) -> bool:
+    """Whether the stream's order or permutations are drawn, so that each fresh seed gets a fresh one."""
+    return getattr(experiment.tasks, "order_seed", None) is not None
+
+
+def described(file: SweepFile) -> str:
+    """The protocol in words: on what is tuned, on what reported.
+
+    Args:
+        file: as it was asked.
+    """
+    protocol, tasks = file.protocol, file.experiment.tasks
+    fresh = "fresh seeds and orders" if has_orders(file.experiment) else "fresh seeds"
+    held_out, count = f"{tasks.validation:.0%} of their training data, held out", tasks.num_tasks
+    match protocol:
+        case FirstK(k=k):
+            return f"first_k: tuned on the first {k} of {count} tasks, {held_out}; reported on the other {count - k}"
+        case FirstTask():
+            return f"first_task: tuned on the first of {count} tasks, {held_out}; reported on all, {fresh}"
+        case Transfer(to=to):
+            return f"transfer: tuned on {count} tasks, {held_out}; reported on another stream ({_pairs(to)}), {fresh}"
+        case StabilityDecay():
+            return f"stability_decay: tuned task by task, on {held_out}; reported on the whole stream, {fresh}"
+        case TestLeak():
+            return f"test_leak: TUNED ON TEST DATA of {count} tasks, to measure what that does; no result to report"
+    return f"stream: tuned on {count} tasks, {held_out}; reported on their test data, {fresh}"
+
+
+def leaks(file: SweepFile) -> bool:
+    """Whether the sweep tunes on test data."""
+    return isinstance(file.protocol, TestLeak)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -1,0 +1,146 @@
+"""A sweep's folder, read from outside: while it runs or afterwards, without its lock, changing nothing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial
+
+from hypercl.config import SweepFile, UserError, load
+from hypercl.sweep.study import ranking
+from hypercl.sweep.study.journal import NAME as JOURNAL
+from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
+from hypercl.sweep.study.progress_study import names_of, with_progress
+from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What a sweep's folder holds at one moment."""
+
+    folder: Path
+    asked: SweepFile
+    trials: tuple[FrozenTrial, ...]
+    """In the order of their numbers."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """User attributes of the study: what a race or the final step decided."""
+
+    @cached_property
+    def file(self) -> SweepFile:
+        """What was asked, as its trials train it (`hypercl.sweep.study.protocols.tuning`)."""
+        return tuning(self.asked)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which a person may have changed."""
+        return self.folder.name
+
+    def ranked(self) -> list[FrozenTrial]:
+        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked`."""
+        return ranking.ranked(self.file, self.trials)
+
+    def best(self) -> FrozenTrial | None:
+        """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
+        return ranking.best_trial(self.file, self.trials, self.attributes)
+
+    @property
+    def trained(self) -> list[FrozenTrial]:
+        """Trials that count towards the budget."""
+        return [trial for trial in self.trials if state_of(trial) in TRAINED]
+
+    def trial(self, number: int) -> FrozenTrial:
+        """A trial by its number.
+
+        Raises:
+            UserError: the sweep has no such trial.
+        """
+        if not 0 <= number < len(self.trials):
+            there = f"it has trials 0 to {len(self.trials) - 1}" if self.trials else "it has none yet"
+            raise UserError(f"{self.folder} has no trial {number}: {there}")
+        return self.trials[number]
+
+    def trial_folder(self, number: int) -> Path:
+        """Where a trial's files lie."""
+        return self.folder / "trials" / str(number)
+
+
+def read_sweep(folder: Path) -> SweepRecord:
+    """Reads a sweep's folder. A driver may be writing at the same moment: a last line cut short is not read.
+
+    Raises:
+        UserError: the folder holds no sweep, or its journal is damaged.
+    """
+    if not (folder / SWEEP_YAML).is_file():
+        raise UserError(_no_sweep(folder))
+    file = load(folder / SWEEP_YAML)
+    trials, attributes = _study(folder / JOURNAL)
+    return SweepRecord(folder, file, tuple(trials), attributes)
+
+
+def decided(trial: FrozenTrial) -> Outcome | None:
+    """How a trial ended, told to the study or not; None while that is open."""
+    try:
+        return outcome_of(trial)
+    except KeyError:
+        return None
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """How a trial ended ('complete', 'pruned', ...), or 'running' or 'waiting'."""
+    outcome = decided(trial)
+    return outcome.kind if outcome is not None else trial.state.name.lower()
+
+
+def progress_of(file: SweepFile, trial: FrozenTrial) -> list[tuple[int, float]]:
+    """Steps and mean validation accuracies over the whole stream (0 to 1) that a trial reported."""
+    rising = file.objective.direction == "maximize" or len(file.objective.goals) > 1
+    values = sorted(trial.intermediate_values.items())
+    return [(step, value if rising else 1.0 - value) for step, value in values]
+
+
+class _Records(BaseJournalBackend):
+    """The records of a journal as they were at one moment."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self._records = records
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._records[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        raise RuntimeError("a sweep that is only read cannot be written")
+
+
+def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+    """Trials and user attributes of the study in a journal."""
+    if not path.is_file():
+        return [], {}
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        records = [json.loads(line) for line in lines if line.strip()]
+        storage = JournalStorage(_Records(records))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: {error}\n    fix:     restore it from a copy") from None
+    studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    names = names_of(studies)
+    if names is None:
+        return [], {}
+    own, *mirrored = [storage.get_all_trials(studies[name], deepcopy=False) for name in names if name in studies]
+    trials = with_progress(own, mirrored[0]) if mirrored else own
+    return trials, storage.get_study_user_attrs(studies[names[0]])
+
+
+def _no_sweep(folder: Path) -> str:
+    text = f"{folder} holds no sweep (it has no {SWEEP_YAML})"
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if (folder / "config.yaml").is_file():
+        return f"{text}: it is the folder of a single run"
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{SWEEP_YAML}"))
+    return text + (f"\n    fix:     name one of those inside it: {', '.join(inside)}" if inside else "")

@@ -1,0 +1,142 @@
+"""Who suggests the next setting."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from hypercl.config import Distribution, UserError
+from hypercl.config.models.sweep import Search
+from hypercl.seeds import derive
+from hypercl.sweep.study.space import distributions
+
+_PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
+
+COMPLETE_ONLY = ("gp", "cmaes", "nsga2", "nsga3")
+"""Samplers that look at complete trials only (read in Optuna 5.0): trials stopped early teach them nothing, and what is
+out of bounds must be told to them as complete, with the worst value."""
+
+
+def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: int) -> BaseSampler:
+    """The sampler of a sweep; that of a grid has nothing to draw, see `hypercl.sweep.grid`.
+
+    Args:
+        search: the file's section.
+        space: key path -> distribution.
+        trials_there: trials already in the study; part of the seed, since a sampler seeded alike would repeat its
+            first suggestions after a restart. A Sobol sequence keeps its seed: its place in it is stored in the study.
+
+    Raises:
+        UserError: a package that the sampler needs is not installed.
+    """
+    name, startup = search.sampler, search.startup_trials or 0
+    check_packages(name)
+    seed = derive(search.seed, "sampler", trials_there) % 2**32
+    if name in ("random", "grid"):
+        return RandomSampler(seed=seed)
+    if name == "tpe":
+        groups = any(one.when for one in space.values())
+        return quiet(
+            lambda: TPESampler(
+                n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed
+            )
+        )
+    always = {path: known for path, known in distributions(space).items() if not space[path].when}
+    numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}
+    if name == "gp":
+        # It would advise another package in the midst of the sweep's own lines (Optuna 5.0).
+        logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
+        gp = GPSampler(seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False)
+        return Declared(gp, always)
+    if name == "cmaes":
+        cmaes = CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+        return Declared(cmaes, numbers)
+    if name in ("nsga2", "nsga3"):
+        genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
+        return Declared(quiet(lambda: genetic(seed=seed, population_size=search.population or 2)), always)
+    fixed = derive(search.seed, "sampler") % 2**32
+    qmc = quiet(lambda: QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False))
+    return Declared(qmc, distributions(space))
+
+
+def check_packages(sampler: str) -> None:
+    """Refuses a sampler whose packages are not installed, before anything is trained.
+
+    Raises:
+        UserError: names what to install.
+    """
+    missing = [package for package in _PACKAGES.get(sampler, ()) if find_spec(package) is None]
+    if missing:
+        names = " ".join(missing)
+        raise UserError(f"search.sampler: {sampler} needs {' and '.join(missing)}\n    fix:     pip install {names}")
+
+
+def described(search: Search, space: Mapping[str, Distribution]) -> str:
+    """What a person should know of a sampler, in words; '' where there is nothing to say."""
+    conditional = any(one.when for one in space.values())
+    choices = any(one.kind == "choice" and not one.when for one in space.values())
+    parts = []
+    if search.sampler == "cmaes" and choices:
+        parts.append("choices are drawn at random, since it models numbers only")
+    if search.sampler in COMPLETE_ONLY and conditional:
+        parts.append("entries with conditions are drawn at random, since it models what every setting has")
+    if search.sampler in COMPLETE_ONLY:
+        parts.append("trials stopped early teach it nothing")
+    if search.sampler in ("nsga2", "nsga3"):
+        parts.append(f"generations of {search.population}, the first at random")
+    return "; ".join(parts)
+
+
+def quiet(build: Callable[[], Any]) -> Any:
+    """Builds a part of Optuna's that it calls experimental, without its warning of that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return build()
+
+
+class Declared(BaseSampler):
+    """A sampler that is told what it models, where Optuna would infer it from the trials it has seen.
+
+    What is inferred changes as settings with other conditions come in: CMA-ES then draws at random for good, a Sobol
+    sequence starts anew, and the first suggestions of it are no part of it (Optuna 5.0).
+
+    Args:
+        inner: Optuna's sampler.
+        space: the parameters it models; any other is drawn independently.
+    """
+
+    def __init__(self, inner: BaseSampler, space: Mapping[str, BaseDistribution]) -> None:
+        self._inner = inner
+        self._space = {path: one for path, one in space.items() if not one.single()}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return dict(self._space)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: Any, values: Sequence[float] | None) -> None:
+        """None of them has anything to do here; CMA-ES would warn that it does not read constraints."""

@@ -1,0 +1,314 @@
+"""The Optuna study of a sweep: the one truth about what was suggested, reported and decided."""
+
+import json
+import math
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hypercl.config.models.sweep import Goal, SweepFile
+from hypercl.sweep.attempts import ATTEMPT, is_over, stage
+from hypercl.sweep.grid import Grid
+from hypercl.sweep.spread import attributes
+from hypercl.sweep.study import ranking
+from hypercl.sweep.study.journal import open_journal
+from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, is_complete, outcome_of
+from hypercl.sweep.study.preference import PREFER
+from hypercl.sweep.study.progress_study import Mirror, names_of, with_progress
+from hypercl.sweep.study.pruners import final_step, pruner_of
+from hypercl.sweep.study.samplers import COMPLETE_ONLY, sampler_of
+from hypercl.sweep.study.space import distributions, params_of, suggested
+
+_THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
+_FATAL = ("diverged", "out_of_memory")
+
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "learned": TrialState.PRUNED,
+    "pruned": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,
+    "diverged": TrialState.PRUNED,
+    "out_of_memory": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+WORST: dict[str, tuple[float, float]] = {
+    "validation/final_accuracy": (0.0, 1.0),
+    "validation/during_accuracy": (0.0, 1.0),
+    "validation/forgetting": (-1.0, 1.0),
+    "validation/backward_transfer": (-1.0, 1.0),
+    "validation/task_inference_accuracy": (0.0, 1.0),
+    "compression_ratio": (0.0, 10.0),
+    "parameters": (0.0, 1e7),
+    "seconds": (0.0, 1e4),
+    "peak_memory_gib": (0.0, 64.0),
+}
+"""Metric -> its worst value where it is maximised, and where it is minimised. What a sampler that reads complete trials
+only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio. The last
+three are told before anything was measured, afterwards the most that was."""
+_UNBOUNDED = ("parameters", "seconds", "peak_memory_gib")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A trial of the study that is to be trained."""
+
+    number: int
+    params: Mapping[str, Any]
+
+
+class SweepStudy:
+    """The study in a sweep's journal. Everything is written before anything acts on it.
+
+    Intermediate values are the mean validation accuracy over the whole stream where the objective is maximised, and
+    one minus it where it is minimised, so that 'better' means the same to pruner and sampler. With several goals they
+    are that mean, and stand in a second study (`hypercl.sweep.study.progress_study`).
+
+    Args:
+        journal: `study.journal`, mended.
+        name: the study's name, where it is created.
+        file: the sweep.
+        threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
+    """
+
+    def __init__(self, journal: Path, name: str, file: SweepFile, threads: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._file = file
+        self._distributions = distributions(file.space)
+        storage = open_journal(journal)
+        names = names_of(optuna.get_all_study_names(storage))
+        there = 0
+        if names is not None:
+            name = names[0]
+            there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
+        self._grid = Grid(file.space, file.search.seed) if file.search.sampler == "grid" else None
+        self.optuna = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=[goal.direction for goal in file.objective.goals],
+            sampler=sampler_of(file.search, file.space, there),
+            pruner=pruner_of(file),
+            load_if_exists=True,
+        )
+        several = len(file.objective.goals) > 1
+        self._mirror = Mirror(storage, name, pruner_of(file)) if several else None
+        if _THREADS not in self.optuna.user_attrs:
+            self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
+            self.optuna.set_user_attr(_THREADS, threads)
+        self._enqueue(not there)
+        self._storage, self._study_id = storage, self.optuna._study_id
+        self._ids: dict[int, int] = {}
+        self._live: dict[int, Trial] = {}
+        self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
+        self._settle_decided()
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of every trial of this study: part of the results."""
+        return int(self.optuna.user_attrs[_THREADS])
+
+    @property
+    def uid(self) -> str:
+        """Eight characters that no other study has."""
+        return str(self.optuna.user_attrs[_UID])
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial, in the order of numbers; not to be changed."""
+        found = self.optuna.get_trials(deepcopy=False)
+        return found if self._mirror is None else with_progress(found, self._mirror.trials())
+
+    def trial(self, number: int) -> FrozenTrial:
+        """One trial; not to be changed. Takes equally long however many there are."""
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.get_trial(self._ids[number])
+
+    def counts(self) -> Counter[str]:
+        """Trials by how they ended ('complete', 'pruned', ...), and 'running', 'waiting', 'trained'."""
+        counts: Counter[str] = Counter(self._ended)
+        counts["trained"] = self.trained
+        counts.update(trial.state.name.lower() for trial in self.trials() if not trial.state.is_finished())
+        return counts
+
+    @property
+    def trained(self) -> int:
+        """Trials that count towards `search.trials`, without those running."""
+        return sum(self._ended[kind] for kind in TRAINED)
+
+    @property
+    def ended(self) -> int:
+        """Trials that are told."""
+        return self._ended.total()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to try, whatever the budget: of protocol stability_decay the stream is learned."""
+        return is_over(self._file, self.trials())
+
+    def leftovers(self) -> list[Suggestion]:
+        """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
+        running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
+        return [self._taken_up(frozen) for frozen in running if frozen.number not in self._live]
+
+    def ask(self) -> Suggestion | None:
+        """The next trial, enqueued ones first; None when a grid has no cell left, and when an attempt of protocol
+        stability_decay must wait for others, or none is left."""
+        if not any(trial.state == TrialState.WAITING for trial in self.trials()):
+            if self._grid is not None:
+                cell = self._grid.next_cell(self.trials())
+                if cell is None:
+                    return None
+                self.optuna.enqueue_trial(cell)
+            now = stage(self._file, self.trials())
+            if now is not None:
+                if not now.attempts:
+                    return None
+                self.optuna.enqueue_trial({}, {ATTEMPT: now.attempts[0].plain()})
+        trial = self.optuna.ask()
+        self._live[trial.number] = trial
+        return Suggestion(trial.number, self._suggested(trial))
+
+    def constrain(self, number: int, violations: Mapping[str, float]) -> None:
+        """Writes constraint values of a running trial, zero and below being within; written ones stay."""
+        trial = self._trial(number)
+        for name, value in violations.items():
+            if name not in trial.constraints:
+                trial.set_constraint(name, value)
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Writes an intermediate value, once a step.
+
+        Args:
+            number: the trial.
+            step: its place on the scale of progress.
+            value: mean validation accuracy over the whole stream, tasks not met counting 0.
+
+        Returns:
+            whether the pruner would stop the trial here; never at the final step.
+        """
+        if not math.isfinite(value) or step in self.reported(number):
+            return False
+        if self._mirror is not None:
+            self._mirror.report(number, step, value)
+            return step < final_step(self._file) and self._mirror.should_prune(number)
+        trial = self._trial(number)
+        trial.report(value if self._file.objective.direction == "maximize" else 1.0 - value, step)
+        return step < final_step(self._file) and trial.should_prune()
+
+    def reported(self, number: int) -> Mapping[int, float]:
+        """The intermediate values of a trial, by step."""
+        return self.trial(number).intermediate_values if self._mirror is None else self._mirror.values(number)
+
+    def decide(self, number: int, outcome: Outcome) -> None:
+        """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
+        if self.decided(number) is None:
+            for name, value in attributes(self._file, outcome).items():
+                self._trial(number).set_user_attr(name, value)
+            self._trial(number).set_user_attr(OUTCOME, outcome.plain())
+
+    def decided(self, number: int) -> Outcome | None:
+        """The written decision on a trial."""
+        stored = self.trial(number).user_attrs.get(OUTCOME)
+        return Outcome(**stored) if stored else None
+
+    def settle(self, number: int) -> Outcome | None:
+        """Tells the study a trial's decided end, once; None while nothing is decided."""
+        outcome = self.decided(number)
+        if outcome is None or self.trial(number).state.is_finished():
+            return outcome
+        state, values = self._told(outcome)
+        fatal = {name: float(outcome.kind == name) for name in _FATAL}
+        known = dict.fromkeys(self._file.constraints.known_before, 0.0)
+        measured = dict.fromkeys(self._file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
+        # The same names in the same order for all that are complete: the Gaussian process stacks them. What was not
+        # trained to its end has no values of what training measures: TPE, the one sampler that reads such a trial,
+        # adds up what is there.
+        self.constrain(number, {"valid": 0.0, **known, **fatal, **measured, **outcome.violations})
+        if self._mirror is not None:
+            self._mirror.settle(number, outcome)
+        self.optuna.tell(number, values, state, skip_if_finished=True)
+        self._live.pop(number, None)
+        self._ended[outcome.kind] += 1
+        return outcome
+
+    @property
+    def prefer(self) -> str | None:
+        """Which compromise is the best, as a person said it last (`hypercl.sweep.study.ranking.preferred`)."""
+        return self.optuna.user_attrs.get(PREFER)
+
+    def set_prefer(self, prefer: str) -> None:
+        """Says which compromise is the best from now on."""
+        self.optuna.set_user_attr(PREFER, prefer)
+
+    def best(self) -> FrozenTrial | None:
+        """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
+        return ranking.best_trial(self._file, self.trials(), self.optuna.user_attrs)
+
+    def ranked(self) -> list[FrozenTrial]:
+        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked`."""
+        return ranking.ranked(self._file, self.trials())
+
+    def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
+        """The state and values, one a goal, that the sampler learns from."""
+        goals = self._file.objective.goals
+        if outcome.kind in ("infeasible", *_FATAL) and self._file.search.sampler in COMPLETE_ONLY:
+            return TrialState.COMPLETE, [self._worst(goal) for goal in goals]
+        return _STATES[outcome.kind], outcome.values([goal.metric for goal in goals])
+
+    def _worst(self, goal: Goal) -> float:
+        """Of what has no bounds, the worst that was measured so far: a number far beyond all others would leave the
+        Gaussian process nothing to tell them apart by."""
+        known = WORST[goal.metric][goal.direction == "minimize"]
+        if goal.metric not in _UNBOUNDED or goal.direction == "maximize":
+            return known
+        measured = [ranking.values_of(self._file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
+        return max(measured, default=known)
+
+    def _enqueue(self, new: bool) -> None:
+        """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""
+        base, space, search = self._file.experiment, self._file.space, self._file.search
+        if new and search.include_base:
+            self.optuna.enqueue_trial(params_of(base, space, {}), {_BASE: True})
+        there = {trial.user_attrs.get(_ENQUEUED) for trial in self.trials()}
+        for given in search.enqueue:
+            key = json.dumps(given, sort_keys=True)
+            if key not in there:
+                self.optuna.enqueue_trial(params_of(base, space, given), {_ENQUEUED: key})
+
+    def _settle_decided(self) -> None:
+        for trial in self.trials():
+            if trial.state == TrialState.RUNNING and OUTCOME in trial.user_attrs:
+                self.settle(trial.number)
+
+    def _trial(self, number: int) -> Trial:
+        if number not in self._live:
+            self._live[number] = Trial(self.optuna, self.trial(number)._trial_id)
+        return self._live[number]
+
+    def _taken_up(self, frozen: FrozenTrial) -> Suggestion:
+        """A driver killed inside `ask` leaves a trial without some of its parameters: they are suggested now."""
+        return Suggestion(frozen.number, self._suggested(self._trial(frozen.number)))
+
+    def _suggested(self, trial: Trial) -> dict[str, Any]:
+        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first. An attempt's
+        values stand in its attributes."""
+        if ATTEMPT in trial.user_attrs:
+            return {}
+        return suggested(self._file.space, lambda path: self._suggest(trial, path))
+
+    def _suggest(self, trial: Trial, path: str) -> Any:
+        one = self._distributions[path]
+        if isinstance(one, CategoricalDistribution):
+            return trial.suggest_categorical(path, one.choices)
+        if isinstance(one, IntDistribution):
+            return trial.suggest_int(path, one.low, one.high, step=one.step, log=one.log)
+        assert isinstance(one, FloatDistribution)
+        return trial.suggest_float(path, one.low, one.high, step=one.step, log=one.log)

@@ -1,0 +1,1 @@
+"""Ray: where trials and other runs are trained."""

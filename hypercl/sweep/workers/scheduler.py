@@ -1,0 +1,81 @@
+"""Ray reports, the study's pruner decides: intermediate values in, stops out."""
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from hypercl.config.models.sweep import SweepFile
+from hypercl.sweep.study.outcome import Kind, Outcome
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers import job
+from hypercl.sweep.workers.control import Listener
+from hypercl.sweep.workers.searcher import StudySearcher
+
+_FAULTS = (job.FAILED, job.OUT_OF_MEMORY)
+"""Outcomes after which a process may hold broken state or memory."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Hands every report to the study and stops a trial when the study's pruner says so.
+
+    The decision stands in the journal before Ray hears of it, so a driver killed in between cannot lose it.
+    """
+
+    def __init__(self, file: SweepFile, study: SweepStudy, searcher: StudySearcher, listener: Listener) -> None:
+        super().__init__()
+        self._file, self._study, self._searcher, self._listener = file, study, searcher, listener
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles schedulers into snapshots that are never read."""
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Reports the result and, after a restart, what was reported before it and did not arrive."""
+        number = trial.config["job"].number
+        if job.STEP not in result:
+            return TrialScheduler.CONTINUE
+        self._searcher.spent[number] = (result.get(job.SECONDS), result.get(job.FLOPS))
+        new = (result[job.STEP], result[job.VALUE])
+        for step, value in (*result.get(job.HISTORY, ()), new):
+            if self._study.report(number, step, value):
+                self._study.decide(number, Outcome("pruned", self._why(step), None, {}, *self._searcher.spent[number]))
+                return TrialScheduler.STOP
+        self._listener.trial_reported(number, *new, tuple(result.get("accuracies", ())))
+        return TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Lets the process of a trial that ended by a fault go: the next trial gets a new one."""
+        let_go_after_fault(tune_controller, trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A process died: what Ray knows of it is kept for the case that it is not taken up again."""
+        self._searcher.deaths[trial.config["job"].number] = death_of(trial)
+
+    def _why(self, step: int) -> str:
+        learned, extra = divmod(step, self._file.pruner.reports_per_task)
+        return f"stopped at step {step} ({learned} tasks learned{', into the next' if extra else ''})"
+
+
+def let_go_after_fault(tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+    """Lets the process of a trial that ended by a fault go: the next trial gets a new one."""
+    if result.get(job.OUTCOME) in _FAULTS:
+        # Ray keeps a process for reuse only if it knows that it has started (read in Ray 2.60; a test watches it).
+        tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
+
+
+def death_of(trial: Trial) -> tuple[Kind, str]:
+    """How the process of a trial died, in the words of an outcome."""
+    text = _last_failure(trial)
+    kind: Kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"
+    return kind, f"its process died: {text}"
+
+
+def _last_failure(trial: Trial) -> str:
+    """The newest failure in Ray's own record of a trial's processes, on one line."""
+    path = Path(trial.error_file) if trial.error_file else None
+    if path is None or not path.exists():
+        return "no reason is known"
+    newest = path.read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
+    return " ".join(newest.partition("\n")[2].split())[:500]

@@ -1,0 +1,162 @@
+"""Ray asks, the study answers: suggestions out, endings in."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from hypercl.config import Experiment
+from hypercl.config.models.sweep import SweepFile
+from hypercl.sweep.attempts import as_attempt, attempted, columns, judged
+from hypercl.sweep.results.bounds import METRIC_OF, violations_of
+from hypercl.sweep.study.constraints import Bounds, Verdict
+from hypercl.sweep.study.outcome import Kind, Outcome
+from hypercl.sweep.study.study import Suggestion, SweepStudy
+from hypercl.sweep.workers import job
+from hypercl.sweep.workers.control import Control, Listener
+from hypercl.sweep.workers.session import Retrying
+
+MOST_INFEASIBLE = 50
+"""Suggestions out of bounds in a row after which the sweep stops."""
+
+
+class StudySearcher(Retrying):
+    """A Ray searcher that keeps nothing to itself: the study is its memory.
+
+    Args:
+        file: the sweep.
+        study: what is asked and told.
+        bounds: judges suggestions before they are trained.
+        control: whether the sweep is stopping.
+        listener: hears of starts and ends.
+        job_of: makes a worker's job from a trial's number and experiment.
+    """
+
+    def __init__(
+        self,
+        file: SweepFile,
+        study: SweepStudy,
+        bounds: Bounds,
+        control: Control,
+        listener: Listener,
+        job_of: Callable[[int, Experiment], job.TrialJob],
+    ) -> None:
+        super().__init__()
+        self.retries = file.search.retries
+        self._file, self._study, self._bounds = file, study, bounds
+        self._control, self._listener, self._job_of = control, listener, job_of
+        self._leftovers = study.leftovers()
+        self._numbers: dict[str, int] = {}
+        self._infeasible_in_row = 0
+        self.deaths: dict[int, tuple[Kind, str]] = {}
+        """How a trial's process died, by number; written by the scheduler."""
+        self.spent: dict[int, tuple[float | None, int | None]] = {}
+        """Seconds and floating-point operations of a trial up to its last report, by number; written by the scheduler.
+        """
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial as a worker's job; FINISHED once the budget is met and nothing runs that could fail."""
+        while self._control.reason is None and self._budget_left():
+            suggestion, again = self._next()
+            if suggestion is None:
+                break
+            verdict = self._judged(suggestion)
+            if verdict is None or verdict.experiment is None:
+                continue
+            self._numbers[trial_id] = suggestion.number
+            trial = self._study.trial(suggestion.number)
+            told = columns(trial, "task") | attempted(self._file, trial)
+            self._listener.trial_started(suggestion.number, told, again)
+            return {"job": as_attempt(self._file, trial, self._job_of(suggestion.number, verdict.experiment))}
+        return None if self._numbers and self._control.reason is None else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tells the study: by the outcome in the last result, by the written decision of a stop, or as failed."""
+        number = self._numbers.pop(trial_id, None)
+        if number is None:
+            return
+        for step, value in (result or {}).get(job.HISTORY, ()):
+            self._study.report(number, step, value)
+        outcome = self._death(number) if error else self._outcome(result or {})
+        outcome = judged(self._file, self._study.trial(number), outcome)
+        if outcome is not None:
+            self._study.decide(number, outcome)
+        settled = self._study.settle(number)
+        if settled is None:
+            self._listener.trial_interrupted(number)
+            return
+        self._count_failures(settled)
+        self._listener.trial_ended(number, settled)
+
+    def _budget_left(self) -> bool:
+        return self._study.trained + len(self._numbers) < self._file.search.trials
+
+    def _next(self) -> tuple[Suggestion | None, bool]:
+        if self._leftovers:
+            return self._leftovers.pop(0), True
+        return self._study.ask(), False
+
+    def _judged(self, suggestion: Suggestion) -> Verdict | None:
+        """The verdict on a feasible suggestion; an infeasible one is told at once."""
+        try:
+            verdict = self._bounds.judge(suggestion.params)
+        except Exception as error:
+            outcome = Outcome("failed", f"its network cannot be built: {type(error).__name__}: {error}")
+            self._end_now(suggestion.number, outcome)
+            self._count_failures(outcome)
+            return None
+        self._study.constrain(suggestion.number, verdict.violations)
+        if verdict.feasible:
+            self._infeasible_in_row = 0
+            return verdict
+        self._end_now(suggestion.number, Outcome("infeasible", verdict.why))
+        self._infeasible_in_row += 1
+        if self._infeasible_in_row >= MOST_INFEASIBLE:
+            self._control.stop_asking("infeasible")
+        return None
+
+    def _end_now(self, number: int, outcome: Outcome) -> None:
+        self._study.decide(number, outcome)
+        self._study.settle(number)
+        self._listener.trial_ended(number, outcome)
+
+    def _death(self, number: int) -> Outcome:
+        kind, why = self.deaths.get(number, ("failed", "its process died"))
+        return Outcome(kind, f"{why} (after {self.retries} retries)", None, {}, *self.spent.get(number, (None, None)))
+
+    def _outcome(self, result: dict[str, Any]) -> Outcome | None:
+        """The outcome in a trial's last result; None for a trial that was stopped or interrupted."""
+        ended = result.get(job.OUTCOME)
+        why, spent = str(result.get(job.WHY, "")), (result.get(job.SECONDS), result.get(job.FLOPS))
+        if ended == job.FINISHED:
+            metrics = {key: float(value) for key, value in result.get(job.METRICS, ())}
+            return self._finished(metrics, spent, why)
+        if ended == job.LEARNED:
+            return Outcome("learned", why, None, dict(result.get(job.METRICS, ())), *spent)
+        if ended == job.DIVERGED:
+            return Outcome("diverged", why, None, {}, *spent)
+        if ended == job.OUT_OF_MEMORY:
+            return Outcome("out_of_memory", why, None, {}, *spent)
+        if ended == job.FAILED:
+            return Outcome("failed", why, None, {}, *spent)
+        return None
+
+    def _finished(self, metrics: dict[str, float], spent: tuple[float | None, int | None], why: str) -> Outcome:
+        goals, bounds = [goal.metric for goal in self._file.objective.goals], self._file.constraints.measured
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        for key in (*goals, *(METRIC_OF[bound] for bound in bounds)):
+            if key not in metrics:
+                return Outcome("failed", f"its summary holds no {key}", None, finite, *spent)
+            if key not in finite:
+                return Outcome("diverged", f"{key} is {metrics[key]}", None, finite, *spent)
+        return Outcome("complete", why, finite[goals[0]], finite, *spent, violations_of(bounds, finite))
+
+    def _count_failures(self, outcome: Outcome) -> None:
+        if outcome.kind != "failed":
+            self._control.failed_in_row = 0
+            return
+        self._control.failed_in_row += 1
+        self._control.first_failure = self._control.first_failure or outcome.why
+        if self._control.failed_in_row >= self._file.search.max_failed:
+            self._control.stop("failed")

@@ -1,0 +1,112 @@
+"""One session of Ray Tune over a study."""
+
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from ray import tune
+from ray.air._internal import usage
+from ray.tune import Callback
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from hypercl.config import SweepFile
+from hypercl.sweep.results.files import TrialsTable, write_trials
+from hypercl.sweep.signals import AtOnce
+from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.workers.control import Control, Listener
+from hypercl.sweep.workers.resources import Slots
+
+
+class Retrying(Searcher):
+    """A searcher that says how often a trial whose process died is taken up again, and keeps nothing of Ray's."""
+
+    retries: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles searchers into snapshots that are never read."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: folders and journal are the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        return True
+
+
+class Heartbeat(Callback):
+    """Runs with every turn of Ray Tune's loop, about ten times a second: time limit, trials.csv, the listener."""
+
+    def __init__(self, file: SweepFile, folder: Path, study: SweepStudy, control: Control, listener: Listener) -> None:
+        self._file, self._folder, self._study = file, folder, study
+        self._control, self._listener = control, listener
+        self.deadline: float | None = None
+        """On the monotonic clock."""
+        self._table, self._written, self._next_write = TrialsTable(file), -1, 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles callbacks into snapshots that are never read."""
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        if self._control.at_once:
+            raise AtOnce
+        now = time.monotonic()
+        if self.deadline is not None and now > self.deadline and self._control.reason is None:
+            self._listener.said("the time is up: running trials write their checkpoints")
+            self._control.stop("time")
+        ended = self._study.ended
+        if ended != self._written and now > self._next_write:
+            write_trials(self._folder, self._file, self._study, self._table)
+            # However many trials there are, writing them takes at most a twentieth of the time.
+            done = time.monotonic()
+            self._written, self._next_write = ended, done + max(1.0, 20 * (done - now))
+        self._listener.tick()
+
+
+def tune_study(
+    trainable: type,
+    slots: Slots,
+    searcher: Retrying,
+    scheduler: TrialScheduler,
+    heartbeat: Heartbeat,
+    storage: Path,
+) -> None:
+    """Runs trials until the searcher has finished and none is left.
+
+    Args:
+        trainable: what runs a trial.
+        slots: what a trial takes, and how many run at once.
+        searcher: hands out trials; of the study, or of a list of runs.
+        scheduler: hears their reports.
+        heartbeat: runs with every turn of the loop.
+        storage: a folder that all nodes see, for what Ray insists on writing; nothing in it is read again.
+    """
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,
+            max_concurrent_trials=slots.concurrent,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.config["job"].name,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=f"session-{uuid.uuid4().hex[:8]}",  # a driver has several: search, races, final step
+            storage_path=str(storage),
+            callbacks=[heartbeat],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=searcher.retries),
+        ),
+    )
+    # For usage statistics, which are off, Ray counts its own loggers, and imports wandb to that end.
+    with patch.object(usage, "tag_callbacks", return_value=False):
+        tuner.fit()

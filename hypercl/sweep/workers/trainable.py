@@ -1,0 +1,205 @@
+"""A trial's process: a run inside a Ray trainable. Imports nothing of the driver's."""
+
+import os
+import traceback
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from ray import tune
+
+from hypercl.config import Experiment, UserError
+from hypercl.sweep.workers import job
+from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.process import CleanProcess
+from hypercl.sweep.workers.task_segment import Stretch
+from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+
+SECONDS_TO_DRAW = 60.0
+"""Training time from which on a trial's matrix is drawn: that takes 0.3 s, and once a process 1.5 s of imports."""
+
+
+class RunTrainable(tune.Trainable):
+    """Advances a run to its next report with every step; the run writes its own checkpoints.
+
+    Nothing escapes a step: an exception of the code is an outcome, so that Ray retries only what died.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._clean = CleanProcess()
+        self._take(config["job"])
+
+    def _take(self, given: TrialJob) -> None:
+        self._job, self._stretch = given, Stretch(given)
+        if not self._job.gpus:
+            # Ray leaves a trial without a GPU share all GPUs of its node.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._run: Iterator[Progress] | None = None
+        self._loggers: list[Any] = []
+        self._history: tuple[tuple[int, float], ...] = ()
+        self._seconds: float | None = None
+        self._flops: int | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Another trial in the same process, whose imports are kept; one still open was stopped by the pruner."""
+        self._close("stopped")
+        self._clean.restore()
+        self._take(new_config["job"])
+        return True
+
+    def cleanup(self) -> None:
+        self._close("stopped")
+
+    def step(self) -> dict[str, Any]:
+        """The next report, or the end."""
+        try:
+            return self._advance()
+        except Diverged as error:
+            return self._end(job.DIVERGED, f"{error}", "failed")
+        except UserError as error:
+            return self._failed(str(error))
+        except Exception as error:
+            if _is_out_of_memory(error):
+                first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+                return self._end(job.OUT_OF_MEMORY, first, "failed")
+            return self._failed(traceback.format_exc())
+
+    def start(self) -> Iterator[Progress]:
+        """The run of this trial."""
+        from hypercl.training import Place, run
+
+        own = self._job
+        place = Place(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
+        experiment = Experiment.model_validate(self._job.experiment)
+        test, leak = own.data == "report", own.data == "leak"
+        return run(experiment, place, test=test, leak=leak, reports_per_task=own.reports_per_task)
+
+    def _advance(self) -> dict[str, Any]:
+        if self._run is None:
+            if self._job.stop_file.exists():
+                return self._end(job.INTERRUPTED, "", "interrupted")
+            self._stretch.take_over()
+            self._run = self.start()
+            self._loggers = self._listeners()
+        for item in () if self._stretch.over else self._run:
+            if isinstance(item, Started):
+                self._history = tuple((report.step, report.value) for report in item.history)
+                self._stretch.started(item)
+                for report in item.history[-1:]:
+                    self._seconds, self._flops = self._stretch.spent(report)
+                self._tell("started", item)
+                if self._stretch.over:
+                    break
+            elif isinstance(item, Report):
+                self._tell("report", item)
+                return self._reported(item)
+            elif isinstance(item, Finished):
+                self._tell("finished", item)
+                self._draw()
+                why = lost_of(item.summary)
+                found = dict(metrics_of(item.summary)) | self._stretch.metrics
+                return self._end(job.FINISHED, why, "finished") | {job.METRICS: tuple(found.items())}
+            elif isinstance(item, Tick):
+                self._tell("tick", item)
+                if self._job.stop_file.exists():
+                    return self._end(job.INTERRUPTED, "", "interrupted")
+        if self._stretch.over:
+            found = {job.METRICS: tuple(self._stretch.metrics.items())}
+            return self._end(job.LEARNED, self._stretch.why, "finished") | found
+        return self._failed("the run ended without a summary")
+
+    def _reported(self, item: Report) -> dict[str, Any]:
+        self._stretch.reported(item)
+        self._seconds, self._flops = self._stretch.spent(item)
+        history, self._history = self._history, ()
+        return {
+            job.STEP: item.step,
+            job.VALUE: item.value,
+            job.HISTORY: history,
+            job.SECONDS: self._seconds,
+            job.FLOPS: self._flops,
+            "accuracies": item.accuracies,
+            "task": item.task,
+            "iteration": item.iteration,
+        }
+
+    def _listeners(self) -> list[Any]:
+        from hypercl.loggers import build
+
+        return list(build(self._job.loggers, self._job.folder))
+
+    def _draw(self) -> None:
+        """The accuracy matrix as a picture, as in a run's folder; a short trial is spared the time it takes."""
+        if (self._seconds or 0.0) >= SECONDS_TO_DRAW:
+            from hypercl.analysis import write_matrix_png
+
+            write_matrix_png(self._job.folder)
+
+    def _tell(self, event: str, item: Progress) -> None:
+        for logger in self._loggers:
+            getattr(logger, event)(item)
+
+    def _end(self, outcome: str, why: str, closing: str) -> dict[str, Any]:
+        self._close(closing)
+        spent = {job.SECONDS: self._seconds, job.FLOPS: self._flops}
+        result = {"done": True, job.OUTCOME: outcome, job.WHY: why, **spent}
+        return result | ({job.HISTORY: self._history} if self._history else {})
+
+    def _failed(self, text: str) -> dict[str, Any]:
+        self._job.folder.mkdir(parents=True, exist_ok=True)
+        (self._job.folder / "error.txt").write_text(text, encoding="utf-8")
+        return self._end(job.FAILED, text, "failed")
+
+    def _close(self, outcome: str) -> None:
+        """Ends the run, which writes a checkpoint where one is due, and then the loggers."""
+        run, self._run = self._run, None
+        loggers, self._loggers = self._loggers, []
+        if run is not None:
+            close = getattr(run, "close", None)
+            if close is not None:
+                close()
+        for logger in loggers:
+            logger.close(outcome)
+
+
+_SETTINGS = ("version", "seed", "threads", "peak_memory_bytes")
+"""Numbers of a summary that measure nothing, and one that is told in another unit."""
+GIB = 2**30
+
+
+def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings.
+
+    Memory is in GiB here, `peak_memory_gib`: on an accelerator of the trial's tensors, on a CPU of its process. Of
+    several replicas also `spread/validation/...` and `replica_<number>/validation/...`.
+    """
+    found = {key: float(value) for key, value in summary.items() if key not in _SETTINGS and _is_number(value)}
+    if _is_number(peak := summary.get("peak_memory_bytes")):
+        found["peak_memory_gib"] = peak / GIB
+    replicas = {f"replica_{number}/": own for number, own in enumerate(summary.get("replicas", ()), start=1)}
+    for prefix, part in {"": summary, "spread/": summary.get("spread", {}), **replicas}.items():
+        measured = part.get("validation", {}).items()
+        found |= {f"{prefix}validation/{name}": float(number) for name, number in measured if _is_number(number)}
+    return tuple(found.items())
+
+
+def lost_of(summary: dict[str, Any]) -> str:
+    """What to say of the replicas that diverged; '' where there is nothing."""
+    lost = [own["diverged"] for own in summary.get("replicas", ()) if own["diverged"]]
+    return f"counted as the worst, since diverged: {'; '.join(lost)}" if lost else ""
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in text
+        or "CUDA out of memory" in text
+    )
+
+
+__all__ = ["RunTrainable", "metrics_of"]

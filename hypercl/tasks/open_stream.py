@@ -1,0 +1,149 @@
+"""Opens the stream that a file's section `tasks` describes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypercl.config.models.tasks import (
+    ImageFolder,
+    ImportedStream,
+    PermutedFashionMNIST,
+    PermutedMNIST,
+    SplitCIFAR,
+    SplitCIFAR10,
+    SplitCIFAR100,
+    SplitDigits,
+    SplitFashionMNIST,
+    SplitMNIST,
+    Stream,
+)
+from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
+from hypercl.tasks.digits import open_split_digits
+from hypercl.tasks.image_folder import folder_of, open_image_folder
+from hypercl.tasks.imported import open_imported
+from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_idx
+from hypercl.tasks.parts import LeakingStream, PartOfStream
+from hypercl.tasks.source import DataFolder
+from hypercl.tasks.stream import NoTestData, TaskStream
+
+
+def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
+    """The stream for training and tuning: training and validation data. No test file is opened.
+
+    Args:
+        config: the section `tasks` of an experiment.
+        data_dir: the folder that holds the data sets.
+        offline: whether the network must not be touched.
+        import_paths: folders in which a user's own stream is looked for, before what is installed.
+
+    Raises:
+        UserError: data is missing or broken.
+    """
+    return _part(config, data_dir, offline, import_paths, with_test=False)
+
+
+def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
+    """The same tasks with their test data, for a final report.
+
+    Raises:
+        NoTestData: something is tuned in this process (`sealed`).
+        UserError: data is missing or broken.
+    """
+    for seal in _seals:
+        seal.broken = True
+    if _seals:
+        _seals[-1].check()
+    return _part(config, data_dir, offline, import_paths, with_test=True)
+
+
+def open_leaking(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
+    """The same tasks, their test data in the place of validation data: for protocol `test_leak` alone.
+
+    Raises:
+        UserError: data is missing or broken.
+    """
+    return LeakingStream(_part(config, data_dir, offline, import_paths, with_test=True))
+
+
+class Seal:
+    """Whether somebody asked for test data where there is none."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def check(self) -> None:
+        """Refuses to go on, also where the first refusal was caught and passed over.
+
+        Raises:
+            NoTestData: somebody asked.
+        """
+        if self.broken:
+            raise NoTestData(
+                "test data was asked for while a setting is tuned, and there is none then: it is opened once, by the "
+                "final step, after the search. Judge by validation data; a method gets its task's training data only"
+            )
+
+
+@contextmanager
+def sealed() -> Iterator[Seal]:
+    """While it lasts, whoever in this process asks for a stream with test data is refused."""
+    seal = Seal()
+    _seals.append(seal)
+    try:
+        yield seal
+    finally:
+        _seals.remove(seal)
+
+
+def data_place(config: Stream, data_dir: Path) -> Path | None:
+    """The folder that a stream's data is taken from; None where it comes with a package."""
+    match config:
+        case SplitDigits():
+            return None
+        case ImageFolder():
+            return folder_of(config, Path(data_dir))
+        case _:
+            return Path(data_dir)
+
+
+_seals: list[Seal] = []
+"""One for each thing that is being tuned in this process."""
+
+
+def _part(
+    config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path], with_test: bool
+) -> TaskStream:
+    """The stream without the tasks that are left out."""
+    folder = DataFolder(Path(data_dir), _download(config), offline)
+    whole = _open(config.whole, folder, import_paths, with_test=with_test)
+    return PartOfStream(whole, config.skip) if config.skip else whole
+
+
+def _download(config: Stream) -> bool:
+    return getattr(config, "download", False)
+
+
+def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
+    match config:
+        case SplitDigits():
+            return open_split_digits(config, with_test)
+        case SplitMNIST():
+            return open_split_idx(config, MNIST, folder, with_test)
+        case SplitFashionMNIST():
+            return open_split_idx(config, FASHION_MNIST, folder, with_test)
+        case PermutedMNIST():
+            return open_permuted_idx(config, MNIST, folder, with_test)
+        case PermutedFashionMNIST():
+            return open_permuted_idx(config, FASHION_MNIST, folder, with_test)
+        case SplitCIFAR():
+            return open_split_cifar(config, folder, with_test)
+        case SplitCIFAR10():
+            return open_split_cifar_set(config, CIFAR10, folder, with_test)
+        case SplitCIFAR100():
+            return open_split_cifar_set(config, CIFAR100, folder, with_test)
+        case ImageFolder():
+            return open_image_folder(config, folder.path, with_test)
+        case ImportedStream():
+            return open_imported(config, folder.path, import_paths, with_test)
+        case _:
+            raise TypeError(f"no stream is known for the settings {type(config).__name__}")

@@ -1,0 +1,93 @@
+"""How far a run has come: all that a checkpoint holds."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from hypercl.methods import State
+from hypercl.training.progress import Report, Row
+from hypercl.training.validation_monitor import Notes
+
+
+@dataclass
+class Journey:
+    """The one thing in a run that changes."""
+
+    state: State
+    """The learner's state."""
+    task: int = 0
+    """The task being learned; the number of tasks once all are."""
+    step: int = 0
+    """Steps of this task done."""
+    iteration: int = 0
+    """Steps of the whole run done."""
+    spent: list[int] = field(default_factory=list)
+    """Steps of each task learned: fewer than planned where a task was stopped early."""
+    flops_a_step: dict[int, int] = field(default_factory=dict)
+    """Task -> floating-point operations of one of its steps, of all replicas."""
+    uncounted: str = ""
+    """Why operations are not counted; '' while they are."""
+    notes: Notes = field(default_factory=dict)
+    """What the checks of this task have found."""
+    best: State | None = None
+    """What the learner knew at this task's best check, where early stopping is to put it back."""
+    matrices: list[list[list[float]]] = field(default_factory=list)
+    """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
+    inferred: list[list[list[float]]] = field(default_factory=list)
+    """The same of the shares of samples whose task was inferred rightly; empty where no task is inferred."""
+    diverged: dict[int, str] = field(default_factory=dict)
+    """A sentence on each replica that diverged, by its place."""
+    groups: list[int] = field(default_factory=lambda: [1])
+    """Replicas of each group, as memory had room when the run began."""
+    reports: list[Report] = field(default_factory=list)
+    """Reports so far, without their rows."""
+    rows: list[Row] = field(default_factory=list)
+    """Rows that belong to the next report."""
+    untold: Report | None = None
+    """The newest report with its rows, until it is known to have been heard."""
+    seconds: float = 0.0
+    """Time so far, over all restarts."""
+
+    @property
+    def reported(self) -> int:
+        """Step of the newest report; 0 before the first."""
+        return self.reports[-1].step if self.reports else 0
+
+    @property
+    def flops_per_task(self) -> list[int | None]:
+        """Operations of each task that has begun: those of one step times its steps; None where none was counted."""
+        steps = [*self.spent, self.step] if self.step else self.spent
+        each = [self.flops_a_step.get(task) for task in range(len(steps))]
+        return [None if count is None else count * taken for count, taken in zip(each, steps, strict=True)]
+
+    @property
+    def flops(self) -> int | None:
+        """Operations of all steps so far; None where some were not counted."""
+        known = [count for count in self.flops_per_task if count is not None]
+        return sum(known) if len(known) == len(self.flops_per_task) else None
+
+    def tell(self, report: Report) -> Report:
+        """Takes up a report; gives it back with the rows that are told with it."""
+        self.untold = replace(report, rows=tuple(self.rows))
+        self.reports.append(report)
+        self.rows = []
+        return self.untold
+
+    def content(self) -> dict[str, Any]:
+        """As plain data and tensors, for a checkpoint."""
+        told = {
+            "reports": [asdict(report) for report in self.reports],
+            "untold": asdict(self.untold) if self.untold else None,
+        }
+        return {each.name: getattr(self, each.name) for each in fields(self)} | told
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> "Journey":
+        """The journey that a checkpoint holds."""
+        reports = [_report(report) for report in content["reports"]]
+        untold = _report(content["untold"]) if content["untold"] else None
+        return cls(**{**content, "reports": reports, "untold": untold})
+
+
+def _report(content: dict[str, Any]) -> Report:
+    lists = {key: tuple(content[key]) for key in ("accuracies", "rows", "diverged")}
+    return Report(**{**content, **lists, "replicas": tuple(map(tuple, content["replicas"]))})
