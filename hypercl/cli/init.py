@@ -1,20 +1,18 @@
 """`hypercl init`: the shipped files, listed and copied."""
 
 import argparse
-import re
 from collections.abc import Mapping
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from rich.console import Console
 
-import hypercl
 from hypercl.cli.paths import require_writable
 from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
 from hypercl.config.reading.include import content_of
 from hypercl.files import write_text
+from hypercl.shipped_files import folder, purpose, shipped
 
 SCHEMA = "schema.json"
 
@@ -68,20 +66,7 @@ def _included(file: Traversable) -> dict[str, str]:
     return {path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
-def shipped() -> dict[str, Traversable]:
-    """The shipped files by their names without `.yaml`."""
-    files = sorted((file for file in folder().iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
-    return {file.name.removesuffix(".yaml"): file for file in files}
 
 
-def folder() -> Traversable:
-    """Where the shipped files lie: inside the installed package, or beside it in a checkout."""
-    inside = resources.files(hypercl) / "search_spaces"
-    return inside if inside.is_dir() else Path(hypercl.__file__).parents[1] / "search_spaces"
 
 
-def purpose(text: str) -> str:
-    """The first sentence of a file's comments that are for people."""
-    comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-    found = [line for line in comments if not line.startswith("yaml-language-server:")]
-    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(found))[0]

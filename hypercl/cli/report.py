@@ -12,8 +12,9 @@ from hypercl.analysis.final_text import LEAK
 from hypercl.cli.paths import require_writable
 from hypercl.cli.tables import cells, final_tables, headings, pairs, ranked, widened
 from hypercl.cli.test_leak_console import Marked
+from hypercl.formatting import shown
 from hypercl.sweep.final.data_used import splits_touched
-from hypercl.sweep.results.files import shown
+from hypercl.sweep.results.cost import spent_rows
 from hypercl.sweep.results.goals import in_words, told
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import (
@@ -28,7 +29,6 @@ from hypercl.sweep.results.report import (
 )
 from hypercl.sweep.results.stability import trace_rows
 from hypercl.sweep.results.status import state_words
-from hypercl.sweep.study.cost import spent_rows
 from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.record import SweepRecord, state_of
 

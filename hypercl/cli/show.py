@@ -9,12 +9,11 @@ from hypercl.analysis import read_matrix
 from hypercl.cli.curve import curve
 from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
-from hypercl.config.explain.words import value_in_words
+from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.formatting import duration, shown
 from hypercl.sweep.attempts import attempted
 from hypercl.sweep.results.bounds import broken_of, in_words
-from hypercl.sweep.results.files import shown
 from hypercl.sweep.results.goals import placed
-from hypercl.sweep.results.live import duration
 from hypercl.sweep.results.status import state_words
 from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
 

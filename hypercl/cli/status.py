@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hypercl.cli.tables import pairs
-from hypercl.sweep.results.live import duration
+from hypercl.formatting import duration
 from hypercl.sweep.results.status import Running, rows_of, state_words, status_of
 
 

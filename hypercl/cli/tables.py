@@ -10,7 +10,7 @@ from rich.table import Table
 
 from hypercl.analysis.final_table import final_rows, title
 from hypercl.analysis.final_text import Content
-from hypercl.config.explain.words import value_in_short
+from hypercl.config.reading.yaml_text import value_in_short
 
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 from hypercl.config import resolved
 from hypercl.files import write_text
-from hypercl.loggers.composite import LoggerSpec
 from hypercl.loggers.jsonl import read_rows
 from hypercl.loggers.matrix import Matrix, flatten, matrices
+from hypercl.loggers.spec import LoggerSpec
 from hypercl.training.progress import Finished, Report, Row, Started, Tick
 
 INIT_SECONDS = 10

@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 
 import hypercl
-from hypercl.cli.init import folder as shipped_folder
 from hypercl.config import ConfigError, Experiment, UserError, did_you_mean, difference_line, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
+from hypercl.shipped_files import folder as shipped_folder
 from hypercl.training import seeds_name
 
 ENDS = (".yaml", ".yml")

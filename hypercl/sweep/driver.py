@@ -13,15 +13,16 @@ from hypercl.config.models.method import ImportedMethod
 from hypercl.config.models.target import ImportedTarget
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
+from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
-from hypercl.sweep.attempts import ending
 from hypercl.sweep.final.selection import check_final
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.race.results import check_races, in_words, race_due, stages
+from hypercl.sweep.results.attempts import ending
 from hypercl.sweep.results.bounds import none_feasible
-from hypercl.sweep.results.files import ranked_rows, shown, write_best, write_sweep, write_trials
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.goals import best_rows, several
 from hypercl.sweep.results.importance import importances
 from hypercl.sweep.results.report import write_report

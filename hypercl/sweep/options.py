@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.workers.control import Listener, Silent
+from hypercl.sweep.listener import Listener, Silent
 
 if TYPE_CHECKING:
     from hypercl.analysis.final import FinalResult

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hypercl.sweep.workers.control import Control, Listener
+from hypercl.sweep.listener import Listener
+from hypercl.sweep.workers.control import Control
 
 SECONDS_AT_MOST = 10.0
 """How long 'at once' may take."""

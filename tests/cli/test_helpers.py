@@ -12,12 +12,12 @@ from rich.console import Console
 
 from hypercl.cli import main
 from hypercl.cli.curve import curve
-from hypercl.cli.init import purpose, shipped
 from hypercl.cli.main import parser_of_all
 from hypercl.cli.parsers import commands_of
 from hypercl.cli.tables import headings, ranked
 from hypercl.config import load
 from hypercl.config.explain.schema import schema_text
+from hypercl.shipped_files import purpose, shipped
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hypercl.cli.init import folder, shipped
 from hypercl.config import ConfigError, assign
 from hypercl.reproduce.jobs import shipped_tables, table_file
 from hypercl.reproduce.table import APART, cells_of, load_reproduction, settings_of
+from hypercl.shipped_files import folder, shipped
 
 TABLE = """
 title: a table

@@ -13,10 +13,10 @@ from hypercl.config import SweepFile, UserError, loads
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, SweepResult, plan, sweep
 from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.plan.final import final_plan, rehearsed
 from hypercl.sweep.results.status import rows_of, status_of
 from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.workers.control import Silent
 from hypercl.sweep.workers.resources import Slots
 
 FINAL = "final={settings: 1, seeds: 5}"

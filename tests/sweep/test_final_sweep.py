@@ -11,8 +11,8 @@ from hypercl.config import SweepFile, load, loads
 from hypercl.loggers import sync_hint
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.workers.control import Silent
 from tests.loggers.read_wandb import read
 
 REAL = """

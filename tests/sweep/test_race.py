@@ -15,9 +15,11 @@ from in_this_process import InThisProcess, in_this_process
 from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.final.selection import best_first
+from hypercl.sweep.listener import Silent
+from hypercl.sweep.plan.race import race_rows
 from hypercl.sweep.race.race import Racing, contenders, values_in
 from hypercl.sweep.race.results import check_races, race_due, stages, standing
-from hypercl.sweep.race.schedule import points, race_rows
+from hypercl.sweep.race.schedule import points
 from hypercl.sweep.results.files import write_best
 from hypercl.sweep.results.status import Status, rows_of
 from hypercl.sweep.study.outcome import Outcome
@@ -25,7 +27,6 @@ from hypercl.sweep.study.protocols import tuning
 from hypercl.sweep.study.ranking import RACE, races_of
 from hypercl.sweep.study.record import SweepRecord
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.control import Silent
 from hypercl.sweep.workers.runs import PlannedRun, RanRun
 
 METRIC = "validation/final_accuracy"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from hypercl.config import Experiment, SweepFile
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.protocols import reporting
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Control, Silent
+from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun
 from hypercl.sweep.workers.runs import RunQueue
 

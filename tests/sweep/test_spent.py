@@ -9,9 +9,10 @@ import pytest
 from bridge import Bridge
 
 from hypercl.config import SweepFile
+from hypercl.sweep.results.cost import spent_rows, spent_words
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.results.status import rows_of, status_of
-from hypercl.sweep.study.cost import Spent, cost_of, cost_of_runs, note_gpus, spent_rows, spent_words
+from hypercl.sweep.study.cost import Spent, cost_of, cost_of_runs, note_gpus
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy

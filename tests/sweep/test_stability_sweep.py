@@ -13,7 +13,8 @@ from bridge import Bridge
 from hypercl.config import SweepFile, load, loads
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, SweepResult, attempts, plan, sweep
-from hypercl.sweep.results.files import ranked_rows, settings_of_trial, write_trials
+from hypercl.sweep.results.files import ranked_rows, write_trials
+from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import Place, run, sizes
 from hypercl.training.checkpoint import Checkpoints

@@ -10,9 +10,9 @@ from bridge import Bridge
 from optuna.storages.journal import JournalFileBackend
 
 from hypercl.config import SweepFile
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.results import files as outputs
 from hypercl.sweep.workers import session as tuning
-from hypercl.sweep.workers.control import Silent
 from hypercl.sweep.workers.session import Heartbeat
 
 TRIALS, EARLY = 2000, 20

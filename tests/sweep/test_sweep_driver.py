@@ -15,8 +15,9 @@ from fake_training import FAULT, TEXT, FakeEngine
 from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.driver import room_to_stop
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.signals import handled
-from hypercl.sweep.workers.control import Control, Silent, Stop
+from hypercl.sweep.workers.control import Control, Stop
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from fake_training import fake_run
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.sweep.final.selection import openings_of
 from hypercl.sweep.final.step import FinalStep
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.options import Wish
 from hypercl.sweep.results.files import write_best
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.control import Silent
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun, RanRun, as_begun
 
 Files = Callable[..., SweepFile]

@@ -7,8 +7,9 @@ from pathlib import Path
 from optuna.trial import create_trial
 
 from hypercl.config import SweepFile, assign, load
-from hypercl.sweep.results.files import best_experiment, ranked_rows, write_best, write_sweep, write_trials
+from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.settings import best_experiment
 from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]

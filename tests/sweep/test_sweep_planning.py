@@ -9,8 +9,9 @@ from fake_training import FakeEngine
 from rich.console import Console
 
 from hypercl.config import SweepFile, UserError
+from hypercl.formatting import duration
 from hypercl.sweep import SweepOptions, dry_run, plan
-from hypercl.sweep.results.live import LiveTable, PlainLines, duration, listener_for
+from hypercl.sweep.results.live import LiveTable, PlainLines, listener_for
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy

@@ -2,12 +2,12 @@
 
 from hypercl.config.checks.conditions import Space, allowed, contexts, ordered
 from hypercl.config.checks.fixed_keys import why_closed
-from hypercl.config.explain.words import value_in_words
 from hypercl.config.models.expression import expression
 from hypercl.config.models.kinds import kind_of, kinds_of
 from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.reading.paths import known_paths, lookup
+from hypercl.config.reading.yaml_text import value_in_words
 
 
 def sound_space(file: SweepFile) -> tuple[Space, list[Problem]]:

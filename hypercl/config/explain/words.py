@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.reading.yaml_text import value_in_words
 
 _PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "a mapping": "mappings"}
 
@@ -31,22 +29,8 @@ def type_in_words(schema: Mapping[str, Any]) -> str:
     return plain.get(str(kind), "anything")
 
 
-def value_in_words(value: Any) -> str:
-    """A value as one line of YAML."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if isinstance(value, float) and not isinstance(value, bool):
-        return f"{value:.12g}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(value_in_words(each) for each in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {value_in_words(each)}" for key, each in value.items()) + "}"
-    return dump(value).strip().removesuffix("...").strip()
 
 
-def value_in_short(value: Any) -> str:
-    """As `value_in_words`, a number with a fraction in four digits: for tables and lines."""
-    return f"{value:.4g}" if isinstance(value, float) else value_in_words(value)
 
 
 def distribution_around(value: Any, nullable: bool, schemas: Sequence[Mapping[str, Any]]) -> str:

@@ -1,9 +1,11 @@
 """YAML in and out: safe, numbers as people write them, no key twice, every key path with its line."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from hypercl.config.problems import ConfigError, Problem
 
@@ -102,3 +104,21 @@ def _lines(node: yaml.Node | None, path: str = "") -> dict[str, int]:
         for index, child in enumerate(node.value):
             found |= _lines(child, f"{path}.{index}")
     return found
+
+
+def value_in_words(value: Any) -> str:
+    """A value as one line of YAML."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, float) and not isinstance(value, bool):
+        return f"{value:.12g}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(value_in_words(each) for each in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {value_in_words(each)}" for key, each in value.items()) + "}"
+    return dump(value).strip().removesuffix("...").strip()
+
+
+def value_in_short(value: Any) -> str:
+    """As `value_in_words`, a number with a fraction in four digits: for tables and lines."""
+    return f"{value:.4g}" if isinstance(value, float) else value_in_words(value)

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial
 from hypercl.analysis.reported import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
 from hypercl.sweep.race.results import standing
-from hypercl.sweep.results.files import settings_of_trial
 from hypercl.sweep.study.cost import GPUS, cost_of, cost_of_runs
 from hypercl.sweep.study.outcome import is_complete, outcome_of
 from hypercl.sweep.study.protocols import reporting
 from hypercl.sweep.study.ranking import leaders
+from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.planned_run import PlannedRun
 

@@ -16,6 +16,7 @@ from hypercl.analysis.final_text import counterpart
 from hypercl.analysis.reported import SCRATCH
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
+from hypercl.formatting import shown
 from hypercl.sweep.final.selection import (
     FOLDER,
     Opening,
@@ -28,7 +29,6 @@ from hypercl.sweep.final.selection import (
     write_openings,
 )
 from hypercl.sweep.options import Wish
-from hypercl.sweep.results.files import shown
 from hypercl.sweep.study.protocols import described
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun

@@ -4,12 +4,12 @@ import random
 from collections.abc import Callable
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
+from hypercl.formatting import duration
 from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import rehearsed
 from hypercl.sweep.plan.plan import Rows, resources_row
-from hypercl.sweep.race.schedule import race_time
-from hypercl.sweep.results.live import duration
+from hypercl.sweep.plan.race import race_time
 from hypercl.sweep.study.constraints import Bounds, Verdict
 from hypercl.sweep.study.protocols import reporting, tuning
 from hypercl.sweep.study.space import draw

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from hypercl.config import SweepFile
+from hypercl.formatting import duration
 from hypercl.sweep.final.selection import joined, parts_of
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.results.live import duration
 from hypercl.sweep.workers.resources import Slots, fit, this_machine
 
 

@@ -6,14 +6,14 @@ from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile
 from hypercl.config.checks.conditions import conditions_in_words
-from hypercl.config.explain.words import value_in_words
-from hypercl.sweep.attempts import planned
+from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.formatting import shown
 from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_row
-from hypercl.sweep.race.schedule import race_rows
+from hypercl.sweep.plan.race import race_rows
+from hypercl.sweep.results.attempts import planned
 from hypercl.sweep.results.bounds import in_words
-from hypercl.sweep.results.files import shown
 from hypercl.sweep.results.goals import chosen_rows
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.journal import NAME as JOURNAL

@@ -17,10 +17,10 @@ from hypercl.config import SweepFile
 from hypercl.files import write_text
 from hypercl.sweep.race.results import in_words, standing, standing_of
 from hypercl.sweep.race.schedule import planned, points
-from hypercl.sweep.results.files import settings_of_trial
 from hypercl.sweep.study.outcome import outcome_of
 from hypercl.sweep.study.protocols import has_orders, leaks, selecting
 from hypercl.sweep.study.ranking import RACE, races_of
+from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.runs import PlannedRun, RanRun, RunSession, train_all
 from hypercl.training import seeds_name

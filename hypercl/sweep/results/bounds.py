@@ -6,26 +6,8 @@ from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
 from hypercl.config.models.sweep import Bound
-from hypercl.sweep.study.constraints import beyond, violation
+from hypercl.sweep.study.constraints import METRIC_OF, beyond
 from hypercl.sweep.study.outcome import Outcome, is_complete, outcome_of
-
-METRIC_OF = {
-    "forgetting": "validation/forgetting",
-    "during_accuracy": "validation/during_accuracy",
-    "seconds": "seconds",
-    "peak_memory_gib": "peak_memory_gib",
-}
-"""Bound -> the metric of a trial that it is on."""
-
-
-def violations_of(bounds: Mapping[str, Bound], metrics: Mapping[str, float]) -> dict[str, float]:
-    """Bound -> how far a complete trial is beyond it, as a share of it; zero and below is within.
-
-    Args:
-        bounds: `constraints.measured`.
-        metrics: of the trial; all that `METRIC_OF` names.
-    """
-    return {name: violation(metrics[METRIC_OF[name]], bound) for name, bound in bounds.items()}
 
 
 def broken_of(file: SweepFile, outcome: Outcome) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import platform
 import subprocess
 import textwrap
@@ -15,9 +14,10 @@ from optuna.trial import FrozenTrial
 
 from hypercl import __version__
 from hypercl.analysis.final_text import LEAK
-from hypercl.config import Experiment, SweepFile, assign, resolved, to_yaml
+from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading.yaml_text import dump
 from hypercl.files import write_text
+from hypercl.formatting import shown
 from hypercl.sweep.attempts import attempted, columns, found_by_task
 from hypercl.sweep.race.results import in_words
 from hypercl.sweep.results import goals
@@ -25,9 +25,10 @@ from hypercl.sweep.results.bounds import broken_of, cells, none_feasible
 from hypercl.sweep.spread import spread_of, with_spread
 from hypercl.sweep.study import ranking
 from hypercl.sweep.study.outcome import Outcome, outcome_of
-from hypercl.sweep.study.protocols import leaks, reporting
+from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.ranking import Ranked
 from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.sweep.study.settings import best_experiment
 from hypercl.sweep.study.space import settings_of
 from hypercl.sweep.study.study import SweepStudy
 
@@ -126,24 +127,8 @@ def _values(file: SweepFile, trial: FrozenTrial) -> str:
     )
 
 
-def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:
-    """A trial's setting as it is trained outside of the search: on what is reported on, fresh seeds, the trials'
-    threads.
-
-    Args:
-        file: as it was asked.
-        trial: whose setting.
-        threads: of a trial, where the file says `auto`.
-    """
-    found = reporting(file, settings_of_trial(file, trial), count=file.experiment.training.replicas)
-    wish = found.training.threads
-    return assign(found, {"training.threads": threads if wish == "auto" else wish})
 
 
-def settings_of_trial(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
-    """What a trial's setting has over the experiment as written: key path -> value."""
-    by_task = found_by_task(file, trial)
-    return {"by_task": by_task} if by_task else settings_of(file.experiment, file.space, trial.params)
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
@@ -204,10 +189,6 @@ def _plain(value: Any) -> Any:
     return "null" if value is None else dump(value).strip() if isinstance(value, list | dict) else value
 
 
-def shown(path: Path) -> str:
-    """The path as a person would type it: relative where the working directory is above."""
-    inside = os.path.relpath(path)
-    return str(path) if inside.startswith("..") else inside
 
 
 def _version(package: str) -> str:

@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hypercl.config import SweepFile
-from hypercl.config.explain.words import value_in_short
+from hypercl.config.reading.yaml_text import value_in_short
+from hypercl.formatting import duration
+from hypercl.sweep.listener import Front, Listener, Silent
 from hypercl.sweep.results.bounds import broken_of
 from hypercl.sweep.results.goals import beats, measured, several, told, trials_in_words
 from hypercl.sweep.study.outcome import TRAINED, Outcome
 from hypercl.sweep.study.stability_decay import Rules
-from hypercl.sweep.workers.control import Front, Listener, Silent
 
 WORDS = {
     "complete": "complete",
@@ -205,12 +206,6 @@ class LiveTable(_Score):
         return Group(*lines, table, *(Text(line, style="dim") for line in self._news[-LINES_OF_NEWS:]))
 
 
-def duration(seconds: float) -> str:
-    """'45 s', '12 min', '3 h 20 min'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _last_line(text: str) -> str:

@@ -29,12 +29,13 @@ from hypercl.config.models.sweep import Objective
 from hypercl.config.reading.yaml_text import dump
 from hypercl.files import write_text
 from hypercl.sweep.results import goals
-from hypercl.sweep.results.files import TrialsTable, best_experiment, ranked_rows
+from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
 from hypercl.sweep.results.stability import write_trace
 from hypercl.sweep.study import ranking
 from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.record import SweepRecord, read_sweep
+from hypercl.sweep.study.settings import best_experiment
 
 MATRIX = "accuracy_matrix"
 

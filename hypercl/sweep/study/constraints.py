@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -109,3 +109,22 @@ def beyond(value: float, bound: Bound) -> str:
     if bound.max is not None and value > bound.max:
         return f"above {bound.max:g}"
     return f"below {bound.min:g}"
+
+
+METRIC_OF = {
+    "forgetting": "validation/forgetting",
+    "during_accuracy": "validation/during_accuracy",
+    "seconds": "seconds",
+    "peak_memory_gib": "peak_memory_gib",
+}
+"""Bound -> the metric of a trial that it is on."""
+
+
+def violations_of(bounds: Mapping[str, Bound], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Bound -> how far a complete trial is beyond it, as a share of it; zero and below is within.
+
+    Args:
+        bounds: `constraints.measured`.
+        metrics: of the trial; all that `METRIC_OF` names.
+    """
+    return {name: violation(metrics[METRIC_OF[name]], bound) for name, bound in bounds.items()}

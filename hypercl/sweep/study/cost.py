@@ -10,7 +10,6 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hypercl.sweep.results.live import duration
 from hypercl.sweep.study.outcome import TRAINED
 from hypercl.sweep.study.record import SweepRecord, decided
 
@@ -79,38 +78,10 @@ def note_gpus(study: Study, gpus: float) -> None:
         study.set_user_attr(GPUS, gpus)
 
 
-def spent_rows(record: SweepRecord) -> list[tuple[str, str]]:
-    """Rows of a name and a sentence: what the search cost so far; races and the final step, where there are any."""
-    gpus = float(record.attributes.get(GPUS, 0.0))
-    parts = {
-        "spent": cost_of(record),
-        "spent on races": cost_of_runs(record.folder / "race", gpus),
-        "spent on the final step": cost_of_runs(record.folder / "final", gpus),
-    }
-    names = {"spent": "trials"}
-    return [(name, spent_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
 
 
-def spent_words(spent: Spent, what: str = "trials") -> str:
-    """'24 trials: 3 h 20 min of training, 0.83 GPU-hours, 1.3e15 floating-point operations (not counted: the time of 1
-    and the operations of 2)'."""
-    parts = [f"{duration(spent.hours * 3600)} of training"]
-    if spent.gpu_hours:
-        parts.append(f"{spent.gpu_hours:.3g} GPU-hours")
-    if spent.flops is not None:
-        parts.append(f"{flops_words(spent.flops)} floating-point operations")
-    missing = [
-        f"the {name} of {count}"
-        for name, count in (("time", spent.untimed), ("operations", spent.uncounted))
-        if count
-    ]
-    left_out = f" (not counted: {' and '.join(missing)})" if missing else ""
-    return f"{spent.trials} {what if spent.trials != 1 else what.removesuffix('s')}: {', '.join(parts)}{left_out}"
 
 
-def flops_words(flops: float) -> str:
-    """'1.3e15'."""
-    return f"{flops:.1e}".replace("e+", "e")
 
 
 def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> Spent:

@@ -60,3 +60,7 @@ def outcome_of(trial: "FrozenTrial") -> Outcome:
 def is_complete(trial: "FrozenTrial") -> bool:
     """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
     return trial.state.name == "COMPLETE" and outcome_of(trial).kind == "complete"
+
+
+NEW_TASK = "validation/accuracy_on_new_task"
+"""The metric of a trial that ends with a task: the accuracy on it when it was learned."""

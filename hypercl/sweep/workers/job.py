@@ -52,5 +52,3 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
 )
 """What stands under OUTCOME; `learned` where the trial ended with `until_task`, and the stream goes on."""
 
-NEW_TASK = "validation/accuracy_on_new_task"
-"""The metric of a trial that ends with a task: the accuracy on it when it was learned."""

@@ -7,10 +7,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hypercl.config.models.sweep import SweepFile
+from hypercl.sweep.listener import Listener
 from hypercl.sweep.study.outcome import Kind, Outcome
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Listener
 from hypercl.sweep.workers.searcher import StudySearcher
 
 _FAULTS = (job.FAILED, job.OUT_OF_MEMORY)

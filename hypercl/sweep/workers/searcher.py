@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
-from hypercl.config import Experiment
+from hypercl.config import Experiment, assign, resolved
 from hypercl.config.models.sweep import SweepFile
-from hypercl.sweep.attempts import as_attempt, attempted, columns, judged
-from hypercl.sweep.results.bounds import METRIC_OF, violations_of
-from hypercl.sweep.study.constraints import Bounds, Verdict
+from hypercl.sweep.attempts import attempt_of, attempted, columns, found_by_task, judged
+from hypercl.sweep.listener import Listener
+from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Verdict, violations_of
 from hypercl.sweep.study.outcome import Kind, Outcome
 from hypercl.sweep.study.study import Suggestion, SweepStudy
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Control, Listener
+from hypercl.sweep.workers.control import Control
+from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.session import Retrying
 
 MOST_INFEASIBLE = 50
@@ -160,3 +163,13 @@ class StudySearcher(Retrying):
         self._control.first_failure = self._control.first_failure or outcome.why
         if self._control.failed_in_row >= self._file.search.max_failed:
             self._control.stop("failed")
+
+
+def as_attempt(file: SweepFile, trial: FrozenTrial, job: TrialJob) -> TrialJob:
+    """A trial's job as that of its attempt; under another protocol as it is."""
+    attempt, values = attempt_of(trial), found_by_task(file, trial)
+    if attempt is None:
+        return job
+    experiment = assign(Experiment.model_validate(job.experiment), {"by_task": values})
+    parent = None if attempt.parent is None else job.folder.parent / str(attempt.parent)
+    return replace(job, experiment=resolved(experiment), until_task=attempt.task, parent=parent)

@@ -2,7 +2,8 @@
 
 from hypercl.config import UserError
 from hypercl.files import write_bytes
-from hypercl.sweep.workers.job import NEW_TASK, TrialJob
+from hypercl.sweep.study.outcome import NEW_TASK
+from hypercl.sweep.workers.job import TrialJob
 from hypercl.training.progress import Report, Started
 
 

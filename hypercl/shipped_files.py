@@ -1,0 +1,27 @@
+"""The search spaces that come with the package."""
+
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import hypercl
+
+
+def shipped() -> dict[str, Traversable]:
+    """The shipped files by their names without `.yaml`."""
+    files = sorted((file for file in folder().iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file for file in files}
+
+
+def folder() -> Traversable:
+    """Where the shipped files lie: inside the installed package, or beside it in a checkout."""
+    inside = resources.files(hypercl) / "search_spaces"
+    return inside if inside.is_dir() else Path(hypercl.__file__).parents[1] / "search_spaces"
+
+
+def purpose(text: str) -> str:
+    """The first sentence of a file's comments that are for people."""
+    comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    found = [line for line in comments if not line.startswith("yaml-language-server:")]
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(found))[0]
