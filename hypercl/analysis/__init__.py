@@ -1,15 +1,24 @@
 """Tables and figures from the folders of finished runs and sweeps."""
 
-from hypercl.analysis.comparison import comparison_figure, comparison_table
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
-from hypercl.analysis.front import front_figure
-from hypercl.analysis.importance import importance_figure
+from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
 from hypercl.analysis.optimism import Joined, joined_promises, promised_figure, write_promised
 from hypercl.analysis.race import draw_race
-from hypercl.analysis.sweep import draw_sweep, history_figure, parameter_figure, read_trials, under_protocol
-from hypercl.reproduce.figure import reproduction_figure
-from hypercl.reproduce.results import read_reproduction, reproduction_markdown, reproduction_results
+from hypercl.analysis.sweep import (
+    draw_sweep,
+    history_figure,
+    importance_figure,
+    parameter_figure,
+    read_trials,
+    under_protocol,
+)
+from hypercl.reproduce.results import (
+    read_reproduction,
+    reproduction_figure,
+    reproduction_markdown,
+    reproduction_results,
+)
 
 __all__ = [
     "About",

@@ -12,10 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from hypercl.analysis.final_seeds import MEASURES, Seed, csv_rows, seeds_of_all
+from hypercl.analysis.final_seeds import BASE, MEASURES, About, Reported, Seed, csv_rows, seeds_of_all
 from hypercl.analysis.final_table import final_markdown
 from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, quotable_sentence
-from hypercl.analysis.reported import BASE, About, Reported
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Goal

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypercl.analysis.reported import BASE, SCRATCH
+from hypercl.analysis.final_seeds import BASE, SCRATCH
 
 Content = Mapping[str, Any]
 """As in final.json."""

@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from hypercl.cli.tables import pairs
+from hypercl.cli.report import pairs
 from hypercl.config.explain.explain import Kind, Part, Setting, explain
+from hypercl.config.explain.schema import schema_text
+from hypercl.files import write_text
 
 WIDEST = 100
 
@@ -78,3 +80,13 @@ def _last(path: str) -> str:
 
 def _inset(block: str | Table) -> Padding:
     return Padding(block, (0, 0, 0, 2))
+
+
+def schema_command(given: argparse.Namespace) -> int:
+    """Prints the schema, or writes it into a file."""
+    if given.write is None:
+        print(schema_text(), end="")
+    else:
+        write_text(given.write, schema_text())
+        print(f"written: {given.write}")
+    return 0

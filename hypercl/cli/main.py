@@ -8,10 +8,142 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import shtab
+
 from hypercl import __version__
-from hypercl.cli.parsers import add_parsers, commands_of, count
 from hypercl.config import UserError, did_you_mean
+from hypercl.config.explain.explain import known_keys
 from hypercl.exit_codes import EXIT_CODES, ExitCode
+
+YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
+_TAKES = {
+    ("train", "file"): YAML,
+    ("sweep", "file"): YAML,
+    ("report", "results"): FOLDER,
+    ("report", "to"): FOLDER,
+    ("sweep", "status"): FOLDER,
+    ("init", "to"): shtab.FILE,
+    ("schema", "write"): shtab.FILE,
+}
+"""(command, argument) -> what it takes; `--results` and `--data-dir` take a folder everywhere."""
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
+    for command, own in commands_of(parser).items():
+        for action in own._actions:
+            takes = FOLDER if action.dest in ("results", "data_dir") else _TAKES.get((command, action.dest))
+            if (command, action.dest) == ("explain", "path"):
+                takes = _words(known_keys())
+            if takes is not None:
+                action.complete = takes  # pyright: ignore[reportAttributeAccessIssue] - where shtab looks for it
+    return shtab.complete(parser, shell=shell)
+
+
+def _words(words: tuple[str, ...]) -> dict[str, object]:
+    """One of some words; not `choices`, since an unknown word gets a better answer from the command."""
+    text = " ".join(words)
+    body = f'_hypercl_keys() {{\n  compgen -W "{text}" -- "$1"\n}}'
+    return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
+
+
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """Adds the commands to the parser of `hypercl`."""
+    _explain(_small_command(commands, "explain", "What a key or a section of a file is for: `hypercl explain method.beta`."))
+    _init(_small_command(commands, "init", "List the shipped files, or copy one into the working directory."))
+    _report(_small_command(commands, "report", "Ranked table, what mattered, and figures of one or several sweeps."))
+    _schema(_small_command(commands, "schema", "The JSON Schema of a file, for editors."))
+    _completion(_small_command(commands, "completion", "The completion script of a shell."))
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(groups[0].choices)
+
+
+def count(text: str) -> int:
+    """A number of 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
+    return value
+
+
+def _small_command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="?", metavar="PATH", help="such as method.beta; none lists the sections")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.explain import explain_command
+
+        return explain_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="shipped file, such as quickstart; none lists them")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="where to; default: ./NAME.yaml")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.init import init_command
+
+        return init_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep")
+    parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
+    parser.add_argument(
+        "--prefer",
+        metavar="WISH",
+        help="print another compromise than that of best.yaml and write preferred.yaml: as for hypercl sweep",
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="where figures go; default: RESULTS/figures, of several sweeps ./report"
+    )
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.report import report_command
+
+        return report_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write it there instead of printing it")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.explain import schema_command
+
+        return schema_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help='put `eval "$(hypercl completion bash)"` into ~/.bashrc')
+
+    def run(given: argparse.Namespace) -> int:
+
+        print(completion_script(parser_of_all(), given.shell))
+        return 0
+
+    parser.set_defaults(run=run)
+
+
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +313,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _train(given: argparse.Namespace) -> int:
     if given.fetch:
-        from hypercl.cli.fetch import fetch
+        from hypercl.cli.train import fetch
 
         return fetch(given)
     from hypercl.cli.train import train  # each command imports only what it needs: a run needs no ray
@@ -196,7 +328,7 @@ def _sweep(given: argparse.Namespace) -> int:
 
 
 def _final(given: argparse.Namespace) -> int:
-    from hypercl.cli.final import final_command
+    from hypercl.cli.sweep import final_command
 
     return final_command(given)
 

@@ -1,21 +1,58 @@
 """`hypercl sweep FILE --show N`: one trial of a sweep."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from hypercl.analysis import read_matrix
-from hypercl.cli.curve import curve
-from hypercl.cli.tables import pairs
+from hypercl.cli.report import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading.yaml_text import value_in_words
 from hypercl.formatting import duration, shown
-from hypercl.sweep.attempts import attempted
 from hypercl.sweep.results.bounds import broken_of, in_words
 from hypercl.sweep.results.goals import placed
-from hypercl.sweep.results.status import state_words
+from hypercl.sweep.results.status import Running, rows_of, state_words, status_of
 from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
+from hypercl.sweep.study.stability_decay import attempted
+
+WIDTH, HEIGHT = 62, 10
+
+
+def curve(points: Sequence[tuple[int, float]], steps: int, ticks: dict[int, str]) -> list[str]:
+    """A plot of values between 0 and 1 against steps, in less than 80 columns of plain characters.
+
+    Args:
+        points: (step, value), steps from 1.
+        steps: the last step there could be: the width of the plot.
+        ticks: step -> what to write below it.
+    """
+    values = [value for _, value in points]
+    low, high = min([*values, 1.0]), max([*values, 0.0])
+    low, high = (low, high) if high > low else (low - 0.05, high + 0.05)
+    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
+    for step, value in points:
+        row = round((high - value) / (high - low) * (HEIGHT - 1))
+        grid[row][_column(step, steps)] = "*"
+    lines = []
+    for row, cells in enumerate(grid):
+        label = f"{high - row / (HEIGHT - 1) * (high - low):.3f}" if row in (0, HEIGHT // 2, HEIGHT - 1) else ""
+        lines.append(f"{label:>8} |{''.join(cells)}".rstrip())
+    axis, below = ["-"] * WIDTH, [" "] * (WIDTH + 8)
+    for step, text in ticks.items():
+        column = _column(step, steps)
+        axis[column] = "+"
+        start = max(0, column - len(text) + 1)
+        if all(cell == " " for cell in below[max(0, start - 1) : start + len(text)]):
+            below[start : start + len(text)] = text
+    return [*lines, " " * 9 + "+" + "".join(axis), " " * 10 + "".join(below).rstrip()]
+
+
+def _column(step: int, steps: int) -> int:
+    return min(WIDTH - 1, max(0, round(step / max(1, steps) * (WIDTH - 1))))
+
+
 
 WIDEST = 8
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""
@@ -106,4 +143,30 @@ def _matrix(path: Path) -> Table | str:
         table.add_column(heading, justify="right")
     for after, row in zip(frame.index, frame.to_numpy(dtype=float).tolist(), strict=True):
         table.add_row(str(after), *("" if cell != cell else f"{100 * cell:.1f}" for cell in row))
+    return table
+
+
+def print_status(folder: Path) -> int:
+    """Prints a sweep's status; changes nothing."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    status = status_of(folder)
+    console.print(pairs(rows_of(status)))
+    if status.running:
+        console.print(_table(status.running, state_words(folder)["running"]))
+    return 0
+
+
+def _table(running: list[Running], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for heading in ("trial", "task", "step", "accuracy on the tasks met", "age", "last heard"):
+        table.add_column(heading, justify="right")
+    for each in running:
+        table.add_row(
+            str(each.number),
+            f"{each.task} of {each.tasks}",
+            f"{each.step} of {each.steps}",
+            "" if each.accuracy is None else f"{each.accuracy:.4f}",
+            duration(each.age_s),
+            "" if each.heard_s is None else f"{duration(each.heard_s)} ago",
+        )
     return table

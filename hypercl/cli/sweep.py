@@ -7,12 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.cli.paths import import_paths, name_of, offline, results_of
-from hypercl.cli.tables import final_tables, pairs, ranked, widened
+from hypercl.cli.report import final_tables, pairs, ranked, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
+from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.plan.final import final_row
 from hypercl.sweep.results.goals import sought
 from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.user_code import CODE_FOLDER
 
 SHOWN = 10
 
@@ -25,7 +30,7 @@ def sweep_command(given: argparse.Namespace) -> int:
         UserError: there is no file, or a mistake in it.
     """
     if given.status is not None:
-        from hypercl.cli.status import print_status
+        from hypercl.cli.show import print_status
 
         return print_status(given.status)
     if given.file is None:
@@ -72,5 +77,54 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         prefer=given.prefer,
         import_paths=import_paths(given),
         source=given.file,
+        listener=listener_for(tuning(file), console),
+    )
+
+
+def final_command(given: argparse.Namespace) -> int:
+    """Trains the best settings anew on fresh seeds, and prints what they came to; where that is done, prints it only.
+
+    Raises:
+        UserError: there is no sweep, no complete trial, or settings and seeds are given that were chosen already.
+    """
+    folder = given.results.resolve()
+    record = read_sweep(folder)
+    if not record.ranked():
+        raise UserError(f"{folder} has no complete trial yet: there is no setting to train anew")
+    wishes = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
+    openings = openings_of(record.attributes)
+    chosen_anew = not openings or (given.again and openings[-1].finished)
+    if wishes and not chosen_anew:
+        raise UserError(
+            f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
+            "opened\n    fix:     leave out --settings and --seeds; or, once it is finished, open test data once more "
+            "with --again"
+        )
+    file = load(folder / SWEEP_YAML, wishes)
+    console = console_for(file)
+    options = _final_options(given, file, folder, console)
+    if chosen_anew:
+        console.print(pairs([final_row(file, options)]))
+    result = sweep(file, options)
+    if result.final is not None:
+        widened(console).print(final_tables(result.final.content))
+    console.print(result.message, markup=False)
+    return result.exit_code
+
+
+def _final_options(given: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
+    code = folder / CODE_FOLDER
+    return SweepOptions(
+        folder=folder,
+        data_dir=given.data_dir.resolve(),
+        offline=offline(given),
+        address=given.address or os.environ.get("RAY_ADDRESS") or None,
+        cpus=given.cpus,
+        gpus=given.gpus,
+        max_concurrent=given.max_concurrent,
+        time_limit_s=given.time,
+        final="again" if given.again else "alone",
+        import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
+        source=str(folder / SWEEP_YAML),
         listener=listener_for(tuning(file), console),
     )

@@ -6,9 +6,8 @@ from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.space import Distribution
 from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import ConfigError, OutOfReach, Problem, UserError, did_you_mean
-from hypercl.config.reading.compare import difference_line, differences
 from hypercl.config.reading.load import assign, load, loads, to_yaml
-from hypercl.config.reading.paths import known_paths, lookup, resolved
+from hypercl.config.reading.paths import difference_line, differences, known_paths, lookup, resolved
 
 __all__ = [
     "ConfigError",

@@ -8,8 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from hypercl.config.models.hypernet import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
-from hypercl.hypernets.hyperfan import Wish, chunk_variances, wishes
-from hypercl.hypernets.trunk_moments import TrunkMoments
+from hypercl.hypernets.hyperfan import TrunkMoments, Wish, chunk_variances, wishes
 
 if TYPE_CHECKING:
     from hypercl.hypernets.hypernetwork import Hypernetwork

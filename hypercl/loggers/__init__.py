@@ -1,8 +1,7 @@
 """Who listens to a run: metrics.jsonl, the terminal, W&B."""
 
-from hypercl.loggers.composite import Loggers, build
+from hypercl.loggers.composite import Logger, Loggers, build
 from hypercl.loggers.jsonl import JsonLines
-from hypercl.loggers.logger import Logger
 from hypercl.loggers.spec import LoggerSpec
 from hypercl.loggers.terminal import Terminal
 from hypercl.loggers.wandb_mode import decide_mode, sync_hint

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hypercl.loggers.matrix import FILES, Matrix, flatten, matrices
+from hypercl.loggers.wandb import FILES, Matrix, flatten, matrices
 from hypercl.training.progress import Finished, Report, Started, Tick
 
 WIDEST = 10

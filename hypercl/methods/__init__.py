@@ -3,8 +3,7 @@
 from hypercl.methods.build import build_method
 from hypercl.methods.generator import generator_parameters
 from hypercl.methods.imported import imported_class, learner_class
-from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State, TaskData
-from hypercl.methods.learner_spec import Parts
+from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Parts, Pass, State, TaskData
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.plain import own_weights
 from hypercl.methods.replica_configs import require_alike, variants_of

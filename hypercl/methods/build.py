@@ -19,22 +19,16 @@ from hypercl.config.models.method import (
     Scratch,
     StoredReal,
 )
-from hypercl.methods.dgr import DGRLearner
-from hypercl.methods.er import ERLearner
+from hypercl.methods.er import ERLearner, StoredRealLearner
 from hypercl.methods.ewc import EwcLearner, OnlineEwcLearner
-from hypercl.methods.hnet import HnetLearner
-from hypercl.methods.hnet_ent import HnetEntLearner
-from hypercl.methods.hnet_replay import HnetReplayLearner
+from hypercl.methods.generative_replay import DGRLearner, HnetReplayLearner
+from hypercl.methods.hnet import HnetEntLearner, HnetLearner
 from hypercl.methods.hnet_tir import HnetTirLearner
 from hypercl.methods.imported import imported_method
-from hypercl.methods.joint import JointLearner
-from hypercl.methods.learner import Learner
-from hypercl.methods.learner_spec import Parts
-from hypercl.methods.lwf import LwFLearner
+from hypercl.methods.learner import Learner, Parts
 from hypercl.methods.network_learner import NetworkLearner
-from hypercl.methods.scratch import ScratchLearner
-from hypercl.methods.si import SILearner
-from hypercl.methods.stored_real import StoredRealLearner
+from hypercl.methods.penalty import SILearner
+from hypercl.methods.plain import JointLearner, LwFLearner, ScratchLearner
 
 LEARNERS: dict[type, Callable[[Parts], Learner]] = {
     Hnet: HnetLearner,

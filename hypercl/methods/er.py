@@ -1,7 +1,7 @@
 """Experience replay: some training samples of each class met are kept and learned on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import ceil
 from typing import cast
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from hypercl.config import UserError
 from hypercl.config.models.method import ER
-from hypercl.methods.learner import Batch, Moment, State, TaskData
-from hypercl.methods.learner_spec import Parts
-from hypercl.methods.replay import Replayed, ReplayLearner
+from hypercl.methods.learner import Batch, Losses, Moment, Parts, State, TaskData
+from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
 from hypercl.seeds import generator
 
 SAMPLES_AT_ONCE = 1000
@@ -127,3 +126,29 @@ class ERLearner(ReplayLearner):
         labels = source.labels[places].split(count, dim=-1)
         each = zip(inputs.split(count, dim=self.samples_axis), labels, strict=True)
         return [Replayed(of_task, task, answers) for task, (of_task, answers) in enumerate(each)]
+
+
+class StoredRealLearner(ReplayLearner):
+    """A step replays the first ceil(batch / t) samples of a batch of each of the t tasks before its own.
+
+    Not `joint`, which gives each task a whole batch and all tasks the same weight.
+    """
+
+    def trains_on(self, task: int) -> Sequence[int]:
+        return range(task + 1)
+
+    def step(
+        self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: Moment
+    ) -> tuple[State, Losses]:
+        *earlier, new = batches
+        return super().step(state, replace(memory, source=earlier), [new], now)
+
+    def _adapts(self, task: int) -> Sequence[int]:
+        return [task]
+
+    def _replay(self, source: Sequence[Batch], batch: Batch, now: Moment) -> Sequence[Replayed]:
+        count = ceil(batch[1].shape[-1] / now.task)
+        return [
+            Replayed(inputs.narrow(self.samples_axis, 0, count), task, labels[..., :count])
+            for task, (inputs, labels) in enumerate(source)
+        ]

@@ -6,10 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
-from hypercl.methods.generator import HnetGenerator, PlainGenerator
-from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
-from hypercl.methods.learner_spec import Parts
-from hypercl.methods.replay import ReplayLearner
+from hypercl.methods.generator import HnetGenerator, HnetGeneratorMemory, PlainGenerator
+from hypercl.methods.learner import Batch, Losses, Memory, Moment, Parts, State, TaskData
+from hypercl.methods.replay import Replayed, ReplayLearner
 
 AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
 
@@ -58,3 +57,30 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
 def named(part: str, losses: Losses) -> Losses:
     """A part's losses among those of a whole: its task loss by the part's name, all else by both."""
     return {part if name == "task" else f"{part}_{name}": value for name, value in losses.items()}
+
+
+class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
+    """Beside a batch of B, B samples of whichever earlier tasks; the classifier as it was answers."""
+
+    def _generator(self) -> PlainGenerator:
+        return PlainGenerator(self.parts, self.share)
+
+    def _replay(self, source: Tensor, batch: Batch, now: Moment) -> Sequence[Replayed]:
+        _, labels = batch
+        return [Replayed(self.generator.draw(source, labels.shape[-1], now), None)]
+
+    def replayed(self, state: State, task: int, count: int) -> Tensor | None:
+        """Samples of all tasks are drawn at once: they are given for the first one."""
+        return None if task else super().replayed(state, task, count)
+
+
+class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
+    """Beside a batch of B, ceil(B / t) samples of each of the t earlier tasks; the classifier as it was answers."""
+
+    def _generator(self) -> HnetGenerator:
+        return HnetGenerator(self.parts)
+
+    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: Moment) -> Sequence[Replayed]:
+        _, labels = batch
+        inputs = self.generator.draw(source, -(-labels.shape[-1] // now.task), now)
+        return [Replayed(own, task) for task, own in enumerate(inputs.unbind(1 if self.bundled else 0))]

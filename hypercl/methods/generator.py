@@ -13,8 +13,7 @@ from hypercl.config.models.target import MLP
 from hypercl.hypernets import build_hypernet
 from hypercl.methods.autoencoder import VariationalAutoencoder
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
-from hypercl.methods.learner import Batch, Losses, Memory, Moment, State, TaskData
-from hypercl.methods.learner_spec import AnyHypernetwork, Parts
+from hypercl.methods.learner import AnyHypernetwork, Batch, Losses, Memory, Moment, Parts, State, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
 from hypercl.methods.plain import own_weights, plain_network
 from hypercl.regularizers import DirectAnchor

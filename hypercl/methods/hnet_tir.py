@@ -11,8 +11,7 @@ from hypercl.config import Experiment
 from hypercl.methods.generative_replay import named
 from hypercl.methods.generator import HnetGenerator, HnetGeneratorMemory
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
-from hypercl.methods.learner import Batch, Decision, Losses, Memory, Moment, Pass, State, TaskData
-from hypercl.methods.learner_spec import Parts
+from hypercl.methods.learner import Batch, Decision, Losses, Memory, Moment, Parts, Pass, State, TaskData
 from hypercl.methods.plain import plain_network
 from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
 from hypercl.seeds import derive

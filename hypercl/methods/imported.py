@@ -7,8 +7,7 @@ from pathlib import Path
 from hypercl.config import Experiment, UserError, did_you_mean
 from hypercl.config.models.hypernet import OwnWeights
 from hypercl.config.models.method import ALL, ImportedMethod
-from hypercl.methods.learner import Learner
-from hypercl.methods.learner_spec import Parts
+from hypercl.methods.learner import Learner, Parts
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.user_code import own_code
 

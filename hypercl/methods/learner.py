@@ -3,12 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
+from hypercl.config import Experiment
 from hypercl.config.models.method import ALL
+from hypercl.config.models.training import Training
+from hypercl.hypernets import Hypernetwork, OwnWeights
 from hypercl.regularizers import Rate
+from hypercl.targets import GeneratedModel
+from hypercl.tasks import Shape
 
 State = dict[str, Any]
 """All that a learner is: nested dicts of tensors; a checkpoint holds nothing else.
@@ -146,3 +153,41 @@ class Learner(ABC):
     @abstractmethod
     def knowledge(self, state: State) -> State:
         """The part of the state that predictions need; its tensors are the state's own."""
+
+
+AnyHypernetwork = Hypernetwork | OwnWeights
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks, the stream's shape, and the setting of each replica."""
+
+    target: GeneratedModel
+    hypernet: AnyHypernetwork
+    shape: Shape
+    """Of the stream: scenario, and the outputs of each task (`shape.heads`)."""
+    device: torch.device
+    variants: tuple[Experiment, ...]
+    """The setting of each replica; they differ in scalars alone."""
+    import_paths: Sequence[Path] = ()
+    """Folders in which a user's own code is looked for, before what is installed."""
+
+    @property
+    def experiment(self) -> Experiment:
+        """The setting of the first replica."""
+        return self.variants[0]
+
+    @property
+    def training(self) -> Training:
+        """How long, with what optimiser."""
+        return self.experiment.training
+
+    @property
+    def heads(self) -> tuple[slice, ...]:
+        """Outputs of each task."""
+        return self.shape.heads
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of each replica."""
+        return [variant.training.seed for variant in self.variants]

@@ -11,10 +11,19 @@ from torch import Tensor
 
 from hypercl.config import Experiment
 from hypercl.hypernets import OwnWeights
-from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State
-from hypercl.methods.learner_spec import AnyHypernetwork, Parts
-from hypercl.methods.loss import classification_loss
-from hypercl.methods.precision import autocast
+from hypercl.methods.learner import (
+    AnyHypernetwork,
+    Batch,
+    Decision,
+    Learner,
+    Losses,
+    Memory,
+    Moment,
+    Parts,
+    Pass,
+    State,
+)
+from hypercl.methods.loss import autocast, classification_loss
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from hypercl.config.models.method import DistillingMethod, HnetTir, ReplayMethod
 from hypercl.methods.distillation import Distillation
-from hypercl.methods.learner import Batch, Memory, Moment, State, TaskData
-from hypercl.methods.learner_spec import Parts
+from hypercl.methods.learner import Batch, Memory, Moment, Parts, State, TaskData
 from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
 
 

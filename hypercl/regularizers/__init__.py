@@ -1,15 +1,20 @@
 """What protects earlier tasks, and the steps of optimisers: functions of tensors."""
 
-from hypercl.regularizers.choice import cheaper_form
-from hypercl.regularizers.clipping import clip_norm
-from hypercl.regularizers.fisher import diagonal_fisher, quickest
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
 from hypercl.regularizers.layers import LayerByLayer, layer_by_layer
 from hypercl.regularizers.masks import HeadMask
-from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer
-from hypercl.regularizers.output import Anchor, DirectAnchor, DirectForm, OutputRegularizer, Strength, draw_subset
-from hypercl.regularizers.quadratic import Quadratic
+from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer, clip_norm
+from hypercl.regularizers.output import (
+    Anchor,
+    DirectAnchor,
+    DirectForm,
+    OutputRegularizer,
+    Strength,
+    cheaper_form,
+    draw_subset,
+)
+from hypercl.regularizers.quadratic import Quadratic, diagonal_fisher, quickest
 
 __all__ = [
     "Anchor",

@@ -22,13 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hypercl.regularizers.choice import Sizes
 from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, Point, grids
-from hypercl.regularizers.masks import HeadMask
-from hypercl.regularizers.output import OutputRegularizer, Strength, Tensors
-from hypercl.regularizers.own_rows import OwnRows, divide_rows
-from hypercl.regularizers.pairs import Grid, Listed
-from hypercl.regularizers.partition import divide
+from hypercl.regularizers.masks import HeadMask, OwnRows, divide_rows
+from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength, Tensors
+from hypercl.regularizers.pairs import Grid, Listed, divide
 
 
 class GramForm(OutputRegularizer[GramAnchor]):

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hypercl.regularizers.masks import OwnRows
 from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
-from hypercl.regularizers.own_rows import OwnRows
-from hypercl.regularizers.pairs import Grid, Listed, Pairs, add_product_, grid_product
-from hypercl.regularizers.partition import Partition, Run
+from hypercl.regularizers.pairs import Grid, Listed, Pairs, Partition, Run, add_product_, grid_product
 
 NUMBERS_AT_ONCE = 2_000_000
 """Numbers in the largest tensor that a block of pairs forms, on the CPU.

@@ -8,14 +8,45 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hypercl.config.checks.check import load_sweep
 from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.section import Name, Number, Section
+from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.load import load
 from hypercl.config.reading.paths import resolved
 from hypercl.config.reading.validation import validated
-from hypercl.reproduce.sweeps_table import Comparison
+
+
+class Comparison(Section):
+    """Several sweeps to be set side by side."""
+
+    title: str
+    """What is compared."""
+    file: str
+    """The file they all start from: the name of a shipped one, such as split_mnist, or a path (ending in .yaml) that is
+    taken from beside this file."""
+    set: dict[str, Any] = {}
+    """Key path -> value, in every sweep; a sweep's own win."""
+    sweeps: dict[Name, dict[str, Any]] = Field(min_length=1)
+    """A sweep's name -> key path -> value, what it alone has."""
+
+    def sweep(self, name: str, file: Path, overrides: Sequence[str] = ()) -> SweepFile:
+        """One of the sweeps.
+
+        Args:
+            name: of the sweep.
+            file: where the file lies that it starts from.
+            overrides: `path=value` pairs that win over the comparison's own.
+
+        Raises:
+            ConfigError: with every mistake of the file, of the comparison's values and of the overrides.
+        """
+        values = {**self.set, **self.sweeps[name]}
+        return load_sweep(file, [*(f"{path}={json.dumps(value)}" for path, value in values.items()), *overrides])
+
+
 
 Scenario = Literal["task", "domain", "class"]
 APART = (
@@ -141,4 +172,3 @@ def settings_of(experiment: Experiment) -> dict[str, Any]:
         section, key = path.split(".")
         data[section].pop(key, None)
     return data
-

@@ -17,16 +17,14 @@ from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.sweep.final.selection import check_final
 from hypercl.sweep.final.step import FinalStep
-from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.race.results import check_races, in_words, race_due, stages
-from hypercl.sweep.results.attempts import ending
 from hypercl.sweep.results.bounds import none_feasible
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.goals import best_rows, several
 from hypercl.sweep.results.importance import importances
 from hypercl.sweep.results.report import write_report
-from hypercl.sweep.signals import AtOnce, handled
+from hypercl.sweep.results.stability import ending
 from hypercl.sweep.study import journal, ranking
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.cost import note_gpus
@@ -35,9 +33,10 @@ from hypercl.sweep.study.preference import check_preference
 from hypercl.sweep.study.protocols import leaks, reporting, tuning
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.resume_check import check_same
+from hypercl.sweep.study.samplers import most_trials
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
-from hypercl.sweep.workers.control import Control
+from hypercl.sweep.workers.control import AtOnce, Control, handled
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.resources import Machine, Slots, fit, this_machine

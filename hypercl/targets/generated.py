@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError
-from hypercl.targets.bundled import Convolutions, Way, cannot_bundle, vmap_failure, vmapped, way_of
-from hypercl.targets.head import find_head
-from hypercl.targets.randomness import drawn_from
+from hypercl.targets.bundled import Convolutions, Way, cannot_bundle, drawn_from, vmap_failure, vmapped, way_of
+from hypercl.targets.mlp import find_head
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -3,8 +3,7 @@
 from hypercl.tasks.batches import Batches, BundledBatches, Samples, steps_in_epochs
 from hypercl.tasks.inputs import as_images
 from hypercl.tasks.open_stream import Seal, data_place, open_leaking, open_stream, open_with_test, sealed
-from hypercl.tasks.shape import shape_of
-from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream
+from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
 
 __all__ = [
     "Batches",

@@ -11,14 +11,12 @@ import torch
 
 from hypercl.config import UserError
 from hypercl.config.models.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
-from hypercl.tasks.augment import FlipAndCrop
+from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.download import DataSet, require_all
-from hypercl.tasks.image_cache import cached
-from hypercl.tasks.image_files import image_files, read_images
-from hypercl.tasks.image_form import Form
+from hypercl.tasks.image_files import cached, image_files, read_images
 from hypercl.tasks.inputs import IMAGENET, Normalized
-from hypercl.tasks.source import DataFolder, Source
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, class_groups, class_order
+from hypercl.tasks.stream import DataFolder, Source
 
 CLASSES_PER_TASK = 10
 SIZE = (32, 32)

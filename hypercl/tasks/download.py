@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from hypercl.config import UserError
-from hypercl.tasks.source import DataFolder
+from hypercl.tasks.stream import DataFolder
 
 _PARTIAL = ".hypercl-download-"
 _SILENCE = 30.0

@@ -7,13 +7,11 @@ from pathlib import Path
 from hypercl.config import UserError
 from hypercl.config.models.tasks import ImageFolder
 from hypercl.seeds import derive
-from hypercl.tasks.augment import FlipAndCrop
+from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, read_images
-from hypercl.tasks.image_form import Form
 from hypercl.tasks.inputs import IMAGENET, Scaled
-from hypercl.tasks.source import Source
-from hypercl.tasks.split_stream import SplitStream, class_groups
-from hypercl.tasks.validation import hold_out
+from hypercl.tasks.split_stream import SplitStream, class_groups, hold_out
+from hypercl.tasks.stream import Source
 
 TEST_SHARE = 0.2
 LEAST = 3

@@ -13,9 +13,8 @@ from torch import Tensor
 from hypercl.config import UserError
 from hypercl.config.models.tasks import ImportedStream
 from hypercl.tasks.inputs import AsTheyAre, Scaled
-from hypercl.tasks.source import Source
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
-from hypercl.tasks.stream import Shape, Split
+from hypercl.tasks.stream import Shape, Source, Split
 from hypercl.user_code import own_code
 
 _SHOWN = 10

@@ -18,13 +18,11 @@ from hypercl.config.models.tasks import (
     Stream,
 )
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
-from hypercl.tasks.digits import open_split_digits
 from hypercl.tasks.image_folder import folder_of, open_image_folder
 from hypercl.tasks.imported import open_imported
-from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_idx
-from hypercl.tasks.parts import LeakingStream, PartOfStream
-from hypercl.tasks.source import DataFolder
-from hypercl.tasks.stream import NoTestData, TaskStream
+from hypercl.tasks.inputs import LeakingStream, PartOfStream
+from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_digits, open_split_idx
+from hypercl.tasks.stream import DataFolder, NoTestData, TaskStream
 
 
 def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:

@@ -2,17 +2,48 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from hypercl.config.models.tasks import SplitTasks, Stream
+from hypercl.config import UserError
+from hypercl.config.models.tasks import PermutedTasks, SplitTasks, Stream
 from hypercl.seeds import derive, generator
-from hypercl.tasks.shape import shape_of
-from hypercl.tasks.source import Source
-from hypercl.tasks.stream import Shape, Split, Task, TaskStream
-from hypercl.tasks.validation import hold_out
+from hypercl.tasks.inputs import Permuted
+from hypercl.tasks.stream import Shape, Source, Split, Task, TaskStream, shape_of
+
+
+def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits samples at random within each class.
+
+    Args:
+        labels: int64, (samples,): 0 .. len(classes) - 1.
+        classes: names of the classes.
+        share: part of each class to hold out; at least one sample a class is, and at least one stays.
+        seed: the same seed gives the same split; take it from the settings of the stream, not from a run's seed.
+
+    Returns:
+        Places of the samples that stay and of those held out, each in rising order.
+
+    Raises:
+        UserError: a class has fewer than two samples.
+    """
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    random = torch.Generator().manual_seed(seed)
+    for label, name in enumerate(classes):
+        places = (labels == label).nonzero().flatten()
+        if len(places) < 2:
+            raise UserError(
+                f"tasks: class '{name}' has {len(places)} training samples, and a validation split needs two a class\n"
+                "    fix: give it more, or leave the class out"
+            )
+        count = min(max(1, round(share * len(places))), len(places) - 1)
+        held[places[torch.randperm(len(places), generator=random)[:count]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
 
 
 @dataclass(frozen=True)
@@ -96,3 +127,44 @@ def rows_of(source: Source, classes: Sequence[int]) -> Split:
     labels = place[source.labels]
     rows = (labels >= 0).nonzero().flatten()
     return Split(source.images, rows, labels[rows])
+
+
+class PermutedStream(TaskStream):
+    """Tasks that differ in nothing but the order of their pixels: all share one array and one validation split."""
+
+    def __init__(self, config: PermutedTasks, train: Source, test: Source | None) -> None:
+        self._config = config
+        self._train = train
+        self._test = test
+
+    @property
+    def shape(self) -> Shape:
+        return shape_of(self._config)
+
+    def task(self, index: int) -> Task:
+        self._check(index)
+        train, validation = self._splits
+        return Task(
+            index=index,
+            classes=self._train.classes,
+            head=self.shape.heads[index],
+            train=train,
+            validation=validation,
+            inputs=Permuted(index, self._config.padding, self._config.order_seed),
+        )
+
+    def test(self, index: int) -> Split:
+        self._check(index)
+        if self._test is None:
+            return super().test(index)
+        return Split(self._test.images, torch.arange(len(self._test.labels)), self._test.labels)
+
+    @cached_property
+    def _splits(self) -> tuple[Split, Split]:
+        labels, seed = self._train.labels, derive(self._config.split_seed, "validation")
+        kept, held = hold_out(labels, self._train.classes, self._config.validation, seed)
+        return Split(self._train.images, kept, labels[kept]), Split(self._train.images, held, labels[held])
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self._config.num_tasks:
+            raise IndexError(f"the stream has the tasks 0 .. {self._config.num_tasks - 1}, not {index}")

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.config.models.kinds import kind_of, models_in
 from hypercl.config.models.method import ALL, ImportedMethod, Method
+from hypercl.config.models.section import kind_of, models_in
 from hypercl.config.reading.yaml_text import dump
 from hypercl.methods import Batch, Decision, Learner, Losses, Moment, State, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
-from hypercl.testing.guard import OwnData, require_met
-from hypercl.testing.trees import copied, strangers
+from hypercl.testing.guard import OwnData, copied, require_met, strangers
 from hypercl.training import Place, Report, build_learner, run
 from hypercl.training.checkpoint import Checkpoints
 

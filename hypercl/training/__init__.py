@@ -1,7 +1,7 @@
 """One run: the loop over tasks, evaluation, metrics, checkpoints."""
 
-from hypercl.training.cost import two_steps
 from hypercl.training.device import available_cpus
+from hypercl.training.flops import two_steps
 from hypercl.training.folder import Place, seeds_name
 from hypercl.training.memory import free_memory
 from hypercl.training.metrics import of_summary

@@ -10,7 +10,7 @@ import torch
 
 from hypercl.config import Experiment, UserError, assign
 from hypercl.config.models.training import Training
-from hypercl.training.allocator import keep_freed_memory
+from hypercl.training.memory import keep_freed_memory
 
 
 def choose_device(wish: str) -> str:

@@ -1,5 +1,6 @@
 """Floating-point operations of training: counted at one real step of each task, by PyTorch's own formulas."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -7,8 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hypercl.config import Experiment
 from hypercl.methods import Batch, Losses, Moment, State
+from hypercl.tasks import BundledBatches, open_stream
 from hypercl.training.bundle import leaves
+from hypercl.training.device import computing, resolve
+from hypercl.training.folder import Place
+from hypercl.training.parts import Networks, seeds_of
 from hypercl.training.run_state import Journey
 
 
@@ -107,3 +113,32 @@ def _added(_: Tensor, first: Tensor, second: Tensor, **__: Any) -> int:
 def _with_vector(first: Tensor, *_: Any, **__: Any) -> int:
     """Of a product with a vector: two for each number of what stands before it."""
     return 2 * first.numel()
+
+
+def two_steps(experiment: Experiment, place: Place) -> float:
+    """Seconds a step, the mean of the first task's and the last one's (which protects all the others).
+
+    Takes two steps of all replicas in each and times the second; writes nothing.
+    """
+    experiment = resolve(experiment)
+    training = experiment.training
+    with computing(training) as device:
+        stream = open_stream(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+        networks = Networks.of(experiment, device, place.import_paths)
+        learner = networks.bundle(experiment, networks.groups(experiment))
+        seconds = []
+        for task in (0, stream.shape.num_tasks - 1):
+            state = learner.start_task(learner.init(), task)
+            memory = learner.memory(state, task)
+            tasks = [stream.task(index).to(device) for index in learner.trains_on(task)]
+            batches = [BundledBatches(each, training.batch_size, seeds_of(experiment)) for each in tasks]
+            took = 0.0
+            for step in range(2):
+                began = time.monotonic()
+                state, losses = learner.step(
+                    state, memory, [batch(step) for batch in batches], Moment(task, step, training.optimizer.lr)
+                )
+                losses["task"].tolist()
+                took = time.monotonic() - began
+            seconds.append(took)
+    return sum(seconds) / len(seconds)

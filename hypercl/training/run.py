@@ -32,15 +32,13 @@ from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import Watch
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
-from hypercl.training.folder import Place, RunFolder
+from hypercl.training.folder import Place, RunFolder, picture_of_samples
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
-from hypercl.training.picture import picture_of_samples
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.run_state import Journey
-from hypercl.training.schedule import lr_factor
 from hypercl.training.summary import Matrices, summary_of
-from hypercl.training.validation_monitor import Monitor
+from hypercl.training.validation_monitor import Monitor, lr_factor
 
 LOSS_ROWS_PER_TASK = 50
 SECONDS_PER_TICK = 1.0

@@ -1,6 +1,6 @@
 """A side in a process of its own, so that it has the C library's memory management as its users have it.
 
-A run of hypercl has the C library keep freed memory (`hypercl.training.allocator`), which holds for the whole process.
+A run of hypercl has the C library keep freed memory (`hypercl.training.memory`), which holds for the whole process.
 In that process hypnettorch would be timed with a gain that it does not have.
 """
 

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from hypercl.config import UserError
-from hypercl.training.allocator import keep_freed_memory
+from hypercl.training.memory import keep_freed_memory
 from tests.benchmarks.options import Options
 from tests.benchmarks.sides import ignore_old_calls
 from tests.benchmarks.table import Row, show, write_json, write_markdown

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hypercl.config import UserError
-from hypercl.training.allocator import keep_freed_memory
+from hypercl.training.memory import keep_freed_memory
 from tests.benchmarks import agreement, products, run, step, timing, whole_run
 from tests.benchmarks.apart import Apart
 from tests.benchmarks.options import Options

@@ -7,8 +7,7 @@ import pytest
 
 from hypercl.cli import main
 from hypercl.reproduce.jobs import table_file
-from hypercl.reproduce.sweeps_table import Comparison
-from hypercl.reproduce.table import load_reproduction
+from hypercl.reproduce.table import Comparison, load_reproduction
 from hypercl.sweep.study.record import read_sweep
 
 SMALL = """

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from hypercl.cli.tables import Fitted
+from hypercl.cli.report import Fitted
 
 ROW = {
     "promised": "95.70",

@@ -11,10 +11,9 @@ import pytest
 from rich.console import Console
 
 from hypercl.cli import main
-from hypercl.cli.curve import curve
-from hypercl.cli.main import parser_of_all
-from hypercl.cli.parsers import commands_of
-from hypercl.cli.tables import headings, ranked
+from hypercl.cli.main import commands_of, parser_of_all
+from hypercl.cli.report import headings, ranked
+from hypercl.cli.show import curve
 from hypercl.config import load
 from hypercl.config.explain.schema import schema_text
 from hypercl.shipped_files import purpose, shipped

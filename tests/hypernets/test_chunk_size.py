@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypercl.config import OutOfReach
 from hypercl.config.models.hypernet import ChunkedHypernet
 from hypercl.hypernets import build_hypernet
-from hypercl.hypernets.chunk_size import ChunkCosts
+from hypercl.hypernets.build import ChunkCosts
 
 costs = st.builds(
     ChunkCosts,

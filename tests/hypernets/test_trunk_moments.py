@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hypercl.activations import ACTIVATIONS
-from hypercl.hypernets.trunk_moments import TrunkMoments
+from hypercl.hypernets.hyperfan import TrunkMoments
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

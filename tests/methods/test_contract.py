@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hypercl.config.models.kinds import kind_of, models_in
 from hypercl.config.models.method import ImportedMethod, Method
+from hypercl.config.models.section import kind_of, models_in
 from hypercl.methods.build import LEARNERS
 from hypercl.testing import MethodContract
 

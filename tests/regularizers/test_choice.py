@@ -6,7 +6,7 @@ import pytest
 
 from hypercl.hypernets import Hypernetwork
 from hypercl.regularizers import GramForm, cheaper_form
-from hypercl.regularizers.choice import Sizes, direct_cost, gram_cost
+from hypercl.regularizers.output import Sizes, direct_cost, gram_cost
 
 SPLIT_MNIST = Hypernetwork(475_202, 42_000, (10, 10), 96, 96)
 PERMUTED_100 = Hypernetwork(2_036_010, 7_500, (200, 250, 350), 128, 12)

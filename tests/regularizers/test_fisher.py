@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from hypercl.regularizers import LayerByLayer, diagonal_fisher, layer_by_layer, quickest
-from hypercl.regularizers.fisher import Way, one_by_one, together
+from hypercl.regularizers.quadratic import Way, one_by_one, together
 
 Likelihood = Callable[[Tensor, Tensor, Tensor], Tensor]
 SAMPLES = 12
@@ -127,7 +127,7 @@ def test_samples_in_pieces_give_the_same_as_all_at_once(
     likelihood, layers, weights, inputs, labels = network(name)
     ways: list[Way] = [together] if layers is None or name == "tied" else [together, layers]
     whole = [way(likelihood, weights, inputs, labels) for way in ways]
-    monkeypatch.setattr("hypercl.regularizers.fisher.NUMBERS_AT_ONCE", room)
+    monkeypatch.setattr("hypercl.regularizers.quadratic.NUMBERS_AT_ONCE", room)
     monkeypatch.setattr("hypercl.regularizers.layers.PIECE", room)
     for way, expected in zip(ways, whole, strict=True):
         torch.testing.assert_close(way(likelihood, weights, inputs, labels), expected, rtol=1e-10, atol=1e-14)

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.hypernets import Hypernetwork
-from hypercl.regularizers import DirectForm, GramForm, HeadMask, draw_subset, gram_step, own_rows
+from hypercl.regularizers import DirectForm, GramForm, HeadMask, draw_subset, gram_step
+from hypercl.regularizers import masks as own_rows
 
 NUM_WEIGHTS, TASKS, DIM = 23, 4, 3
 HEADS = torch.tensor([[0, 1], [1, 2], [2, 4], [4, 5]])

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.regularizers.own_rows import divide_rows
+from hypercl.regularizers.masks import divide_rows
 
 tables = st.tuples(st.integers(1, 6), st.integers(1, 30), st.integers(0, 1000), st.floats(0.05, 0.95)).map(
     lambda given: torch.rand(given[:2], generator=torch.Generator().manual_seed(given[2])) < given[3]

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercl.regularizers import HeadMask
-from hypercl.regularizers.partition import Run, divide
+from hypercl.regularizers.pairs import Run, divide
 
 
 @settings(max_examples=100, deadline=None)

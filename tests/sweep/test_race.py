@@ -16,7 +16,7 @@ from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.plan.race import race_rows
+from hypercl.sweep.plan.final import race_rows
 from hypercl.sweep.race.race import Racing, contenders, values_in
 from hypercl.sweep.race.results import check_races, race_due, stages, standing
 from hypercl.sweep.race.schedule import points

@@ -13,7 +13,7 @@ from in_this_process import in_this_process
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hypercl.cli.tables import ranked
+from hypercl.cli.report import ranked
 from hypercl.config import Experiment, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, plan, sweep
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials

@@ -12,8 +12,9 @@ from bridge import Bridge
 
 from hypercl.config import SweepFile, load, loads
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep import SweepOptions, SweepResult, attempts, plan, sweep
+from hypercl.sweep import SweepOptions, SweepResult, plan, sweep
 from hypercl.sweep.results.files import ranked_rows, write_trials
+from hypercl.sweep.study import stability_decay as attempts
 from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import Place, run, sizes

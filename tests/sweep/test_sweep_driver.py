@@ -16,8 +16,7 @@ from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.driver import room_to_stop
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.signals import handled
-from hypercl.sweep.workers.control import Control, Stop
+from hypercl.sweep.workers.control import Control, Stop, handled
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def test_a_setting_enqueued_after_the_last_trial_is_told_to_wait(
 def test_a_second_signal_ends_at_once_whatever_the_sweep_was_stopping_for(
     reason: Stop | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypercl.sweep.signals.SECONDS_AT_MOST", 3600.0)
+    monkeypatch.setattr("hypercl.sweep.workers.control.SECONDS_AT_MOST", 3600.0)
     control = Control(tmp_path / ".stop", reason)
     before = set(threading.enumerate())
     with handled(control, Silent()):

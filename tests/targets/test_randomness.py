@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from hypercl.config.models.target import MLP
 from hypercl.targets import GeneratedModel, build_target
-from hypercl.targets.randomness import drawn_from
+from hypercl.targets.bundled import drawn_from
 
 CPU = torch.device("cpu")
 

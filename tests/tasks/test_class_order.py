@@ -9,8 +9,8 @@ from task_data import make_cifar_folders
 
 from hypercl.config.models.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100, SplitDigits
 from hypercl.tasks import open_stream
-from hypercl.tasks.source import Source
 from hypercl.tasks.split_stream import class_groups
+from hypercl.tasks.stream import Source
 
 
 def classes_of(config, data_dir):

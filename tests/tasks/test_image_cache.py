@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hypercl.config import UserError
-from hypercl.tasks import image_cache
-from hypercl.tasks.image_cache import cached
-from hypercl.tasks.source import Source
+from hypercl.tasks import image_files as image_cache
+from hypercl.tasks.image_files import cached
+from hypercl.tasks.stream import Source
 
 LISTING = [("a/0.png", 10, 1), ("b/0.png", 11, 2)]
 

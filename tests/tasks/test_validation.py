@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from hypercl.config import UserError
-from hypercl.tasks.validation import hold_out
+from hypercl.tasks.split_stream import hold_out
 
 counts = some.lists(some.integers(2, 30), min_size=1, max_size=5)
 

@@ -8,7 +8,7 @@ import pytest
 
 COUNT = """
 import resource, torch
-from hypercl.training.allocator import keep_freed_memory
+from hypercl.training.memory import keep_freed_memory
 {call}
 def use():
     torch.ones(40_000_000, dtype=torch.uint8)
@@ -29,7 +29,7 @@ def pages(call: str) -> int:
 KEPT = """
 from pathlib import Path
 import torch
-from hypercl.training.allocator import give_back_freed_memory, keep_freed_memory
+from hypercl.training.memory import give_back_freed_memory, keep_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 keep_freed_memory()

@@ -14,7 +14,7 @@ from hypercl.config import Experiment, loads
 from hypercl.tasks import as_images
 from hypercl.tasks.inputs import Permuted, Scaled
 from hypercl.training import Place, Tick, run, sizes
-from hypercl.training.picture import write_samples
+from hypercl.training.folder import write_samples
 
 SMALL = "encoder: [12], decoder: [12], latent: 4"
 HYPERNET = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"

@@ -7,7 +7,7 @@ import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
 from hypercl.config.models.training import Constant, Cosine, OneCycle, Plateau, Step
-from hypercl.training.schedule import lr_factor
+from hypercl.training.validation_monitor import lr_factor
 
 
 def test_constant_stays() -> None:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypercl.config.checks.protocol import protocol_problems
+from hypercl.config.checks.protocol import by_task_problems, protocol_problems, stability_problems
 from hypercl.config.checks.search import search_problems
-from hypercl.config.checks.space_structure import sound_space
-from hypercl.config.checks.space_values import value_problems
-from hypercl.config.checks.stability_decay import by_task_problems, stability_problems
+from hypercl.config.checks.space_values import sound_space, value_problems
 from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import ConfigError, Problem, located
 from hypercl.config.reading.include import text_of

@@ -14,8 +14,7 @@ from hypercl.config.checks.fixed_keys import why_closed
 from hypercl.config.explain.keys import Entry, entries, sentence
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
-from hypercl.config.models.kinds import kind_of, required
-from hypercl.config.models.section import Section
+from hypercl.config.models.section import Section, kind_of, required
 from hypercl.config.models.sweep import SweepFile
 from hypercl.config.problems import UserError, did_you_mean
 from hypercl.config.reading.yaml_text import value_in_words

@@ -12,8 +12,7 @@ from hypercl.config.checks.fixed_keys import why_closed
 from hypercl.config.explain.include_schema import INSIDE, with_includes
 from hypercl.config.explain.keys import entries, sentence
 from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.kinds import KindTag, switched
-from hypercl.config.models.section import Section
+from hypercl.config.models.section import KindTag, Section, switched
 from hypercl.config.models.space import KINDS, Distribution
 from hypercl.config.models.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Search, SweepFile
 from hypercl.config.models.training import Training
@@ -60,7 +59,7 @@ _NAMED = "x-named"
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's schema, with the kinds of a section told apart as `hypercl.config.models.kinds` does."""
+    """Pydantic's schema, with the kinds of a section told apart as `hypercl.config.models.section` does."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

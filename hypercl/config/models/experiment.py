@@ -6,9 +6,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hypercl.config.models.by_task import checked
 from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
-from hypercl.config.models.kinds import kind_of, models_in, name_in
 from hypercl.config.models.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
-from hypercl.config.models.section import Number, Section
+from hypercl.config.models.section import Number, Section, kind_of, models_in, name_in
 from hypercl.config.models.target import MLP, Target
 from hypercl.config.models.tasks import Tasks, outside_unit_interval
 from hypercl.config.models.training import Training

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hypercl.config.models.kinds import kinds
-from hypercl.config.models.section import Count, Fraction, Positive, Section, Units, Whole, at_most
+from hypercl.config.models.section import Count, Fraction, Positive, Section, Units, Whole, at_most, kinds
 from hypercl.config.models.target import Activation
 
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
-from hypercl.config.models.kinds import kinds
-from hypercl.config.models.section import Count, Flag, ImportPath, NotNegative, Number, Positive, Section, Units
+from hypercl.config.models.section import Count, Flag, ImportPath, NotNegative, Number, Positive, Section, Units, kinds
 
 Scenarios = frozenset[str]
 TASK, ALL = frozenset({"task"}), frozenset({"task", "domain", "class"})

@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hypercl.config.models.kinds import kinds
-from hypercl.config.models.section import Count, Flag, Fraction, Section, Whole
+from hypercl.config.models.section import Count, Flag, Fraction, Section, Whole, kinds
 
 
 class StreamProtocol(Section):

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.kinds import kinds, name_in, switched
 from hypercl.config.models.protocol import Final, Protocol, Race, StreamProtocol
 from hypercl.config.models.section import (
     Count,
@@ -18,6 +17,9 @@ from hypercl.config.models.section import (
     Section,
     Whole,
     at_most,
+    kinds,
+    name_in,
+    switched,
 )
 from hypercl.config.models.space import Distribution
 

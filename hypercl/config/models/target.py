@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from hypercl.config.models.kinds import kinds
-from hypercl.config.models.section import Flag, Fraction, ImportPath, Section, Units
+from hypercl.config.models.section import Flag, Fraction, ImportPath, Section, Units, kinds
 
 Activation = Literal["relu", "elu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
 

@@ -4,8 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from hypercl.config.models.kinds import kinds
-from hypercl.config.models.section import Flag, ImportPath, Number, Section, TaskCount, Units, Whole, at_most
+from hypercl.config.models.section import Flag, ImportPath, Number, Section, TaskCount, Units, Whole, at_most, kinds
 
 
 def _counts(value: Any) -> Any:

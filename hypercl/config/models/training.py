@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hypercl.config.models.kinds import kinds, switched
 from hypercl.config.models.section import (
     Checks,
     Count,
@@ -17,6 +16,8 @@ from hypercl.config.models.section import (
     Section,
     Units,
     Whole,
+    kinds,
+    switched,
 )
 
 

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypercl.config.explain.keys import entries
-from hypercl.config.models.kinds import kind_of, kinds_of, models_in
-from hypercl.config.models.section import Section
+from hypercl.config.models.section import Section, kind_of, kinds_of, models_in
 from hypercl.config.problems import Place, Problem, closest, did_you_mean, located
 
 _Model = TypeVar("_Model", bound=Section)

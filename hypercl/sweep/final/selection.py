@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.reported import BASE, SCRATCH
+from hypercl.analysis.final_seeds import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
 from hypercl.sweep.race.results import standing
 from hypercl.sweep.study.cost import GPUS, cost_of, cost_of_runs

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+from hypercl.analysis.final_seeds import SCRATCH
 from hypercl.analysis.final_text import counterpart
-from hypercl.analysis.reported import SCRATCH
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
 from hypercl.formatting import shown
@@ -30,6 +30,7 @@ from hypercl.sweep.final.selection import (
 )
 from hypercl.sweep.options import Wish
 from hypercl.sweep.study.protocols import described
+from hypercl.sweep.study.record import SweepRecord
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
 
@@ -214,3 +215,24 @@ def _beware(result: FinalResult) -> str:
         "The setting as written came out better on test data. best.yaml stays the search's best: for a setting that is "
         "chosen by test data, none would be left to measure it on"
     )
+
+
+def final_rows(record: SweepRecord) -> list[tuple[str, str]]:
+    """The final step as a row of a name and a sentence; none before test data is opened."""
+    openings = openings_of(record.attributes)
+    if not openings:
+        return []
+    times = f", the last of {len(openings)} times" if len(openings) > 1 else ""
+    return [("final step", f"test data was opened at {openings[-1].when}{times}; {_stands(record, openings[-1])}")]
+
+
+def final_is_open(record: SweepRecord) -> bool:
+    """Whether test data was opened and the final step is not finished."""
+    openings = openings_of(record.attributes)
+    return bool(openings) and not openings[-1].finished
+
+
+def _stands(record: SweepRecord, opening: Opening) -> str:
+    if opening.finished:
+        return f"finished at {opening.finished}"
+    return progress(as_begun(runs_of(record.asked, opening, record.folder)))

@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
 from hypercl.formatting import duration
-from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.plan.final import rehearsed
+from hypercl.sweep.plan.final import race_time, rehearsed
 from hypercl.sweep.plan.plan import Rows, resources_row
-from hypercl.sweep.plan.race import race_time
 from hypercl.sweep.study.constraints import Bounds, Verdict
 from hypercl.sweep.study.protocols import reporting, tuning
+from hypercl.sweep.study.samplers import most_trials
 from hypercl.sweep.study.space import draw
 from hypercl.sweep.study.stability_decay import Rules
 from hypercl.sweep.workers.engine import Engine

@@ -8,13 +8,11 @@ from hypercl.config import Distribution, SweepFile
 from hypercl.config.checks.conditions import conditions_in_words
 from hypercl.config.reading.yaml_text import value_in_words
 from hypercl.formatting import shown
-from hypercl.sweep.grid import most_trials
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.plan.final import final_row
-from hypercl.sweep.plan.race import race_rows
-from hypercl.sweep.results.attempts import planned
+from hypercl.sweep.plan.final import final_row, race_rows
 from hypercl.sweep.results.bounds import in_words
 from hypercl.sweep.results.goals import chosen_rows
+from hypercl.sweep.results.stability import planned
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.journal import NAME as JOURNAL
 from hypercl.sweep.study.journal import open_journal
@@ -25,6 +23,7 @@ from hypercl.sweep.study.protocols import described as protocol_in_words
 from hypercl.sweep.study.protocols import tuning
 from hypercl.sweep.study.pruners import described
 from hypercl.sweep.study.samplers import described as described_sampler
+from hypercl.sweep.study.samplers import most_trials
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.resources import Slots, fit, this_machine
 

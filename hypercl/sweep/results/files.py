@@ -18,18 +18,17 @@ from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading.yaml_text import dump
 from hypercl.files import write_text
 from hypercl.formatting import shown
-from hypercl.sweep.attempts import attempted, columns, found_by_task
 from hypercl.sweep.race.results import in_words
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.bounds import broken_of, cells, none_feasible
-from hypercl.sweep.spread import spread_of, with_spread
 from hypercl.sweep.study import ranking
-from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.study.outcome import Outcome, outcome_of, spread_of, with_spread
 from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.ranking import Ranked
 from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
 from hypercl.sweep.study.settings import best_experiment
 from hypercl.sweep.study.space import settings_of
+from hypercl.sweep.study.stability_decay import attempted, columns, found_by_task
 from hypercl.sweep.study.study import SweepStudy
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")

@@ -7,9 +7,8 @@ from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
 from hypercl.config.models.sweep import Objective
-from hypercl.sweep.spread import with_spread
 from hypercl.sweep.study import ranking
-from hypercl.sweep.study.outcome import is_complete
+from hypercl.sweep.study.outcome import is_complete, with_spread
 from hypercl.sweep.study.preference import KNEE, PREFER, Weights, preference
 
 MOST_NUMBERS = 12

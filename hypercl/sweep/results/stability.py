@@ -1,12 +1,17 @@
 """The trace of a sweep under protocol `stability_decay`, from its study to `hypercl.analysis.stability`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
-from hypercl.sweep.attempts import stage, tried_of
+from hypercl.config import SweepFile
+from hypercl.exit_codes import ExitCode
+from hypercl.sweep.study.outcome import OUTCOME, TRAINED, outcome_of
 from hypercl.sweep.study.record import SweepRecord
-from hypercl.sweep.study.stability_decay import Rules, Tried
+from hypercl.sweep.study.stability_decay import Rules, Stage, Tried, stage, tried_of
 
 
 def trace_rows(record: SweepRecord) -> list[dict[str, str]]:
@@ -55,3 +60,67 @@ def _row(each: Tried, rules: Rules, accepted: bool) -> dict[str, Any]:
         "state": each.state,
         "accepted": accepted,
     }
+
+
+def ending(file: SweepFile, trials: Sequence[FrozenTrial]) -> tuple[ExitCode, str] | None:
+    """How a sweep under this protocol has ended, in words: the stream is learned, stuck, or the budget was too small.
+
+    None under another protocol.
+    """
+    now, rules = stage(file, trials), Rules.of(file)
+    if now is None or rules is None:
+        return None
+    counted = sum(OUTCOME in trial.user_attrs and outcome_of(trial).kind in TRAINED for trial in trials)
+    if now.done:
+        return ExitCode.DONE, f"all {rules.tasks} tasks are learned: {counted} attempts, {_values(rules, now)}"
+    where = f"at task {now.task + 1} of {rules.tasks}, in phase {now.phase}"
+    if now.stuck:
+        return ExitCode.FAILED, f"stopped {where}: {now.stuck}. Widen the space (under another --name)"
+    return ExitCode.FAILED, (
+        f"the budget of {file.search.trials} attempts ended {where}: there is no result yet. The same command with a "
+        f"larger --trials goes on; {rules.most} are enough for any outcome"
+    )
+
+
+def _values(rules: Rules, now: Stage) -> str:
+    """The accepted values, task by task."""
+    last = now.accepted[-1].attempt
+    rates, strengths = (", ".join(f"{value:g}" for value in values) for values in (last.rates, last.strengths[1:]))
+    name = rules.strength.rpartition(".")[2]
+    return f"lr {rates}" + (f"; {name} {strengths} from the second on" if strengths else "")
+
+
+def stage_rows(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
+    """How far the stream has come, as a row of a name and a sentence; empty under another protocol."""
+    now, rules = stage(file, trials), Rules.of(file)
+    if now is None or rules is None:
+        return []
+    if now.done:
+        return [("stream", f"all {rules.tasks} tasks are learned: {_values(rules, now)}")]
+    at = f"at task {now.task + 1} of {rules.tasks}, phase {now.phase}"
+    return [("stream", f"stuck {at}: {now.stuck}" if now.stuck else at)]
+
+
+def planned(file: SweepFile) -> list[tuple[str, str]]:
+    """The plan of a sweep under this protocol, as rows of a name and a sentence; empty under another."""
+    rules = Rules.of(file)
+    if rules is None:
+        return []
+    rates, budget = ", ".join(f"{rate:g}" for rate in rules.rates), file.search.trials
+    name, count = rules.strength.rpartition(".")[2], len(rules.rates)
+    each = f"{count} at the first task" + (
+        f", at each later one {count} without protection and then 1 to {rules.halvings + 1} with it"
+        if rules.tasks > 1
+        else ""
+    )
+    enough = "" if budget >= rules.most else f"; the budget is {budget}, and a larger one goes on where that ends"
+    lowest = rules.highest / 2**rules.halvings
+    return [
+        ("attempts", f"at most {rules.most}: {each}{enough}"),
+        ("phase rate", f"plain fine-tuning with lr {rates}; the best accuracy on the new task is the mark"),
+        (
+            "phase decay",
+            f"{name} from {rules.highest:g} down to {lowest:g} by halves, until the accuracy on the new task is at "
+            f"least {1 - rules.drop:.3g} x the mark",
+        ),
+    ]

@@ -8,16 +8,16 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from hypercl.formatting import duration
-from hypercl.sweep.attempts import is_over
-from hypercl.sweep.final.status import final_is_open, final_rows
-from hypercl.sweep.results.attempts import stage_rows
+from hypercl.sweep.final.step import final_is_open, final_rows
 from hypercl.sweep.results.bounds import kept_words, none_feasible
 from hypercl.sweep.results.cost import spent_rows
 from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.results.live import WORDS
+from hypercl.sweep.results.stability import stage_rows
 from hypercl.sweep.study.lock import Driver, driver_of
 from hypercl.sweep.study.outcome import TRAINED
 from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
+from hypercl.sweep.study.stability_decay import is_over
 
 
 @dataclass(frozen=True)

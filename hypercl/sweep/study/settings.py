@@ -5,9 +5,9 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Experiment, SweepFile, assign
-from hypercl.sweep.attempts import found_by_task
 from hypercl.sweep.study.protocols import reporting
 from hypercl.sweep.study.space import settings_of
+from hypercl.sweep.study.stability_decay import found_by_task
 
 
 def best_experiment(file: SweepFile, trial: FrozenTrial, threads: int) -> Experiment:

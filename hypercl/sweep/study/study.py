@@ -14,17 +14,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.models.sweep import Goal, SweepFile
-from hypercl.sweep.attempts import ATTEMPT, is_over, stage
-from hypercl.sweep.grid import Grid
-from hypercl.sweep.spread import attributes
 from hypercl.sweep.study import ranking
 from hypercl.sweep.study.journal import open_journal
-from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, is_complete, outcome_of
+from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import Mirror, names_of, with_progress
 from hypercl.sweep.study.pruners import final_step, pruner_of
-from hypercl.sweep.study.samplers import COMPLETE_ONLY, sampler_of
+from hypercl.sweep.study.samplers import COMPLETE_ONLY, Grid, sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
+from hypercl.sweep.study.stability_decay import ATTEMPT, is_over, stage
 
 _THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
 _FATAL = ("diverged", "out_of_memory")

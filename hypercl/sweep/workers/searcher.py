@@ -10,10 +10,10 @@ from ray.tune.search import Searcher
 
 from hypercl.config import Experiment, assign, resolved
 from hypercl.config.models.sweep import SweepFile
-from hypercl.sweep.attempts import attempt_of, attempted, columns, found_by_task, judged
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Verdict, violations_of
 from hypercl.sweep.study.outcome import Kind, Outcome
+from hypercl.sweep.study.stability_decay import attempt_of, attempted, columns, found_by_task, judged
 from hypercl.sweep.study.study import Suggestion, SweepStudy
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.control import Control

@@ -15,9 +15,8 @@ from ray.tune.search import Searcher
 from hypercl.config import SweepFile
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.results.files import TrialsTable, write_trials
-from hypercl.sweep.signals import AtOnce
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.control import Control
+from hypercl.sweep.workers.control import AtOnce, Control
 from hypercl.sweep.workers.resources import Slots
 
 
