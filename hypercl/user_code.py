@@ -20,7 +20,7 @@ SHOWN_LINES = 3
 
 
 @contextmanager
-def own_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Callable[..., Any]]:
+def user_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Callable[..., Any]]:
     """What an import path names, to be called inside of the block: there its errors are told as the user's.
 
     Args:

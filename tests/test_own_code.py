@@ -7,7 +7,7 @@ import pytest
 from hypercl.config import Experiment, UserError
 from hypercl.config.models.target import MLP, ImportedTarget
 from hypercl.config.models.tasks import ImportedStream, SplitDigits
-from hypercl.user_code import keep_code, own_code
+from hypercl.user_code import keep_code, user_code
 
 MINE = Experiment(tasks=SplitDigits(), target=ImportedTarget(path="my_net:Net"))
 
@@ -93,18 +93,18 @@ def test_what_nothing_came_from_yet_is_copied_anew(tmp_path: Path) -> None:
 def test_a_module_that_ends_the_program_is_told(tmp_path: Path) -> None:
     (tmp_path / "users_ending.py").write_text("import sys\n\n\ndef make():\n    sys.exit(3)\n")
     told = pytest.raises(UserError, match="users_ending:make failed: SystemExit: 3")
-    with told, own_code("tasks.path", "users_ending:make", [tmp_path]) as make:
+    with told, user_code("tasks.path", "users_ending:make", [tmp_path]) as make:
         make()
     (tmp_path / "users_ended.py").write_text("import sys\nsys.exit()\n")
     with pytest.raises(UserError, match="importing users_ended failed: SystemExit"):
-        own_code("tasks.path", "users_ended:make", [tmp_path]).__enter__()
+        user_code("tasks.path", "users_ended:make", [tmp_path]).__enter__()
 
 
 def test_an_error_in_a_users_code_is_told_with_the_last_lines_in_their_file(tmp_path: Path) -> None:
     (tmp_path / "users_errors.py").write_text(
         "import json\n\n\ndef make(depth):\n    if depth:\n        return make(depth - 1)\n    return json.loads('{')\n"
     )
-    with pytest.raises(UserError) as caught, own_code("tasks.path", "users_errors:make", [tmp_path]) as make:
+    with pytest.raises(UserError) as caught, user_code("tasks.path", "users_errors:make", [tmp_path]) as make:
         make(4)
     first, *lines = str(caught.value).splitlines()
     assert first.startswith("tasks.path: users_errors:make failed: JSONDecodeError: ")
@@ -116,4 +116,4 @@ def test_an_error_in_a_users_code_is_told_with_the_last_lines_in_their_file(tmp_
     ]
     (tmp_path / "users_failing.py").write_text("x = 1\ny = x / 0\n")
     with pytest.raises(UserError, match=r"(?s)importing users_failing failed: ZeroDivisionError.*failing.py:2 in"):
-        own_code("tasks.path", "users_failing:make", [tmp_path]).__enter__()
+        user_code("tasks.path", "users_failing:make", [tmp_path]).__enter__()

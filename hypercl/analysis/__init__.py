@@ -3,7 +3,7 @@
 from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
 from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
 from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
-from hypercl.analysis.optimism import Joined, joined_promises, promised_figure, write_promised
+from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
 from hypercl.analysis.race import draw_race
 from hypercl.analysis.sweep import (
     draw_sweep,
@@ -32,10 +32,10 @@ __all__ = [
     "front_figure",
     "history_figure",
     "importance_figure",
-    "joined_promises",
+    "joined_optimism",
     "matrix_figure",
+    "optimism_figure",
     "parameter_figure",
-    "promised_figure",
     "read_final",
     "read_matrix",
     "read_reproduction",
@@ -46,5 +46,5 @@ __all__ = [
     "under_protocol",
     "write_final",
     "write_matrix_png",
-    "write_promised",
+    "write_optimism",
 ]

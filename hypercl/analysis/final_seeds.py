@@ -43,7 +43,7 @@ class About:
     protocol: str
     """Its name, such as `stream`."""
     described: str
-    """The protocol in words, as from `hypercl.sweep.study.protocols.described`."""
+    """The protocol in words, as from `hypercl.sweep.study.protocols.protocol_in_words`."""
     goals: tuple[Goal, ...]
     """Of the objective."""
     opened: int

@@ -27,7 +27,7 @@ class Joined:
     figure: Figure
 
 
-def promised_table(content: Content) -> pd.DataFrame:
+def optimism_table(content: Content) -> pd.DataFrame:
     """A row for each goal, setting and seed of what was promised: `promised`, `seed`, `came_out` of that seed, the
     `mean` over the setting's seeds with its t interval (`low`, `high`), `optimism` with `optimism_low`,
     `optimism_high`. Accuracies are fractions.
@@ -50,7 +50,7 @@ def promised_table(content: Content) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def promised_figure(content: Content) -> Figure:
+def optimism_figure(content: Content) -> Figure:
     """A line a setting: what the search promised, each fresh seed's value, their mean and its t interval; a panel a
     goal.
 
@@ -72,7 +72,7 @@ def promised_figure(content: Content) -> Figure:
     return figure
 
 
-def write_promised(content: Content, folder: Path) -> list[Path]:
+def write_optimism(content: Content, folder: Path) -> list[Path]:
     """promised.png with its numbers in promised.csv, in a folder that is there.
 
     Returns:
@@ -80,12 +80,12 @@ def write_promised(content: Content, folder: Path) -> list[Path]:
     """
     if not any(setting["promised"] for setting in content["settings"]):
         return []
-    promised_table(content).to_csv(folder / "promised.csv", index=False, lineterminator="\n")
-    promised_figure(content).savefig(folder / "promised.png")
+    optimism_table(content).to_csv(folder / "promised.csv", index=False, lineterminator="\n")
+    optimism_figure(content).savefig(folder / "promised.png")
     return [folder / "promised.png"]
 
 
-def joined_promises(contents: Mapping[str, Content]) -> Joined:
+def joined_optimism(contents: Mapping[str, Content]) -> Joined:
     """What each of several sweeps promised by its first setting, what came out, and what the tuning cost.
 
     Args:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hypercl.analysis.final_text import LEAK
-from hypercl.analysis.racing import LEAST, Raced
+from hypercl.analysis.racing import LEAST, RaceRecord
 from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
@@ -21,7 +21,7 @@ DODGE = 0.05
 """How far apart the points of two settings lie, as a share of the first round's seeds."""
 
 
-def race_table(races: Sequence[Raced]) -> pd.DataFrame:
+def race_table(races: Sequence[RaceRecord]) -> pd.DataFrame:
     """One row for each race, round and setting in it: mean and 95 % t interval over its seeds so far, one-sided p
     against the leader (nan where it was too early to decide), and `leads`, `in` or `dropped`."""
     rows = []
@@ -36,7 +36,7 @@ def race_table(races: Sequence[Raced]) -> pd.DataFrame:
 
 
 def race_markdown(
-    races: Sequence[Raced],
+    races: Sequence[RaceRecord],
     metric: str,
     settings: Mapping[int, Mapping[str, Any]],
     searched: Mapping[int, float],
@@ -59,7 +59,7 @@ def race_markdown(
     return "\n".join(part for part in parts if part)
 
 
-def _rules(race: Raced, metric: str) -> str:
+def _rules(race: RaceRecord, metric: str) -> str:
     plan, count = race.plan, len(race.settings)
     if count < 2:
         return f"After {race.point} trials: trial {race.settings[0]} was the only setting, so there was no race.\n"
@@ -73,7 +73,7 @@ def _rules(race: Raced, metric: str) -> str:
     )
 
 
-def _rounds(race: Raced) -> str:
+def _rounds(race: RaceRecord) -> str:
     """A row a round, a column a setting."""
     if not race.rounds:
         return ""
@@ -93,13 +93,13 @@ def _cell(one: Any, number: int) -> str:
     return f"{text} dropped" if number in one.dropped else text
 
 
-def _lost(race: Raced) -> str:
+def _lost(race: RaceRecord) -> str:
     if not race.lost:
         return ""
     return "Lost seeds, which count as the worst value:\n\n" + "\n".join(f"- {each}" for each in race.lost) + "\n"
 
 
-def _standing(race: Raced, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float]) -> str:
+def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float]) -> str:
     ends = {
         "separated": "One setting is left.",
         "seeds": "All seeds are spent; those left cannot be told apart, and the best mean goes first.",

@@ -143,7 +143,7 @@ def order_of(settings: Sequence[int], rounds: Sequence[Round]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Raced:
+class RaceRecord:
     """A race: what it was to be, and the values so far. All else follows from them."""
 
     point: int
@@ -185,9 +185,9 @@ class Raced:
         return {**asdict(self), "rounds": [asdict(one) for one in self.rounds], "ended": self.ended}
 
 
-def raced_of(stored: Mapping[str, Any]) -> Raced:
+def race_record_of(stored: Mapping[str, Any]) -> RaceRecord:
     """A race as it was stored; JSON has no whole numbers as keys."""
-    return Raced(
+    return RaceRecord(
         point=stored["point"],
         settings=tuple(stored["settings"]),
         plan=Plan(**stored["plan"]),

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from hypercl.cli.report import pairs
-from hypercl.config.explain.explain import Kind, Part, Setting, explain
+from hypercl.config.explain.explain import Kind, Part, Setting, explain_key
 from hypercl.config.explain.schema import schema_text
 from hypercl.files import write_text
 
@@ -18,7 +18,7 @@ def explain_command(given: argparse.Namespace) -> int:
     """Prints a key, a section, or all sections."""
     console = Console(highlight=False, markup=False)
     console.width = min(console.width, WIDEST)
-    found = explain(given.path or "")
+    found = explain_key(given.path or "")
     for block in _setting(found) if isinstance(found, Setting) else _part(found):
         console.print(block)
     return 0

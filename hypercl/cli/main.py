@@ -107,7 +107,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
     parser.add_argument(
         "--prefer",
-        metavar="WISH",
+        metavar="PREFERENCE",
         help="print another compromise than that of best.yaml and write preferred.yaml: as for hypercl sweep",
     )
     parser.add_argument(
@@ -207,7 +207,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     _add_machine(parser)
     parser.add_argument(
         "--prefer",
-        metavar="WISH",
+        metavar="PREFERENCE",
         help="which compromise between several goals goes into best.yaml: 'knee' (default), weights of the goals such "
         "as 'validation/final_accuracy: 1, compression_ratio: 0.2', or a test such as 'compression_ratio <= 0.5'",
     )

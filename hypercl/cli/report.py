@@ -15,12 +15,12 @@ from rich.table import Table
 from hypercl.analysis.final_table import final_rows, title
 from hypercl.analysis.final_text import LEAK, Content
 from hypercl.cli.paths import require_writable
-from hypercl.cli.test_leak_console import Marked
+from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading.yaml_text import value_in_short
 from hypercl.formatting import shown
-from hypercl.sweep.final.data_used import splits_touched
-from hypercl.sweep.results.cost import spent_rows
-from hypercl.sweep.results.goals import in_words, told
+from hypercl.sweep.final.data_used import data_used_rows
+from hypercl.sweep.results.cost import cost_rows
+from hypercl.sweep.results.goals import goals_in_words, told
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import (
     final_of,
@@ -32,7 +32,7 @@ from hypercl.sweep.results.report import (
     write_preferred,
     write_report,
 )
-from hypercl.sweep.results.stability import trace_rows
+from hypercl.sweep.results.stability import stability_rows
 from hypercl.sweep.results.status import state_words
 from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.record import SweepRecord, state_of
@@ -157,17 +157,17 @@ def report_command(given: argparse.Namespace) -> int:
     own = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         own[name].print(_standing(name, record))
-        own[name].print(pairs([*splits_touched(record), *spent_rows(record)]))
+        own[name].print(pairs([*data_used_rows(record), *cost_rows(record)]))
     for objective, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()
-            title = f"best of {len(rows)} complete trials by {in_words(objective)}"
+            title = f"best of {len(rows)} complete trials by {goals_in_words(objective)}"
             console.print(ranked(rows[: given.top], title))
     console.print()
     found = {name: importances(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
-        tried = trace_rows(record)
+        tried = stability_rows(record)
         title = f"{prefix}attempts at each task, accuracy on its validation data in percent"
         own[name].print(cells(tried, title) if tried else prefix + what_mattered(record, found[name]))
     for name, record in sweeps.items():
@@ -208,7 +208,7 @@ def _preferred(prefer: str, record: SweepRecord, folder: Path) -> str:
 
 def _console(leaking: bool) -> Console:
     """Standard output; of a leaking sweep with every line marked."""
-    inner = Marked(sys.stdout) if leaking else None
+    inner = PrefixedStream(sys.stdout) if leaking else None
     return widened(Console(file=inner, soft_wrap=True, highlight=False, markup=False))
 
 
@@ -232,7 +232,7 @@ def _standing(name: str, record: SweepRecord) -> str:
     words = state_words(record.folder).items()
     parts = ", ".join(f"{counts[kind]} {word}" for kind, word in words if counts[kind]) or "no trials"
     text = f"{name}: {len(record.trained)} of {record.file.search.trials} trials trained ({parts})"
-    if record.ranked() or trace_rows(record):
+    if record.ranked() or stability_rows(record):
         return text
     return f"{text}; none is complete yet, so there is nothing to rank or draw"
 

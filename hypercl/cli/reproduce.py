@@ -26,13 +26,13 @@ from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
 from hypercl.loggers import Loggers, Terminal, build
-from hypercl.reproduce.jobs import Job, file_named, jobs, published_experiments, table_file
+from hypercl.reproduce.jobs import Job, file_named, published_experiments, reproduction_jobs, table_file
 from hypercl.reproduce.table import Comparison, Reproduction, cells_of, load_reproduction
 from hypercl.sweep import SweepOptions, listener_for, sweep
 from hypercl.sweep.results.report import protocols_table
-from hypercl.sweep.study.protocols import described, tuning
+from hypercl.sweep.study.protocols import protocol_in_words, search_config
 from hypercl.sweep.study.record import read_sweep
-from hypercl.training import Diverged, Finished, Place, run, seeds_name
+from hypercl.training import Diverged, Finished, RunFolders, run, seeds_name
 
 
 def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
     overrides = [*given.overrides, *seeds]
     sweeps = {name: table.sweep(name, file_named(table.file, file), overrides) for name in _chosen(table, given.only)}
     console.print(f"{table.title}: {len(sweeps)} of {len(table.sweeps)} sweeps")
-    console.print(pairs([(name, described(each)) for name, each in sweeps.items()]))
+    console.print(pairs([(name, protocol_in_words(each)) for name, each in sweeps.items()]))
     if given.dry_run:
         return ExitCode.DONE
     remove_partials(folder)
@@ -80,7 +80,7 @@ def _options(
         time_limit_s=left,
         import_paths=import_paths(given),
         source=str(source),
-        listener=listener_for(tuning(file), console_for(file)),
+        listener=listener_for(search_config(file), console_for(file)),
     )
 
 
@@ -127,7 +127,7 @@ def reproduce_command(given: argparse.Namespace) -> int:
         return ExitCode.DONE
     console = Console(soft_wrap=True, highlight=False)
     whole = _Whole(table, file, results_of(given) / folder_name(file.stem if given.name is None else given.name))
-    chosen = jobs(table, file, whole.folder, given)
+    chosen = reproduction_jobs(table, file, whole.folder, given)
     console.print(f"{table.title}: {len(chosen)} of {len(cells_of(table))} cells", markup=False)
     console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))
     if given.dry_run:
@@ -204,7 +204,7 @@ def _run_cell(job: Job, given: argparse.Namespace, console: Console, stop: _Stop
     Raises:
         UserError: missing data, or a network that cannot be built.
     """
-    place = Place(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
+    place = RunFolders(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
     loggers = Loggers([*build(None, job.folder), Terminal(console)])
     outcome, reason = "failed", ""
     (job.folder / FAILURE).unlink(missing_ok=True)

@@ -11,11 +11,11 @@ from hypercl.cli.report import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading.yaml_text import value_in_words
 from hypercl.formatting import duration, shown
-from hypercl.sweep.results.bounds import broken_of, in_words
+from hypercl.sweep.results.bounds import bounds_in_words, broken_of
 from hypercl.sweep.results.goals import placed
-from hypercl.sweep.results.status import Running, rows_of, state_words, status_of
+from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
 from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
-from hypercl.sweep.study.stability_decay import attempted
+from hypercl.sweep.study.stability_decay import attempted_settings
 
 WIDTH, HEIGHT = 62, 10
 
@@ -98,7 +98,7 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
     if outcome.why.strip():
         rows.append(("why", outcome.why.strip().splitlines()[-1]))
     if outcome.violations:
-        kept = f"kept: {in_words(record.file.constraints.measured)}"
+        kept = f"kept: {bounds_in_words(record.file.constraints.measured)}"
         rows.append(("bounds", broken_of(record.file, outcome) or kept))
     if outcome.seconds is not None:
         rows.append(("training", duration(outcome.seconds)))
@@ -107,7 +107,7 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
 
 def _setting(record: SweepRecord, number: int) -> Table:
     """Each key of the space, and what it was in the experiment as written where that differs."""
-    base, values = record.file.experiment, attempted(record.file, record.trial(number))
+    base, values = record.file.experiment, attempted_settings(record.file, record.trial(number))
     table = Table(title="setting (* differs from the experiment as written)", title_justify="left", box=None)
     table.add_column("")
     for heading in ("key", "value", "as written"):
@@ -150,7 +150,7 @@ def print_status(folder: Path) -> int:
     """Prints a sweep's status; changes nothing."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     status = status_of(folder)
-    console.print(pairs(rows_of(status)))
+    console.print(pairs(status_rows(status)))
     if status.running:
         console.print(_table(status.running, state_words(folder)["running"]))
     return 0

@@ -10,13 +10,13 @@ from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.cli.report import final_tables, pairs, ranked, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
-from hypercl.sweep import SweepOptions, dry_run, listener_for, plan, sweep
-from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep
+from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.plan.final import final_row
 from hypercl.sweep.results.goals import sought
-from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
 from hypercl.user_code import CODE_FOLDER
 
 SHOWN = 10
@@ -43,9 +43,9 @@ def sweep_command(given: argparse.Namespace) -> int:
     file = load_sweep(given.file, [*given.overrides, *trials])
     console = console_for(file)
     options = _options(given, file, console)
-    console.print(pairs(plan(file, options)))
+    console.print(pairs(plan_rows(file, options)))
     if given.dry_run:
-        console.print(pairs(dry_run(file, options)))
+        console.print(pairs(dry_run_rows(file, options)))
         return 0
     result = sweep(file, options)
     if result.table:
@@ -77,7 +77,7 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         prefer=given.prefer,
         import_paths=import_paths(given),
         source=given.file,
-        listener=listener_for(tuning(file), console),
+        listener=listener_for(search_config(file), console),
     )
 
 
@@ -91,16 +91,16 @@ def final_command(given: argparse.Namespace) -> int:
     record = read_sweep(folder)
     if not record.ranked():
         raise UserError(f"{folder} has no complete trial yet: there is no setting to train anew")
-    wishes = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
-    openings = openings_of(record.attributes)
+    init_targets = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
+    openings = selections_of(record.attributes)
     chosen_anew = not openings or (given.again and openings[-1].finished)
-    if wishes and not chosen_anew:
+    if init_targets and not chosen_anew:
         raise UserError(
             f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
             "opened\n    fix:     leave out --settings and --seeds; or, once it is finished, open test data once more "
             "with --again"
         )
-    file = load(folder / SWEEP_YAML, wishes)
+    file = load(folder / SWEEP_YAML, init_targets)
     console = console_for(file)
     options = _final_options(given, file, folder, console)
     if chosen_anew:
@@ -126,5 +126,5 @@ def _final_options(given: argparse.Namespace, file: SweepFile, folder: Path, con
         final="again" if given.again else "alone",
         import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
         source=str(folder / SWEEP_YAML),
-        listener=listener_for(tuning(file), console),
+        listener=listener_for(search_config(file), console),
     )

@@ -9,18 +9,18 @@ from rich.console import Console
 from hypercl.config import SweepFile
 from hypercl.sweep.study.protocols import leaks
 
-MARK = "[TEST LEAK] "
+PREFIX = "[TEST LEAK] "
 
 
 def console_for(file: SweepFile) -> Console:
     """The terminal; under protocol `test_leak` one that marks every line, where nothing is redrawn."""
     if leaks(file):
-        return Console(file=Marked(sys.stdout), soft_wrap=True, highlight=False)
+        return Console(file=PrefixedStream(sys.stdout), soft_wrap=True, highlight=False)
     return Console(soft_wrap=True, highlight=False)
 
 
-class Marked(io.StringIO):
-    """A text stream whose lines all begin with `MARK`."""
+class PrefixedStream(io.StringIO):
+    """A text stream whose lines all begin with `PREFIX`."""
 
     def __init__(self, inner: TextIO) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Marked(io.StringIO):
 
     def write(self, text: str) -> int:
         for line in text.splitlines(keepends=True):
-            self._inner.write(MARK + line if self._fresh else line)
+            self._inner.write(PREFIX + line if self._fresh else line)
             self._fresh = line.endswith("\n")
         return len(text)
 

@@ -16,7 +16,7 @@ from hypercl.config import SweepFile, assign, load
 from hypercl.exit_codes import ExitCode
 from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
-from hypercl.training import Diverged, Place, require_buildable, run, seeds_name
+from hypercl.training import Diverged, RunFolders, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
 
 
@@ -28,8 +28,8 @@ def train(given: argparse.Namespace) -> int:
     folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
     require_buildable(file.experiment, import_paths(given))  # a mistake in own code is mended before it is kept
     begun = (folder / "config.yaml").exists()
-    own_code = keep_code(file.experiment, import_paths(given), folder, anew=not begun)
-    place = Place(folder, given.data_dir, offline(given), own_code, name)
+    user_code = keep_code(file.experiment, import_paths(given), folder, anew=not begun)
+    place = RunFolders(folder, given.data_dir, offline(given), user_code, name)
     spec = _spec(file, given, name, folder, console)
     loggers = Loggers([*build(spec, folder), Terminal(console)])
     outcome = "failed"
@@ -63,8 +63,8 @@ def train(given: argparse.Namespace) -> int:
 
 
 def _overrides(given: argparse.Namespace) -> list[str]:
-    wishes = {"device": given.device, "seed": given.seed, "threads": given.threads}
-    return [f"training.{key}={value}" for key, value in wishes.items() if value is not None]
+    init_targets = {"device": given.device, "seed": given.seed, "threads": given.threads}
+    return [f"training.{key}={value}" for key, value in init_targets.items() if value is not None]
 
 
 def _spec(

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a key was written."""
 
     file: str
@@ -53,12 +53,12 @@ class Problem:
         return "\n".join(lines)
 
 
-def located(problem: Problem, places: Mapping[str, Place]) -> Problem:
+def located(problem: Problem, locations: Mapping[str, Location]) -> Problem:
     """With the place of its key, or of the nearest key above that is written somewhere."""
     path = problem.path
-    while path and path not in places:
+    while path and path not in locations:
         path = path.rpartition(".")[0]
-    return replace(problem, file=places[path].file, line=places[path].line) if path else problem
+    return replace(problem, file=locations[path].file, line=locations[path].line) if path else problem
 
 
 class UserError(Exception):

@@ -33,7 +33,7 @@ class TargetTensor:
 
 
 @dataclass(frozen=True)
-class Wish:
+class InitTarget:
     """What an initialisation gives to the numbers of a tensor."""
 
     size: int
@@ -66,26 +66,26 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def wishes(shapes: Shapes, mode: Literal["in", "out"], gain: float) -> list[Wish]:
+def init_targets(shapes: Shapes, mode: Literal["in", "out"], gain: float) -> list[InitTarget]:
     """Means and variances of a full hypernetwork's outputs, tensor by tensor.
 
     Chang, Flokas and Lipson (ICLR 2020), table 1: with fan-in, a layer that has a bias shares the wanted variance of
     its pre-activations evenly between weights and bias; with fan-out, the bias makes up for gain * fan-in / fan-out
     below gain. A normalisation layer begins as it does elsewhere: scale 1, shift 0.
     """
-    return [_wish(tensor, mode, gain) for tensor in tensors_of(shapes)]
+    return [_init_target(tensor, mode, gain) for tensor in tensors_of(shapes)]
 
 
-def _wish(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> Wish:
+def _init_target(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> InitTarget:
     if tensor.role == "scale":
-        return Wish(tensor.size, 0.0, mean=1.0)
+        return InitTarget(tensor.size, 0.0, mean=1.0)
     if tensor.role == "shift":
-        return Wish(tensor.size, 0.0)
+        return InitTarget(tensor.size, 0.0)
     if mode == "out":
         rest = max(0.0, gain * (1 - tensor.fan_in / tensor.fan_out))
-        return Wish(tensor.size, rest if tensor.role == "bias" else gain / tensor.fan_out)
+        return InitTarget(tensor.size, rest if tensor.role == "bias" else gain / tensor.fan_out)
     shared = gain / 2 if tensor.biased else gain
-    return Wish(tensor.size, shared if tensor.role == "bias" else shared / tensor.fan_in)
+    return InitTarget(tensor.size, shared if tensor.role == "bias" else shared / tensor.fan_in)
 
 
 def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chunk_size: int) -> np.ndarray:

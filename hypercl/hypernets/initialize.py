@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from hypercl.config.models.hypernet import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
-from hypercl.hypernets.hyperfan import TrunkMoments, Wish, chunk_variances, wishes
+from hypercl.hypernets.hyperfan import InitTarget, TrunkMoments, chunk_variances, init_targets
 
 if TYPE_CHECKING:
     from hypercl.hypernets.hypernetwork import Hypernetwork
@@ -69,7 +69,7 @@ def _hyperfan(hypernet: "Hypernetwork", config: HyperfanIn | HyperfanOut, theta:
     shared = hypernet.task_embedding * hypernet.embedding_scale**2 + hypernet.noise
     if not hypernet.chunk_embedding:
         _fill_trunk(theta, moments.variances(shared), generator)
-        _fill_full_head(theta, wishes(hypernet.target_shapes, mode, config.gain), moments.head_power(shared), generator)
+        _fill_full_head(theta, init_targets(hypernet.target_shapes, mode, config.gain), moments.head_power(shared), generator)
         return
     wanted = chunk_variances(hypernet.target_shapes, mode, config.gain, hypernet.chunk_size)
     shares = moments.needed(wanted / wanted.max())
@@ -85,7 +85,7 @@ def _fill_trunk(theta: Tensors, variances: list[float], generator: Generator) ->
         _fill(theta[f"trunk.{layer}.weight"], variance, generator)
 
 
-def _fill_full_head(theta: Tensors, wanted: list[Wish], power: float, generator: Generator) -> None:
+def _fill_full_head(theta: Tensors, wanted: list[InitTarget], power: float, generator: Generator) -> None:
     sizes = [wish.size for wish in wanted]
     rows, means = theta["head.weight"].split(sizes), theta["head.bias"].split(sizes)
     for wish, weight, bias in zip(wanted, rows, means, strict=True):

@@ -3,30 +3,41 @@
 from hypercl.methods.build import build_method
 from hypercl.methods.generator import generator_parameters
 from hypercl.methods.imported import imported_class, learner_class
-from hypercl.methods.learner import Batch, Decision, Learner, Losses, Memory, Moment, Parts, Pass, State, TaskData
+from hypercl.methods.learner import (
+    Batch,
+    Decision,
+    Learner,
+    LearnerSpec,
+    Losses,
+    Memory,
+    State,
+    StepInfo,
+    TaskData,
+    TaskInference,
+)
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.plain import own_weights
-from hypercl.methods.replica_configs import require_alike, variants_of
+from hypercl.methods.replica_configs import replica_configs, require_alike
 
 __all__ = [
     "Batch",
     "Decision",
     "Learner",
+    "LearnerSpec",
     "Losses",
     "Memory",
-    "Moment",
     "Network",
     "NetworkLearner",
-    "Parts",
-    "Pass",
     "Protection",
     "State",
+    "StepInfo",
     "TaskData",
+    "TaskInference",
     "build_method",
     "generator_parameters",
     "imported_class",
     "learner_class",
     "own_weights",
+    "replica_configs",
     "require_alike",
-    "variants_of",
 ]

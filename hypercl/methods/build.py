@@ -25,12 +25,12 @@ from hypercl.methods.generative_replay import DGRLearner, HnetReplayLearner
 from hypercl.methods.hnet import HnetEntLearner, HnetLearner
 from hypercl.methods.hnet_tir import HnetTirLearner
 from hypercl.methods.imported import imported_method
-from hypercl.methods.learner import Learner, Parts
+from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.penalty import SILearner
 from hypercl.methods.plain import JointLearner, LwFLearner, ScratchLearner
 
-LEARNERS: dict[type, Callable[[Parts], Learner]] = {
+LEARNERS: dict[type, Callable[[LearnerSpec], Learner]] = {
     Hnet: HnetLearner,
     HnetEnt: HnetEntLearner,
     HnetTir: HnetTirLearner,
@@ -50,6 +50,6 @@ LEARNERS: dict[type, Callable[[Parts], Learner]] = {
 """The learner of each kind of section."""
 
 
-def build_method(parts: Parts) -> Learner:
+def build_method(parts: LearnerSpec) -> Learner:
     """The learner that the section `method` of the parts' experiments names."""
     return LEARNERS[type(parts.experiment.method)](parts)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hypercl.config import UserError
 from hypercl.config.models.method import ER
-from hypercl.methods.learner import Batch, Losses, Moment, Parts, State, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskData
 from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
 from hypercl.seeds import generator
 
@@ -44,7 +44,7 @@ class ERLearner(ReplayLearner):
     and `counts`, int64, samples kept of each class met.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         self.budget = cast(ER, parts.experiment.method).budget
 
@@ -74,8 +74,8 @@ class ERLearner(ReplayLearner):
         }
         return {**super().end_task(state, task, data), "buffer": buffer}
 
-    def knowledge(self, state: State) -> State:
-        return {key: value for key, value in super().knowledge(state).items() if key != "buffer"}
+    def inference_state(self, state: State) -> State:
+        return {key: value for key, value in super().inference_state(state).items() if key != "buffer"}
 
     def _by_class(self, state: State) -> Iterator[tuple[Tensor, int]]:
         """Inputs kept of each class met, and how many they are."""
@@ -113,7 +113,7 @@ class ERLearner(ReplayLearner):
             sizes=of_task.clamp(min=1),
         )
 
-    def _replay(self, source: Kept, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Kept, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         count, device = ceil(batch[1].shape[-1] / now.task), self.parts.device
         draws = [generator(seed, "replayed", now.task, now.step, device=device) for seed in self.parts.seeds]
         drawn = [torch.randint(2**62, (now.task, count), generator=draw, device=device) for draw in draws]
@@ -138,7 +138,7 @@ class StoredRealLearner(ReplayLearner):
         return range(task + 1)
 
     def step(
-        self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: Moment
+        self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: StepInfo
     ) -> tuple[State, Losses]:
         *earlier, new = batches
         return super().step(state, replace(memory, source=earlier), [new], now)
@@ -146,7 +146,7 @@ class StoredRealLearner(ReplayLearner):
     def _adapts(self, task: int) -> Sequence[int]:
         return [task]
 
-    def _replay(self, source: Sequence[Batch], batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Sequence[Batch], batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         count = ceil(batch[1].shape[-1] / now.task)
         return [
             Replayed(inputs.narrow(self.samples_axis, 0, count), task, labels[..., :count])

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from hypercl.config import UserError
 from hypercl.config.models.method import Ewc, OnlineEwc
-from hypercl.methods.learner import Batch, Moment, Parts, State, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, State, StepInfo, TaskData
 from hypercl.methods.network_learner import Network, Tensors
 from hypercl.methods.penalty import PenaltyLearner, held
 from hypercl.regularizers import Quadratic, diagonal_fisher, layer_by_layer, quickest
@@ -105,7 +105,7 @@ class EwcLearner(PenaltyLearner):
     its loss was over.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         self.config = cast(Ewc | OnlineEwc, self.configs[0])
         self.fisher = TargetFisher(parts.target, parts.device)
@@ -135,7 +135,7 @@ class EwcLearner(PenaltyLearner):
         samples, some = torch.arange(len(data)), self.config.fisher_samples
         if some is not None and some < len(data):
             samples = torch.randperm(len(data), generator=generator(seed, "fisher", task))[:some]
-        outputs = self._trained_outputs(task, Moment(task, 0, 0.0))
+        outputs = self._trained_outputs(task, StepInfo(task, 0, 0.0))
         first = self.parts.heads[task].start - outputs.start
         return self.fisher(network, outputs, data, samples, Answers(self.config.fisher_labels == "predicted", first))
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from hypercl.methods.generator import HnetGenerator, HnetGeneratorMemory, PlainGenerator
-from hypercl.methods.learner import Batch, Losses, Memory, Moment, Parts, State, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
 from hypercl.methods.replay import Replayed, ReplayLearner
 
 AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
@@ -21,7 +21,7 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     Adds to the state `generator`, its own state.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         self.generator: AnyGenerator = self._generator()
 
@@ -35,7 +35,7 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     def start_task(self, state: State, task: int) -> State:
         return {**super().start_task(state, task), "generator": self.generator.start_task(state["generator"], task)}
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         state, losses = super().step(state, memory, batches, now)
         generator, costs = self.generator.step(state["generator"], memory.source, batches, now)
         return {**state, "generator": generator}, losses | named("generator", costs)
@@ -47,11 +47,11 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         return self.generator.sample(state["generator"], task, count)
 
-    def knowledge(self, state: State) -> State:
-        return {key: value for key, value in super().knowledge(state).items() if key != "generator"}
+    def inference_state(self, state: State) -> State:
+        return {key: value for key, value in super().inference_state(state).items() if key != "generator"}
 
     def _source(self, state: State, task: int) -> Any:
-        return self.generator.memory(state["generator"], task)
+        return self.generator.task_context(state["generator"], task)
 
 
 def named(part: str, losses: Losses) -> Losses:
@@ -65,7 +65,7 @@ class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
     def _generator(self) -> PlainGenerator:
         return PlainGenerator(self.parts, self.share)
 
-    def _replay(self, source: Tensor, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Tensor, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         _, labels = batch
         return [Replayed(self.generator.draw(source, labels.shape[-1], now), None)]
 
@@ -80,7 +80,7 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
     def _generator(self) -> HnetGenerator:
         return HnetGenerator(self.parts)
 
-    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         _, labels = batch
         inputs = self.generator.draw(source, -(-labels.shape[-1] // now.task), now)
         return [Replayed(own, task) for task, own in enumerate(inputs.unbind(1 if self.bundled else 0))]

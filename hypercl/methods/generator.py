@@ -13,7 +13,7 @@ from hypercl.config.models.target import MLP
 from hypercl.hypernets import build_hypernet
 from hypercl.methods.autoencoder import VariationalAutoencoder
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
-from hypercl.methods.learner import AnyHypernetwork, Batch, Losses, Memory, Moment, Parts, State, TaskData
+from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
 from hypercl.methods.plain import own_weights, plain_network
 from hypercl.regularizers import DirectAnchor
@@ -41,12 +41,12 @@ class GeneratorLearner(NetworkLearner):
     """
 
     def __init__(
-        self, parts: Parts, variants: Sequence[Experiment], decoder: tuple[GeneratedModel, AnyHypernetwork]
+        self, parts: LearnerSpec, variants: Sequence[Experiment], decoder: tuple[GeneratedModel, AnyHypernetwork]
     ) -> None:
         network, hypernet = decoder
         tasks, pixels = parts.shape.num_tasks, prod(parts.shape.input_shape)
         shape = Shape(network.input_shape, (pixels,) * tasks, "domain")
-        super().__init__(Parts(network, hypernet, shape, parts.device, tuple(map(_of_its_own, variants))))
+        super().__init__(LearnerSpec(network, hypernet, shape, parts.device, tuple(map(_of_its_own, variants))))
         config: Autoencoder = parts.experiment.method.generator
         self.latent, coder, codes = config.latent, MLP(hidden=config.encoder), 2 * config.latent
         encoder, self.encoder_weights = plain_network(coder, parts.shape.input_shape, codes, parts.device)
@@ -73,7 +73,7 @@ class GeneratorLearner(NetworkLearner):
         return inputs[0] if self.bundled else inputs
 
     def _task_gradients(
-        self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment
+        self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """As of the base; the encoder takes its step here, since nothing but the batch has a say in it."""
         with self._networks_run():
@@ -90,12 +90,12 @@ class GeneratorLearner(NetworkLearner):
         self.optimizer.step_(state["encoder"], of_encoder, moments, now.lr)
         return {"task": loss.detach()}, *back(of_decoder.unsqueeze(-2)), state["buffers"]
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: Moment) -> Tensor:
+    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: StepInfo) -> Tensor:
         """The loss of encoder and decoder on a batch: a scalar, or (replicas,)."""
         del memory
         return self._costs(weights, inputs, now).mean(-1)
 
-    def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, now: Moment) -> Tensor:
+    def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, now: StepInfo) -> Tensor:
         """Of each sample."""
         samples = inputs.shape[1 if self.bundled else 0]
         noise = self._normal((samples, self.latent), "latent", now.task, now.step)
@@ -134,7 +134,7 @@ class HnetGeneratorMemory:
 class HnetGenerator(GeneratorLearner, HnetLearner):
     """A decoder that a hypernetwork of its own generates for each task, under its own output regulariser."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         config: ReplayHypernet = parts.experiment.method.generator
         tasks, pixels = parts.shape.num_tasks, prod(parts.shape.input_shape)
         size = config.latent + _condition_size(config)
@@ -151,8 +151,8 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         return {**state, "anchor": before}
 
     @torch.no_grad()
-    def memory(self, state: State, task: int) -> HnetGeneratorMemory:
-        anchor, decoders = super().memory(state, task), None
+    def task_context(self, state: State, task: int) -> HnetGeneratorMemory:
+        anchor, decoders = super().task_context(state, task), None
         if isinstance(anchor, DirectAnchor):
             decoders = anchor.targets
         memory = HnetGeneratorMemory(anchor, state["anchor"], decoders)
@@ -160,14 +160,14 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
             return HnetGeneratorMemory(anchor, state["anchor"], self._decoders(memory, slice(0, task)))
         return memory
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         return super().step(state, memory.anchor, batches, now)
 
-    def draw(self, memory: HnetGeneratorMemory, count: int, now: Moment) -> Tensor:
+    def draw(self, memory: HnetGeneratorMemory, count: int, now: StepInfo) -> Tensor:
         """Inputs of every earlier task, by its decoder as it was before the task that is learned.
 
         Args:
-            memory: from `memory`.
+            memory: from `task_context`.
             count: samples of each task.
             now: where in the stream; the same inputs whenever it is asked.
 
@@ -208,7 +208,7 @@ class PlainGenerator(GeneratorLearner):
         share: from a task to the weight of replayed samples in the loss, which is the classifier's.
     """
 
-    def __init__(self, parts: Parts, share: Callable[[int], float]) -> None:
+    def __init__(self, parts: LearnerSpec, share: Callable[[int], float]) -> None:
         config: Autoencoder = parts.experiment.method.generator
         coder, pixels = MLP(hidden=config.decoder), prod(parts.shape.input_shape)
         decoder = build_target(coder, (config.latent,), pixels).to(parts.device)
@@ -223,7 +223,7 @@ class PlainGenerator(GeneratorLearner):
         state = super().start_task(state, task)
         return {**state, "former": copied(state["theta"]) if task else {}}
 
-    def memory(self, state: State, task: int) -> Tensor | None:
+    def task_context(self, state: State, task: int) -> Tensor | None:
         """Weights of the former decoder."""
         return state["former"]["weights"] if task else None
 
@@ -231,7 +231,7 @@ class PlainGenerator(GeneratorLearner):
         del task, data
         return {**state, "former": {}}
 
-    def draw(self, memory: Tensor, count: int, now: Moment) -> Tensor:
+    def draw(self, memory: Tensor, count: int, now: StepInfo) -> Tensor:
         """Inputs of whichever earlier tasks, by the decoder as it was before the task that is learned.
 
         Returns:
@@ -241,7 +241,7 @@ class PlainGenerator(GeneratorLearner):
         with self._networks_run():
             return self.autoencoder.decode(memory, code, self.conditions[..., 0, :])
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: Moment) -> Tensor:
+    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: StepInfo) -> Tensor:
         if memory is None:
             return super()._cost(weights, inputs, memory, now)
         axis = 1 if self.bundled else 0

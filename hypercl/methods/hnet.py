@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypercl.config.models.method import HnetEnt, HypernetMethod
 from hypercl.hypernets import Hypernetwork
-from hypercl.methods.learner import Decision, Memory, Moment, Parts, Pass, State, TaskData
+from hypercl.methods.learner import Decision, LearnerSpec, Memory, State, StepInfo, TaskData, TaskInference
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
 from hypercl.regularizers import (
     DirectAnchor,
@@ -37,7 +37,7 @@ class HnetLearner(NetworkLearner):
     them are memory, not state.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         configs = [each.method for each in parts.variants if isinstance(each.method, HypernetMethod)]
         self.config = config = configs[0]
@@ -64,7 +64,7 @@ class HnetLearner(NetworkLearner):
         theta = {name: value.clone() for name, value in state["theta"].items()}
         return {**state, "anchor": {"theta": theta, "embeddings": earlier}}
 
-    def memory(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> Memory:
         if not self._protects(task):
             return None
         form = self.gram if self._form(task) == "gram" else self.direct
@@ -74,10 +74,10 @@ class HnetLearner(NetworkLearner):
         del task, data
         return {**state, "anchor": {}}
 
-    def knowledge(self, state: State) -> State:
-        return {key: value for key, value in super().knowledge(state).items() if key != "anchor"}
+    def inference_state(self, state: State) -> State:
+        return {key: value for key, value in super().inference_state(state).items() if key != "anchor"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
         if memory is None:
             return Protection(grads)
         theta, earlier, optimizer = state["theta"], None, state["optimizer"]
@@ -91,11 +91,11 @@ class HnetLearner(NetworkLearner):
             ahead = self.optimizer.look_ahead(own, {"embeddings": unfelt}, optimizer["earlier"], now.lr)
             earlier = ahead["embeddings"]
         gradient = grads if unfelt is None else {**grads, "embeddings": unfelt}
-        value = self._pull_(gradient, theta, earlier, memory, now)
+        value = self._add_gradient_(gradient, theta, earlier, memory, now)
         return Protection(grads, {"regularizer": value}, unfelt)
 
-    def _pull_(
-        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: AnyAnchor, now: Moment
+    def _add_gradient_(
+        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: AnyAnchor, now: StepInfo
     ) -> Tensor:
         """R, and beta times its gradient added to another.
 
@@ -116,10 +116,10 @@ class HnetLearner(NetworkLearner):
     ) -> Tensor:
         theta, earlier = point.theta, point.embeddings
         if isinstance(memory, GramAnchor):
-            return self.gram.pull_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
-        return self.direct.pull_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
+            return self.gram.add_gradient_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
+        return self.direct.add_gradient_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
 
-    def _chosen(self, seed: int, memory: AnyAnchor, now: Moment) -> dict[str, Tensor]:
+    def _chosen(self, seed: int, memory: AnyAnchor, now: StepInfo) -> dict[str, Tensor]:
         """What this step compares of all: some `tasks`, some `pairs`, or nothing, which is everything."""
         config, when = self.config.regularizer, (now.task, now.step)
         if isinstance(memory, GramAnchor) and config.pairs is not None and config.pairs < memory.num_pairs:
@@ -149,7 +149,7 @@ def _of(replica: int, tensors: Tensors) -> Tensors:
 class HnetEntLearner(HnetLearner):
     """Trained as `hnet`; where the task is not given, every task's network predicts, one pass over the samples each."""
 
-    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         temperature = cast(HnetEnt, self.config).temperature
         for task, predict in enumerate(self.predictors(state, range(met))):
             yield partial(_surer, predict, task, self.parts.heads[task].start, temperature)
@@ -165,14 +165,14 @@ def _surer(
 ) -> Decision:
     """Decides for a task where its network is surer than all before; of equals the first task stays."""
     logits = predict(inputs)
-    doubt, outputs = relative_entropy(logits / temperature), logits.argmax(-1) + first_output
-    if before is None or before.tasks is None or before.doubt is None:
-        return Decision(outputs, torch.full_like(outputs, task), doubt)
-    surer = doubt < before.doubt
+    entropy, outputs = relative_entropy(logits / temperature), logits.argmax(-1) + first_output
+    if before is None or before.tasks is None or before.entropy is None:
+        return Decision(outputs, torch.full_like(outputs, task), entropy)
+    surer = entropy < before.entropy
     return Decision(
         torch.where(surer, outputs, before.outputs),
         torch.where(surer, task, before.tasks),
-        torch.where(surer, doubt, before.doubt),
+        torch.where(surer, entropy, before.entropy),
     )
 
 

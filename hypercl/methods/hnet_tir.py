@@ -11,7 +11,17 @@ from hypercl.config import Experiment
 from hypercl.methods.generative_replay import named
 from hypercl.methods.generator import HnetGenerator, HnetGeneratorMemory
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
-from hypercl.methods.learner import Batch, Decision, Losses, Memory, Moment, Parts, Pass, State, TaskData
+from hypercl.methods.learner import (
+    Batch,
+    Decision,
+    LearnerSpec,
+    Losses,
+    Memory,
+    State,
+    StepInfo,
+    TaskData,
+    TaskInference,
+)
 from hypercl.methods.plain import plain_network
 from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
 from hypercl.seeds import derive
@@ -34,10 +44,10 @@ class HnetTirLearner(HnetLearner):
     At the first task there is one class to infer, and nothing is trained for it.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         self.generator = HnetGenerator(parts)
-        self.inference = TaskInference(parts, self.generator)
+        self.inference = InferenceNetwork(parts, self.generator)
 
     def init(self) -> State:
         return {**super().init(), "inference": self.inference.init(), "generator": self.generator.init()}
@@ -47,10 +57,10 @@ class HnetTirLearner(HnetLearner):
         generator = self.generator.start_task(state["generator"], task)
         return {**super().start_task(state, task), "inference": inference, "generator": generator}
 
-    def memory(self, state: State, task: int) -> HnetTirMemory:
-        return HnetTirMemory(super().memory(state, task), self.generator.memory(state["generator"], task))
+    def task_context(self, state: State, task: int) -> HnetTirMemory:
+        return HnetTirMemory(super().task_context(state, task), self.generator.task_context(state["generator"], task))
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         state, losses = super().step(state, memory.anchor, batches, now)
         if now.task:
             one_class = [(inputs, torch.zeros_like(labels)) for inputs, labels in batches]
@@ -65,9 +75,9 @@ class HnetTirLearner(HnetLearner):
         generator = self.generator.end_task(state["generator"], task, data)
         return {**super().end_task(state, task, data), "inference": inference, "generator": generator}
 
-    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """A pass that infers tasks, then one of each task met, which decides for the samples taken for its own."""
-        for infer in self.inference.deciders(state["inference"], met):
+        for infer in self.inference.task_inferences(state["inference"], met):
             yield partial(_inferred, infer)
         for task, predict in enumerate(self.predictors(state, range(met))):
             yield partial(_of_its_own, predict, task, self.parts.heads[task].start)
@@ -75,12 +85,12 @@ class HnetTirLearner(HnetLearner):
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         return self.generator.sample(state["generator"], task, count)
 
-    def knowledge(self, state: State) -> State:
-        known = {key: value for key, value in super().knowledge(state).items() if key != "generator"}
-        return {**known, "inference": self.inference.knowledge(state["inference"])}
+    def inference_state(self, state: State) -> State:
+        known = {key: value for key, value in super().inference_state(state).items() if key != "generator"}
+        return {**known, "inference": self.inference.inference_state(state["inference"])}
 
 
-class TaskInference(ReplayLearner):
+class InferenceNetwork(ReplayLearner):
     """A network of the classifier's kind with an output for each task: tasks are the classes of a stream of its own.
 
     Args:
@@ -88,7 +98,7 @@ class TaskInference(ReplayLearner):
         generator: what replays earlier tasks' inputs.
     """
 
-    def __init__(self, parts: Parts, generator: HnetGenerator) -> None:
+    def __init__(self, parts: LearnerSpec, generator: HnetGenerator) -> None:
         shape = Shape(parts.shape.input_shape, (1,) * parts.shape.num_tasks, "class")
         network, weights = plain_network(
             parts.experiment.target, shape.input_shape, shape.num_outputs, parts.device, parts.import_paths
@@ -97,7 +107,7 @@ class TaskInference(ReplayLearner):
         super().__init__(replace(parts, target=network, hypernet=weights, shape=shape, variants=variants))
         self.generator = generator
 
-    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         """ceil(B / t) samples of each of the t earlier tasks."""
         _, labels = batch
         inputs = self.generator.draw(source, -(-labels.shape[-1] // now.task), now)
@@ -112,7 +122,7 @@ def _of_inference(variant: Experiment) -> Experiment:
     return variant.model_copy(update={"training": training})
 
 
-def _inferred(infer: Pass, inputs: Tensor, before: Decision | None) -> Decision:
+def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
     """The task of each sample; no output is decided on yet."""
     tasks = infer(inputs, before).outputs
     return Decision(torch.zeros_like(tasks), tasks)

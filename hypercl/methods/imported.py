@@ -7,14 +7,14 @@ from pathlib import Path
 from hypercl.config import Experiment, UserError, did_you_mean
 from hypercl.config.models.hypernet import OwnWeights
 from hypercl.config.models.method import ALL, ImportedMethod
-from hypercl.methods.learner import Learner, Parts
+from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
-from hypercl.user_code import own_code
+from hypercl.user_code import user_code
 
 _KEY = "method.path"
 
 
-def imported_method(parts: Parts) -> Learner:
+def imported_method(parts: LearnerSpec) -> Learner:
     """Calls the class that an import path names: `Class(parts, **kwargs)`.
 
     Raises:
@@ -22,7 +22,7 @@ def imported_method(parts: Parts) -> Learner:
     """
     experiment = parts.experiment
     learner = learner_class(experiment, parts.import_paths)
-    with own_code(_KEY, experiment.method.path, parts.import_paths):
+    with user_code(_KEY, experiment.method.path, parts.import_paths):
         return learner(parts, **experiment.method.kwargs)  # pyright: ignore[reportCallIssue]
 
 
@@ -49,7 +49,7 @@ def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type
         UserError: nothing is found there, it is not a `Learner` or lacks a part of one, does not take the keywords, or
             claims what is no scenario.
     """
-    with own_code(_KEY, config.path, import_paths) as found:
+    with user_code(_KEY, config.path, import_paths) as found:
         if not isinstance(found, type) or not issubclass(found, Learner):
             kind = "class" if isinstance(found, type) else type(found).__name__
             raise UserError(
@@ -89,13 +89,13 @@ def _require_scenario(experiment: Experiment, found: type[Learner]) -> None:
         raise UserError(
             f"tasks.scenario: {path} cannot predict in scenario {scenario}, only in {given} (its `scenarios`)"
         )
-    without: list[object] = [Learner.deciders]
+    without: list[object] = [Learner.task_inferences]
     if not isinstance(experiment.hypernet, OwnWeights):
-        without.append(NetworkLearner.deciders)
-    if scenario != "task" and found.deciders in without:
+        without.append(NetworkLearner.task_inferences)
+    if scenario != "task" and found.task_inferences in without:
         raise UserError(
             f"tasks.scenario: {path} does not say how it predicts where the task is not given, as in scenario "
-            f"{scenario}\n    fix:     define deciders, take hypernet: {{name: none}} with a NetworkLearner, or claim "
+            f"{scenario}\n    fix:     define task_inferences, take hypernet: {{name: none}} with a NetworkLearner, or claim "
             "scenario task alone (`scenarios`)"
         )
 

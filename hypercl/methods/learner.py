@@ -35,7 +35,7 @@ there are several."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class StepInfo:
     """Where in the stream a step is taken."""
 
     task: int
@@ -53,11 +53,11 @@ class Decision:
     """The output of the target decided on: int64, (samples,), or (replicas, samples)."""
     tasks: Tensor | None = None
     """The task inferred, where a method infers one; as `outputs`."""
-    doubt: Tensor | None = None
+    entropy: Tensor | None = None
     """What a later pass has to be below to decide otherwise; as `outputs`."""
 
 
-Pass = Callable[[Tensor, Decision | None], Decision]
+TaskInference = Callable[[Tensor, Decision | None], Decision]
 """Inputs (samples, *input_shape), and what the passes before decided on them, to a decision."""
 
 
@@ -93,7 +93,7 @@ class Learner(ABC):
         Shares no tensor that a step changes with the state it is made from.
         """
 
-    def memory(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> Memory:
         """What the task's steps need beside the state; after `start_task` and after each restart."""
         del state, task
 
@@ -102,7 +102,7 @@ class Learner(ABC):
         return [task]
 
     @abstractmethod
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         """One training step: the new state, and the losses (`task` always).
 
         The state given is used up: tensors are changed in place. A new copy of each would cost more than the step's
@@ -133,7 +133,7 @@ class Learner(ABC):
         """The predictor of each of some tasks, in their order; to be used one after the other."""
         return (self.predictor(state, task) for task in tasks)
 
-    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """Predictions without the task's identity: passes over the samples, one after the other; the last one decides.
 
         Args:
@@ -151,7 +151,7 @@ class Learner(ABC):
         return None
 
     @abstractmethod
-    def knowledge(self, state: State) -> State:
+    def inference_state(self, state: State) -> State:
         """The part of the state that predictions need; its tensors are the state's own."""
 
 
@@ -159,7 +159,7 @@ AnyHypernetwork = Hypernetwork | OwnWeights
 
 
 @dataclass(frozen=True)
-class Parts:
+class LearnerSpec:
     """The networks, the stream's shape, and the setting of each replica."""
 
     target: GeneratedModel

@@ -16,12 +16,12 @@ from hypercl.methods.learner import (
     Batch,
     Decision,
     Learner,
+    LearnerSpec,
     Losses,
     Memory,
-    Moment,
-    Parts,
-    Pass,
     State,
+    StepInfo,
+    TaskInference,
 )
 from hypercl.methods.loss import autocast, classification_loss
 from hypercl.regularizers import build_optimizer, clip_norm
@@ -85,7 +85,7 @@ class NetworkLearner(Learner):
             goes on where `training.optimizer.renew` is false.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         self.parts = parts
         self.optimizer = build_optimizer(parts.training.optimizer)
         self.bundled = len(parts.variants) > 1
@@ -119,7 +119,7 @@ class NetworkLearner(Learner):
         }
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         if self.rates is not None and isinstance(now.lr, float):
             now = replace(now, lr=[now.lr * rate for rate in self.rates])
         tasks, embeddings = list(self._adapts(now.task)), state["embeddings"]
@@ -164,10 +164,10 @@ class NetworkLearner(Learner):
                     buffers = state["buffers"][self._buffers_of(task)]
                     yield partial(self._predict, own, buffers, self.parts.heads[task])
 
-    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """One pass of the target's own weights: the largest output of all that the tasks met so far have."""
         if not self.own_weights:
-            yield from super().deciders(state, met)
+            yield from super().task_inferences(state, met)
         with torch.no_grad():
             weights = self.parts.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
         known = slice(0, max(head.stop for head in self.parts.heads[:met]))
@@ -190,14 +190,14 @@ class NetworkLearner(Learner):
                 found.append((theta, [task]))
         return found
 
-    def knowledge(self, state: State) -> State:
+    def inference_state(self, state: State) -> State:
         return {key: value for key, value in state.items() if key != "optimizer"}
 
     def _adapts(self, task: int) -> Sequence[int]:
         """The tasks that a step lowers the loss of, each with a batch and an embedding of its own."""
         return self.trains_on(task)
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
         """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
         del state, memory, now
         return Protection(grads)
@@ -211,7 +211,7 @@ class NetworkLearner(Learner):
         """By which name the state has a task's buffers."""
         return "0" if self.own_weights else str(task)
 
-    def _trained_outputs(self, task: int, now: Moment) -> slice:
+    def _trained_outputs(self, task: int, now: StepInfo) -> slice:
         """The outputs that a task's loss is over, while some task is learned."""
         shape = self.parts.shape
         if not self.own_weights or shape.scenario == "task":
@@ -237,7 +237,7 @@ class NetworkLearner(Learner):
         made = [make(variant) for variant in self.parts.variants]
         return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
 
-    def _drawn(self, tasks: int, now: Moment) -> Tensors | None:
+    def _drawn(self, tasks: int, now: StepInfo) -> Tensors | None:
         """Noise and dropout masks of the hypernetwork at a step, drawn on the device."""
         hypernet, device = self.parts.hypernet, self.parts.device
         if not hypernet.random:
@@ -246,7 +246,7 @@ class NetworkLearner(Learner):
         return self._of_each(lambda each: hypernet.draw(tasks, _draw(each, *keys, device=device)))
 
     def _task_gradients(
-        self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment
+        self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """The mean of the losses of the tasks trained on, its gradients, and all buffers after the step.
 
@@ -270,7 +270,7 @@ class NetworkLearner(Learner):
         told = {name: torch.stack([loss.told[name].detach() for loss in losses]).mean(0) for name in losses[0].told}
         return told, *back(gradient), buffers
 
-    def _loss(self, task: int, network: Network, batch: Batch, memory: Memory, now: Moment) -> Loss:
+    def _loss(self, task: int, network: Network, batch: Batch, memory: Memory, now: StepInfo) -> Loss:
         """A task's loss on a batch."""
         del memory
         inputs, labels = batch
@@ -278,13 +278,13 @@ class NetworkLearner(Learner):
         loss = self._classified(task, outputs, labels, now)
         return Loss(loss, buffers, {"task": loss})
 
-    def _trained_pass(self, task: int, network: Network, inputs: Tensor, now: Moment) -> tuple[Tensor, Tensors]:
+    def _trained_pass(self, task: int, network: Network, inputs: Tensor, now: StepInfo) -> tuple[Tensor, Tensors]:
         """All outputs (samples, num_outputs) for a step's inputs, and the network's buffers after the pass."""
         seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
         with self._networks_run():
             return self._outputs(network.weights, network.buffers, inputs, seeds)
 
-    def _classified(self, task: int, outputs: Tensor, labels: Tensor, now: Moment) -> Tensor:
+    def _classified(self, task: int, outputs: Tensor, labels: Tensor, now: StepInfo) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
         trained = self._trained_outputs(task, now)
         labels = labels + (self.parts.heads[task].start - trained.start)
@@ -302,7 +302,7 @@ class NetworkLearner(Learner):
     def _clipped(self, grads: Tensors) -> Tensors:
         return clip_norm(grads, self.parts.training.clip_norm, self.bundled)
 
-    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, now: Moment) -> None:
+    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, now: StepInfo) -> None:
         """A step of some tasks' embeddings, in place."""
         if not all.shape[-1]:
             return

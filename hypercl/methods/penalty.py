@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models.method import SI, Ewc, OnlineEwc
-from hypercl.methods.learner import Batch, Losses, Memory, Moment, Parts, State, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
 from hypercl.regularizers import Quadratic
 
@@ -19,7 +19,7 @@ class PenaltyLearner(NetworkLearner):
     Adds to the state `held`, that quadratic; its size does not grow with the tasks.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         self.configs = [each.method for each in parts.variants if isinstance(each.method, Ewc | OnlineEwc | SI)]
         strengths = [config.strength for config in self.configs]
@@ -36,17 +36,17 @@ class PenaltyLearner(NetworkLearner):
         weights = state["theta"]["weights"]
         return {**state, "held": held(Quadratic.around(weights, torch.zeros_like(weights)))}
 
-    def memory(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> Memory:
         return Quadratic(**state["held"]) if task and self.protects else None
 
-    def knowledge(self, state: State) -> State:
-        return {key: value for key, value in super().knowledge(state).items() if key != "held"}
+    def inference_state(self, state: State) -> State:
+        return {key: value for key, value in super().inference_state(state).items() if key != "held"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
         del now
         if memory is None:
             return Protection(grads)
-        value = memory.pull_(grads["weights"], state["theta"]["weights"], self.strength)
+        value = memory.add_gradient_(grads["weights"], state["theta"]["weights"], self.strength)
         return Protection(grads, {"regularizer": value})
 
 
@@ -87,13 +87,13 @@ class SILearner(PenaltyLearner):
         state = super().start_task(state, task)
         return {**state, "path": torch.zeros_like(state["theta"]["weights"])}
 
-    def memory(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> Memory:
         weights = state["theta"]["weights"]
         if not self.remembers:
             return None
-        return _Path(super().memory(state, task), torch.empty_like(weights), torch.empty_like(weights))
+        return _Path(super().task_context(state, task), torch.empty_like(weights), torch.empty_like(weights))
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         state, losses = super().step(state, memory, batches, now)
         if memory is not None:
             state["path"].addcmul_(memory.gradient, memory.before.sub_(state["theta"]["weights"]))
@@ -108,7 +108,7 @@ class SILearner(PenaltyLearner):
         precision = (before.precision + 2 * gained).clamp_(min=0)
         return {**state, "held": held(Quadratic.around(weights, precision))}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: Moment) -> Protection:
+    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
         if memory is None:
             return Protection(grads)
         memory.gradient.copy_(grads["weights"])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hypercl.hypernets import OwnWeights
-from hypercl.methods.learner import Batch, Moment, State, TaskData
+from hypercl.methods.learner import Batch, State, StepInfo, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Tensors
 from hypercl.methods.replay import Replayed, ReplayLearner
 from hypercl.targets import AnyTarget, GeneratedModel, build_target, draw_weights
@@ -80,6 +80,6 @@ class ScratchLearner(NetworkLearner):
 class LwFLearner(ReplayLearner):
     """The new batch stands for all earlier tasks: nothing of them is kept but the network as it was."""
 
-    def _replay(self, source: Any, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         del source, batch, now
         return [Replayed(None, None)]

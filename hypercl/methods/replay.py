@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypercl.config.models.method import DistillingMethod, HnetTir, ReplayMethod
 from hypercl.methods.distillation import Distillation
-from hypercl.methods.learner import Batch, Memory, Moment, Parts, State, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, Memory, State, StepInfo, TaskData
 from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
 
 
@@ -49,7 +49,7 @@ class ReplayLearner(NetworkLearner):
     Adds to the state `teacher`, while a later task is learned by a method that asks one: its theta and buffers.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: LearnerSpec) -> None:
         super().__init__(parts)
         method = parts.experiment.method
         if not isinstance(method, ReplayMethod | HnetTir):
@@ -67,7 +67,7 @@ class ReplayLearner(NetworkLearner):
             return state
         return {**state, "teacher": {"theta": copied(state["theta"]), "buffers": copied(state["buffers"]["0"])}}
 
-    def memory(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> Memory:
         teacher = None
         if state["teacher"]:
             known = state["teacher"]
@@ -79,15 +79,15 @@ class ReplayLearner(NetworkLearner):
         del task, data
         return {**state, "teacher": {}}
 
-    def knowledge(self, state: State) -> State:
-        return {key: value for key, value in super().knowledge(state).items() if key != "teacher"}
+    def inference_state(self, state: State) -> State:
+        return {key: value for key, value in super().inference_state(state).items() if key != "teacher"}
 
     def _source(self, state: State, task: int) -> Any:
         """What `_replay` draws from, computed from the state as a task begins and after a restart."""
         del state, task
 
     @abstractmethod
-    def _replay(self, source: Any, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         """What is replayed beside a batch; not asked at the first task.
 
         Args:
@@ -102,7 +102,7 @@ class ReplayLearner(NetworkLearner):
             return 0.0
         return 1 - 1 / (task + 1) if self.replay_share == "growing" else float(self.replay_share)
 
-    def _loss(self, task: int, network: Network, batch: Batch, memory: ReplayMemory, now: Moment) -> Loss:
+    def _loss(self, task: int, network: Network, batch: Batch, memory: ReplayMemory, now: StepInfo) -> Loss:
         replayed = self._replay(memory.source, batch, now) if now.task else []
         if not replayed:
             return super()._loss(task, network, batch, memory, now)
@@ -134,7 +134,7 @@ class ReplayLearner(NetworkLearner):
         return [next(answers) if each.labels is None else None for each in replayed]
 
     def _replay_loss(
-        self, replayed: Sequence[Replayed], said: Sequence[Tensor], taught: Sequence[Tensor | None], now: Moment
+        self, replayed: Sequence[Replayed], said: Sequence[Tensor], taught: Sequence[Tensor | None], now: StepInfo
     ) -> Tensor:
         """The mean over all replayed samples.
 
@@ -153,19 +153,19 @@ class ReplayLearner(NetworkLearner):
             parts.append(loss * student.shape[-2])
         return torch.stack(parts).sum(0) / sum(student.shape[-2] for student in said)
 
-    def _labelled(self, replayed: Replayed, student: Tensor, now: Moment) -> Tensor:
+    def _labelled(self, replayed: Replayed, student: Tensor, now: StepInfo) -> Tensor:
         if replayed.task is None or replayed.labels is None:
             raise TypeError("labels are within a task: give it with them")
         return self._classified(replayed.task, student, replayed.labels, now)
 
-    def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, now: Moment) -> Tensor:
+    def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, now: StepInfo) -> Tensor:
         if self.distillation is None:
             raise TypeError(f"the method of {type(self).__name__} does not say how to distil")
         compared = self._compared(task, now)
         losses = [self.distillation.loss(student[..., now_], teacher[..., then]) for now_, then in compared]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
 
-    def _compared(self, task: int | None, now: Moment) -> list[tuple[slice, slice]]:
+    def _compared(self, task: int | None, now: StepInfo) -> list[tuple[slice, slice]]:
         """Outputs of the student, and those of the teacher that they are compared with."""
         shape = self.parts.shape
         if shape.scenario == "class":

@@ -18,7 +18,7 @@ VARYING = (
 """What replicas of a bundle may differ in: scalars that change no shape and no step but by a factor."""
 
 
-def variants_of(experiment: Experiment) -> tuple[Experiment, ...]:
+def replica_configs(experiment: Experiment) -> tuple[Experiment, ...]:
     """The replicas of an experiment: the same setting under the seeds that follow its own."""
     training = experiment.training
     seeds = range(training.seed, training.seed + training.replicas)

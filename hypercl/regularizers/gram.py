@@ -72,7 +72,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
             )
             return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
 
-    def pull_(
+    def add_gradient_(
         self,
         gradient: Tensors,
         theta: Tensors,
@@ -82,7 +82,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         embeddings: Tensor | None = None,
         pairs: Tensor | None = None,
     ) -> Tensor:
-        """As `OutputRegularizer.pull_`; with `pairs` instead of `tasks`, an unbiased estimate of all.
+        """As `OutputRegularizer.add_gradient_`; with `pairs` instead of `tasks`, an unbiased estimate of all.
 
         Args:
             gradient: what R's gradient is added to.

@@ -58,7 +58,7 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         """
 
     @abstractmethod
-    def pull_(
+    def add_gradient_(
         self,
         gradient: Tensors,
         theta: Tensors,
@@ -85,10 +85,10 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
     def value_and_grad(
         self, theta: Tensors, anchor: AnyAnchor, embeddings: Tensor | None = None, **chosen: Any
     ) -> tuple[Tensor, Tensors]:
-        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in `pull_`."""
+        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in `add_gradient_`."""
         wanted = theta if embeddings is None else {**theta, "embeddings": embeddings}
         gradient = {name: torch.zeros_like(value) for name, value in wanted.items()}
-        return self.pull_(gradient, theta, anchor, embeddings=embeddings, **chosen), gradient
+        return self.add_gradient_(gradient, theta, anchor, embeddings=embeddings, **chosen), gradient
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         embeddings = embeddings.detach().clone()
         return DirectAnchor(embeddings, theta, self.hypernet(theta, embeddings) if self.store else None)
 
-    def pull_(
+    def add_gradient_(
         self,
         gradient: Tensors,
         theta: Tensors,

@@ -43,7 +43,7 @@ class Quadratic:
         between = 0.5 * (self.precision * share * apart.square()).sum(-1)
         return Quadratic(total, self.centre + share * apart, self.offset + between)
 
-    def pull_(self, gradient: Tensor, weights: Tensor, strength: Strength = 1.0) -> Tensor:
+    def add_gradient_(self, gradient: Tensor, weights: Tensor, strength: Strength = 1.0) -> Tensor:
         """Q at some weights; its gradient, times a strength, is added to another in place.
 
         Args:

@@ -60,7 +60,7 @@ def published_experiments(table: Reproduction, file: Path) -> Iterator[tuple[Cel
             continue  # told by `jobs`, where the cell is chosen
 
 
-def jobs(table: Reproduction, file: Path, folder: Path, given: argparse.Namespace) -> list[Job]:
+def reproduction_jobs(table: Reproduction, file: Path, folder: Path, given: argparse.Namespace) -> list[Job]:
     """The runs of the chosen cells, in the table's order.
 
     Args:

@@ -142,7 +142,7 @@ def load_reproduction(file: str | Path) -> Reproduction | Comparison:
     if not isinstance(data, dict):
         raise ConfigError(str(file), [Problem("", "the file holds no table", data, "title, set, rows")])
     kind = Comparison if "sweeps" in data else Reproduction
-    model, problems = validated(kind, data, content.places)
+    model, problems = validated(kind, data, content.locations)
     if model is None:
         raise ConfigError(str(file), problems)
     return model

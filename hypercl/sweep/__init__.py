@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hypercl.sweep.driver import sweep
     from hypercl.sweep.options import SweepOptions, SweepResult
-    from hypercl.sweep.plan.dry_run import dry_run
-    from hypercl.sweep.plan.plan import plan
+    from hypercl.sweep.plan.dry_run import dry_run_rows
+    from hypercl.sweep.plan.plan import plan_rows
     from hypercl.sweep.results.live import listener_for
 
 _HOME = {
     "SweepOptions": "hypercl.sweep.options",
     "SweepResult": "hypercl.sweep.options",
-    "dry_run": "hypercl.sweep.plan.dry_run",
+    "dry_run_rows": "hypercl.sweep.plan.dry_run",
     "listener_for": "hypercl.sweep.results.live",
-    "plan": "hypercl.sweep.plan.plan",
+    "plan_rows": "hypercl.sweep.plan.plan",
     "sweep": "hypercl.sweep.driver",
 }
 
-__all__ = ["SweepOptions", "SweepResult", "dry_run", "listener_for", "plan", "sweep"]
+__all__ = ["SweepOptions", "SweepResult", "dry_run_rows", "listener_for", "plan_rows", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,28 +18,29 @@ from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.sweep.final.selection import check_final
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.options import SweepOptions, SweepResult
-from hypercl.sweep.race.results import check_races, in_words, race_due, stages
+from hypercl.sweep.race.results import check_races, race_due, race_in_words, search_stages
 from hypercl.sweep.results.bounds import none_feasible
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.goals import best_rows, several
 from hypercl.sweep.results.importance import importances
 from hypercl.sweep.results.report import write_report
-from hypercl.sweep.results.stability import ending
-from hypercl.sweep.study import journal, ranking
+from hypercl.sweep.results.stability import stability_ending
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.cost import note_gpus
+from hypercl.sweep.study.journal import JOURNAL, mend_journal
 from hypercl.sweep.study.lock import driver_lock
 from hypercl.sweep.study.preference import check_preference
-from hypercl.sweep.study.protocols import leaks, reporting, tuning
+from hypercl.sweep.study.protocols import final_config, leaks, search_config
+from hypercl.sweep.study.ranking import check_passed, last_race, pareto_front
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.resume_check import check_same
 from hypercl.sweep.study.samplers import most_trials
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
-from hypercl.sweep.workers.control import AtOnce, Control, handled
+from hypercl.sweep.workers.control import AtOnce, Control, signals_handled
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.job import TrialJob
-from hypercl.sweep.workers.resources import Machine, Slots, fit, this_machine
+from hypercl.sweep.workers.resources import Machine, Slots, fit_slots, this_machine
 from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
@@ -64,12 +65,12 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
         UserError: a mistake in the file, a folder in use or of another sweep, data or a cluster that is not there.
     """
     check_sweep(file, given.source)
-    tuned = tuning(file)
+    tuned = search_config(file)
     check_reachable(tuned)
     check_own_code(tuned, given)
     check_final(file)
     check_preference(file, given.prefer)
-    reporting(file, {})
+    final_config(file, {})
     with driver_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
 
@@ -109,7 +110,7 @@ class _Session:
 
     def __init__(self, file: SweepFile, given: SweepOptions, engine: Engine) -> None:
         self.began = time.monotonic()
-        self.asked, self.file, self.given, self.engine = file, tuning(file), given, engine
+        self.asked, self.file, self.given, self.engine = file, search_config(file), given, engine
         self.folder, self.listener = given.folder, given.listener
         self.name = file.name or self.folder.name
         self.logged, self.reporting = "", False
@@ -121,10 +122,10 @@ class _Session:
         _check_disk(self.given)
         self._tidy()
         remove_partials(self.folder)
-        mended = journal.mend(self.folder / journal.NAME)
+        mended = mend_journal(self.folder / JOURNAL)
         if mended:
             self.listener.said(mended)
-        with handled(self.control, self.listener) as self.signals:
+        with signals_handled(self.control, self.listener) as self.signals:
             try:
                 if self.given.address is None and self.given.final not in ("alone", "again"):
                     self.engine.prepare(self.file.experiment, self.given)
@@ -156,7 +157,7 @@ class _Session:
             yield there
 
     def _slots(self, there: Machine) -> Slots:
-        return fit(self.file.resources, there, self.given.max_concurrent)
+        return fit_slots(self.file.resources, there, self.given.max_concurrent)
 
     def _open(self, slots: Slots) -> None:
         for note in slots.notes:
@@ -164,16 +165,16 @@ class _Session:
         write_sweep(self.folder, self.asked, self.name)
         anew = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
         kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, anew)
-        self.import_paths = tuple(dict.fromkeys(keep_code(reporting(self.asked, {}), kept, self.folder, anew)))
-        self.study = SweepStudy(self.folder / journal.NAME, self.name, self.file, slots.threads)
+        self.import_paths = tuple(dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, anew)))
+        self.study = SweepStudy(self.folder / JOURNAL, self.name, self.file, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.file, self.study)
         self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
         if self.given.prefer is not None:
             if self._finished():
-                ranking.check_passed(self.file, self.study.trials(), self.given.prefer)
+                check_passed(self.file, self.study.trials(), self.given.prefer)
             self.study.set_prefer(self.given.prefer)
-        best = ranking.front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
+        best = pareto_front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
         self.listener.begun(most_trials(self.file), self.study.trained, front)
 
@@ -192,7 +193,7 @@ class _Session:
         """The search, paused and followed by races where the file asks for them."""
         if not self._searches():
             return
-        for point in stages(self.file, self.study):
+        for point in search_stages(self.file, self.study):
             if self.study.trained < point:
                 self._search(point)
             exhausted = self.study.trained < point
@@ -234,7 +235,7 @@ class _Session:
             return
         self.reporting = True
         if self.given.address is None:
-            self.engine.prepare(reporting(self.asked, {}), self.given)
+            self.engine.prepare(final_config(self.asked, {}), self.given)
         self.final.go(self._runs("final step"), lambda one: self.engine.sizes(one, self.import_paths))
 
     def _runs(self, what: str) -> "RunSession":
@@ -306,8 +307,8 @@ class _Session:
         reported = self.final.result
         best_file = write_best(self.folder, self.asked, self.study, self.name, reported.sentence if reported else "")
         code, message = self._ending()
-        race = ranking.last_race(self.study.optuna.user_attrs)
-        told = [f"{in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
+        race = last_race(self.study.optuna.user_attrs)
+        told = [f"{race_in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
         if several(self.file.objective) or self.study.prefer:
             rows = best_rows(self.file, self.study.trials(), self.study.optuna.user_attrs)
             told += [f"{name}: {text}" for name, text in rows]
@@ -351,7 +352,7 @@ class _Session:
             missing = none_feasible(self.file, self.study.ranked())
             if missing:
                 return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
-            told = ending(self.file, self.study.trials())
+            told = stability_ending(self.file, self.study.trials())
             if told is not None:
                 return told
             if not self.study.ranked():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.final import FinalResult
 
 
-Wish = Literal["no", "after the search", "alone", "again"]
+FinalMode = Literal["no", "after the search", "alone", "again"]
 """No final step; one when the search is over; one now, however far the search is; now another one, which opens test
 data once more."""
 
@@ -37,7 +37,7 @@ class SweepOptions:
     """At most so many trials at once."""
     time_limit_s: float | None = None
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
-    final: Wish = "after the search"
+    final: FinalMode = "after the search"
     """Whether and when settings are trained anew and test data is opened."""
     prefer: str | None = None
     """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`); None

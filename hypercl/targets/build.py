@@ -13,7 +13,7 @@ from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, W
 from hypercl.targets.convolutional import LeNetModule, ResNet, WideResNetModule, ZenkeNetModule, require_images
 from hypercl.targets.generated import GeneratedModel, generated_parameters
 from hypercl.targets.mlp import MLPNet
-from hypercl.user_code import own_code
+from hypercl.user_code import user_code
 
 
 def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Sequence[Path]) -> nn.Module:
@@ -33,7 +33,7 @@ def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Seq
             f"target.kwargs: '{config.outputs}' is the number of outputs, which the stream gives ({num_outputs}): "
             "remove it from target.kwargs"
         )
-    with own_code("target.path", config.path, import_paths) as make, _no_downloads(config.path):
+    with user_code("target.path", config.path, import_paths) as make, _no_downloads(config.path):
         try:
             module = make(**config.kwargs, **{config.outputs: num_outputs})
         except TypeError as error:

@@ -2,7 +2,14 @@
 
 from hypercl.tasks.batches import Batches, BundledBatches, Samples, steps_in_epochs
 from hypercl.tasks.inputs import as_images
-from hypercl.tasks.open_stream import Seal, data_place, open_leaking, open_stream, open_with_test, sealed
+from hypercl.tasks.open_stream import (
+    TestDataGuard,
+    data_place,
+    open_leaking,
+    open_stream,
+    open_with_test,
+    test_data_guarded,
+)
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
 
 __all__ = [
@@ -10,17 +17,17 @@ __all__ = [
     "BundledBatches",
     "NoTestData",
     "Samples",
-    "Seal",
     "Shape",
     "Split",
     "Task",
     "TaskStream",
+    "TestDataGuard",
     "as_images",
     "data_place",
     "open_leaking",
     "open_stream",
     "open_with_test",
-    "sealed",
     "shape_of",
     "steps_in_epochs",
+    "test_data_guarded",
 ]

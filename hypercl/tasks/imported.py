@@ -15,7 +15,7 @@ from hypercl.config.models.tasks import ImportedStream
 from hypercl.tasks.inputs import AsTheyAre, Scaled
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
 from hypercl.tasks.stream import Shape, Source, Split
-from hypercl.user_code import own_code
+from hypercl.user_code import user_code
 
 _SHOWN = 10
 _NO_MORE = object()
@@ -158,7 +158,7 @@ class _Tasks:
 
     def __init__(self, config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool) -> None:
         self.config, self._train, self._import_paths = config, train, import_paths
-        with own_code("tasks.path", config.path, import_paths) as make:
+        with user_code("tasks.path", config.path, import_paths) as make:
             made = make(data_dir, train=train, **config.kwargs)
             if config.num_tasks is None and not hasattr(made, "__iter__"):
                 raise _wrong(config, f"it returned a {type(made).__name__}, not one data set a task")
@@ -175,7 +175,7 @@ class _Tasks:
             IndexError: there are fewer tasks.
         """
         while task >= len(self._read):
-            with own_code("tasks.path", self.config.path, self._import_paths):
+            with user_code("tasks.path", self.config.path, self._import_paths):
                 item = next(self._items, _NO_MORE)
                 if item is not _NO_MORE:
                     half = _Half(self.config, len(self._read), self._train, item)

@@ -44,11 +44,11 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
     """The same tasks with their test data, for a final report.
 
     Raises:
-        NoTestData: something is tuned in this process (`sealed`).
+        NoTestData: something is tuned in this process (`test_data_guarded`).
         UserError: data is missing or broken.
     """
-    for seal in _seals:
-        seal.broken = True
+    for guard in _seals:
+        guard.broken = True
     if _seals:
         _seals[-1].check()
     return _part(config, data_dir, offline, import_paths, with_test=True)
@@ -63,7 +63,7 @@ def open_leaking(config: Stream, data_dir: Path, offline: bool, import_paths: Se
     return LeakingStream(_part(config, data_dir, offline, import_paths, with_test=True))
 
 
-class Seal:
+class TestDataGuard:
     """Whether somebody asked for test data where there is none."""
 
     def __init__(self) -> None:
@@ -83,14 +83,14 @@ class Seal:
 
 
 @contextmanager
-def sealed() -> Iterator[Seal]:
+def test_data_guarded() -> Iterator[TestDataGuard]:
     """While it lasts, whoever in this process asks for a stream with test data is refused."""
-    seal = Seal()
-    _seals.append(seal)
+    guard = TestDataGuard()
+    _seals.append(guard)
     try:
-        yield seal
+        yield guard
     finally:
-        _seals.remove(seal)
+        _seals.remove(guard)
 
 
 def data_place(config: Stream, data_dir: Path) -> Path | None:
@@ -104,7 +104,7 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
             return Path(data_dir)
 
 
-_seals: list[Seal] = []
+_seals: list[TestDataGuard] = []
 """One for each thing that is being tuned in this process."""
 
 

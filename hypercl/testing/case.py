@@ -15,10 +15,10 @@ from hypercl.config import Experiment, assign, loads
 from hypercl.config.models.method import ALL, ImportedMethod, Method
 from hypercl.config.models.section import kind_of, models_in
 from hypercl.config.reading.yaml_text import dump
-from hypercl.methods import Batch, Decision, Learner, Losses, Moment, State, imported_class
+from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.testing.guard import OwnData, copied, require_met, strangers
-from hypercl.training import Place, Report, build_learner, run
+from hypercl.training import Report, RunFolders, build_learner, run
 from hypercl.training.checkpoint import Checkpoints
 
 CPU = torch.device("cpu")
@@ -135,14 +135,14 @@ class Case:
         exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
         require_met(learner.trains_on(task), task)
         batches = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
-        memory, losses = learner.memory(state, task), []
+        memory, losses = learner.task_context(state, task), []
         for step in steps:
             drawn = [batch(step) for batch in batches]
             if len(seeds) == 1:
                 drawn = [(inputs[0], labels[0]) for inputs, labels in drawn]
             if exact:
                 drawn = [(inputs.double(), labels) for inputs, labels in drawn]
-            state, found = learner.step(state, memory, drawn, Moment(task, step, LR))
+            state, found = learner.step(state, memory, drawn, StepInfo(task, step, LR))
             losses.append(found)
         self._require_tensors(state, f"a step of task {task}")
         return state, losses
@@ -174,7 +174,7 @@ class Case:
         Returns:
             Its summary without times, and its last state.
         """
-        place = Place(folder, _DATA, offline=True, import_paths=self.import_paths)
+        place = RunFolders(folder, _DATA, offline=True, import_paths=self.import_paths)
         for stop in (*stops, None):
             with closing(run(self.experiment, place, test=True, reports_per_task=2)) as progress:
                 for item in progress:
@@ -203,9 +203,9 @@ class _Double:
 def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decision:
     """What the last of a learner's passes decides."""
     decision = None
-    for decide in learner.deciders(state, met):
+    for decide in learner.task_inferences(state, met):
         decision = decide(inputs, decision)
-    assert decision is not None, "deciders gave no pass: the last one decides, so there must be one"
+    assert decision is not None, "task_inferences gave no pass: the last one decides, so there must be one"
     return decision
 
 

@@ -123,7 +123,7 @@ class MethodContract:
     def test_predicts_from_its_knowledge_alone(self, scenario: str) -> None:
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.both
-        known = learner.knowledge(state)
+        known = learner.inference_state(state)
         told = difference(known, part_like(state, known))
         assert not told, f"knowledge is to be a part of the state: {told}"
         for task in range(2):
@@ -140,7 +140,7 @@ class MethodContract:
         """As after early stopping, which puts the knowledge at the best check back before the task ends."""
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.half
-        back = {**state, **copied(learner.knowledge(state))}
+        back = {**state, **copied(learner.inference_state(state))}
         one, other = [case.taught(learner, case.ended(learner, each, 1), 2, 1) for each in (state, back)]
         told = difference(one, other)
         assert not told, (

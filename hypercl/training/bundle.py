@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypercl.methods import Batch, Decision, Learner, Losses, Memory, Moment, Pass, State, TaskData
+from hypercl.methods import Batch, Decision, Learner, Losses, Memory, State, StepInfo, TaskData, TaskInference
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,22 @@ class Bundle:
         """The state as a task begins."""
         return self._state(group.learner.start_task(own, task) for group, own in self._parts(state))
 
-    def memory(self, state: State, task: int) -> list[Memory]:
+    def task_context(self, state: State, task: int) -> list[Memory]:
         """What the task's steps need beside the state."""
-        return [group.learner.memory(own, task) for group, own in self._parts(state)]
+        return [group.learner.task_context(own, task) for group, own in self._parts(state)]
 
     def trains_on(self, task: int) -> Sequence[int]:
         """The tasks of which each step needs a batch."""
         return self._groups[0].learner.trains_on(task)
 
     def step(
-        self, state: State, memory: list[Memory], batches: Sequence[Batch], now: Moment
+        self, state: State, memory: list[Memory], batches: Sequence[Batch], now: StepInfo
     ) -> tuple[State, Losses]:
         """One step of every replica.
 
         Args:
             state: of all.
-            memory: from `memory`.
+            memory: from `task_context`.
             batches: inputs (replicas, batch, *input_shape) and labels (replicas, batch).
             now: where in the stream.
 
@@ -96,13 +96,13 @@ class Bundle:
         found = [group.learner.predictors(own, tasks) for group, own in self._parts(state)]
         return (partial(self._logits, each) for each in zip(*found, strict=True))
 
-    def deciders(self, state: State, met: int) -> Iterator[Pass]:
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """Passes over samples whose task is not given, to be used one after the other: from inputs (samples,
         *input_shape), the same for all replicas, and the decisions so far to decisions (replicas, samples)."""
-        found = [group.learner.deciders(own, met) for group, own in self._parts(state)]
+        found = [group.learner.task_inferences(own, met) for group, own in self._parts(state)]
         return (partial(self._decided, each) for each in zip(*found, strict=True))
 
-    def _decided(self, decide: Sequence[Pass], inputs: Tensor, before: Decision | None) -> Decision:
+    def _decided(self, decide: Sequence[TaskInference], inputs: Tensor, before: Decision | None) -> Decision:
         """What each group decides, along the replica axis."""
         each = []
         for of, group in zip(decide, self._groups, strict=True):
@@ -121,9 +121,9 @@ class Bundle:
         logits = [own if group.size > 1 else own[None] for group, own in zip(self._groups, each, strict=True)]
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
-    def knowledge(self, state: State) -> State:
+    def inference_state(self, state: State) -> State:
         """The part of the state that predictions need."""
-        return self._state(group.learner.knowledge(own) for group, own in self._parts(state))
+        return self._state(group.learner.inference_state(own) for group, own in self._parts(state))
 
     def finite(self, state: State) -> Tensor:
         """Which replicas' numbers are all finite: bool, (replicas,), on the device."""

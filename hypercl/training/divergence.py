@@ -8,7 +8,7 @@ from torch import Tensor
 from hypercl.training.progress import Divergence
 
 
-class Watch:
+class DivergenceDetector:
     """Keeps on the device when a loss of each replica first was not finite; `check` reads it.
 
     Args:

@@ -82,7 +82,7 @@ def accuracies_of_unknown(
     """
     decided: dict[tuple[int, int], Decision] = {}
     places = range(len(what.tasks))
-    for decide in bundle.deciders(state, met):
+    for decide in bundle.task_inferences(state, met):
         for place in places:
             for number, (inputs, _) in enumerate(what.batches(place, bundle.samples)):
                 decided[place, number] = decide(inputs, decided.get((place, number)))

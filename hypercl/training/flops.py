@@ -9,38 +9,38 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.config import Experiment
-from hypercl.methods import Batch, Losses, Moment, State
+from hypercl.methods import Batch, Losses, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
 from hypercl.training.bundle import leaves
 from hypercl.training.device import computing, resolve
-from hypercl.training.folder import Place
+from hypercl.training.folder import RunFolders
 from hypercl.training.parts import Networks, seeds_of
-from hypercl.training.run_state import Journey
+from hypercl.training.run_state import RunState
 
 
 class Stepping(Protocol):
     """What makes a step: a bundle of replicas."""
 
-    def step(self, state: State, memory: Any, batches: Sequence[Batch], now: Moment) -> tuple[State, Losses]:
+    def step(self, state: State, memory: Any, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         """The state after a step, and its losses."""
         ...
 
 
-def step_(journey: Journey, learner: Stepping, memory: Any, batches: Sequence[Batch], now: Moment) -> Losses:
-    """A step of a journey's state, counted where its task has none counted yet; its losses."""
-    if now.task in journey.flops_a_step or journey.uncounted:
-        journey.state, losses = learner.step(journey.state, memory, batches, now)
+def step_(run_state: RunState, learner: Stepping, memory: Any, batches: Sequence[Batch], now: StepInfo) -> Losses:
+    """A step of a run_state's state, counted where its task has none counted yet; its losses."""
+    if now.task in run_state.flops_a_step or run_state.uncounted:
+        run_state.state, losses = learner.step(run_state.state, memory, batches, now)
         return losses
-    journey.state, losses, found = counted_step(learner, journey.state, memory, batches, now)
+    run_state.state, losses, found = counted_step(learner, run_state.state, memory, batches, now)
     if isinstance(found, int):
-        journey.flops_a_step[now.task] = found
+        run_state.flops_a_step[now.task] = found
     else:
-        journey.uncounted = found
+        run_state.uncounted = found
     return losses
 
 
 def counted_step(
-    learner: Stepping, state: State, memory: Any, batches: Sequence[Batch], now: Moment
+    learner: Stepping, state: State, memory: Any, batches: Sequence[Batch], now: StepInfo
 ) -> tuple[State, Losses, int | str]:
     """A step as `learner.step` makes it, bit for bit, and its floating-point operations.
 
@@ -115,7 +115,7 @@ def _with_vector(first: Tensor, *_: Any, **__: Any) -> int:
     return 2 * first.numel()
 
 
-def two_steps(experiment: Experiment, place: Place) -> float:
+def two_steps(experiment: Experiment, place: RunFolders) -> float:
     """Seconds a step, the mean of the first task's and the last one's (which protects all the others).
 
     Takes two steps of all replicas in each and times the second; writes nothing.
@@ -129,14 +129,14 @@ def two_steps(experiment: Experiment, place: Place) -> float:
         seconds = []
         for task in (0, stream.shape.num_tasks - 1):
             state = learner.start_task(learner.init(), task)
-            memory = learner.memory(state, task)
+            memory = learner.task_context(state, task)
             tasks = [stream.task(index).to(device) for index in learner.trains_on(task)]
             batches = [BundledBatches(each, training.batch_size, seeds_of(experiment)) for each in tasks]
             took = 0.0
             for step in range(2):
                 began = time.monotonic()
                 state, losses = learner.step(
-                    state, memory, [batch(step) for batch in batches], Moment(task, step, training.optimizer.lr)
+                    state, memory, [batch(step) for batch in batches], StepInfo(task, step, training.optimizer.lr)
                 )
                 losses["task"].tolist()
                 took = time.monotonic() - began

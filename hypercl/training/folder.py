@@ -25,7 +25,7 @@ from hypercl.training.replicas import mean_matrix
 
 
 @dataclass(frozen=True)
-class Place:
+class RunFolders:
     """Where a run finds and leaves things."""
 
     folder: Path
@@ -50,7 +50,7 @@ def seeds_name(experiment: Experiment) -> str:
 class RunFolder:
     """Reads and writes the files of a run's folder."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RunFolders) -> None:
         self.path = place.folder
         self.name = place.name
 

@@ -13,13 +13,13 @@ from hypercl.config.models.target import ImportedTarget
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
 from hypercl.methods import (
     Learner,
-    Moment,
-    Parts,
+    LearnerSpec,
+    StepInfo,
     build_method,
     generator_parameters,
     own_weights,
+    replica_configs,
     require_alike,
-    variants_of,
 )
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape, shape_of
@@ -78,7 +78,7 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = (), shape: Shap
 
 def seeds_of(experiment: Experiment) -> tuple[int, ...]:
     """The seed of each replica."""
-    return tuple(variant.training.seed for variant in variants_of(experiment))
+    return tuple(variant.training.seed for variant in replica_configs(experiment))
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,11 @@ class Networks:
             UserError: the experiments differ in more than scalars.
         """
         if isinstance(experiment, Experiment):
-            variants = variants_of(experiment)
+            variants = replica_configs(experiment)
         else:
             variants = tuple(experiment)
             require_alike(variants)
-        return build_method(Parts(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths))
+        return build_method(LearnerSpec(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths))
 
     def groups(self, experiment: Experiment) -> list[int]:
         """How many replicas memory has room for at once, measured in a step of the last task with one of them."""
@@ -156,7 +156,7 @@ class Networks:
             labels = torch.zeros(size, dtype=torch.int64, device=self.device)
             batches = [(inputs, labels)] * len(learner.trains_on(last))
             state = learner.start_task(learner.init(), last)
-            learner.step(state, learner.memory(state, last), batches, Moment(last, 0, 0.0))
+            learner.step(state, learner.task_context(state, last), batches, StepInfo(last, 0, 0.0))
 
         return peak_of(step)
 
@@ -185,7 +185,7 @@ def build_bundle(
 
     All tensors of its state have an axis of replicas in front, one setting each; a step takes batches (replicas, batch,
     *input_shape), gives losses (replicas,), and is to each what its own step alone would be. The learning rate of a
-    step (`Moment.lr`) is that of the first setting; the others keep their ratio to it.
+    step (`StepInfo.lr`) is that of the first setting; the others keep their ratio to it.
 
     Raises:
         UserError: the settings differ in something else, which is named.
@@ -197,7 +197,7 @@ def build_bundle(
         >>> learner = build_bundle(settings, torch.device("cpu"))
         >>> state = learner.start_task(learner.init(), 0)
         >>> inputs, labels = torch.rand(3, 32, 1, 8, 8), torch.zeros(3, 32, dtype=torch.int64)
-        >>> state, losses = learner.step(state, learner.memory(state, 0), [(inputs, labels)], Moment(0, 0, 1e-3))
+        >>> state, losses = learner.step(state, learner.task_context(state, 0), [(inputs, labels)], StepInfo(0, 0, 1e-3))
         >>> losses["task"].shape
         torch.Size([3])
     """

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: the items of `hypercl.training.run`."""
+"""What a run tells while it goes: the items of `hypercl.training.loop`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -9,7 +9,7 @@ from hypercl.training.validation_monitor import Notes
 
 
 @dataclass
-class Journey:
+class RunState:
     """The one thing in a run that changes."""
 
     state: State
@@ -81,8 +81,8 @@ class Journey:
         return {each.name: getattr(self, each.name) for each in fields(self)} | told
 
     @classmethod
-    def of(cls, content: dict[str, Any]) -> "Journey":
-        """The journey that a checkpoint holds."""
+    def of(cls, content: dict[str, Any]) -> "RunState":
+        """The run_state that a checkpoint holds."""
         reports = [_report(report) for report in content["reports"]]
         untold = _report(content["untold"]) if content["untold"] else None
         return cls(**{**content, "reports": reports, "untold": untold})

@@ -14,7 +14,7 @@ from hypercl.training.device import hardware
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
-from hypercl.training.run_state import Journey
+from hypercl.training.run_state import RunState
 
 _BEGUN_BEFORE = "the run was begun by a version of hypercl that did not count them"
 
@@ -30,7 +30,7 @@ class Matrices:
 
 def summary_of(
     matrices: Mapping[str, Matrices],
-    journey: Journey,
+    run_state: RunState,
     sizes: Sizes,
     experiment: Experiment,
     seconds: float,
@@ -42,7 +42,7 @@ def summary_of(
 
     Args:
         matrices: by the data they were measured on.
-        journey: which replicas diverged, steps taken in each task, and their floating-point operations.
+        run_state: which replicas diverged, steps taken in each task, and their floating-point operations.
         sizes: of the networks.
         experiment: what was trained.
         seconds: training time over all restarts.
@@ -54,18 +54,18 @@ def summary_of(
     """
     return {
         "version": 1,
-        **_metrics(matrices, journey.diverged, experiment),
+        **_metrics(matrices, run_state.diverged, experiment),
         "compression_ratio": sizes.compression_ratio,
         "parameters": sizes.parameters,
         "target_parameters": sizes.target_parameters,
         "chunk_size": sizes.chunk_size,
         "generator_parameters": sizes.generator_parameters,
         "seed": experiment.training.seed,
-        "iterations": sum(journey.spent),
-        "iterations_per_task": list(journey.spent),
-        "flops": journey.flops,
-        "flops_per_task": journey.flops_per_task,
-        **({} if journey.flops is not None else {"why": {"flops": journey.uncounted or _BEGUN_BEFORE}}),
+        "iterations": sum(run_state.spent),
+        "iterations_per_task": list(run_state.spent),
+        "flops": run_state.flops,
+        "flops_per_task": run_state.flops_per_task,
+        **({} if run_state.flops is not None else {"why": {"flops": run_state.uncounted or _BEGUN_BEFORE}}),
         "seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(experiment.training.device),
         "device": experiment.training.device,

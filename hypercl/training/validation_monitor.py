@@ -9,7 +9,7 @@ Notes = dict[str, float | int]
 """What the checks of one task have found; plain data, part of every checkpoint."""
 
 
-class Monitor:
+class ValidationMonitor:
     """The plateau schedule and early stopping of one task: told an accuracy at fixed steps, it says what follows.
 
     Each has checks of its own, at most as many as its settings say; a step at which both are due is read once.
@@ -98,7 +98,7 @@ def lr_factor(schedule: AnySchedule, step: int, steps: int) -> float:
     """What the base learning rate is multiplied by at a step of a task, as far as the step alone decides.
 
     A warm-up multiplies what the schedule says by a straight line from nearly 0 to 1. What a plateau takes off is
-    known to the `Monitor`, since it depends on accuracies.
+    known to the `ValidationMonitor`, since it depends on accuracies.
 
     Args:
         schedule: the section `training.schedule`.

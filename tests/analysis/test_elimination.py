@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from hypercl.analysis.racing import Plan, Raced, ended, level_of, order_of, p_worse, raced_of, rounds_of
+from hypercl.analysis.racing import Plan, RaceRecord, ended, level_of, order_of, p_worse, race_record_of, rounds_of
 
 PLAN = Plan(seeds=12, block=3, level=level_of(0.05, looks=3, others=3))
 
@@ -99,14 +99,14 @@ def test_the_leader_is_never_dropped_and_order_holds_every_setting_once(values, 
 def test_a_race_is_stored_as_plain_data_and_read_back() -> None:
     rng = np.random.default_rng(3)
     values = {number: tuple(own) for number, own in raced([0.9, 0.95], rng).items()}
-    race = Raced(24, (0, 1), PLAN, 0.05, True, values, ("trial 0, seed 3: diverged",))
+    race = RaceRecord(24, (0, 1), PLAN, 0.05, True, values, ("trial 0, seed 3: diverged",))
     stored = json.loads(json.dumps(race.plain()))
-    assert raced_of(stored) == race
+    assert race_record_of(stored) == race
     assert stored["ended"] == race.ended == "separated"
     assert stored["rounds"][-1]["dropped"] == [0]
     assert (race.left, race.order) == ([1], [1, 0])
 
 
 def test_one_setting_needs_no_race() -> None:
-    race = Raced(24, (3,), PLAN, 0.05, True)
+    race = RaceRecord(24, (3,), PLAN, 0.05, True)
     assert (race.ended, race.order, race.rounds) == ("alone", [3], [])

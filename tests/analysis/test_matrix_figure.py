@@ -5,7 +5,7 @@ import pytest
 
 from hypercl.analysis import matrix_figure, read_matrix, write_matrix_png
 from hypercl.config import UserError
-from hypercl.training.folder import Place, RunFolder
+from hypercl.training.folder import RunFolder, RunFolders
 
 
 def stream_of(tasks: int) -> list[list[float]]:
@@ -16,7 +16,7 @@ def stream_of(tasks: int) -> list[list[float]]:
 @pytest.fixture
 def folder(tmp_path):
     """A run's folder as training writes it."""
-    RunFolder(Place(tmp_path, tmp_path)).write_matrices([stream_of(3)])
+    RunFolder(RunFolders(tmp_path, tmp_path)).write_matrices([stream_of(3)])
     return tmp_path
 
 
@@ -41,20 +41,20 @@ def test_every_cell_that_was_evaluated_shows_its_percentage(folder):
 
 @pytest.mark.parametrize(("tasks", "shown"), [(20, True), (21, False), (100, False)])
 def test_more_than_twenty_tasks_show_no_numbers(tmp_path, tasks, shown):
-    RunFolder(Place(tmp_path, tmp_path)).write_matrices([stream_of(tasks)])
+    RunFolder(RunFolders(tmp_path, tmp_path)).write_matrices([stream_of(tasks)])
     figure = matrix_figure(read_matrix(tmp_path / "accuracy_matrix.csv"), "")
     assert bool(numbers(figure)) == shown
     assert len(figure.axes[0].get_xticks()) <= 20
 
 
 def test_one_task_and_perfect_accuracy_can_be_drawn(tmp_path):
-    RunFolder(Place(tmp_path, tmp_path)).write_matrices([[[0.1], [1.0]]])
+    RunFolder(RunFolders(tmp_path, tmp_path)).write_matrices([[[0.1], [1.0]]])
     assert numbers(matrix_figure(read_matrix(tmp_path / "accuracy_matrix.csv"), "")) == ["10.0", "100.0"]
 
 
 def test_pictures_stand_beside_their_files(folder):
     assert [path.name for path in write_matrix_png(folder)] == ["accuracy_matrix.png"]
-    RunFolder(Place(folder, folder)).write_matrices([stream_of(3)], "accuracy_matrix_test")
+    RunFolder(RunFolders(folder, folder)).write_matrices([stream_of(3)], "accuracy_matrix_test")
     pictures = write_matrix_png(folder)
     assert [path.name for path in pictures] == ["accuracy_matrix.png", "accuracy_matrix_test.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)

@@ -6,7 +6,7 @@ import pytest
 
 from hypercl.analysis import draw_race
 from hypercl.analysis.race import race_figure, race_markdown, race_table, read_race
-from hypercl.analysis.racing import Plan, Raced, level_of
+from hypercl.analysis.racing import Plan, RaceRecord, level_of
 from hypercl.config import UserError
 
 PLAN = Plan(9, 3, level_of(0.05, looks=2, others=2))
@@ -15,7 +15,7 @@ VALUES = {
     7: (0.90, 0.91, 0.88, 0.90, 0.91, 0.90),
     2: (0.94, 0.97, 0.93, 0.96, 0.96, 0.95, 0.96, 0.93, 0.95),
 }
-RACE = Raced(24, (4, 7, 2), PLAN, 0.05, True, VALUES, ("trial 7, seed 1000002: diverged",))
+RACE = RaceRecord(24, (4, 7, 2), PLAN, 0.05, True, VALUES, ("trial 7, seed 1000002: diverged",))
 METRIC = "validation/final_accuracy"
 
 
@@ -51,7 +51,7 @@ def test_the_figure_greys_what_was_dropped(tmp_path):
 
 
 def test_equal_values_are_drawn_too():
-    alike = Raced(3, (1, 2), Plan(3, 3, 0.05), 0.05, True, {1: (0.1 + 0.2,) * 3, 2: (0.3,) * 3})
+    alike = RaceRecord(3, (1, 2), Plan(3, 3, 0.05), 0.05, True, {1: (0.1 + 0.2,) * 3, 2: (0.3,) * 3})
     race_figure(race_table([alike]), METRIC).canvas.draw()
 
 

@@ -1,4 +1,4 @@
-"""Group `memory`: what the exact regulariser takes at 99 earlier tasks, against the stored targets it does without.
+"""Group `task_context`: what the exact regulariser takes at 99 earlier tasks, against the stored targets it does without.
 
 Measured in a process of its own. A regulariser of one earlier task is computed first, so that libraries and threads are
 there; then freed memory is given back to the system (`malloc_trim`), the process's peak is reset
@@ -50,7 +50,7 @@ def measure(threads: int) -> dict[str, int]:
     gradient = {name: torch.ones_like(value) for name, value in moved.items()}
 
     def regularize(tasks: int) -> float:
-        return float(form.pull_(gradient, moved, form.anchor(state["theta"], state["embeddings"][:tasks])))
+        return float(form.add_gradient_(gradient, moved, form.anchor(state["theta"], state["embeddings"][:tasks])))
 
     regularize(1)
     gc.collect()

@@ -9,7 +9,7 @@ from statistics import mean
 import torch
 
 from hypercl.config import Experiment, assign
-from hypercl.training import Finished, Place, run
+from hypercl.training import Finished, RunFolders, run
 from tests.benchmarks.options import Options
 from tests.benchmarks.settings import SEED
 from tests.benchmarks.table import Row, share
@@ -46,7 +46,7 @@ def _run(experiment: Experiment, options: Options) -> tuple[float, float]:
     """Seconds of a whole run, and its final validation accuracy."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        *_, last = run(experiment, Place(Path(folder), options.data_dir, offline=True))
+        *_, last = run(experiment, RunFolders(Path(folder), options.data_dir, offline=True))
         took = time.perf_counter() - began
     assert isinstance(last, Finished)
     return took, last.summary["validation"]["final_accuracy"]

@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 
 from hypercl.config import Experiment
-from hypercl.methods import Moment
+from hypercl.methods import StepInfo
 from hypercl.tasks import Shape
 from tests.benchmarks.settings import learner_of
 
@@ -46,11 +46,11 @@ class Ours:
         self.learner = learner_of(experiment, shape, device)
         self.task, self.lr, self.steps = task, experiment.training.optimizer.lr, 0
         self.state = self.learner.start_task(self.learner.init(), task)
-        self.memory = self.learner.memory(self.state, task)
+        self.memory = self.learner.task_context(self.state, task)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One training step; the losses `task` and `regularizer`."""
-        now = Moment(self.task, self.steps, self.lr)
+        now = StepInfo(self.task, self.steps, self.lr)
         self.state, losses = self.learner.step(self.state, self.memory, [batch], now)
         self.steps += 1
         return losses

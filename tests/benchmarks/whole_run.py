@@ -1,7 +1,7 @@
 """Group `run`: a whole run on Split MNIST against hypnettorch's functions in the same loop.
 
 The settings of the paper: five tasks of two digits, 2,000 steps of 128 samples a task, a head for each task (CL1), all
-heads held (no mask, as in the paper's code for MNIST). Ours is `hypercl.training.run` with all that it does: reports
+heads held (no mask, as in the paper's code for MNIST). Ours is `hypercl.training.loop` with all that it does: reports
 and validation inside tasks, the loss rows, checkpoints, the summary. Theirs gets the same initial weights and the same
 batches, and after each task predicts the validation data of the tasks learned; nothing else. The two take turns task by
 task; each one's reading of the data counts.
@@ -16,7 +16,7 @@ import torch
 
 from hypercl.config import Experiment
 from hypercl.tasks import Batches, Task, open_stream, shape_of
-from hypercl.training import Place, Report, run
+from hypercl.training import Report, RunFolders, run
 from tests.benchmarks.agreement import require_agreement
 from tests.benchmarks.apart import Apart
 from tests.benchmarks.options import Options
@@ -36,7 +36,7 @@ def measures(options: Options) -> Iterator[Row]:
     batch = Batches(open_stream(experiment.tasks, options.data_dir, offline=True).task(0), 128, seed=1)(0)
     require_agreement(experiment, shape, shape.num_tasks - 1, batch)
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder), options.data_dir, offline=True)
+        place = RunFolders(Path(folder), options.data_dir, offline=True)
         with Apart(_theirs, experiment, options) as theirs:
             times, accuracies = in_turns({"peer": theirs, "ours": told(_ours(experiment, place))})
     note = f"final accuracy {accuracies['ours']:.2%}, hypnettorch {accuracies['peer']:.2%}"
@@ -76,7 +76,7 @@ def in_turns(sides: Mapping[str, Iterator[tuple[float, Any]]]) -> tuple[dict[str
     return seconds, last
 
 
-def _ours(experiment: Experiment, place: Place) -> Iterator[float]:
+def _ours(experiment: Experiment, place: RunFolders) -> Iterator[float]:
     """After each task, the mean accuracy over all tasks of the stream, those not yet met counting 0."""
     for item in run(experiment, place):
         if isinstance(item, Report) and item.learned:

@@ -4,7 +4,7 @@ import pytest
 
 from hypercl.config import Experiment, UserError, loads
 from hypercl.config.checks.check import sweep_problems
-from hypercl.config.explain.explain import Part, Setting, _cited, explain, known_keys
+from hypercl.config.explain.explain import Part, Setting, _cited, explain_key, known_keys
 from hypercl.config.explain.keys import entries, sentence
 from hypercl.config.models.sweep import SweepFile
 
@@ -12,14 +12,14 @@ TEXT = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {uniform
 
 
 def settings() -> list[Setting]:
-    found = [explain(path) for path in known_keys()]
+    found = [explain_key(path) for path in known_keys()]
     return [each for each in found if isinstance(each, Setting)]
 
 
 def test_a_key_is_told_with_sentence_type_default_kinds_and_examples() -> None:
-    found = explain("method.beta")
+    found = explain_key("method.beta")
     assert isinstance(found, Setting)
-    assert found == explain("experiment.method.beta") == explain("space.method.beta")
+    assert found == explain_key("experiment.method.beta") == explain_key("space.method.beta")
     variant = next(each for each in found.variants if each.kind == "hnet")
     assert variant.about.startswith("Weight of the output regulariser")
     assert (variant.type, variant.default) == ("a number, 0 or more", "0.01")
@@ -29,29 +29,29 @@ def test_a_key_is_told_with_sentence_type_default_kinds_and_examples() -> None:
 
 
 def test_kinds_of_a_section_with_other_defaults_are_told_apart() -> None:
-    found = explain("tasks.num_tasks")
+    found = explain_key("tasks.num_tasks")
     assert isinstance(found, Setting)
     defaults = {each.kind: each.default for each in found.variants}
     assert (defaults["split_digits"], defaults["permuted_mnist"], defaults["split_cifar"]) == ("5", "10", "6")
 
 
 def test_a_kind_within_kinds_is_listed_once() -> None:
-    found = explain("hypernet.init.std")
+    found = explain_key("hypernet.init.std")
     assert isinstance(found, Setting)
     assert [each.kind for each in found.variants] == ["normal"]
     assert found.kinds == "hypernet chunked or full, hypernet.init normal"
 
 
 def test_a_section_lists_its_kinds_and_keys() -> None:
-    found = explain("training.optimizer")
+    found = explain_key("training.optimizer")
     assert isinstance(found, Part)
-    assert found == explain("training.optimizer.name")
+    assert found == explain_key("training.optimizer.name")
     assert [kind.name for kind in found.kinds if kind.default] == ["adam"]
     assert {"training.optimizer.lr", "training.optimizer.momentum"} <= {each.path for each in found.settings}
 
 
 def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
-    whole, space = explain(""), explain("space")
+    whole, space = explain_key(""), explain_key("space")
     assert isinstance(whole, Part)
     assert isinstance(space, Part)
     sections = {*SweepFile.model_fields, *Experiment.model_fields} - {"name", "include", "by_task"}
@@ -60,7 +60,7 @@ def test_the_file_lists_its_sections_and_the_space_its_distributions() -> None:
 
 
 def test_what_a_validator_fills_in_is_the_default() -> None:
-    found = explain("training.iterations")
+    found = explain_key("training.iterations")
     assert isinstance(found, Setting)
     assert found.variants[0].default == "2000"
 
@@ -77,7 +77,7 @@ def test_what_a_validator_fills_in_is_the_default() -> None:
 )
 def test_an_unknown_key_is_refused(path: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        explain(path)
+        explain_key(path)
     assert words in str(caught.value)
 
 
@@ -91,7 +91,7 @@ def test_every_key_and_every_kind_has_a_sentence() -> None:
 
 
 def test_what_a_docstring_cites_is_told_as_the_source() -> None:
-    alpha, factor = explain("training.optimizer.alpha"), explain("training.schedule.factor")
+    alpha, factor = explain_key("training.optimizer.alpha"), explain_key("training.schedule.factor")
     assert isinstance(alpha, Setting)
     assert isinstance(factor, Setting)
     assert (alpha.source, factor.source) == ("Hinton, 2012", "von Oswald et al. (2020)")
@@ -99,14 +99,14 @@ def test_what_a_docstring_cites_is_told_as_the_source() -> None:
 
 @pytest.mark.parametrize("path", ["pruner.warmup_tasks", "pruner.reports_per_task", "target.dropout"])
 def test_a_key_of_kinds_with_and_without_a_source_has_none(path: str) -> None:
-    found, halving = explain(path), explain("pruner.reduction_factor")
+    found, halving = explain_key(path), explain_key("pruner.reduction_factor")
     assert isinstance(found, Setting)
     assert isinstance(halving, Setting)
     assert (found.source, halving.source[:10]) == ("", "Li et al. ")
 
 
 def test_a_list_of_mappings_is_told_in_words() -> None:
-    found = explain("search.enqueue")
+    found = explain_key("search.enqueue")
     assert isinstance(found, Setting)
     assert found.variants[0].type == "a list of mappings"
 
@@ -166,7 +166,7 @@ def test_a_line_for_the_space_holds_the_default_and_can_be_searched(found: Setti
 
 
 def test_closed_keys_say_why() -> None:
-    found = explain("training.seed")
+    found = explain_key("training.seed")
     assert isinstance(found, Setting)
     assert not found.space
     assert "luckiest" in found.closed

@@ -157,7 +157,7 @@ def test_what_was_replaced_is_no_longer_blamed(folder: Path) -> None:
     )
     problem = problems_of(mine)["experiment.method.beta"]
     assert (problem.file, problem.line) == (str(mine), 5)
-    assert "experiment.method.regularizer" not in content_of(mine.read_text(), str(mine)).places
+    assert "experiment.method.regularizer" not in content_of(mine.read_text(), str(mine)).locations
 
 
 def test_a_missing_include_names_the_key_the_file_and_the_nearest_one(folder: Path) -> None:

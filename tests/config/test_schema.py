@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hypercl.config import ConfigError, Experiment, load, loads
-from hypercl.config.explain.explain import Setting, explain, known_keys
+from hypercl.config.explain.explain import Setting, explain_key, known_keys
 from hypercl.config.explain.schema import schema_text, sweep_schema
 from hypercl.config.reading.paths import known_paths, lookup, set_value
 from hypercl.config.reading.yaml_text import dump, parse
@@ -168,7 +168,7 @@ def other_forms(value: Any) -> list[Any]:
 def settings_of(file: Path) -> list[tuple[str, Any]]:
     """Keys of the kinds that a file's experiment is of, with a value that may stand there."""
     experiment = load(file).experiment
-    found = [explain(path) for path in known_keys() if path.partition(".")[0] in Experiment.model_fields]
+    found = [explain_key(path) for path in known_keys() if path.partition(".")[0] in Experiment.model_fields]
     there = set(known_paths(experiment))
     settings = [each for each in found if isinstance(each, Setting) and each.path in there]
     return [(each.path, lookup(experiment, each.path) if each.example is None else each.example) for each in settings]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.config import ConfigError, Experiment, SweepFile, load, load_sweep, loads, to_yaml
-from hypercl.config.explain.explain import Part, explain
+from hypercl.config.explain.explain import Part, explain_key
 
 TEXT = "experiment: {tasks: split_digits}\n"
 SHORT = {
@@ -84,7 +84,7 @@ def test_a_misspelt_name_is_one_problem_and_hides_no_other() -> None:
 
 @pytest.mark.parametrize("path", ["tasks", "target", "hypernet", "hypernet.init", "method", "training.optimizer"])
 def test_explain_tells_what_a_kind_needs_beside_its_name(path: str) -> None:
-    found = explain(path)
+    found = explain_key(path)
     assert isinstance(found, Part)
     for kind in found.kinds:
         try:

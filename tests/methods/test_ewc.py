@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hypercl.config import UserError
-from hypercl.methods import Moment, State
+from hypercl.methods import State, StepInfo
 from hypercl.training import build_bundle, build_learner
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_its_gradient_is_that_of_the_list_of_earlier_tasks() -> None:
     for task in range(2):
         state = doubled(of.start_task(state, task))
         inputs, labels = batch(task)
-        state, _ = of.step(state, of.memory(state, task), [(inputs.double(), labels)], Moment(task, 0, 0.1))
+        state, _ = of.step(state, of.task_context(state, task), [(inputs.double(), labels)], StepInfo(task, 0, 0.1))
         fishers.append(looped_fisher(of, state, task, range(24), true=False))
         centres.append(state["theta"]["weights"].clone())
         state = of.end_task(state, task, FewSamples(task))
@@ -87,7 +87,7 @@ def test_its_gradient_is_that_of_the_list_of_earlier_tasks() -> None:
     penalty = 0.5 * (torch.stack(fishers) * (weights - torch.stack(centres)) ** 2).sum()
     loss = cross_entropy(logits[:, 4:6], labels) + 3.0 * penalty
     (gradient,) = torch.autograd.grad(loss, weights)
-    state, losses = of.step(state, of.memory(state, 2), [(inputs, labels)], Moment(2, 0, 0.1))
+    state, losses = of.step(state, of.task_context(state, 2), [(inputs, labels)], StepInfo(2, 0, 0.1))
     torch.testing.assert_close(losses["regularizer"], penalty.detach(), rtol=1e-6, atol=0)
     torch.testing.assert_close(state["theta"]["weights"], (weights - 0.1 * gradient).detach(), rtol=1e-9, atol=1e-9)
 
@@ -98,7 +98,7 @@ def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task
     for task in range(3):
         state = of.start_task(state, task)
         for step in range(4):
-            state, _ = of.step(state, of.memory(state, task), [batch(10 * task + step)], Moment(task, step, 1e-2))
+            state, _ = of.step(state, of.task_context(state, task), [batch(10 * task + step)], StepInfo(task, step, 1e-2))
         expected = 0.25 * expected + looped_fisher(of, state, task, range(24), true=False)
         state = of.end_task(state, task, FewSamples(task))
         torch.testing.assert_close(state["held"]["precision"], expected, rtol=1e-3, atol=1e-6)
@@ -110,7 +110,7 @@ def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task
 def test_what_is_kept_does_not_grow_with_the_tasks(name: str) -> None:
     kept = [trained(method(name=name), tasks)["held"] for tasks in (1, 3)]
     assert {k: v.shape for k, v in kept[0].items()} == {k: v.shape for k, v in kept[1].items()}
-    assert not any(k in method(name=name).knowledge(trained(method(name=name), 1)) for k in ("held", "optimizer"))
+    assert not any(k in method(name=name).inference_state(trained(method(name=name), 1)) for k in ("held", "optimizer"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,17 +10,17 @@ from test_learners import batch, experiment, learner, same, trained
 from test_replicas import SEEDS, assert_replicas_are_single_runs
 from test_replicas import trained as trained_in_float64
 
-from hypercl.methods import Decision, Learner, Moment, State
+from hypercl.methods import Decision, Learner, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
 from hypercl.training import build_bundle, build_learner
 
 NAMES = ("hnet_replay", "hnet_tir", "dgr")
-NOW = Moment(2, 3, 1e-2)
+NOW = StepInfo(2, 3, 1e-2)
 
 
 def decided(method: Learner, state: State, met: int, inputs: torch.Tensor) -> Decision:
     decision = None
-    for decide in method.deciders(state, met):
+    for decide in method.task_inferences(state, met):
         decision = decide(inputs, decision)
     assert decision is not None
     return decision
@@ -28,7 +28,7 @@ def decided(method: Learner, state: State, met: int, inputs: torch.Tensor) -> De
 
 def memory_of(method: Learner) -> tuple[State, Any]:
     state = method.start_task(trained(method, 2), 2)
-    return state, method.memory(state, 2)
+    return state, method.task_context(state, 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +51,7 @@ def test_replicas_may_differ_in_the_generators_beta() -> None:
 def test_a_restart_amid_a_task_changes_nothing(name: str) -> None:
     def steps(method: Learner, state: State, memory: Any, first: int) -> State:
         for step in range(first, first + 3):
-            state, _ = method.step(state, memory, [batch(step)], Moment(2, step, 1e-2))
+            state, _ = method.step(state, memory, [batch(step)], StepInfo(2, step, 1e-2))
         return state
 
     method = generative(name)
@@ -59,7 +59,7 @@ def test_a_restart_amid_a_task_changes_nothing(name: str) -> None:
     whole = steps(method, steps(method, state, memory, 0), memory, 3)
     half, memory = memory_of(generative(name))
     half, other = steps(method, half, memory, 0), generative(name)
-    assert same(steps(other, half, other.memory(half, 2), 3), whole)
+    assert same(steps(other, half, other.task_context(half, 2), 3), whole)
 
 
 def test_hnet_replay_shares_the_replay_among_the_earlier_tasks() -> None:
@@ -107,7 +107,7 @@ def test_samples_of_every_task_can_be_shown(name: str) -> None:
 def test_predictions_need_no_generator(name: str) -> None:
     method = generative(name, "tasks.scenario=class")
     state = trained(method, 2)
-    known = method.knowledge(state)
+    known = method.inference_state(state)
     assert "generator" not in known
     inputs, _ = batch(1)
     assert torch.equal(decided(method, known, 2, inputs).outputs, decided(method, state, 2, inputs).outputs)
@@ -118,10 +118,10 @@ def test_a_state_put_back_to_its_best_knowledge_goes_on(name: str) -> None:
     """As a run does when a task is learned whose validation accuracy had been higher."""
     method = generative(name, "tasks.scenario=class")
     state, memory = memory_of(method)
-    best = method.knowledge(state)
+    best = method.inference_state(state)
     state, _ = method.step(state, memory, [batch(1)], NOW)
     ended = method.end_task({**state, **best}, 2, FewSamples(2))
-    assert same(method.knowledge(ended), best)
+    assert same(method.inference_state(ended), best)
     assert method.replayed(ended, 2, 3) is not None or name == "dgr"
 
 
@@ -178,10 +178,10 @@ def test_digits_of_earlier_tasks_are_told_apart_thanks_to_replay(name: str, tmp_
     state, tasks = method.init(), [stream.task(index) for index in range(3)]
     for task in range(3):
         state, batches = method.start_task(state, task), BundledBatches(tasks[task], 32, [1])
-        memory = method.memory(state, task)
+        memory = method.task_context(state, task)
         for step in range(80):
             inputs, labels = (each[0] for each in batches(step))
-            state, _ = method.step(state, memory, [(inputs, labels)], Moment(task, step, 1e-2))
+            state, _ = method.step(state, memory, [(inputs, labels)], StepInfo(task, step, 1e-2))
         state = method.end_task(state, task, FewSamples(task))
     right = []
     for task in tasks:

@@ -8,25 +8,25 @@ from small_generators import OPTIONS, generative
 from test_learners import batch, copied, learner, same, trained
 
 from hypercl.config import UserError
-from hypercl.methods import Learner, Moment, State
+from hypercl.methods import Learner, State, StepInfo
 
 NAMES = ("hnet_replay", "hnet_tir", "dgr")
-NOW = Moment(2, 3, 1e-2)
+NOW = StepInfo(2, 3, 1e-2)
 
 
 def begun(method: Any, task: int = 2) -> State:
     return method.generator.start_task(trained(method, task)["generator"], task)
 
 
-def drawn(method: Any, state: State, now: Moment = NOW) -> torch.Tensor:
-    return method.generator.draw(method.generator.memory(state, now.task), 5, now)
+def drawn(method: Any, state: State, now: StepInfo = NOW) -> torch.Tensor:
+    return method.generator.draw(method.generator.task_context(state, now.task), 5, now)
 
 
 def go_on(method: Learner, state: State, steps: int = 5, task: int = 2) -> State:
     generator: Any = method.generator  # pyright: ignore[reportAttributeAccessIssue]
-    memory = generator.memory(state, task)
+    memory = generator.task_context(state, task)
     for step in range(steps):
-        state, _ = generator.step(state, memory, [batch(step)], Moment(task, step, 1e-2))
+        state, _ = generator.step(state, memory, [batch(step)], StepInfo(task, step, 1e-2))
     return state
 
 
@@ -49,7 +49,7 @@ def test_draws_are_new_at_each_step_and_of_the_seed(name: str) -> None:
     state = begun(method)
     first = drawn(method, state)
     assert torch.equal(drawn(method, state), first)
-    assert not torch.equal(drawn(method, state, Moment(2, 4, 1e-2)), first)
+    assert not torch.equal(drawn(method, state, StepInfo(2, 4, 1e-2)), first)
     assert not torch.equal(drawn(generative(name, "training.seed=2"), state), first)
 
 
@@ -60,7 +60,7 @@ def test_decoders_that_are_not_kept_draw_the_same(name: str, replicas: int, monk
     state = method.generator.start_task(method.init()["generator"], 2)
     whole = drawn(method, state)
     monkeypatch.setattr("hypercl.methods.generator.DECODERS_KEPT", 0)
-    assert method.generator.memory(state, 2).decoders is None
+    assert method.generator.task_context(state, 2).decoders is None
     torch.testing.assert_close(drawn(method, state), whole)
     assert whole.shape == ((replicas,) if replicas > 1 else ()) + (2, 5, 1, 8, 8)
 
@@ -113,7 +113,7 @@ def test_earlier_samples_stay_with_a_strong_regulariser() -> None:
 def test_the_plain_generator_learns_from_the_new_batch_and_from_its_former_self() -> None:
     method: Any = generative("dgr")
     generator, state = method.generator, begun(method)
-    memory, (inputs, _) = generator.memory(state, 2), batch(1)
+    memory, (inputs, _) = generator.task_context(state, 2), batch(1)
     weights = state["encoder"]["weights"], state["theta"]["weights"]
     both = torch.cat([inputs, generator.draw(memory, 16, NOW)])
     costs = generator._costs(weights, both, NOW)
@@ -135,6 +135,6 @@ def test_inputs_beyond_black_and_white_are_refused() -> None:
     method = generative("dgr")
     state = method.start_task(method.init(), 0)
     inputs, labels = batch(1)
-    memory, negative = method.memory(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
+    memory, negative = method.task_context(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
     with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*replays inputs in 0 \.\. 1"):
-        method.step(state, memory, [(negative, labels)], Moment(0, 0, 1e-2))
+        method.step(state, memory, [(negative, labels)], StepInfo(0, 0, 1e-2))

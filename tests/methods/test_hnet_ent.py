@@ -36,7 +36,7 @@ def test_the_entropy_is_that_of_the_softmax() -> None:
 
 def decided(method, state, inputs, met: int) -> Decision:
     decision = None
-    for decide in method.deciders(state, met):
+    for decide in method.task_inferences(state, met):
         decision = decide(inputs, decision)
     assert decision is not None
     return decision
@@ -48,7 +48,7 @@ def test_of_all_tasks_met_the_one_with_the_least_entropy_answers(scenario: str) 
     state = trained(method, 3)
     inputs = torch.rand(40, 1, 8, 8)
     for met in (1, 2, 3):
-        found = decided(method, method.knowledge(state), inputs, met)
+        found = decided(method, method.inference_state(state), inputs, met)
         each = torch.stack([method.predictor(state, task)(inputs) for task in range(met)])
         tasks = relative_entropy(each / 2).argmin(0)
         answers = each.argmax(-1).gather(0, tasks[None])[0]
@@ -62,7 +62,7 @@ def test_one_pass_a_task_holds_the_weights_of_few_tasks_at_once(monkeypatch: pyt
     whole = decided(method, state, inputs, 3)
     monkeypatch.setattr("hypercl.methods.network_learner.WEIGHTS_AT_ONCE", 1)
     assert torch.equal(decided(method, state, inputs, 3).outputs, whole.outputs)
-    assert len(list(method.deciders(state, 3))) == 3
+    assert len(list(method.task_inferences(state, 3))) == 3
 
 
 def test_replicas_decide_each_for_itself() -> None:

@@ -9,7 +9,7 @@ from test_learners import METHODS, OWN_WEIGHTS, batch, copied, learner, same, tr
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hypercl.methods import Learner, Moment, State
+from hypercl.methods import Learner, State, StepInfo
 
 NOISY = ("hypernet.noise=3", "hypernet.dropout=0.3")
 EVERYTHING = (
@@ -27,7 +27,7 @@ EARLIER = "method.train_earlier_embeddings=true"
 def begun(method: Learner, task: int, steps: int = 5) -> tuple[State, Any]:
     """The state and the memory as a task begins."""
     state = method.start_task(trained(method, task, steps), task)
-    return state, method.memory(state, task)
+    return state, method.task_context(state, task)
 
 
 def options_for(name: str) -> list[str]:
@@ -54,7 +54,7 @@ class TestEveryMethodWithEveryOption:
         method = learner(*options_for(name))
         state, inputs = trained(method, 1), batch(5)[0]
         assert torch.equal(method.predictor(state, 0)(inputs), method.predictor(state, 0)(inputs))
-        dropped = method._drawn(1, Moment(0, 0, 1e-2))
+        dropped = method._drawn(1, StepInfo(0, 0, 1e-2))
         hypernet = method.parts.hypernet
         evaluated, noisy = (hypernet(state["theta"], state["embeddings"][:1], draws) for draws in (None, dropped))
         target = method.parts.target
@@ -70,13 +70,13 @@ def test_each_step_draws_anew_from_seed_task_and_step(option: str, seed: int) ->
     method = learner(option, f"training.seed={seed}")
     state, memory = begun(method, 0)
     torch.manual_seed(3)  # nothing is drawn from torch's own generator
-    moments = [Moment(0, step, 1e-2) for step in (0, 0, 1)]
+    moments = [StepInfo(0, step, 1e-2) for step in (0, 0, 1)]
     first, again, later = (method.step(copied(state), memory, [batch(1)], now)[0] for now in moments)
     assert same(first["theta"], again["theta"])
     assert not same(first["theta"], later["theta"])
     plain = learner(f"training.seed={seed}")
     state, memory = begun(plain, 0)
-    first, later = (plain.step(state, memory, [batch(1)], Moment(0, step, 1e-2))[0] for step in (0, 1))
+    first, later = (plain.step(state, memory, [batch(1)], StepInfo(0, step, 1e-2))[0] for step in (0, 1))
     assert same(first["theta"], later["theta"])
 
 
@@ -85,7 +85,7 @@ def test_the_regularizer_sees_neither_noise_nor_dropout(subset: str) -> None:
     """Where nothing has moved yet, it is zero."""
     method = learner(*NOISY, "method.lookahead=false", f"method.regularizer.tasks={subset}")
     state, memory = begun(method, 2)
-    _, losses = method.step(state, memory, [batch(1)], Moment(2, 0, 1e-2))
+    _, losses = method.step(state, memory, [batch(1)], StepInfo(2, 0, 1e-2))
     assert losses["regularizer"] == 0
 
 
@@ -94,7 +94,7 @@ def test_noise_makes_the_weights_of_a_step_differ_from_those_that_predict() -> N
     method = learner("hypernet.noise=3")
     state, memory = begun(method, 0)
     inputs, labels = batch(1)
-    _, losses = method.step(state, memory, [(inputs, labels)], Moment(0, 0, 1e-2))
+    _, losses = method.step(state, memory, [(inputs, labels)], StepInfo(0, 0, 1e-2))
     assert losses["task"] != cross_entropy(method.predictor(state, 0)(inputs), labels)
 
 
@@ -130,11 +130,11 @@ class TestEarlierEmbeddings:
     def test_move_on_the_regularizer_alone(self) -> None:
         method = learner(EARLIER)
         state, memory = begun(method, 2)
-        later, _ = method.step(copied(state), memory, [batch(1)], Moment(2, 0, 1e-2))
+        later, _ = method.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
         assert not torch.equal(later["embeddings"][:2], state["embeddings"][:2])
         loose = learner(EARLIER, "method.beta=1e-30", "training.optimizer.name=sgd")
         state, memory = begun(loose, 2)
-        later, _ = loose.step(copied(state), memory, [batch(1)], Moment(2, 0, 1e-2))
+        later, _ = loose.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
         assert torch.equal(later["embeddings"][:2], state["embeddings"][:2])
 
     def test_of_the_task_being_learned_does_not_feel_the_regularizer(self) -> None:
@@ -142,7 +142,7 @@ class TestEarlierEmbeddings:
         for beta in (0.5, 500.0):
             method = learner(EARLIER, f"method.beta={beta}", "training.optimizer.name=sgd")
             state = method.start_task(trained(learner(), 2), 2)
-            later, _ = method.step(copied(state), method.memory(state, 2), [batch(1)], Moment(2, 0, 1e-2))
+            later, _ = method.step(copied(state), method.task_context(state, 2), [batch(1)], StepInfo(2, 0, 1e-2))
             own.append(later)
         assert torch.equal(own[0]["embeddings"][2], own[1]["embeddings"][2])
         assert not torch.equal(own[0]["embeddings"][:2], own[1]["embeddings"][:2])
@@ -153,9 +153,9 @@ class TestEarlierEmbeddings:
         for change in ("method.train_earlier_embeddings=false", EARLIER):
             method = learner(change, "method.beta=0.005")
             state = method.start_task(trained(learner(), 2, steps=20), 2)
-            memory, values = method.memory(state, 2), []
+            memory, values = method.task_context(state, 2), []
             for step in range(60):
-                state, losses = method.step(state, memory, [batch(step)], Moment(2, step, 1e-2))
+                state, losses = method.step(state, memory, [batch(step)], StepInfo(2, step, 1e-2))
                 values.append(float(losses["regularizer"]))
             means.append(sum(values[-10:]) / 10)
         assert means[1] < 0.6 * means[0]
@@ -172,7 +172,7 @@ class TestEarlierEmbeddings:
         rows = state["embeddings"][:2].clone().requires_grad_()
         adam = torch.optim.Adam([rows], lr=1e-2)
         for step in range(4):
-            now, drawn = Moment(2, step, 1e-2), [batch(step)]
+            now, drawn = StepInfo(2, step, 1e-2), [batch(step)]
             _, grads, _, _ = method._task_gradients(state, [2], drawn, now)
             theta = method.optimizer.look_ahead(state["theta"], grads, state["optimizer"]["theta"], now.lr)
             point = rows.detach().clone().requires_grad_()
@@ -192,7 +192,7 @@ class TestEarlierEmbeddings:
     def test_go_with_subsets_and_head_masks(self) -> None:
         method = learner(EARLIER, "method.regularizer.tasks=1", "training.optimizer.name=sgd")
         state, memory = begun(method, 2)
-        later, _ = method.step(copied(state), memory, [batch(1)], Moment(2, 0, 1e-2))
+        later, _ = method.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
         moved: Tensor = (later["embeddings"] != state["embeddings"]).any(1)
         assert moved[:2].sum() == 1
 
@@ -202,8 +202,8 @@ class TestEarlierEmbeddings:
         state, memory = begun(method, 2)
         whole = copied(state)
         for step in range(6):
-            whole, _ = method.step(whole, memory, [batch(step)], Moment(2, step, 1e-2))
+            whole, _ = method.step(whole, memory, [batch(step)], StepInfo(2, step, 1e-2))
         for step in range(6):
-            memory = learner(EARLIER).memory(state, 2)
-            state, _ = method.step(copied(state), memory, [batch(step)], Moment(2, step, 1e-2))
+            memory = learner(EARLIER).task_context(state, 2)
+            state, _ = method.step(copied(state), memory, [batch(step)], StepInfo(2, step, 1e-2))
         assert same(state, whole)

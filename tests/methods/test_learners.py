@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hypercl.config import Experiment, loads
-from hypercl.methods import Batch, Learner, Moment, State
+from hypercl.methods import Batch, Learner, State, StepInfo
 from hypercl.training import build_learner
 
 CPU = torch.device("cpu")
@@ -46,10 +46,10 @@ def trained(method: Learner, tasks: int, steps: int = 5, state: State | None = N
     state = method.init() if state is None else state
     for task in range(first, tasks):
         state = method.start_task(state, task)
-        memory = method.memory(state, task)
+        memory = method.task_context(state, task)
         for step in range(steps):
             batches = [batch(100 * each + step) for each in method.trains_on(task)]
-            state, _ = method.step(state, memory, batches, Moment(task, step, 1e-2))
+            state, _ = method.step(state, memory, batches, StepInfo(task, step, 1e-2))
         state = method.end_task(state, task, FewSamples(task))
     return state
 
@@ -80,7 +80,7 @@ def test_hnet_takes_the_steps_of_the_paper(lookahead: bool, optimizer: str, boun
     changes += [f"training.optimizer.name={optimizer}", f"training.clip_norm={bound or 'null'}"]
     method: Any = learner(*changes)
     state = method.start_task(trained(method, 2), 2)
-    memory = method.memory(state, 2)
+    memory = method.task_context(state, 2)
 
     hypernet, target = method.parts.hypernet, method.parts.target
     theta = {name: value.clone().requires_grad_() for name, value in state["theta"].items()}
@@ -90,7 +90,7 @@ def test_hnet_takes_the_steps_of_the_paper(lookahead: bool, optimizer: str, boun
     of_embedding = _optimizer(optimizer)([embedding])
     for step in range(4):
         inputs, labels = batch(200 + step)
-        state, _ = method.step(state, memory, [(inputs, labels)], Moment(2, step, 1e-2))
+        state, _ = method.step(state, memory, [(inputs, labels)], StepInfo(2, step, 1e-2))
 
         outputs, _ = target(hypernet(theta, embedding)[0], {}, inputs, training=True)
         loss = cross_entropy(outputs[:, 4:6], labels)

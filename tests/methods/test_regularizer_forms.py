@@ -7,7 +7,7 @@ import torch
 from test_learners import batch, copied, learner, trained
 from torch import Tensor
 
-from hypercl.methods import Learner, Moment
+from hypercl.methods import Learner, StepInfo
 from hypercl.regularizers import GramAnchor
 
 FORM = "method.regularizer.form"
@@ -15,7 +15,7 @@ FORM = "method.regularizer.form"
 
 def memory_of(method: Any, task: int) -> Any:
     state = method.start_task(trained(method, task), task)
-    return method.memory(state, task)
+    return method.task_context(state, task)
 
 
 @pytest.mark.parametrize("options", [(), ("method.train_earlier_embeddings=true",), ("hypernet.hidden=[]",)])
@@ -34,22 +34,22 @@ def test_the_cheaper_form_is_taken_at_each_task() -> None:
     assert not isinstance(memory_of(small, 2), GramAnchor)
     large = learner("target={name: mlp, hidden: [1000, 1000]}", "hypernet.chunk_size=4000")
     state = large.start_task({**large.init(), "anchor": {}}, 1)
-    assert isinstance(large.memory(state, 1), GramAnchor)
+    assert isinstance(large.task_context(state, 1), GramAnchor)
     assert isinstance(memory_of(learner(f"{FORM}=gram"), 1), GramAnchor)
     large = learner("target={name: mlp, hidden: [1000, 1000]}", "hypernet.chunk_size=4000", f"{FORM}=direct")
     state = large.start_task({**large.init(), "anchor": {}}, 1)
-    assert not isinstance(large.memory(state, 1), GramAnchor)
+    assert not isinstance(large.task_context(state, 1), GramAnchor)
 
 
 def test_a_step_compares_so_many_pairs_as_asked_others_at_each_step() -> None:
     some, every = learner("method.regularizer.pairs=3"), learner(f"{FORM}=gram")
     state = every.start_task(trained(every, 2), 2)
-    memory = every.memory(state, 2)
-    assert isinstance(some.memory(state, 2), GramAnchor)
-    state, _ = every.step(state, memory, [batch(0)], Moment(2, 0, 1e-2))
+    memory = every.task_context(state, 2)
+    assert isinstance(some.task_context(state, 2), GramAnchor)
+    state, _ = every.step(state, memory, [batch(0)], StepInfo(2, 0, 1e-2))
 
     def value(method: Learner, step: int) -> Tensor:
-        return method.step(copied(state), memory, [batch(0)], Moment(2, step, 1e-2))[1]["regularizer"]
+        return method.step(copied(state), memory, [batch(0)], StepInfo(2, step, 1e-2))[1]["regularizer"]
 
     still = [value(some, step) for step in range(400)]
     again, whole = value(some, 7), value(every, 7)

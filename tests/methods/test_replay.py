@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hypercl.config import ConfigError, Experiment
-from hypercl.methods import Batch, Learner, Moment, Parts, State
+from hypercl.methods import Batch, Learner, LearnerSpec, State, StepInfo
 from hypercl.methods.replay import Replayed, ReplayLearner
 from hypercl.training import build_learner
 from hypercl.training.parts import Networks
@@ -30,7 +30,7 @@ class Replaying(ReplayLearner):
 
     replayed_now: Sequence[Replayed] = ()
 
-    def _replay(self, source: Any, batch: Batch, now: Moment) -> Sequence[Replayed]:
+    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
         return self.replayed_now
 
 
@@ -46,7 +46,7 @@ def method_of(scenario: str, *overrides: str) -> Any:
 def replaying(scenario: str, *overrides: str) -> Replaying:
     chosen = setting(scenario, *overrides)
     networks = Networks.of(chosen, CPU)
-    return Replaying(Parts(networks.target, networks.hypernet, networks.shape, CPU, (chosen,)))
+    return Replaying(LearnerSpec(networks.target, networks.hypernet, networks.shape, CPU, (chosen,)))
 
 
 def of_three_kinds() -> list[Replayed]:
@@ -117,7 +117,7 @@ def test_a_step_lowers_the_loss_of_the_new_batch_and_of_all_that_is_replayed(
     first, second, _ = method.replayed_now = of_three_kinds()
     inputs, labels = batch(33)
     before = copied(state)
-    told, grads, _, _ = method._task_gradients(state, method.memory(state, 2), [(inputs, labels)], Moment(2, 0, 1e-2))
+    told, grads, _, _ = method._task_gradients(state, method.task_context(state, 2), [(inputs, labels)], StepInfo(2, 0, 1e-2))
     assert same(state, before)
 
     weights = state["theta"]["weights"].clone().requires_grad_()
@@ -150,7 +150,7 @@ def test_all_inputs_go_through_the_network_in_one_pass(monkeypatch: pytest.Monke
     method = replaying("class", *SOFT)
     state = at_third_task(method)
     method.replayed_now = of_three_kinds()
-    memory, seen = method.memory(state, 2), []
+    memory, seen = method.task_context(state, 2), []
     forward = method._outputs
 
     def counted(weights: Tensor, buffers: Any, inputs: Tensor, seeds: Any = None) -> Any:
@@ -158,7 +158,7 @@ def test_all_inputs_go_through_the_network_in_one_pass(monkeypatch: pytest.Monke
         return forward(weights, buffers, inputs, seeds)
 
     monkeypatch.setattr(method, "_outputs", counted)
-    method.step(state, memory, [batch(33)], Moment(2, 0, 1e-2))
+    method.step(state, memory, [batch(33)], StepInfo(2, 0, 1e-2))
     assert sorted(seen) == [(5 + 16, False), (16 + 5 + 7, True)]
 
 
@@ -167,7 +167,7 @@ def test_the_teacher_answers_in_evaluation_mode() -> None:
     method = replaying("task", *SOFT, *drop)
     state = at_third_task(method)
     given = batch(31)[0]
-    (answers,) = method._taught([Replayed(given, 0)], given, method.memory(state, 2))
+    (answers,) = method._taught([Replayed(given, 0)], given, method.task_context(state, 2))
     expected, _ = method.parts.target(state["teacher"]["theta"]["weights"], {}, given, training=False)
     torch.testing.assert_close(answers, expected)
 
@@ -179,7 +179,7 @@ def test_a_teacher_is_kept_while_a_later_task_is_learned_and_no_longer(name: str
     assert state["teacher"] == {}
     state = method.start_task(method.end_task(state, 0, FewSamples(0)), 1)
     assert bool(state["teacher"]) == asks
-    assert "teacher" not in method.knowledge(state)
+    assert "teacher" not in method.inference_state(state)
     assert method.end_task(state, 1, FewSamples(1))["teacher"] == {}
 
 
@@ -189,15 +189,15 @@ def test_the_teachers_statistics_stay_as_they_were() -> None:
     state = method.start_task(trained(method, 1), 1)
     taught = copied(state["teacher"])
     assert same(taught["buffers"], state["buffers"]["0"])
-    memory = method.memory(state, 1)
-    state, _ = method.step(state, memory, [batch(1)], Moment(1, 0, 1e-2))
+    memory = method.task_context(state, 1)
+    state, _ = method.step(state, memory, [batch(1)], StepInfo(1, 0, 1e-2))
     assert same(state["teacher"], taught)
     assert not same(taught["buffers"], state["buffers"]["0"])
 
 
 def test_lwf_replays_the_new_batch_for_all_earlier_tasks_at_once() -> None:
     method = method_of("task", "method.name=lwf")
-    (replayed,) = method._replay(None, batch(1), Moment(2, 0, 1e-2))
+    (replayed,) = method._replay(None, batch(1), StepInfo(2, 0, 1e-2))
     assert (replayed.inputs, replayed.task, replayed.labels) == (None, None, None)
 
 
@@ -251,7 +251,7 @@ def test_the_budget_is_shared_evenly_by_the_classes_met_and_never_exceeded(budge
 def test_er_replays_what_it_kept_of_each_earlier_task_with_its_labels(scenario: str) -> None:
     method, state = kept_by(20, (24, 24, 24), scenario=scenario)[1]
     new = torch.zeros(15, 1, 8, 8), torch.zeros(15)
-    found = method._replay(method.memory(state, 2).source, new, Moment(2, 3, 0.1))
+    found = method._replay(method.task_context(state, 2).source, new, StepInfo(2, 3, 0.1))
     assert [each.task for each in found] == [0, 1]
     kept = {tuple(row) for row in state["buffer"]["inputs"][:, 0, 0, :3].tolist()}
     for each in found:
@@ -264,10 +264,10 @@ def test_er_replays_what_it_kept_of_each_earlier_task_with_its_labels(scenario: 
 
 def test_er_draws_anew_at_each_step_and_for_each_seed() -> None:
     (method, state), (other, _) = (kept_by(40, (24,) * 3, f"training.seed={seed}")[1] for seed in (1, 2))
-    source, new = method.memory(state, 2).source, batch(1)
+    source, new = method.task_context(state, 2).source, batch(1)
 
     def drawn(by: Any, step: int) -> Tensor:
-        return torch.cat([each.inputs for each in by._replay(source, new, Moment(2, step, 0.1))])
+        return torch.cat([each.inputs for each in by._replay(source, new, StepInfo(2, step, 0.1))])
 
     assert torch.equal(drawn(method, 1), drawn(method, 1))
     assert not torch.equal(drawn(method, 1), drawn(method, 2))
@@ -293,7 +293,7 @@ def test_a_replica_that_diverged_takes_nothing_from_the_others_buffers() -> None
 def test_er_replays_something_before_anything_was_kept_so_that_memory_can_be_measured() -> None:
     method = method_of("class", "method.name=er")
     state = method.start_task(method.init(), 2)
-    _, losses = method.step(state, method.memory(state, 2), [batch(1)], Moment(2, 0, 0.0))
+    _, losses = method.step(state, method.task_context(state, 2), [batch(1)], StepInfo(2, 0, 0.0))
     assert losses["replay"].isfinite()
 
 
@@ -305,7 +305,7 @@ def test_stored_real_replays_the_first_samples_of_a_batch_of_each_earlier_task(r
     if replicas > 1:
         pairs = zip(drawn[::2], drawn[1::2], strict=True)
         drawn = [(torch.stack(inputs), torch.stack(labels)) for inputs, labels in (zip(*p, strict=True) for p in pairs)]
-    for task, each in enumerate(method._replay(drawn[:2], drawn[2], Moment(2, 0, 0.1))):
+    for task, each in enumerate(method._replay(drawn[:2], drawn[2], StepInfo(2, 0, 0.1))):
         inputs, labels = drawn[task]
         assert each.task == task
         assert torch.equal(each.inputs, inputs[..., :8, :, :, :])

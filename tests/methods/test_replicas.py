@@ -8,7 +8,7 @@ from few_samples import FewSamples
 from test_learners import METHODS, batch, copied, experiment, learner, same
 
 from hypercl.config import UserError
-from hypercl.methods import Learner, Moment, State
+from hypercl.methods import Learner, State, StepInfo
 from hypercl.training import build_bundle, build_learner
 
 SEEDS = (5, 6, 7)
@@ -54,14 +54,14 @@ def trained(method: Learner, steps: int, seeds: tuple[int, ...], lr: float = 1e-
     state, losses = doubled(method.init()), []
     for task in range(3):
         state = doubled(method.start_task(state, task))
-        memory = method.memory(state, task)
+        memory = method.task_context(state, task)
         for step in range(steps):
             each = [batches_of(method, task, step, seed) for seed in seeds]
             if len(seeds) > 1:
                 drawn = [tuple(map(torch.stack, zip(*own, strict=True))) for own in zip(*each, strict=True)]
             else:
                 (drawn,) = each
-            state, found = method.step(state, memory, drawn, Moment(task, step, lr))
+            state, found = method.step(state, memory, drawn, StepInfo(task, step, lr))
             losses.append(found)
         state = method.end_task(state, task, FewSamples(task))
     return state, losses
@@ -134,7 +134,7 @@ def test_a_replica_that_diverges_does_not_touch_the_others() -> None:
     broken["theta"]["head"][0] = torch.nan
     drawn = [tuple(map(torch.stack, zip(batch(1), batch(2), strict=True)))]
     for step in range(3):
-        whole, _ = bundle.step(whole, None, drawn, Moment(0, step, 1e-2))
-        broken, losses = bundle.step(broken, None, drawn, Moment(0, step, 1e-2))
+        whole, _ = bundle.step(whole, None, drawn, StepInfo(0, step, 1e-2))
+        broken, losses = bundle.step(broken, None, drawn, StepInfo(0, step, 1e-2))
     assert losses["task"].isnan().tolist() == [True, False]
     assert same(of_replica(whole, 1), of_replica(broken, 1))

@@ -9,7 +9,7 @@ from test_learners import batch, copied, learner, same, trained
 from test_replicas import assert_replicas_are_single_runs
 from torch.nn.functional import cross_entropy
 
-from hypercl.methods import Moment, State
+from hypercl.methods import State, StepInfo
 
 SGD = "training.optimizer={name: sgd, lr: 0.001}"
 
@@ -20,18 +20,18 @@ def method(*changes: str, strength: float = 1.0) -> Any:
 
 def stepped(of: Any, state: State, steps: range) -> State:
     """After some steps of the second task."""
-    memory = of.memory(state, 1)
+    memory = of.task_context(state, 1)
     for step in steps:
-        state, _ = of.step(state, memory, [batch(step)], Moment(1, step, 1e-2))
+        state, _ = of.step(state, memory, [batch(step)], StepInfo(1, step, 1e-2))
     return state
 
 
 def test_along_small_steps_of_descent_omega_is_by_how_much_the_loss_fell() -> None:
     of = method(SGD)
     state = of.start_task(of.init(), 0)
-    memory, losses = of.memory(state, 0), []
+    memory, losses = of.task_context(state, 0), []
     for step in range(200):
-        state, found = of.step(state, memory, [batch(0)], Moment(0, step, 5e-3))
+        state, found = of.step(state, memory, [batch(0)], StepInfo(0, step, 5e-3))
         losses.append(float(found["task"]))
     assert losses[-1] < 0.8 * losses[0]
     assert float(state["path"].sum()) == pytest.approx(losses[0] - losses[-1], rel=0.03)
@@ -42,13 +42,13 @@ def test_omega_is_of_the_tasks_gradient_alone_and_of_the_real_step(optimizer: st
     """On a later task, where the penalty pulls too, and the gradient is clipped."""
     of = method(f"training.optimizer={optimizer}", "training.clip_norm=0.01", strength=1000.0)
     state = of.start_task(trained(of, 1), 1)
-    memory, expected, losses = of.memory(state, 1), torch.zeros(of.parts.target.num_weights), {}
+    memory, expected, losses = of.task_context(state, 1), torch.zeros(of.parts.target.num_weights), {}
     for step in range(4):
         inputs, labels = batch(50 + step)
         before = state["theta"]["weights"].clone().requires_grad_()
         logits, _ = of.parts.target(before, {}, inputs, training=True)
         (gradient,) = torch.autograd.grad(cross_entropy(logits[:, 2:4], labels), before)
-        state, losses = of.step(state, memory, [(inputs, labels)], Moment(1, step, 1e-2))
+        state, losses = of.step(state, memory, [(inputs, labels)], StepInfo(1, step, 1e-2))
         expected -= gradient * (state["theta"]["weights"] - before.detach())
     assert losses["regularizer"] > 0
     assert expected.abs().max() > 1e-6
@@ -59,7 +59,7 @@ def test_importance_is_what_the_path_gained_over_the_squared_way_and_its_penalty
     of = method("method.damping=0.01", SGD, strength=7.0)
     state, start = of.start_task(of.init(), 0), of.init()["theta"]["weights"]
     for step in range(10):
-        state, _ = of.step(state, of.memory(state, 0), [batch(step)], Moment(0, step, 1e-1))
+        state, _ = of.step(state, of.task_context(state, 0), [batch(step)], StepInfo(0, step, 1e-1))
     weights = state["theta"]["weights"].clone()
     importance = (state["path"] / ((weights - start) ** 2 + 0.01)).clamp(min=0)
     assert importance.max() > 1e-3
@@ -70,7 +70,7 @@ def test_importance_is_what_the_path_gained_over_the_squared_way_and_its_penalty
     logits, _ = of.parts.target(moved, {}, inputs, training=True)
     penalty = (importance * (moved - weights) ** 2).sum()
     (gradient,) = torch.autograd.grad(cross_entropy(logits[:, 2:4], labels) + 7.0 * penalty, moved)
-    state, losses = of.step(state, of.memory(state, 1), [(inputs, labels)], Moment(1, 0, 0.1))
+    state, losses = of.step(state, of.task_context(state, 1), [(inputs, labels)], StepInfo(1, 0, 0.1))
     torch.testing.assert_close(losses["regularizer"], penalty.detach())
     torch.testing.assert_close(state["theta"]["weights"], (moved - 0.1 * gradient).detach())
 
@@ -79,7 +79,7 @@ def test_no_weight_is_driven_away_from_what_it_was() -> None:
     """A step up the loss makes omega negative."""
     of = method(SGD)
     state = of.start_task(of.init(), 0)
-    state, _ = of.step(state, of.memory(state, 0), [batch(0)], Moment(0, 0, -0.1))
+    state, _ = of.step(state, of.task_context(state, 0), [batch(0)], StepInfo(0, 0, -0.1))
     assert (state["path"] < 0).any()
     held = of.end_task(state, 0, FewSamples(0))["held"]
     assert (held["precision"] >= 0).all()
@@ -98,7 +98,7 @@ def test_going_back_to_the_best_weights_of_a_task_goes_back_to_the_path_that_led
     of = method()
     state = of.start_task(trained(of, 1), 1)
     state = stepped(of, state, range(3))
-    best, then = copied(of.knowledge(state)), of.end_task(copied(state), 1, FewSamples(1))
+    best, then = copied(of.inference_state(state)), of.end_task(copied(state), 1, FewSamples(1))
     state = stepped(of, state, range(3, 6))
     assert not same(of.end_task(state, 1, FewSamples(1))["held"], then["held"])
     assert same(of.end_task({**state, **best}, 1, FewSamples(1))["held"], then["held"])

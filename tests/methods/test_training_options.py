@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softmax
 
 from hypercl.config import loads
-from hypercl.methods import Batch, Learner, Moment, State
+from hypercl.methods import Batch, Learner, State, StepInfo
 from hypercl.training import build_learner
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def batch(seed: int) -> Batch:
     return torch.rand(16, 1, 8, 8, generator=draw), torch.randint(0, 2, (16,), generator=draw)
 
 
-def masks_of(method: Any, moments: list[Moment]) -> list[Tensor]:
+def masks_of(method: Any, moments: list[StepInfo]) -> list[Tensor]:
     """What the dropout layer of `DropNet` dropped, call by call."""
     found: list[Tensor] = []
     method.parts.target.module[2].register_forward_hook(lambda _, __, output: found.append(output == 0))
@@ -46,14 +46,14 @@ def masks_of(method: Any, moments: list[Moment]) -> list[Tensor]:
 
 def trained(method: Learner, steps: int, task: int = 0, state: State | None = None) -> State:
     state = method.start_task(state or method.init(), task)
-    memory = method.memory(state, task)
+    memory = method.task_context(state, task)
     for step in range(steps):
-        state, _ = method.step(state, memory, [batch(step % 3)], Moment(task, step, 1e-2))
+        state, _ = method.step(state, memory, [batch(step % 3)], StepInfo(task, step, 1e-2))
     return state
 
 
 def test_masks_depend_on_seed_task_and_step_and_nothing_else() -> None:
-    moments = [Moment(0, 0, 0.1), Moment(0, 1, 0.1), Moment(1, 0, 0.1), Moment(0, 0, 0.1)]
+    moments = [StepInfo(0, 0, 0.1), StepInfo(0, 1, 0.1), StepInfo(1, 0, 0.1), StepInfo(0, 0, 0.1)]
     torch.manual_seed(1)
     first = masks_of(learner(*DROPPING), moments)
     torch.manual_seed(2)
@@ -68,7 +68,7 @@ def test_masks_depend_on_seed_task_and_step_and_nothing_else() -> None:
 
 
 def test_joint_draws_other_masks_for_each_tasks_batch() -> None:
-    found = masks_of(learner(*DROPPING, "method.name=joint"), [Moment(2, 0, 0.1)])
+    found = masks_of(learner(*DROPPING, "method.name=joint"), [StepInfo(2, 0, 0.1)])
     assert len(found) == 3
     assert not any(torch.equal(found[a], found[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
@@ -80,7 +80,7 @@ def test_soft_targets_keep_answers_from_growing_certain() -> None:
         method = learner(f"training.label_smoothing={smoothing}", "training.seed=2")
         state = method.start_task(method.init(), 0)
         for step in range(150):
-            state, _ = method.step(state, None, [(inputs, labels)], Moment(0, step, 1e-2))
+            state, _ = method.step(state, None, [(inputs, labels)], StepInfo(0, step, 1e-2))
         answers = method.predictor(state, 0)(inputs)
         assert (answers.argmax(1) == labels).all()
         sure.append(float(softmax(answers, 1).max(1).values.mean()))
@@ -91,7 +91,7 @@ def test_soft_targets_keep_answers_from_growing_certain() -> None:
 def test_bf16_rounds_training_and_answers_alike_and_keeps_the_state_in_float32() -> None:
     exact, rounded = learner(), learner("training.precision=bf16")
     state = exact.start_task(exact.init(), 0)
-    now = Moment(0, 0, 1e-2)
+    now = StepInfo(0, 0, 1e-2)
     losses = [float(each.step(deepcopy(state), None, [batch(0)], now)[1]["task"]) for each in (exact, rounded)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
@@ -117,9 +117,9 @@ def test_bf16_leaves_the_regulariser_exact() -> None:
     still = ("method.lookahead=false", "training.optimizer.lr=1e-6")
     exact, rounded = learner(*still), learner(*still, "training.precision=bf16")
     state = exact.start_task(trained(exact, 5), 1)
-    memory = exact.memory(state, 1)
-    state, _ = exact.step(state, memory, [batch(0)], Moment(1, 0, 1e-6))
-    now, methods = Moment(1, 1, 1e-6), (exact, rounded)
+    memory = exact.task_context(state, 1)
+    state, _ = exact.step(state, memory, [batch(0)], StepInfo(1, 0, 1e-6))
+    now, methods = StepInfo(1, 1, 1e-6), (exact, rounded)
     values = [each.step(deepcopy(state), memory, [batch(1)], now)[1]["regularizer"] for each in methods]
     assert torch.equal(*values)
     assert 0 < float(values[0]) < 1e-5

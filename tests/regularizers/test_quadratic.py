@@ -42,7 +42,7 @@ def test_the_sum_of_penalties_is_the_penalty_of_the_list(seed: int, tasks: int, 
     weights, precisions, centres = drawn(seed, tasks)
     value, gradient = of_list(weights, precisions, centres)
     into = torch.ones(WEIGHTS, dtype=torch.float64)
-    found = summed(precisions, centres).pull_(into, weights, strength)
+    found = summed(precisions, centres).add_gradient_(into, weights, strength)
     torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-14)
     torch.testing.assert_close(into, 1 + strength * gradient, rtol=1e-9, atol=1e-9)
 
@@ -54,7 +54,7 @@ def test_a_sum_of_fifty_penalties_is_exact_in_float32_where_weights_hardly_moved
     weights = start + 1e-4 * torch.randn(WEIGHTS, generator=draw)
     value, gradient = of_list(weights.double(), fishers.double(), centres.double())
     into = torch.zeros(WEIGHTS)
-    found = summed(fishers, centres).pull_(into, weights)
+    found = summed(fishers, centres).add_gradient_(into, weights)
     torch.testing.assert_close(found.double(), value, rtol=1e-3, atol=0)
     torch.testing.assert_close(into.double(), gradient, rtol=1e-2, atol=1e-2 * float(gradient.abs().max()))
     # the same sum as A w^2 - 2 B w + C has no digit left
@@ -68,7 +68,7 @@ def test_replicas_have_values_and_strengths_of_their_own() -> None:
     weights, precision, centre = (torch.stack([own[place].reshape(WEIGHTS) for own in each]) for place in range(3))
     strengths = torch.tensor([[0.0], [2.0], [1e8]], dtype=torch.float64)
     into = torch.zeros_like(weights)
-    values = Quadratic.around(centre, precision).pull_(into, weights, strengths)
+    values = Quadratic.around(centre, precision).add_gradient_(into, weights, strengths)
     for replica in range(3):
         value, gradient = of_list(weights[replica], precision[replica : replica + 1], centre[replica : replica + 1])
         torch.testing.assert_close(values[replica], value)

@@ -17,12 +17,12 @@ from rich.console import Console
 from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep import SweepOptions, plan, sweep
+from hypercl.sweep import SweepOptions, plan_rows, sweep
 from hypercl.sweep.driver import check_reachable
-from hypercl.sweep.results.bounds import in_words, none_feasible
+from hypercl.sweep.results.bounds import bounds_in_words, none_feasible
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.live import LiveTable, PlainLines
-from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.study import SweepStudy
 
@@ -182,13 +182,13 @@ def swept(file: SweepFile, folder: Path, *each: dict[str, float]) -> SweepStudy:
 
 def test_the_status_says_how_many_keep_the_bounds(sweep_file: Files, tmp_path: Path) -> None:
     swept(sweep_file(BOUND), tmp_path / "some", KEPT, BROKEN)
-    rows = dict(rows_of(status_of(tmp_path / "some")))
+    rows = dict(status_rows(status_of(tmp_path / "some")))
     assert rows["best"].startswith("trial 0, ")
     assert rows["bounds"] == "1 of 2 complete trials keep forgetting at most 0.01"
     swept(sweep_file(BOUND), tmp_path / "none", BROKEN)
-    assert dict(rows_of(status_of(tmp_path / "none")))["best"].startswith("no trial keeps forgetting at most 0.01")
+    assert dict(status_rows(status_of(tmp_path / "none")))["best"].startswith("no trial keeps forgetting at most 0.01")
     swept(sweep_file(), tmp_path / "unbound", KEPT)
-    assert "bounds" not in dict(rows_of(status_of(tmp_path / "unbound")))
+    assert "bounds" not in dict(status_rows(status_of(tmp_path / "unbound")))
 
 
 def test_a_trial_is_shown_with_what_it_broke(
@@ -203,10 +203,10 @@ def test_a_trial_is_shown_with_what_it_broke(
 
 def test_the_plan_says_what_is_judged_afterwards(sweep_file: Files, tmp_path: Path) -> None:
     bounds = (BOUND, "constraints.peak_memory_gib.max=2", "constraints.peak_memory_gib.min=0.5")
-    rows = dict(plan(sweep_file(*bounds), SweepOptions(tmp_path, tmp_path, offline=True)))
+    rows = dict(plan_rows(sweep_file(*bounds), SweepOptions(tmp_path, tmp_path, offline=True)))
     assert rows["kept after training"] == "forgetting at most 0.01; peak memory in GiB at least 0.5 and at most 2"
     assert "forgetting" not in rows["bounds"]
-    assert in_words(sweep_file().constraints.measured) == ""
+    assert bounds_in_words(sweep_file().constraints.measured) == ""
 
 
 def test_forgetting_of_one_task_cannot_be_bound(sweep_file: Files) -> None:
@@ -227,4 +227,4 @@ def test_a_sweep_of_which_no_trial_keeps_the_bounds_ends_by_saying_so(
     assert result.best is None
     assert "Train the closest to the bounds: hypercl train " in result.message
     assert "# Out of bounds: no trial keeps" in (tmp_path / "s" / "best.yaml").read_text()
-    assert dict(rows_of(status_of(tmp_path / "s")))["spent"].startswith("2 trials: ")
+    assert dict(status_rows(status_of(tmp_path / "s")))["spent"].startswith("2 trials: ")

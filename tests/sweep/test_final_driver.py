@@ -11,11 +11,11 @@ from in_this_process import InThisProcess, in_this_process
 
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep import SweepOptions, SweepResult, plan, sweep
-from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep import SweepOptions, SweepResult, plan_rows, sweep
+from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.plan.final import final_plan, rehearsed
-from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.workers.resources import Slots
 
@@ -58,7 +58,7 @@ def test_an_interrupted_final_step_has_its_code_and_the_same_command_goes_on(
     assert "3 trials are trained; final step: 1 of 2 runs are done; the same command goes on" in result.message
     assert result.final is None
     before = list(trained.trained)
-    rows = dict(rows_of(status_of(tmp_path / "quick")))
+    rows = dict(status_rows(status_of(tmp_path / "quick")))
     assert "1 of 2 runs are done" in rows["final step"]
     assert "goes on with it" in rows["driver"]
     again = swept(tmp_path)
@@ -66,7 +66,7 @@ def test_an_interrupted_final_step_has_its_code_and_the_same_command_goes_on(
     assert len(set(trained.trained)) == len(trained.trained)
     assert again.final is not None
     assert swept(tmp_path) == again
-    rows = dict(rows_of(status_of(tmp_path / "quick")))
+    rows = dict(status_rows(status_of(tmp_path / "quick")))
     assert "finished at" in rows["final step"]
     assert "the sweep is done" in rows["driver"]
 
@@ -87,7 +87,7 @@ def test_a_search_that_was_interrupted_has_no_final_step(trained: InThisProcess,
 def test_without_a_final_step_nothing_is_opened_and_hypercl_final_does_it_later(tmp_path: Path) -> None:
     result = swept(tmp_path, final="no")
     assert "test data stays closed until hypercl final" in result.message
-    assert openings_of(read_sweep(tmp_path / "quick").attributes) == []
+    assert selections_of(read_sweep(tmp_path / "quick").attributes) == []
     later = swept(tmp_path, final="alone")
     assert later.final is not None
     assert later.exit_code == ExitCode.DONE
@@ -102,7 +102,7 @@ def test_the_final_step_alone_trains_no_trial_of_an_unfinished_search(trained: I
     assert swept(tmp_path, more).counts["trained"] == 5
     said = swept(tmp_path, more).message
     assert "The search went on after test data was opened (3 trials were trained, now 5)" in said
-    assert len(openings_of(read_sweep(tmp_path / "quick").attributes)) == 1
+    assert len(selections_of(read_sweep(tmp_path / "quick").attributes)) == 1
 
 
 @pytest.mark.usefixtures("trained")
@@ -135,12 +135,12 @@ def test_a_front_of_one_goal_is_refused_before_anything_is_made(tmp_path: Path) 
 
 def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     options = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1)
-    said = dict(plan(file(), options, FakeEngine()))["final step"]
+    said = dict(plan_rows(file(), options, FakeEngine()))["final step"]
     assert said == (
         "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs; test data is opened, once"
     )
     without = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, final="no")
-    assert "final step" not in dict(plan(file(), without, FakeEngine()))
+    assert "final step" not in dict(plan_rows(file(), without, FakeEngine()))
 
 
 def test_a_dry_run_says_how_long_it_takes_at_most() -> None:

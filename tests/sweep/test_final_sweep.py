@@ -10,7 +10,7 @@ from hypercl.cli import main
 from hypercl.config import SweepFile, load, loads
 from hypercl.loggers import sync_hint
 from hypercl.sweep import SweepOptions, SweepResult, sweep
-from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.record import read_sweep
 from tests.loggers.read_wandb import read
@@ -155,5 +155,5 @@ def test_a_seed_that_fails_alone_too_is_lost_and_the_others_of_its_bundle_are_no
     assert (one["label"], lost["seed"]) == ("base", 2000002)
     assert "broken on purpose" in lost["why"]
     assert any("each seed is tried alone" in line for line in listener.lines)
-    (opening,) = openings_of(read_sweep(tmp_path / "lossy").attributes)
+    (opening,) = selections_of(read_sweep(tmp_path / "lossy").attributes)
     assert opening.finished

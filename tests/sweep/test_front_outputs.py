@@ -13,10 +13,10 @@ from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, check_sweep, load, loads
 from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.plan.plan import plan
+from hypercl.sweep.plan.plan import plan_rows
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.live import LiveTable, PlainLines
-from hypercl.sweep.results.status import rows_of, status_of
+from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy
 
@@ -143,7 +143,7 @@ def test_where_nothing_passes_there_is_no_best_yaml(made: Callable[..., SweepStu
     assert write_best(tmp_path, FILE, study, "made") is None
     assert not (tmp_path / "best.yaml").exists()
     none = "none, and no best.yaml: no complete trial passes --prefer 'seconds <= 1' (--prefer knee takes that back)"
-    assert ("best", none) in rows_of(status_of(tmp_path / "made"))
+    assert ("best", none) in status_rows(status_of(tmp_path / "made"))
 
 
 def test_a_wish_is_kept_by_the_study_and_leads_the_final_step(made: Callable[..., SweepStudy], tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_status_and_show_tell_the_front(
     made: Callable[..., SweepStudy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made()
-    rows = dict(rows_of(status_of(tmp_path / "made")))
+    rows = dict(status_rows(status_of(tmp_path / "made")))
     assert rows["front"] == "trials 0, 1, 2 and 4"
     assert rows["best"] == f"trial 1, {ACCURACY} 0.85, {RATIO} 0.2 (the knee of the front)"
     print_trial(tmp_path / "made", 1)
@@ -215,7 +215,7 @@ def test_sweeps_of_the_same_goals_are_ranked_with_each_other(
 
 def test_the_plan_says_what_best_yaml_gets_and_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     def row(file: SweepFile, prefer: str | None) -> str | None:
-        return dict(plan(file, SweepOptions(tmp_path / "new", tmp_path, prefer=prefer))).get("best.yaml")
+        return dict(plan_rows(file, SweepOptions(tmp_path / "new", tmp_path, prefer=prefer))).get("best.yaml")
 
     one = loads(TEXT, "x", [f"objective.maximize={ACCURACY}"])
     assert row(FILE, None) == "the knee of the front, or what --prefer said last"

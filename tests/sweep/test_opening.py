@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.analysis.racing import Plan, Raced
+from hypercl.analysis.racing import Plan, RaceRecord
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.sweep.final.selection import (
     Chosen,
-    Opening,
+    FinalSelection,
     best_first,
     check_final,
     choice,
-    opening_now,
-    openings_of,
+    current_selection,
     parts_of,
     runs_of,
-    write_openings,
+    selections_of,
+    write_selections,
 )
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.protocols import Role, tuning
+from hypercl.sweep.study.protocols import Role, search_config
 from hypercl.sweep.study.ranking import RACE
 from hypercl.sweep.study.study import SweepStudy
 
@@ -49,7 +49,7 @@ def enqueued(sweep_file: Files, *betas: float, best: int = 3) -> SweepFile:
 
 
 def chosen(file: SweepFile, study: SweepStudy) -> list[tuple[str, int | None]]:
-    return [(one.label, one.trial) for one in choice(file, tuning(file), study)]
+    return [(one.label, one.trial) for one in choice(file, search_config(file), study)]
 
 
 def test_the_best_settings_come_first_and_the_one_as_written_last(sweep_file: Files, open_study: Studies) -> None:
@@ -98,7 +98,7 @@ def test_a_race_goes_before_the_search(sweep_file: Files, open_study: Studies) -
     study = open_study(file)
     told(study, 0.5, 0.9, 0.8)
     plan = Plan(seeds=3, block=3, level=0.01)
-    race = Raced(3, (1, 2), plan, 0.05, True, {1: (0.7, 0.7, 0.7), 2: (0.9, 0.8, 0.9)})
+    race = RaceRecord(3, (1, 2), plan, 0.05, True, {1: (0.7, 0.7, 0.7), 2: (0.9, 0.8, 0.9)})
     study.optuna.set_user_attr(RACE, {"races": [race.plain()]})
     assert chosen(file, study) == [("trial-2", 2), ("trial-1", 1), ("base", 0)]
 
@@ -109,7 +109,7 @@ def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
     file = enqueued(sweep_file, 0.1, best=1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    opening = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=7)
+    opening = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=7)
     runs = runs_of(file, opening, tmp_path)
     assert opening.parts == 3
     assert (opening.cost["trials"], opening.cost["hours"]) == (2, pytest.approx(2 / 60))
@@ -129,14 +129,14 @@ def test_a_second_opening_has_seeds_that_none_had_before(
     file = enqueued(sweep_file, 0.1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    first = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=2)
-    write_openings(study, [first])
-    second = opening_now(file, choice(file, file, study), study, tmp_path, concurrent=2)
+    first = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=2)
+    write_selections(study, [first])
+    second = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=2)
     assert not set(first.seeds) & set(second.seeds)
-    write_openings(study, [first, second])
-    assert openings_of(study.optuna.user_attrs) == [first, second]
+    write_selections(study, [first, second])
+    assert selections_of(study.optuna.user_attrs) == [first, second]
     file_again = open_study(file)
-    assert openings_of(file_again.optuna.user_attrs) == [first, second]
+    assert selections_of(file_again.optuna.user_attrs) == [first, second]
 
 
 PERMUTED = """
@@ -145,11 +145,11 @@ space: {method.beta: {log_uniform: [1e-4, 10]}}
 """
 
 
-def opened(file: SweepFile) -> Opening:
+def opened(file: SweepFile) -> FinalSelection:
     """Of a sweep that has no study yet, on a machine for one run at a time."""
     study: Any = SimpleNamespace(trained=3, optuna=SimpleNamespace(user_attrs={}), trials=list)
     both = [Chosen("trial-1", 1, {"method.beta": 0.1}, (0.9,)), Chosen("base", None, {}, None)]
-    return opening_now(file, both, study, Path(), concurrent=1)
+    return current_selection(file, both, study, Path(), concurrent=1)
 
 
 def test_where_an_order_is_drawn_each_seed_has_its_own_and_all_settings_the_same(tmp_path: Path) -> None:

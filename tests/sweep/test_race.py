@@ -18,12 +18,12 @@ from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.plan.final import race_rows
 from hypercl.sweep.race.race import Racing, contenders, values_in
-from hypercl.sweep.race.results import check_races, race_due, stages, standing
-from hypercl.sweep.race.schedule import points
+from hypercl.sweep.race.results import check_races, race_due, race_order, search_stages
+from hypercl.sweep.race.schedule import race_points
 from hypercl.sweep.results.files import write_best
-from hypercl.sweep.results.status import Status, rows_of
+from hypercl.sweep.results.status import Status, status_rows
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE, races_of
 from hypercl.sweep.study.record import SweepRecord
 from hypercl.sweep.study.study import SweepStudy
@@ -71,7 +71,7 @@ def noisy(number: int, seed: int, best: int = 2) -> float:
 
 @pytest.fixture
 def file(sweep_file: Files) -> SweepFile:
-    return tuning(sweep_file(RACE_TEXT, "search.sampler=random", "search.startup_trials=null"))
+    return search_config(sweep_file(RACE_TEXT, "search.sampler=random", "search.startup_trials=null"))
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_a_clearly_better_setting_wins_and_the_others_are_dropped(
     (race,) = races_of(study.optuna.user_attrs)
     assert (race.settings, race.ended, race.left) == ((0, 3, 2), "separated", [2])
     assert race.rounds[-1].seeds == 6
-    assert standing(study)[0] == 2
-    assert sorted(standing(study)) == [0, 1, 2, 3, 4, 5]
-    assert standing(study)[3:] == [1, 4, 5]
+    assert race_order(study)[0] == 2
+    assert sorted(race_order(study)) == [0, 1, 2, 3, 4, 5]
+    assert race_order(study)[3:] == [1, 4, 5]
     assert lines[0] == "race: trials 0, 3, 2 get 3 further seeds a round, at most 9 each"
     assert "trial 2 won the race over 6 further seeds" in lines[-1]
 
@@ -241,7 +241,7 @@ def test_fewer_settings_than_asked_race_and_it_is_said(
 def test_the_next_race_keeps_the_leader_drops_nobody_in_again_and_uses_what_is_trained(
     sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tuning(sweep_file("search.race={settings: 3, seeds: 9, block: 3, every: 6}", "search.trials=12"))
+    file = search_config(sweep_file("search.race={settings: 3, seeds: 9, block: 3, every: 6}", "search.trials=12"))
     raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
     told(study, 0.95, 0.94, 0.93)
     runs = FakeRuns(noisy)
@@ -256,13 +256,13 @@ def test_the_next_race_keeps_the_leader_drops_nobody_in_again_and_uses_what_is_t
 def test_races_are_due_after_every_so_many_trials_and_at_the_end(
     sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tuning(sweep_file("search.race={every: 4}", "search.trials=10"))
-    assert points(file.search) == [4, 8, 10]
-    assert stages(file, study) == [4, 8, 10]  # six are trained: the race after four is made up for
+    file = search_config(sweep_file("search.race={every: 4}", "search.trials=10"))
+    assert race_points(file.search) == [4, 8, 10]
+    assert search_stages(file, study) == [4, 8, 10]  # six are trained: the race after four is made up for
     told(study, 0.5, 0.5)
-    assert stages(file, study) == [8, 10]
+    assert search_stages(file, study) == [8, 10]
     raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy), point=8)
-    assert stages(file, study) == [10]
+    assert search_stages(file, study) == [10]
 
 
 def test_rules_of_a_race_cannot_change_once_it_has_begun(
@@ -306,7 +306,7 @@ def best_of(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[list[int 
     """The best trial of the study, of its record (report) and of the final step, and the status' words."""
     record = SweepRecord(folder, file, tuple(study.trials()), study.optuna.user_attrs)
     found = [study.best(), record.best(), best_first(file, study)[0]]
-    rows = rows_of(Status(record, None, Counter(), [], None))
+    rows = status_rows(Status(record, None, Counter(), [], None))
     return [trial.number if trial else None for trial in found], [text for name, text in rows if name == "best"]
 
 
@@ -315,7 +315,7 @@ def test_what_was_decided_stands_in_the_study_and_in_files(
 ) -> None:
     raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
     stored = json.loads(json.dumps(study.optuna.user_attrs[RACE]))
-    assert stored["standing"] == standing(study)
+    assert stored["standing"] == race_order(study)
     last = stored["races"][0]["rounds"][-1]
     assert (last["leader"], sorted(last["dropped"]), last["seeds"]) == (2, [0, 3], 6)
     assert all(p <= stored["races"][0]["plan"]["level"] for p in last["p"].values())
@@ -326,7 +326,7 @@ def test_what_was_decided_stands_in_the_study_and_in_files(
 
 def test_the_plan_says_what_races_cost_at_most(sweep_file: Files) -> None:
     assert race_rows(sweep_file()) == []
-    rows = dict(race_rows(tuning(sweep_file("search.race={every: 3}", "search.seeds=2"))))
+    rows = dict(race_rows(search_config(sweep_file("search.race={every: 3}", "search.seeds=2"))))
     assert "after every 3 trials and the search (2 races) the best 4 settings get 3 further seeds" in rows["race"]
     assert rows["race cost"] == "at most 84 seeds, as much as 42 trials"
 
@@ -348,10 +348,10 @@ def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_pa
     assert [own.loggers.kind for own in sessions.jobs] == kinds
     assert len({own.loggers.run_id for own in sessions.jobs}) == len(kinds)
     assert (result.exit_code, result.counts["trained"]) == (0, 6)
-    study = SweepStudy(tmp_path / "raced" / "study.journal", "raced", tuning(file), threads=1)
+    study = SweepStudy(tmp_path / "raced" / "study.journal", "raced", search_config(file), threads=1)
     races = races_of(study.optuna.user_attrs)
     assert [(race.point, bool(race.ended)) for race in races] == [(3, True), (6, True)]
-    assert result.best == standing(study)[0]
+    assert result.best == race_order(study)[0]
     assert "won the race" in result.message
     assert any(line.startswith("race: after 6 seeds each") for line in listener.lines)
     assert (tmp_path / "raced" / "figures" / "race.png").exists()

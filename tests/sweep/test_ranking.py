@@ -59,33 +59,33 @@ STAIRS = [
 
 def test_with_one_goal_the_value_orders_and_equal_ones_stay_in_the_order_of_numbers() -> None:
     trials = [trial(3, (0.5,)), trial(0, (0.7,)), trial(1, (0.9,)), trial(2, (0.7,)), pruned(4)]
-    assert numbers(ranking.ranked(ONE, trials)) == [1, 0, 2, 3]
-    assert numbers(ranking.ranked(LESS, trials)) == [3, 0, 2, 1]
-    assert numbers(ranking.front(ONE, trials)) == [1]
-    best = ranking.knee(LESS, trials)
+    assert numbers(ranking.ranked_trials(ONE, trials)) == [1, 0, 2, 3]
+    assert numbers(ranking.ranked_trials(LESS, trials)) == [3, 0, 2, 1]
+    assert numbers(ranking.pareto_front(ONE, trials)) == [1]
+    best = ranking.knee_trial(LESS, trials)
     assert best is not None
     assert best.number == 3
 
 
 def test_the_front_is_what_nothing_beats_without_losing_elsewhere() -> None:
-    assert numbers(ranking.front(TWO, [*STAIRS, pruned(6)])) == [0, 5, 1, 2]
+    assert numbers(ranking.pareto_front(TWO, [*STAIRS, pruned(6)])) == [0, 5, 1, 2]
 
 
 def test_the_knee_leads_then_the_front_then_what_is_behind_it_front_by_front() -> None:
-    order = numbers(ranking.ranked(TWO, STAIRS))
+    order = numbers(ranking.ranked_trials(TWO, STAIRS))
     assert order[0] == 1
     assert set(order[1:4]) == {0, 2, 5}
     assert order[3:] == [5, 3, 4]  # the ends before the one between
 
 
 def test_the_knee_is_farthest_from_the_line_through_the_ends() -> None:
-    best = ranking.knee(TWO, STAIRS)
+    best = ranking.knee_trial(TWO, STAIRS)
     assert best is not None
     assert best.number == 1
 
 
 def test_of_two_ends_alone_the_better_in_the_first_goal_stands_for_all() -> None:
-    best = ranking.knee(TWO, [STAIRS[2], STAIRS[0]])
+    best = ranking.knee_trial(TWO, [STAIRS[2], STAIRS[0]])
     assert best is not None
     assert best.number == 0
 
@@ -93,9 +93,9 @@ def test_of_two_ends_alone_the_better_in_the_first_goal_stands_for_all() -> None
 def test_three_goals_have_a_front_and_a_knee() -> None:
     rows = [(0.9, 1.0, 0.5), (0.8, 0.2, 0.1), (0.1, 0.1, 0.0), (0.8, 0.3, 0.1)]
     trials = [trial(number, row) for number, row in enumerate(rows)]
-    assert numbers(ranking.front(THREE, trials)) == [0, 1, 2]
-    assert numbers(ranking.ranked(THREE, trials))[0] == 1
-    assert numbers(ranking.ranked(THREE, trials))[-1] == 3
+    assert numbers(ranking.pareto_front(THREE, trials)) == [0, 1, 2]
+    assert numbers(ranking.ranked_trials(THREE, trials))[0] == 1
+    assert numbers(ranking.ranked_trials(THREE, trials))[-1] == 3
 
 
 @pytest.mark.parametrize(("file", "wide"), [(ONE, False), (TWO, True)])
@@ -106,17 +106,17 @@ def test_what_breaks_a_bound_comes_last_the_nearest_first_and_is_never_the_best(
         trial(1, (0.98, *more), {"forgetting": 0.5, "seconds": -1.0}),
         trial(2, (0.2, *more), {"forgetting": -0.5}),
     ]
-    assert numbers(ranking.ranked(file, trials)) == [2, 1, 0]
-    assert numbers(ranking.front(file, trials)) == [2]
-    best = ranking.knee(file, trials)
+    assert numbers(ranking.ranked_trials(file, trials)) == [2, 1, 0]
+    assert numbers(ranking.pareto_front(file, trials)) == [2]
+    best = ranking.knee_trial(file, trials)
     assert best is not None
     assert best.number == 2
-    assert ranking.knee(file, trials[:2]) is None
+    assert ranking.knee_trial(file, trials[:2]) is None
 
 
 def test_weights_count_in_the_units_of_the_goals() -> None:
     def chosen(text: str) -> int:
-        found = ranking.preferred(TWO, STAIRS, text)
+        found = ranking.preferred_trial(TWO, STAIRS, text)
         assert found is not None
         return found.number
 
@@ -130,7 +130,7 @@ def test_a_test_takes_the_best_in_the_first_goal_of_those_that_pass() -> None:
     trials = [trial(each.number, each.values, seconds=float(each.number)) for each in STAIRS]
 
     def chosen(text: str) -> int | None:
-        found = ranking.preferred(TWO, trials, text)
+        found = ranking.preferred_trial(TWO, trials, text)
         return None if found is None else found.number
 
     assert chosen(f"{RATIO} <= 0.7") == 5
@@ -142,7 +142,7 @@ def test_a_test_takes_the_best_in_the_first_goal_of_those_that_pass() -> None:
 
 def test_a_test_serves_one_goal_too() -> None:
     trials = [trial(0, (0.9,), seconds=9.0), trial(1, (0.8,), seconds=1.0)]
-    found = ranking.preferred(ONE, trials, "seconds <= 5")
+    found = ranking.preferred_trial(ONE, trials, "seconds <= 5")
     assert found is not None
     assert found.number == 1
 
@@ -163,7 +163,7 @@ def test_a_test_serves_one_goal_too() -> None:
 )
 def test_a_preference_that_cannot_be_read_is_told(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        ranking.preferred(TWO, STAIRS, text)
+        ranking.preferred_trial(TWO, STAIRS, text)
 
 
 def test_a_preference_that_nothing_passes_is_refused_once_the_search_is_over() -> None:
@@ -175,7 +175,7 @@ def test_a_preference_that_nothing_passes_is_refused_once_the_search_is_over() -
 
 def test_one_goal_cannot_be_weighed() -> None:
     with pytest.raises(UserError, match="only goal"):
-        ranking.preferred(ONE, [trial(0, (0.9,))], f"{ACCURACY}: 1")
+        ranking.preferred_trial(ONE, [trial(0, (0.9,))], f"{ACCURACY}: 1")
 
 
 @dataclass
@@ -184,7 +184,7 @@ class Found:
     trials: Sequence[FrozenTrial]
 
     def ranked(self) -> list[FrozenTrial]:
-        return ranking.ranked(self.file, self.trials)
+        return ranking.ranked_trials(self.file, self.trials)
 
 
 def leaders(file: SweepFile, trials: Sequence[FrozenTrial], settings: Any, prefer: str | None = None) -> list[int]:
@@ -224,12 +224,12 @@ def test_of_any_trials_the_front_leads_and_nobody_is_beaten_by_a_later_one(rows:
         pairs = list(zip((-up, *down), (-other_up, *other_down), strict=True))
         return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
-    order, ends = ranking.ranked(THREE, trials), ranking.front(THREE, trials)
+    order, ends = ranking.ranked_trials(THREE, trials), ranking.pareto_front(THREE, trials)
     assert sorted(numbers(order)) == list(range(len(rows)))
     assert set(numbers(order[: len(ends)])) == set(numbers(ends))
     assert set(numbers(ends)) == {one.number for one in trials if not any(beats(other, one) for other in trials)}
     assert not any(beats(later, one) for place, one in enumerate(order) for later in order[place:])
-    best = ranking.knee(THREE, trials)
+    best = ranking.knee_trial(THREE, trials)
     assert best is not None
     assert best.number == order[0].number
     few = leaders(THREE, trials, count)

@@ -10,7 +10,7 @@ import pytest
 
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.study.protocols import reporting
+from hypercl.sweep.study.protocols import final_config
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun
@@ -48,12 +48,12 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture
 def bundle(sweep_file: Files, tmp_path: Path) -> PlannedRun:
     """Three seeds of the base."""
-    return planned(reporting(sweep_file(), {}, count=3), tmp_path)
+    return planned(final_config(sweep_file(), {}, count=3), tmp_path)
 
 
 @pytest.fixture
 def single(sweep_file: Files, tmp_path: Path) -> PlannedRun:
-    return planned(reporting(sweep_file(), {"method.beta": 1.0}), tmp_path, "trial-7")
+    return planned(final_config(sweep_file(), {"method.beta": 1.0}), tmp_path, "trial-7")
 
 
 def planned(experiment: Experiment, folder: Path, label: str = "base") -> PlannedRun:

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from hypercl.cli.report import ranked
 from hypercl.config import Experiment, SweepFile, UserError, load, loads
-from hypercl.sweep import SweepOptions, plan, sweep
+from hypercl.sweep import SweepOptions, plan_rows, sweep
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.live import PlainLines
-from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.resume_check import check_same
 from hypercl.sweep.study.study import outcome_of
 from hypercl.sweep.workers.trainable import metrics_of
@@ -44,7 +44,7 @@ def summary_of(values: list[float | None]) -> dict:
 
 @pytest.fixture
 def file(sweep_file: Files) -> SweepFile:
-    return tuning(sweep_file("search.seeds=3"))
+    return search_config(sweep_file("search.seeds=3"))
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_the_spread_is_told_as_the_sweep_goes(bridge: Bridge, file: SweepFile) -
 
 
 def test_the_plan_says_how_many_seeds_a_setting_gets(sweep_file: Files, tmp_path: Path) -> None:
-    rows = dict(plan(sweep_file("search.seeds=3"), SweepOptions(tmp_path / "x", tmp_path), FakeEngine()))
+    rows = dict(plan_rows(sweep_file("search.seeds=3"), SweepOptions(tmp_path / "x", tmp_path), FakeEngine()))
     assert rows["replicas"] == "seeds 1 to 3 in each trial, trained together; their mean is judged"
 
 

@@ -107,13 +107,13 @@ def test_a_kill_between_the_two_studies_is_made_good(gone: str, tmp_path: Path) 
     study.report(number, 1, 0.2)
     study.decide(number, complete(0.9, 0.3))
     if gone == "trial-told":
-        assert study._mirror is not None
-        study._mirror.settle(number, complete(0.9, 0.3))
+        assert study._progress is not None
+        study._progress.settle(number, complete(0.9, 0.3))
 
     again = SweepStudy(tmp_path / "study.journal", "test", file, 1)
     assert again.trial(number).values == [0.9, 0.3]
-    assert again._mirror is not None
-    assert [trial.state.name for trial in again._mirror.trials()] == ["COMPLETE"]
+    assert again._progress is not None
+    assert [trial.state.name for trial in again._progress.trials()] == ["COMPLETE"]
 
 
 def test_readers_take_the_sweeps_own_study_with_the_progress_of_the_second(tmp_path: Path) -> None:

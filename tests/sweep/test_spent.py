@@ -9,10 +9,10 @@ import pytest
 from bridge import Bridge
 
 from hypercl.config import SweepFile
-from hypercl.sweep.results.cost import spent_rows, spent_words
+from hypercl.sweep.results.cost import cost_in_words, cost_rows
 from hypercl.sweep.results.files import write_sweep
-from hypercl.sweep.results.status import rows_of, status_of
-from hypercl.sweep.study.cost import Spent, cost_of, cost_of_runs, note_gpus
+from hypercl.sweep.results.status import status_of, status_rows
+from hypercl.sweep.study.cost import TuningCost, cost_of, cost_of_runs, note_gpus
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
@@ -44,8 +44,8 @@ def test_stopped_and_failed_trials_are_part_of_the_cost(sweep_file: Files, open_
     ended(study, *ENDS)
     study.ask()
     spent = cost_of(study.trials(), gpus=0.25)
-    assert spent == Spent(4, 3, 1.5, 0.375, 13 * 10**14, untimed=1, uncounted=2)
-    assert spent_words(spent) == (
+    assert spent == TuningCost(4, 3, 1.5, 0.375, 13 * 10**14, untimed=1, uncounted=2)
+    assert cost_in_words(spent) == (
         "4 trials: 1 h 30 min of training, 0.375 GPU-hours, 1.3e15 floating-point operations "
         "(not counted: the time of 1 and the operations of 2)"
     )
@@ -55,7 +55,7 @@ def test_what_nobody_counted_is_not_nothing(sweep_file: Files, open_study: Studi
     study = open_study(sweep_file())
     ended(study, Outcome("complete", value=0.9, seconds=30.0))
     assert cost_of(study.trials()).flops is None
-    assert spent_words(cost_of(study.trials())) == "1 trial: 30 s of training (not counted: the operations of 1)"
+    assert cost_in_words(cost_of(study.trials())) == "1 trial: 30 s of training (not counted: the operations of 1)"
 
 
 def test_a_stopped_trial_keeps_what_its_last_report_told(sweep_file: Files, tmp_path: Path, reports: Any) -> None:
@@ -89,7 +89,7 @@ def runs(folder: Path, **summaries: dict[str, Any] | None) -> None:
 def test_runs_beside_the_study_are_added_up_from_their_folders(tmp_path: Path) -> None:
     runs(tmp_path, a={"seconds": 1800, "flops": 7}, b={"seconds": 1800, "flops": None}, lost=None)
     (tmp_path / "race.md").write_text("")
-    assert cost_of_runs(tmp_path, gpus=0.5) == Spent(3, 2, 1.0, 0.5, 7, untimed=1, uncounted=2)
+    assert cost_of_runs(tmp_path, gpus=0.5) == TuningCost(3, 2, 1.0, 0.5, 7, untimed=1, uncounted=2)
     assert cost_of_runs(tmp_path / "none").trials == 0
 
 
@@ -101,11 +101,11 @@ def test_the_status_tells_search_races_and_final_step_apart(sweep_file: Files, t
     ended(study, ENDS[0])
     note_gpus(study.optuna, 0.25)
     runs(folder / "race", a={"seconds": 60, "flops": 7})
-    rows = dict(rows_of(status_of(folder)))
+    rows = dict(status_rows(status_of(folder)))
     assert rows["spent"] == "1 trial: 60 min of training, 0.25 GPU-hours, 1.0e15 floating-point operations"
     assert rows["spent on races"].startswith("1 run: 60 s of training")
     assert "spent on the final step" not in rows
-    assert list(dict(spent_rows(read_sweep(folder)))) == ["spent", "spent on races"]
+    assert list(dict(cost_rows(read_sweep(folder)))) == ["spent", "spent on races"]
 
 
 def test_the_share_of_gpus_is_written_once(sweep_file: Files, open_study: Studies, tmp_path: Path) -> None:

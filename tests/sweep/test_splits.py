@@ -5,15 +5,15 @@ from pathlib import Path
 
 from made_sweep import SMALL, made_sweep
 
-from hypercl.analysis.racing import Plan, Raced
+from hypercl.analysis.racing import Plan, RaceRecord
 from hypercl.config import loads
-from hypercl.sweep.final.data_used import splits_touched
-from hypercl.sweep.final.selection import ATTRIBUTE, Opening
-from hypercl.sweep.study.protocols import tuning
+from hypercl.sweep.final.data_used import data_used_rows
+from hypercl.sweep.final.selection import ATTRIBUTE, FinalSelection
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE
 from hypercl.sweep.study.record import SweepRecord, read_sweep
 
-OPENING = Opening(
+OPENING = FinalSelection(
     when="2026-11-23T09:41:05+00:00",
     trained=14,
     chosen=(),
@@ -28,10 +28,10 @@ PERMUTED = "experiment: {tasks: {name: permuted_mnist, num_tasks: 6}, training: 
 
 
 def rows_of(text: str, **attributes: object) -> dict[str, str]:
-    return dict(splits_touched(SweepRecord(Path("x"), loads(text, "x.yaml"), (), attributes)))
+    return dict(data_used_rows(SweepRecord(Path("x"), loads(text, "x.yaml"), (), attributes)))
 
 
-def plain(opening: Opening) -> dict[str, object]:
+def plain(opening: FinalSelection) -> dict[str, object]:
     return {**vars(opening), "chosen": []}
 
 
@@ -57,7 +57,7 @@ def test_under_first_k_search_and_final_step_have_other_tasks() -> None:
 def test_every_opening_is_told_and_its_orders_where_it_has_them() -> None:
     second = replace(OPENING, when="2026-12-01", orders=tuple(range(10)), finished="2026-12-02")
     record = SweepRecord(Path("x"), loads(PERMUTED, "x"), (), {ATTRIBUTE: [plain(OPENING), plain(second)]})
-    told = [text for name, text in splits_touched(record) if name == "final step"]
+    told = [text for name, text in data_used_rows(record) if name == "final step"]
     assert len(told) == 2
     assert "each with an order of its own" in told[1]
     assert "each with an order of its own" not in told[0]
@@ -65,7 +65,7 @@ def test_every_opening_is_told_and_its_orders_where_it_has_them() -> None:
 
 
 def test_a_race_tells_the_seeds_it_has_spent() -> None:
-    race = Raced(20, (3, 5), Plan(12, 3, 0.01), 0.05, True, {3: (0.9,) * 6, 5: (0.8,) * 3})
+    race = RaceRecord(20, (3, 5), Plan(12, 3, 0.01), 0.05, True, {3: (0.9,) * 6, 5: (0.8,) * 3})
     text = SMALL.replace("include_base: false", "include_base: false, race: {}")
     assert rows_of(text)["selection"] == "no race has had a round yet"
     rows = rows_of(text, **{RACE: {"races": [race.plain()]}})
@@ -81,5 +81,5 @@ def test_a_leaking_search_says_test_data_and_never_that_none_was_opened() -> Non
 
 def test_what_a_folder_holds_is_enough(tmp_path: Path) -> None:
     file = made_sweep(tmp_path / "made", complete=1, text=SMALL)
-    rows = dict(splits_touched(read_sweep(tmp_path / "made")))
-    assert rows["search"].endswith(f"seed {tuning(file).experiment.training.seed}")
+    rows = dict(data_used_rows(read_sweep(tmp_path / "made")))
+    assert rows["search"].endswith(f"seed {search_config(file).experiment.training.seed}")

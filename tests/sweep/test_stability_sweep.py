@@ -12,12 +12,12 @@ from bridge import Bridge
 
 from hypercl.config import SweepFile, load, loads
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep import SweepOptions, SweepResult, plan, sweep
+from hypercl.sweep import SweepOptions, SweepResult, plan_rows, sweep
 from hypercl.sweep.results.files import ranked_rows, write_trials
 from hypercl.sweep.study import stability_decay as attempts
 from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.workers.trainable import RunTrainable
-from hypercl.training import Place, run, sizes
+from hypercl.training import RunFolders, run, sizes
 from hypercl.training.checkpoint import Checkpoints
 
 ITERATIONS = 8
@@ -99,7 +99,7 @@ def test_a_chain_of_attempts_ends_where_one_run_with_the_values_found_does(learn
     assert found["method.beta"][0] == 4
     experiment = load(learned.folder / str(best.number) / "config.yaml").experiment
     assert experiment.by_task == {path: tuple(values) for path, values in found.items()}
-    *_, _ = run(experiment, Place(tmp_path / "whole", tmp_path))
+    *_, _ = run(experiment, RunFolders(tmp_path / "whole", tmp_path))
     assert same(weights(learned.folder / str(best.number)), weights(tmp_path / "whole"))
     folders = (learned.folder / str(best.number), tmp_path / "whole")
     one, other = (json.loads((each / "summary.json").read_text()) for each in folders)
@@ -108,7 +108,7 @@ def test_a_chain_of_attempts_ends_where_one_run_with_the_values_found_does(learn
 
 def test_no_attempt_trains_an_earlier_task_again_and_only_the_accepted_last_one_is_a_result(learned: Session) -> None:
     trials = learned.study.trials()
-    now = attempts.stage(learned.file, trials)
+    now = attempts.current_stage(learned.file, trials)
     assert now is not None
     assert now.done
     assert [trial.number for trial in learned.study.ranked()] == [now.accepted[-1].number]
@@ -175,7 +175,7 @@ def test_a_budget_that_ends_before_the_stream_says_where_and_more_of_it_goes_on(
 
 def test_a_driver_killed_between_planning_and_asking_loses_no_attempt_and_makes_none_twice(tmp_path: Path) -> None:
     session = Session(file(), tmp_path)
-    first = attempts.stage(session.file, [])
+    first = attempts.current_stage(session.file, [])
     assert first is not None
     session.study.optuna.enqueue_trial({}, {attempts.ATTEMPT: first.attempts[0].plain()})
     again = Session(file(), tmp_path)
@@ -225,7 +225,7 @@ def test_a_sweep_learns_the_stream_task_by_task_and_writes_what_it_found(swept: 
 
 
 def test_the_plan_tells_the_attempts(tmp_path: Path) -> None:
-    rows = dict(plan(file("search.trials=5"), SweepOptions(folder=tmp_path, data_dir=tmp_path, offline=True)))
+    rows = dict(plan_rows(file("search.trials=5"), SweepOptions(folder=tmp_path, data_dir=tmp_path, offline=True)))
     assert rows["attempts"].startswith("at most 12: 2 at the first task, at each later one 2 without protection")
     assert "the budget is 5" in rows["attempts"]
     assert "beta from 4 down to 1 by halves" in rows["phase decay"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hypercl.analysis import draw_sweep, read_trials
 from hypercl.config import Distribution, Experiment, SweepFile, UserError, check_sweep, load, loads, lookup, resolved
-from hypercl.sweep import plan
+from hypercl.sweep import plan_rows
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.dry_run import sampled
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
@@ -110,7 +110,7 @@ def test_a_figure_is_drawn_though_no_setting_had_the_key(file: SweepFile, tmp_pa
 
 
 def test_the_plan_and_the_dry_run_know_conditions(file: SweepFile, tmp_path: Path) -> None:
-    rows = dict(plan(file, SweepOptions(folder=tmp_path / "r", data_dir=tmp_path), Engine()))
+    rows = dict(plan_rows(file, SweepOptions(folder=tmp_path / "r", data_dir=tmp_path), Engine()))
     assert rows["space training.optimizer.momentum"] == "0 to 0.95, when training.optimizer.name is sgd"
     chunk = "computed: hypernet.task_embedding, when hypernet.name is chunked"
     assert rows["space hypernet.chunk_embedding"] == chunk

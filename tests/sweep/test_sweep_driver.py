@@ -16,7 +16,7 @@ from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.driver import room_to_stop
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.workers.control import Control, Stop, handled
+from hypercl.sweep.workers.control import Control, Stop, signals_handled
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_second_signal_ends_at_once_whatever_the_sweep_was_stopping_for(
     monkeypatch.setattr("hypercl.sweep.workers.control.SECONDS_AT_MOST", 3600.0)
     control = Control(tmp_path / ".stop", reason)
     before = set(threading.enumerate())
-    with handled(control, Silent()):
+    with signals_handled(control, Silent()):
         signal.raise_signal(signal.SIGINT)
         assert (control.at_once, control.stop_file.exists()) == (False, True)
         signal.raise_signal(signal.SIGINT)

@@ -10,7 +10,7 @@ import pytest
 from fake_training import fake_run
 
 from hypercl.config import Experiment, SweepFile, UserError
-from hypercl.sweep.final.selection import openings_of
+from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.options import Wish
@@ -39,7 +39,7 @@ class FakeRuns:
         self.openings_then: list[int] = []
 
     def __call__(self, runs: Sequence[PlannedRun], session: Any) -> list[RanRun]:
-        self.openings_then.append(len(openings_of(self.study.optuna.user_attrs)))
+        self.openings_then.append(len(selections_of(self.study.optuna.user_attrs)))
         left = self.limit
         for run in runs:
             if run.summary is None and not run.lost and left > 0:
@@ -113,12 +113,12 @@ def test_the_opening_is_written_before_the_first_run_and_only_once(
     lines = go(step())
     what = "trial-2, trial-1, base on 5 fresh seeds (2000001-2000005) in 3 runs"
     assert lines == [f"final step: test data is opened: {what}"]
-    (opening,) = openings_of(study.optuna.user_attrs)
+    (opening,) = selections_of(study.optuna.user_attrs)
     assert (opening.trained, opening.finished) == (3, None)
     assert "1 of 3 runs are done" in go(step())[0]
     go(step())
     assert runs.openings_then == [1, 1, 1]
-    (after,) = openings_of(study.optuna.user_attrs)
+    (after,) = selections_of(study.optuna.user_attrs)
     assert after.finished
     assert (after.when, after.chosen, after.seeds) == (opening.when, opening.chosen, opening.seeds)
 
@@ -164,7 +164,7 @@ def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(
     runs.limit = 9
     lines = go(step("again"))
     assert "goes on" in lines[0]
-    first, second = openings_of(study.optuna.user_attrs)
+    first, second = selections_of(study.optuna.user_attrs)
     assert first.finished
     assert second.finished
     said = "\n".join(step().said())
@@ -233,7 +233,7 @@ def test_a_setting_that_cannot_be_built_is_told_before_anything_is_opened(
 
     with pytest.raises(UserError, match=r"cannot train trial-1 .* test data stays closed: no chunk size"):
         go(step(), check)
-    assert openings_of(study.optuna.user_attrs) == []
+    assert selections_of(study.optuna.user_attrs) == []
     assert runs.trained == []
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import UserError
-from hypercl.sweep.study.journal import mend, open_journal
+from hypercl.sweep.study.journal import mend_journal, open_journal
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +28,19 @@ def test_a_journal_cut_anywhere_is_mended_and_can_be_written_again(whole: bytes,
     path = tmp_path / "study.journal"
     cut = cut % (len(whole) + 1)
     path.write_bytes(whole[:cut])
-    mend(path)
+    mend_journal(path)
     kept = path.read_bytes()
     assert whole.startswith(kept)
     assert kept.count(b"\n") == whole[:cut].count(b"\n")
     study = optuna.create_study(storage=open_journal(path), study_name="s", load_if_exists=True)
     study.tell(study.ask(), 1.0)
-    assert mend(path) == ""
+    assert mend_journal(path) == ""
 
 
 def test_what_is_cut_off_is_kept_beside(whole: bytes, tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     path.write_bytes(whole + b'{"op_code": 4, "wor')
-    assert "cut short" in mend(path)
+    assert "cut short" in mend_journal(path)
     assert path.read_bytes() == whole
     assert (tmp_path / "study.journal.torn").read_bytes() == b'{"op_code": 4, "wor\n'
 
@@ -48,7 +48,7 @@ def test_what_is_cut_off_is_kept_beside(whole: bytes, tmp_path: Path) -> None:
 def test_blank_last_lines_are_removed(whole: bytes, tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     path.write_bytes(whole + b"\n  \n")
-    mend(path)
+    mend_journal(path)
     assert path.read_bytes() == whole
 
 
@@ -59,7 +59,7 @@ def test_a_broken_line_in_the_middle_is_named_and_nothing_is_touched(whole: byte
     lines[2] = bad
     path.write_bytes(b"\n".join(lines))
     with pytest.raises(UserError, match="line 3"):
-        mend(path)
+        mend_journal(path)
     assert path.read_bytes() == b"\n".join(lines)
 
 
@@ -67,10 +67,10 @@ def test_a_leftover_lock_does_not_delay_the_start(whole: bytes, tmp_path: Path) 
     path = tmp_path / "study.journal"
     path.write_bytes(whole)
     (tmp_path / "study.journal.lock").touch()
-    mend(path)
+    mend_journal(path)
     assert not (tmp_path / "study.journal.lock").exists()
 
 
 def test_no_journal_needs_no_mending(tmp_path: Path) -> None:
-    assert mend(tmp_path / "study.journal") == ""
+    assert mend_journal(tmp_path / "study.journal") == ""
     assert not (tmp_path / "study.journal").exists()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from hypercl.config import SweepFile, UserError
 from hypercl.formatting import duration
-from hypercl.sweep import SweepOptions, dry_run, plan
+from hypercl.sweep import SweepOptions, dry_run_rows, plan_rows
 from hypercl.sweep.results.live import LiveTable, PlainLines, listener_for
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
@@ -25,7 +25,7 @@ def given(tmp_path: Path) -> SweepOptions:
 
 
 def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepOptions) -> None:
-    rows = plan(sweep_file(), given, FakeEngine())
+    rows = plan_rows(sweep_file(), given, FakeEngine())
     text = "\n".join(f"{name}: {words}" for name, words in rows)
     assert "6 trained ones, suggested by tpe" in text
     assert "space method.beta: 0.0001 to 10, logarithmic" in text
@@ -39,20 +39,20 @@ def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepO
 def test_the_plan_counts_the_cells_of_a_grid(sweep_file: Files, given: SweepOptions) -> None:
     grid = ["search.sampler=grid", "search.startup_trials=null", "space={method.beta: {choice: [0.1, 1]}}"]
     found = "trained ones, suggested by grid"
-    rows = dict(plan(sweep_file(*grid, "search.include_base=false"), given, FakeEngine()))
+    rows = dict(plan_rows(sweep_file(*grid, "search.include_base=false"), given, FakeEngine()))
     assert rows["trials"] == f"2 {found} (search.trials is 6; the grid has no more cells)"
-    base = dict(plan(sweep_file(*grid, "method.beta=0.1", "search.include_base=true"), given, FakeEngine()))
+    base = dict(plan_rows(sweep_file(*grid, "method.beta=0.1", "search.include_base=true"), given, FakeEngine()))
     assert base["trials"].startswith(f"3 {found}")
-    assert dict(plan(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith("1 trained")
+    assert dict(plan_rows(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith("1 trained")
 
 
 def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions) -> None:
-    rows = dict(plan(sweep_file("training.replicas=3", "training.seed=5"), given, FakeEngine()))
+    rows = dict(plan_rows(sweep_file("training.replicas=3", "training.seed=5"), given, FakeEngine()))
     assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together; their mean is judged"
 
 
 def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
-    rows = dict(plan(sweep_file("constraints.compression_ratio.max=0.5"), given, FakeEngine()))
+    rows = dict(plan_rows(sweep_file("constraints.compression_ratio.max=0.5"), given, FakeEngine()))
     assert "compression_ratio 0.8 is above 0.5" in rows["note"]
 
 
@@ -63,7 +63,7 @@ def test_the_plan_tells_what_a_resume_takes_up(sweep_file: Files, given: SweepOp
     study.ask()
     study.decide(0, Outcome("complete", value=0.5))
     study.settle(0)
-    rows = dict(plan(sweep_file(), given, FakeEngine()))
+    rows = dict(plan_rows(sweep_file(), given, FakeEngine()))
     assert rows["resume"] == "1 trials are trained, 1 are taken up again, 5 are left"
 
 
@@ -88,7 +88,7 @@ def test_a_dry_run_measures_the_largest_setting(sweep_file: Files, given: SweepO
         measured.append(experiment)
         return 0.01
 
-    rows = dict(dry_run(sweep_file("resources.max_concurrent=1"), given, measure, FakeEngine()))
+    rows = dict(dry_run_rows(sweep_file("resources.max_concurrent=1"), given, measure, FakeEngine()))
     assert measured[0].hypernet.task_embedding == 8
     assert measured[0].training.threads == 1
     assert "8,000 parameters, compression ratio 0.8" in rows["largest"]
@@ -98,7 +98,7 @@ def test_a_dry_run_measures_the_largest_setting(sweep_file: Files, given: SweepO
 
 def test_a_dry_run_of_an_impossible_space_says_so(sweep_file: Files, given: SweepOptions) -> None:
     with pytest.raises(UserError, match="within the bounds"):
-        dry_run(sweep_file("constraints.compression_ratio.max=0.1"), given, lambda _: 0.1, FakeEngine())
+        dry_run_rows(sweep_file("constraints.compression_ratio.max=0.1"), given, lambda _: 0.1, FakeEngine())
 
 
 def lines_of(file: SweepFile, kind: type[PlainLines] | type[LiveTable]) -> str:

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypercl.config import ConfigError, SweepFile, UserError, check_sweep, loads
-from hypercl.sweep.study.protocols import Role, described, has_orders, leaks, reporting, selecting, tuning
+from hypercl.sweep.study.protocols import (
+    Role,
+    final_config,
+    has_orders,
+    leaks,
+    protocol_in_words,
+    race_config,
+    search_config,
+)
 
 DIGITS = "{name: split_digits}"
 ORDERED = "{name: split_digits, order_seed: 3}"
@@ -18,12 +26,12 @@ def file_of(protocol: str, tasks: str = DIGITS, *overrides: str) -> SweepFile:
 
 
 def tasks_of(file: SweepFile) -> set[int]:
-    tasks = tuning(file).experiment.tasks
+    tasks = search_config(file).experiment.tasks
     return set(range(tasks.skip, tasks.skip + tasks.num_tasks))
 
 
 def reported_tasks(file: SweepFile) -> set[int]:
-    tasks = reporting(file, {}).tasks
+    tasks = final_config(file, {}).tasks
     return set(range(tasks.skip, tasks.skip + tasks.num_tasks))
 
 
@@ -52,8 +60,8 @@ def test_a_stream_that_begins_later_is_cut_where_it_begins():
 
 def test_tasks_of_unequal_size_are_cut_with_their_classes():
     file = file_of("{name: first_k, k: 1}", "{name: split_digits, classes_per_task: [2, 3, 5]}")
-    assert tuning(file).experiment.tasks.classes == (2,)
-    assert reporting(file, {}).tasks.classes == (3, 5)
+    assert search_config(file).experiment.tasks.classes == (2,)
+    assert final_config(file, {}).tasks.classes == (3, 5)
 
 
 @given(
@@ -65,11 +73,11 @@ def test_tasks_of_unequal_size_are_cut_with_their_classes():
 )
 def test_seeds_and_orders_of_searching_selecting_and_reporting_never_meet(tasks, protocol, first, seeds, start):
     file = file_of(protocol, tasks, f"training.seed={first}", f"search.seeds={seeds}")
-    tuned = tuning(file)
+    tuned = search_config(file)
     runs = {
         Role.SEARCH: tuned.experiment,
-        Role.SELECTION: selecting(tuned, {"method.beta": 0.1}, start, seeds),
-        Role.REPORT: reporting(file, {"method.beta": 0.1}, start, seeds),
+        Role.SELECTION: race_config(tuned, {"method.beta": 0.1}, start, seeds),
+        Role.REPORT: final_config(file, {"method.beta": 0.1}, start, seeds),
     }
     for one, other in combinations(runs.values(), 2):
         used, new = (set(range(e.training.seed, e.training.seed + e.training.replicas)) for e in (one, other))
@@ -80,25 +88,25 @@ def test_seeds_and_orders_of_searching_selecting_and_reporting_never_meet(tasks,
 
 
 def test_a_stream_in_its_own_order_keeps_it():
-    assert reporting(file_of("{name: stream}"), {}, start=4).tasks.order_seed is None
+    assert final_config(file_of("{name: stream}"), {}, start=4).tasks.order_seed is None
 
 
 def test_tasks_that_were_not_tuned_on_need_no_other_order():
     file = file_of("{name: first_k}", ORDERED)
-    assert reporting(file, {}, start=4).tasks.order_seed == tuning(file).experiment.tasks.order_seed
+    assert final_config(file, {}, start=4).tasks.order_seed == search_config(file).experiment.tasks.order_seed
 
 
 def test_transfer_reports_on_other_permutations():
     file = file_of("{name: transfer, to: {order_seed: 7}}", PERMUTED)
-    assert tuning(file) == file
-    found = reporting(file, {"method.beta": 0.5})
+    assert search_config(file) == file
+    found = final_config(file, {"method.beta": 0.5})
     assert found.tasks.order_seed not in (file.experiment.tasks.order_seed, None)
     assert (found.tasks.num_tasks, found.tasks.padding, found.method.beta) == (4, 2, 0.5)
 
 
 def test_transfer_reports_on_another_data_set_of_the_same_shape():
     file = file_of("{name: transfer, to: {name: split_cifar100, num_tasks: 3}}", "{name: split_cifar10}")
-    found = reporting(file, {})
+    found = final_config(file, {})
     assert (found.tasks.name, found.tasks.num_tasks, found.tasks.classes_per_task) == ("split_cifar100", 3, 10)
 
 
@@ -111,7 +119,7 @@ def test_transfer_reports_on_another_data_set_of_the_same_shape():
 )
 def test_a_stream_that_cannot_be_reported_on_is_refused_with_the_fix(file, fragment):
     with pytest.raises(UserError, match=fragment):
-        reporting(file_of(*file), {})
+        final_config(file_of(*file), {})
 
 
 @pytest.mark.parametrize(
@@ -128,12 +136,12 @@ def test_a_protocol_that_cannot_be_is_refused_before_any_work(file, fragment):
 
 def test_a_mistake_in_the_stream_to_report_on_is_named():
     with pytest.raises(ConfigError, match=r"protocol.to[\s\S]*num_taks[\s\S]*num_tasks"):
-        reporting(file_of("{name: transfer, to: {num_taks: 3}}"), {})
+        final_config(file_of("{name: transfer, to: {num_taks: 3}}"), {})
 
 
 def test_seeds_of_the_search_are_replicas_of_a_trial():
-    assert tuning(file_of("{name: stream}", DIGITS, "search.seeds=3")).experiment.training.replicas == 3
-    assert reporting(file_of("{name: stream}", DIGITS, "search.seeds=3"), {}).training.replicas == 1
+    assert search_config(file_of("{name: stream}", DIGITS, "search.seeds=3")).experiment.training.replicas == 3
+    assert final_config(file_of("{name: stream}", DIGITS, "search.seeds=3"), {}).training.replicas == 1
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,6 @@ def test_seeds_of_the_search_are_replicas_of_a_trial():
 def test_every_protocol_is_told_in_words(protocol):
     file = file_of(f"{{name: {protocol}}}")
     name = protocol.partition(",")[0]
-    text = described(file)
+    text = protocol_in_words(file)
     assert text.startswith(f"{name}: ")
     assert leaks(file) == ("TUNED ON TEST DATA" in text) == (name == "test_leak")

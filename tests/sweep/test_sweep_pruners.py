@@ -6,7 +6,7 @@ import pytest
 
 from hypercl.config import SweepFile
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.pruners import described
+from hypercl.sweep.study.pruners import pruner_in_words
 from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
@@ -65,7 +65,7 @@ def test_a_warmup_as_long_as_the_stream_stops_nobody(sweep_file: Files, open_stu
     file = sweep_file(f"pruner={pruner}", *warmup)
     study = open_study(file)
     assert [stopped_at(study, GOOD), stopped_at(study, [0.0] * 20)] == [None, None]
-    assert "stops nobody" in described(file) or "trained to its end" in described(file)
+    assert "stops nobody" in pruner_in_words(file) or "trained to its end" in pruner_in_words(file)
 
 
 def means(*accuracies: float) -> list[float]:
@@ -168,7 +168,7 @@ def test_hyperband_has_a_part_of_trials_that_are_looked_at_later(sweep_file: Fil
     ],
 )
 def test_a_pruner_is_described_in_words(sweep_file: Files, pruner: str, words: str) -> None:
-    assert words in described(sweep_file(f"pruner={pruner}"))
+    assert words in pruner_in_words(sweep_file(f"pruner={pruner}"))
 
 
 def test_the_rungs_of_a_killed_driver_still_count(sweep_file: Files, open_study: Studies) -> None:

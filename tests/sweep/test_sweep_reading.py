@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from hypercl.config import UserError, loads
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
-from hypercl.sweep.results.status import rows_of, state_words, status_of
+from hypercl.sweep.results.status import state_words, status_of, status_rows
 from hypercl.sweep.study.lock import driver_lock, driver_of
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
@@ -118,14 +118,14 @@ def test_a_sweep_that_has_only_begun_has_no_trials(tmp_path: Path) -> None:
     (tmp_path / "new" / "study.journal").unlink()
     status = status_of(tmp_path / "new")
     assert status.trained == 0
-    assert ("trained", "0 of 40") in rows_of(status)
+    assert ("trained", "0 of 40") in status_rows(status)
     with pytest.raises(UserError, match="it has none yet"):
         status.record.trial(0)
 
 
 def test_the_status_tells_counts_best_and_running_trials(made: Path) -> None:
     status = status_of(made, datetime.now(UTC) + timedelta(hours=1))
-    rows = dict(rows_of(status))
+    rows = dict(status_rows(status))
     assert rows["trained"] == "14 of 40: 9 complete, 5 stopped early, 1 failed"
     best = status.record.ranked()[0]
     assert rows["best"] == f"trial {best.number}, validation/final_accuracy {best.value:.4f}"
@@ -154,7 +154,7 @@ def test_the_pace_is_that_of_the_driver_that_is_alive(made: Path, tmp_path: Path
         status = status_of(tmp_path / "x", driver.since + timedelta(hours=1))
     assert status.per_hour == pytest.approx(14 / 2)
     assert status.left_s == pytest.approx(26 / 7 * 3600)
-    assert {"pace", "left"} <= set(dict(rows_of(status)))
+    assert {"pace", "left"} <= set(dict(status_rows(status)))
 
 
 def test_a_dead_driver_and_one_elsewhere_are_told_apart(made: Path, tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_a_dead_driver_and_one_elsewhere_are_told_apart(made: Path, tmp_path: Pa
         text = (tmp_path / "x" / ".driver.json").read_text()
     pid = driver_of_text(text)
     (tmp_path / "x" / ".driver.json").write_text(text.replace(pid, "999999999"))
-    assert "has died" in dict(rows_of(status_of(tmp_path / "x")))["driver"]
+    assert "has died" in dict(status_rows(status_of(tmp_path / "x")))["driver"]
     here = text.split('"host": "')[1].split('"')[0]
     (tmp_path / "x" / ".driver.json").write_text(text.replace(f'"{here}"', '"elsewhere"'))
-    assert "cannot be asked" in dict(rows_of(status_of(tmp_path / "x")))["driver"]
+    assert "cannot be asked" in dict(status_rows(status_of(tmp_path / "x")))["driver"]
     (tmp_path / "x" / ".driver.json").write_text("{")
     assert driver_of(tmp_path / "x") is None
 
@@ -175,7 +175,7 @@ def test_the_name_of_a_dead_driver_does_not_make_a_finished_sweep_unfinished(tmp
     made_sweep(tmp_path / "x", complete=3, text=SMALL.replace("trials: 40", "trials: 3"))
     holder = {"host": socket.gethostname(), "pid": 999999999, "since": datetime.now(UTC).isoformat()}
     (tmp_path / "x" / ".driver.json").write_text(json.dumps(holder))
-    assert dict(rows_of(status_of(tmp_path / "x")))["driver"] == "none: the sweep is done"
+    assert dict(status_rows(status_of(tmp_path / "x")))["driver"] == "none: the sweep is done"
 
 
 def driver_of_text(text: str) -> str:

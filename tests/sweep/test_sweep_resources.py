@@ -10,7 +10,7 @@ import torch
 
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Resources
-from hypercl.sweep.workers.resources import GIB, Machine, fit, this_machine
+from hypercl.sweep.workers.resources import GIB, Machine, fit_slots, this_machine
 from hypercl.training import memory
 
 
@@ -29,31 +29,31 @@ from hypercl.training import memory
     ],
 )
 def test_a_trial_gets_its_share_and_as_many_run_as_fit(wish: dict, there: Machine, expected: tuple) -> None:
-    slots = fit(Resources(**wish), there)
+    slots = fit_slots(Resources(**wish), there)
     assert (slots.cpus, slots.gpus, slots.concurrent) == expected
 
 
 def test_a_gpu_share_is_dropped_and_said_where_there_is_none() -> None:
-    slots = fit(Resources(gpus=0.5), Machine(2, 0))
+    slots = fit_slots(Resources(gpus=0.5), Machine(2, 0))
     assert slots.gpus == 0
     assert "no GPU" in slots.notes[0]
 
 
 def test_the_command_line_goes_before_the_file() -> None:
-    assert fit(Resources(max_concurrent=1), Machine(4, 0), most=3).concurrent == 3
+    assert fit_slots(Resources(max_concurrent=1), Machine(4, 0), most=3).concurrent == 3
 
 
 def test_a_trial_larger_than_the_machine_is_refused_with_what_fits() -> None:
     with pytest.raises(UserError, match=r"wants 4 CPUs.*may use 2 CPUs[\s\S]*resources\.cpus=2"):
-        fit(Resources(cpus=4.0), Machine(2, 0))
+        fit_slots(Resources(cpus=4.0), Machine(2, 0))
     with pytest.raises(UserError, match=r"resources\.gpus=1"):
-        fit(Resources(gpus=2.0), Machine(2, 1))
+        fit_slots(Resources(gpus=2.0), Machine(2, 1))
     with pytest.raises(UserError, match="whole number"):
-        fit(Resources(gpus=1.5), Machine(2, 2))
+        fit_slots(Resources(gpus=1.5), Machine(2, 2))
 
 
 def test_little_memory_means_fewer_trials_at_once() -> None:
-    slots = fit(Resources(), Machine(16, 0, memory=4 * GIB))
+    slots = fit_slots(Resources(), Machine(16, 0, memory=4 * GIB))
     assert slots.concurrent == 4
     assert "memory" in slots.notes[0]
 
@@ -72,8 +72,8 @@ def _cgroup_room_in(folder: Path, _: Path, room: Callable[[Path], int | None] = 
 
 
 def test_threads_are_whole() -> None:
-    assert fit(Resources(cpus=0.5), Machine(2, 0)).threads == 1
-    assert fit(Resources(cpus=2.5), Machine(4, 0)).threads == 2
+    assert fit_slots(Resources(cpus=0.5), Machine(2, 0)).threads == 1
+    assert fit_slots(Resources(cpus=2.5), Machine(4, 0)).threads == 2
 
 
 def test_affinity_and_slurm_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:

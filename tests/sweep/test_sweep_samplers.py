@@ -10,7 +10,7 @@ from hypercl.config import SweepFile, UserError, loads
 from hypercl.config.models.sweep import Search
 from hypercl.sweep.study import samplers
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.samplers import described
+from hypercl.sweep.study.samplers import sampler_in_words
 from hypercl.sweep.study.study import WORST, SweepStudy
 
 TEXT = """
@@ -168,6 +168,6 @@ def test_a_package_that_is_missing_is_told_at_the_start(monkeypatch: pytest.Monk
     ],
 )
 def test_what_a_sampler_cannot_do_is_said(sampler: str, words: str) -> None:
-    text = described(Search.model_validate({"sampler": sampler}), loads(CONDITIONAL, "x").space)
+    text = sampler_in_words(Search.model_validate({"sampler": sampler}), loads(CONDITIONAL, "x").space)
     assert words in text
     assert bool(words) == bool(text)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import SweepFile
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.pruners import described, final_step
+from hypercl.sweep.study.pruners import final_step, pruner_in_words
 from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
@@ -231,7 +231,7 @@ def test_infeasible_settings_steer_the_sampler_away(sweep_file: Files, open_stud
     ],
 )
 def test_the_pruner_is_described_in_tasks(sweep_file: Files, overrides: tuple[str, ...], words: str) -> None:
-    assert words in described(sweep_file(*overrides))
+    assert words in pruner_in_words(sweep_file(*overrides))
 
 
 def test_the_median_pruner_waits_for_complete_trials(sweep_file: Files, open_study: Studies) -> None:

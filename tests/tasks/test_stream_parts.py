@@ -6,8 +6,8 @@ from stream_contract import StreamContract, same_split
 
 from hypercl.config import UserError, loads
 from hypercl.config.models.tasks import SplitDigits
-from hypercl.tasks import NoTestData, open_leaking, open_stream, open_with_test, sealed, shape_of
-from hypercl.training import Place, run
+from hypercl.tasks import NoTestData, open_leaking, open_stream, open_with_test, shape_of, test_data_guarded
+from hypercl.training import RunFolders, run
 
 
 def digits(**changes):
@@ -63,13 +63,13 @@ def test_a_leaking_stream_is_judged_by_test_data_and_by_nothing_else_changed(tmp
 
 
 def test_while_something_is_tuned_no_test_data_can_be_opened(tmp_path):
-    with sealed() as seal:
+    with test_data_guarded() as guard:
         open_stream(SplitDigits(), tmp_path, True)
-        seal.check()
+        guard.check()
         with pytest.raises(NoTestData, match="opened once, by the final step"):
             open_with_test(SplitDigits(), tmp_path, True)
         with pytest.raises(NoTestData):
-            seal.check()
+            guard.check()
     assert len(open_with_test(SplitDigits(), tmp_path, True).test(0))
 
 
@@ -80,7 +80,7 @@ PEEKING = Path(__file__).parents[1] / "testing"
 def test_a_users_method_that_reads_test_data_while_tuning_ends_its_run(tmp_path, method):
     text = f"experiment: {{tasks: {{name: split_digits, num_tasks: 2}}, training: {{iterations: 2}}, \
         method: {{name: import, path: 'users_methods:{method}'}}}}"
-    place = Place(tmp_path / "run", tmp_path, import_paths=(PEEKING,))
+    place = RunFolders(tmp_path / "run", tmp_path, import_paths=(PEEKING,))
     with pytest.raises(NoTestData, match="a method gets its task's training data only"):
         list(run(loads(text, "x.yaml").experiment, place))
     assert not (tmp_path / "run" / "summary.json").exists()
@@ -89,8 +89,8 @@ def test_a_users_method_that_reads_test_data_while_tuning_ends_its_run(tmp_path,
 def test_a_leaking_run_reads_test_data_where_others_read_validation_data(tmp_path):
     text = "experiment: {tasks: {name: split_digits, num_tasks: 2}, training: {iterations: 60}}"
     experiment = loads(text, "x.yaml").experiment
-    *_, leaked = run(experiment, Place(tmp_path / "leak", tmp_path), leak=True)
-    *_, honest = run(experiment, Place(tmp_path / "honest", tmp_path), test=True)
+    *_, leaked = run(experiment, RunFolders(tmp_path / "leak", tmp_path), leak=True)
+    *_, honest = run(experiment, RunFolders(tmp_path / "honest", tmp_path), test=True)
     found = leaked.summary["validation"]
     assert found["final_accuracy"] == honest.summary["test"]["final_accuracy"]
     assert "test" not in leaked.summary

@@ -11,7 +11,7 @@ from hypercl.cli.main import main
 from hypercl.config import Experiment, UserError, check_sweep, loads
 from hypercl.sweep import SweepOptions
 from hypercl.sweep.driver import check_own_code
-from hypercl.training import Place, build_learner, run
+from hypercl.training import RunFolders, build_learner, run
 from hypercl.user_code import keep_code
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def test_it_trains_the_targets_own_weights_unless_a_hypernetwork_is_given() -> N
     [
         ("method.path=users_method:Pulled", r"method.path: there is no module 'users_method'"),
         ("method.path=users_methods:Puled", "did you mean 'Pulled'"),
-        ("method.path=users_methods:Parts", "is a class, not a subclass of hypercl.methods.Learner"),
+        ("method.path=users_methods:LearnerSpec", "is a class, not a subclass of hypercl.methods.Learner"),
         ("method.kwargs={alhpa: 1}", r"(?s)does not take these.*'alhpa'.*allowed: alpha.*did you mean 'alpha'"),
         ("method.kwargs={parts: 1}", "multiple values for argument 'parts'"),
         (
@@ -84,7 +84,7 @@ def test_it_trains_the_targets_own_weights_unless_a_hypernetwork_is_given() -> N
 def test_a_mistake_is_told_before_anything_is_written(change: str, message: str, tmp_path: Path) -> None:
     given = experiment(*change.split(",", 1) if change.startswith(("tasks", "training", "hypernet")) else [change])
     with pytest.raises(UserError, match=message):
-        next(run(given, Place(tmp_path / "run", Path("data"), True, (HERE,))))
+        next(run(given, RunFolders(tmp_path / "run", Path("data"), True, (HERE,))))
     assert not (tmp_path / "run").exists()
 
 

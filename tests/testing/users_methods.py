@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from hypercl.methods import Learner, NetworkLearner, Parts, Protection, State
+from hypercl.methods import Learner, LearnerSpec, NetworkLearner, Protection, State
 from hypercl.tasks import open_with_test
 
 
 class Pulled(NetworkLearner):
     """Weights are pulled towards those that the task before has left."""
 
-    def __init__(self, parts: Parts, alpha: float = 1.0) -> None:
+    def __init__(self, parts: LearnerSpec, alpha: float = 1.0) -> None:
         super().__init__(parts)
         if alpha < 0:
             raise ValueError(f"alpha is {alpha}")
@@ -138,6 +138,6 @@ class Everywhere(NetworkLearner):
     scenarios: ClassVar[frozenset[str]] = frozenset({"task", "stream"})
 
 
-def make(parts: Parts) -> NetworkLearner:
+def make(parts: LearnerSpec) -> NetworkLearner:
     """No class."""
     return NetworkLearner(parts)

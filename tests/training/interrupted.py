@@ -9,12 +9,12 @@ import pytest
 from test_run import equal, final_state, metrics, summary_of
 
 from hypercl.config import Experiment
-from hypercl.training import Place, Tick, run
+from hypercl.training import RunFolders, Tick, run
 
 
 def assert_interruptions_change_nothing(setting: Experiment, folder: Path, ticks_each: int = 17) -> None:
     """A run that is stopped after so many steps, as often as it takes, ends with the numbers of one that is not."""
-    whole, cut, parts = Place(folder / "whole", folder), Place(folder / "cut", folder), 0
+    whole, cut, parts = RunFolders(folder / "whole", folder), RunFolders(folder / "cut", folder), 0
     expected = summary_of(run(setting, whole))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hypercl.config import Experiment, loads
-from hypercl.methods import Moment
+from hypercl.methods import StepInfo
 from hypercl.training.bundle import Bundle, copied, leaves
 from hypercl.training.parts import Networks
 
@@ -51,15 +51,15 @@ def trained(bundle: Bundle, steps: int) -> tuple[list[Tensor], Tensor, Tensor]:
     state, losses = doubled(bundle.init()), []
     for task in range(2):
         state = doubled(bundle.start_task(state, task))
-        memory = bundle.memory(state, task)
+        memory = bundle.task_context(state, task)
         for step in range(steps):
             drawn = [batch(bundle.replicas, 10 * task + step) for _ in bundle.trains_on(task)]
-            state, found = bundle.step(state, memory, drawn, Moment(task, step, 1e-2))
+            state, found = bundle.step(state, memory, drawn, StepInfo(task, step, 1e-2))
             losses.append(found["task"])
         state = bundle.end_task(state, task, ())
     inputs = batch(1, 99)[0][0]
     logits = torch.cat([predict(inputs) for predict in bundle.predictors(state, [1, 0])], dim=1)
-    return losses, logits, bundle.finite(bundle.knowledge(state))
+    return losses, logits, bundle.finite(bundle.inference_state(state))
 
 
 @settings(max_examples=12, deadline=None)
@@ -91,9 +91,9 @@ def test_what_is_not_finite_is_found_and_made_zero_for_its_replica_alone(groups:
         if group.start <= 1 < group.start + group.size:
             theta = own["theta"]["head"]
             (theta if group.size == 1 else theta[1 - group.start])[0] = torch.nan
-    assert bundle.finite(bundle.knowledge(state)).tolist() == [True, False, True]
+    assert bundle.finite(bundle.inference_state(state)).tolist() == [True, False, True]
     bundle.blank_(state, [1])
-    assert bundle.finite(bundle.knowledge(state)).all()
+    assert bundle.finite(bundle.inference_state(state)).all()
     for (group, own), (_, old) in zip(bundle._parts(state), bundle._parts(before), strict=True):
         for value, kept in zip(leaves(own), leaves(old), strict=True):
             for place in range(group.size) if value.dim() or group.size == 1 else ():

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hypercl.config import ConfigError, Experiment, loads
-from hypercl.training import Finished, Place, Report, Tick, run
+from hypercl.training import Finished, Report, RunFolders, Tick, run
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.evaluate import Evaluation
 
@@ -33,8 +33,8 @@ experiment:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "run", tmp_path)
+def place(tmp_path: Path) -> RunFolders:
+    return RunFolders(tmp_path / "run", tmp_path)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def same(left: Any, right: Any) -> bool:
     return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b or a != a for a, b in pairs)
 
 
-def test_early_stopping_ends_tasks_and_tells_the_steps_taken(place: Place) -> None:
+def test_early_stopping_ends_tasks_and_tells_the_steps_taken(place: RunFolders) -> None:
     items = list(run(experiment(STOPPING), place, test=True))
     steps = items[-1].summary["iterations_per_task"]
     assert any(taken < ITERATIONS for taken in steps)
@@ -75,7 +75,7 @@ def test_early_stopping_ends_tasks_and_tells_the_steps_taken(place: Place) -> No
     assert items[-1].summary["test"]["final_accuracy"] > 0.6
 
 
-def test_a_task_ends_once_patience_checks_brought_nothing_better(place: Place) -> None:
+def test_a_task_ends_once_patience_checks_brought_nothing_better(place: RunFolders) -> None:
     items = list(run(experiment(STOPPING), place))
     taken_by = items[-1].summary["iterations_per_task"]
     assert len(taken_by) == 3
@@ -86,7 +86,7 @@ def test_a_task_ends_once_patience_checks_brought_nothing_better(place: Place) -
         assert since == 2 or (taken == ITERATIONS and since < 2)
 
 
-def test_the_best_state_of_a_task_is_put_back(place: Place) -> None:
+def test_the_best_state_of_a_task_is_put_back(place: RunFolders) -> None:
     """Rates that destroy what was learned: without the best state the report would be as bad as the last check."""
     wild = ("training.optimizer.lr=0.5", "training.batch_size=2", "method.name=finetune", "tasks.num_tasks=1")
     items = list(run(experiment(STOPPING, *wild), place))
@@ -98,7 +98,7 @@ def test_the_best_state_of_a_task_is_put_back(place: Place) -> None:
     assert content["best"] is None
 
 
-def test_without_a_stop_the_best_state_is_put_back_too(place: Place) -> None:
+def test_without_a_stop_the_best_state_is_put_back_too(place: RunFolders) -> None:
     patient = "training.early_stopping={patience: 8, checks: 10}"
     wild = ("training.optimizer.lr=0.5", "training.batch_size=2", "method.name=finetune", "tasks.num_tasks=1")
     items = list(run(experiment(patient, *wild, "training.seed=3"), place))
@@ -108,12 +108,12 @@ def test_without_a_stop_the_best_state_is_put_back_too(place: Place) -> None:
     assert reports_of(items)[-1].accuracies[0] == max(found)
 
 
-def test_joint_is_checked_on_all_tasks_that_it_trains(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hypercl.training.validation_monitor import Monitor
+def test_joint_is_checked_on_all_tasks_that_it_trains(place: RunFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hypercl.training.validation_monitor import ValidationMonitor
 
     told: list[float] = []
-    see = Monitor.see
-    monkeypatch.setattr(Monitor, "see", lambda self, step, value: told.append(value) or see(self, step, value))
+    see = ValidationMonitor.see
+    monkeypatch.setattr(ValidationMonitor, "see", lambda self, step, value: told.append(value) or see(self, step, value))
     items = list(run(experiment(STOPPING, "method.name=joint"), place, reports_per_task=10))
     last = reports_of(items)[-2:]
     assert not last[0].learned
@@ -126,7 +126,7 @@ def test_joint_is_checked_on_all_tasks_that_it_trains(place: Place, monkeypatch:
 @pytest.mark.parametrize("method", ["hnet", "finetune", "scratch", "joint"])
 def test_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     setting = experiment(f"method.name={method}", STOPPING, PLATEAU)
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
+    whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
     items = list(run(setting, whole))
     rows: dict[int, Any] = {}
     for _ in range(100):
@@ -149,7 +149,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) 
     assert list(rows.values()) == rows_of(items)
 
 
-def test_a_plateau_lowers_the_rate_and_each_task_starts_anew(place: Place) -> None:
+def test_a_plateau_lowers_the_rate_and_each_task_starts_anew(place: RunFolders) -> None:
     items = list(run(experiment(PLATEAU, "training.schedule.patience=0"), place))
     for task in (1, 2, 3):
         rates = [row["lr"] for row in rows_of(items) if row["task"] == task]
@@ -160,7 +160,7 @@ def test_a_plateau_lowers_the_rate_and_each_task_starts_anew(place: Place) -> No
 
 
 def test_checks_read_so_many_validation_samples_and_no_test_data(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: RunFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = sys.modules[run.__module__]
     read: list[int] = []
@@ -183,7 +183,7 @@ def test_checks_change_nothing_but_what_they_decide(tmp_path: Path) -> None:
     """A plateau that never acts leaves a run as it was."""
     idle = "training.schedule={name: plateau, patience: 17, checks: 20}"
     plain, checked = (
-        list(run(experiment(*extra), Place(tmp_path / str(len(extra)), tmp_path))) for extra in ((), (idle,))
+        list(run(experiment(*extra), RunFolders(tmp_path / str(len(extra)), tmp_path))) for extra in ((), (idle,))
     )
     assert checked[-1].summary["validation"] == plain[-1].summary["validation"]
     losses = [[row["loss/task"] for row in rows_of(items)] for items in (plain, checked)]

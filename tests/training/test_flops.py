@@ -11,19 +11,19 @@ from test_run import equal, experiment, final_state, summary_of
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from hypercl.config import Experiment
-from hypercl.methods import Moment
-from hypercl.training import Place, Report, Tick, run
+from hypercl.methods import StepInfo
+from hypercl.training import Report, RunFolders, Tick, run
 from hypercl.training.flops import counted_step, step_
-from hypercl.training.run_state import Journey
+from hypercl.training.run_state import RunState
 
-NOW = Moment(0, 0, 0.1)
+NOW = StepInfo(0, 0, 0.1)
 PLAIN = ("hypernet.name=none", "method.name=finetune")
 SHORT = ("training.iterations=3",)
 DIRECT = ("method.regularizer.form=direct",)
 
 
 def trained(setting: Experiment, folder: Path) -> dict[str, Any]:
-    return summary_of(run(setting, Place(folder, folder), reports_per_task=1))
+    return summary_of(run(setting, RunFolders(folder, folder), reports_per_task=1))
 
 
 def counted(setting: Experiment, folder: Path) -> list[int]:
@@ -54,7 +54,7 @@ def test_all_replicas_are_counted(tmp_path: Path) -> None:
 
 def test_a_product_in_place_and_one_with_a_vector_are_counted() -> None:
     class Products:
-        def step(self, state: dict, memory: Any, batches: Any, now: Moment) -> Any:
+        def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
             del memory, batches, now
             matrix, vector = torch.ones(3, 5), torch.ones(5)
             state["w"].addmm_(torch.ones(2, 4), torch.ones(4, 3)).add_(matrix.mv(vector)).add_(vector.dot(vector))
@@ -66,7 +66,7 @@ def test_a_product_in_place_and_one_with_a_vector_are_counted() -> None:
 class Shy:
     """A learner whose step fails under a counter, when it has changed its state already."""
 
-    def step(self, state: dict, memory: Any, batches: Any, now: Moment) -> Any:
+    def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
         del memory, batches, now
         state["w"]["of"] += 1
         state["w"]["steps"] = state["w"].get("steps", torch.zeros(())) + 1
@@ -76,15 +76,15 @@ class Shy:
 
 
 def test_a_step_that_cannot_be_counted_is_made_all_the_same_and_once() -> None:
-    journey = Journey({"w": {"of": torch.zeros(2)}})
+    run_state = RunState({"w": {"of": torch.zeros(2)}})
     for task, steps in enumerate((2, 1)):
         for _ in range(steps):
-            step_(journey, Shy(), None, [], Moment(task, 0, 0.1))
-        journey.spent.append(steps)
-    assert journey.state["w"]["of"].tolist() == [3, 3]
-    assert journey.state["w"]["steps"] == 3
-    assert journey.flops is None
-    assert journey.uncounted == "a step cannot be made under the counter: RuntimeError: not under a mode"
+            step_(run_state, Shy(), None, [], StepInfo(task, 0, 0.1))
+        run_state.spent.append(steps)
+    assert run_state.state["w"]["of"].tolist() == [3, 3]
+    assert run_state.state["w"]["steps"] == 3
+    assert run_state.flops is None
+    assert run_state.uncounted == "a step cannot be made under the counter: RuntimeError: not under a mode"
 
 
 def test_what_cannot_be_counted_is_null_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_what_cannot_be_counted_is_null_with_a_reason(tmp_path: Path, monkeypatc
 
 def test_an_error_of_the_method_itself_is_still_raised() -> None:
     class Broken:
-        def step(self, state: dict, memory: Any, batches: Any, now: Moment) -> Any:
+        def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
             raise ValueError("of the method")
 
     with pytest.raises(ValueError, match="of the method"):
@@ -132,16 +132,16 @@ def test_counting_changes_no_number(
     assert left["state"]
 
 
-def uncounted(journey: Journey, learner: Any, memory: Any, batches: Any, now: Moment) -> Any:
-    journey.state, losses = learner.step(journey.state, memory, batches, now)
+def uncounted(run_state: RunState, learner: Any, memory: Any, batches: Any, now: StepInfo) -> Any:
+    run_state.state, losses = learner.step(run_state.state, memory, batches, now)
     return losses
 
 
 def test_a_resumed_run_has_cost_what_an_uninterrupted_one_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setting, cut = experiment("training.iterations=6"), Place(tmp_path / "cut", tmp_path)
-    items = list(run(setting, Place(tmp_path / "whole", tmp_path), reports_per_task=2))
+    setting, cut = experiment("training.iterations=6"), RunFolders(tmp_path / "cut", tmp_path)
+    items = list(run(setting, RunFolders(tmp_path / "whole", tmp_path), reports_per_task=2))
     told = [item.flops or 0 for item in items if isinstance(item, Report)]
     monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
     while not (cut.folder / "summary.json").exists():

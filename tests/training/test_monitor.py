@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hypercl.config.models.training import Adam, EarlyStopping, Plateau, Training
-from hypercl.training.validation_monitor import Monitor, Notes, check_steps
+from hypercl.training.validation_monitor import Notes, ValidationMonitor, check_steps
 
 accuracies = st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=60)
 
@@ -19,7 +19,7 @@ def told(training: Training, values: list[float]) -> list[tuple[float, bool, boo
     notes: Notes = {}
     found = []
     for step, value in enumerate(values, start=1):
-        monitor = Monitor(training, 60, notes)
+        monitor = ValidationMonitor(training, 60, notes)
         assert monitor.due(step)
         best = monitor.see(step, value)
         assert not monitor.due(step)
@@ -67,7 +67,7 @@ def test_checks_are_spread_evenly_and_never_more_than_asked_for(steps: int, chec
 def test_each_has_checks_of_its_own() -> None:
     schedule = Plateau(patience=0, checks=3)
     training = Training(schedule=schedule, early_stopping=EarlyStopping(patience=1, checks=4))
-    monitor = Monitor(training, 12, {})
+    monitor = ValidationMonitor(training, 12, {})
     assert monitor.steps == {3, 4, 6, 8, 9, 12}
     monitor.see(3, 0.5)
     monitor.see(4, 0.5)
@@ -79,7 +79,7 @@ def test_each_has_checks_of_its_own() -> None:
 
 
 def test_nothing_is_checked_without_a_reason() -> None:
-    monitor = Monitor(Training(), 100, {})
+    monitor = ValidationMonitor(Training(), 100, {})
     assert not monitor.steps
     assert (monitor.factor, monitor.stopped) == (1, False)
 

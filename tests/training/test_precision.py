@@ -7,7 +7,7 @@ import torch
 
 from hypercl.config import UserError, loads
 from hypercl.config.models.training import Training
-from hypercl.training import Finished, Place, Report, run
+from hypercl.training import Finished, Report, RunFolders, run
 from hypercl.training.device import computing, resolve
 
 TEXT = """
@@ -52,7 +52,7 @@ def test_a_run_in_bf16_learns_with_other_numbers(tmp_path: Path) -> None:
     accuracy, losses = {}, {}
     for precision in ("fp32", "bf16"):
         experiment = loads(TEXT, "x", [f"training.precision={precision}"]).experiment
-        items = list(run(experiment, Place(tmp_path / precision, tmp_path), test=True))
+        items = list(run(experiment, RunFolders(tmp_path / precision, tmp_path), test=True))
         losses[precision] = [row["loss/task"] for item in items if isinstance(item, Report) for row in item.rows]
         assert isinstance(items[-1], Finished)
         accuracy[precision] = items[-1].summary["test"]["final_accuracy"]

@@ -14,9 +14,9 @@ import torch
 
 from hypercl.config import Experiment, UserError, loads
 from hypercl.tasks import NoTestData, open_stream
-from hypercl.training import Diverged, Finished, Place, Report, Started, Tick, run, two_steps
+from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
 from hypercl.training.checkpoint import Checkpoints
-from hypercl.training.run import report_steps
+from hypercl.training.loop import report_steps
 
 ITERATIONS = 24
 
@@ -33,8 +33,8 @@ experiment:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "run", tmp_path / "data")
+def place(tmp_path: Path) -> RunFolders:
+    return RunFolders(tmp_path / "run", tmp_path / "data")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def metrics(summary: dict[str, Any]) -> dict[str, Any]:
     return {key: summary[key] for key in ("validation", "test", "parameters", "iterations")}
 
 
-def test_a_run_tells_its_start_its_reports_on_one_scale_and_its_end(place: Place) -> None:
+def test_a_run_tells_its_start_its_reports_on_one_scale_and_its_end(place: RunFolders) -> None:
     items = list(run(experiment(), place, test=True, reports_per_task=4))
     assert isinstance(items[0], Started)
     assert items[0].iterations == (ITERATIONS,) * 3
@@ -88,7 +88,7 @@ def test_a_run_tells_its_start_its_reports_on_one_scale_and_its_end(place: Place
     assert json.loads((place.folder / "summary.json").read_text()) == summary
 
 
-def test_rows_come_in_order_without_gaps_or_repeats(place: Place) -> None:
+def test_rows_come_in_order_without_gaps_or_repeats(place: RunFolders) -> None:
     rows = [row for item in run(experiment(), place) if isinstance(item, Report) for row in item.rows]
     assert [row["iteration"] for row in rows] == list(range(1, 3 * ITERATIONS + 1))
     assert all(("loss/regularizer" in row) == (row["task"] > 1) for row in rows)
@@ -98,7 +98,7 @@ def test_rows_come_in_order_without_gaps_or_repeats(place: Place) -> None:
 @pytest.mark.parametrize("method", ["hnet", "finetune", "scratch", "joint"])
 def test_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     setting = experiment(f"method.name={method}", "training.schedule.name=cosine", "training.clip_norm=1.0")
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
+    whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
     expected = summary_of(run(setting, whole, test=True))
     parts = 0
     while not (cut.folder / "summary.json").exists():
@@ -116,7 +116,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method: str, tmp_path: Path) 
     assert matrices[0] == matrices[1]
 
 
-def test_a_resumed_run_gives_its_history_and_repeats_only_its_newest_report(place: Place) -> None:
+def test_a_resumed_run_gives_its_history_and_repeats_only_its_newest_report(place: RunFolders) -> None:
     with closing(run(experiment(), place)) as progress:
         first = [next(progress) for _ in range(4)]
     second = list(run(experiment(), place))
@@ -129,7 +129,7 @@ def test_a_resumed_run_gives_its_history_and_repeats_only_its_newest_report(plac
     assert [report.step for report in again] == list(range(told[-1], 13))
 
 
-def test_a_finished_run_is_not_trained_again(place: Place) -> None:
+def test_a_finished_run_is_not_trained_again(place: RunFolders) -> None:
     summary = summary_of(run(experiment(), place))
     again = list(run(experiment(), place))
     assert [type(item) for item in again] == [Started, Finished]
@@ -138,7 +138,7 @@ def test_a_finished_run_is_not_trained_again(place: Place) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "garbled", "emptied"])
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(damage: str, tmp_path: Path) -> None:
-    whole, torn = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "torn", tmp_path)
+    whole, torn = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "torn", tmp_path)
     expected = summary_of(run(experiment(), whole, test=True))
     with closing(run(experiment(), torn, test=True)) as progress:
         for item in progress:
@@ -154,7 +154,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(damage: str, tmp_pa
     assert metrics(summary) == metrics(expected)
 
 
-def test_a_run_without_any_sound_checkpoint_starts_over(place: Place) -> None:
+def test_a_run_without_any_sound_checkpoint_starts_over(place: RunFolders) -> None:
     with closing(run(experiment(), place)) as progress:
         [next(progress) for _ in range(6)]
     for path in (place.folder / "checkpoints").iterdir():
@@ -165,21 +165,21 @@ def test_a_run_without_any_sound_checkpoint_starts_over(place: Place) -> None:
     assert items[0].history == ()
 
 
-def test_a_run_removes_what_a_kill_left_half_written(place: Place) -> None:
+def test_a_run_removes_what_a_kill_left_half_written(place: RunFolders) -> None:
     place.folder.mkdir()
     (place.folder / "config.yaml.partial-999999999").touch()
     next(iter(run(experiment(), place)))
     assert [path.name for path in place.folder.glob("config.yaml*")] == ["config.yaml"]
 
 
-def test_what_diverges_says_where(place: Place) -> None:
+def test_what_diverges_says_where(place: RunFolders) -> None:
     with pytest.raises(Diverged) as caught:
         list(run(experiment("training.optimizer.name=sgd", "training.optimizer.lr=1e18"), place))
     assert 1 <= caught.value.iteration <= ITERATIONS
     assert caught.value.task == 0
 
 
-def test_a_run_without_test_cannot_reach_test_data(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_test_cannot_reach_test_data(place: RunFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules[run.__module__]
     opened = []
     original = module.open_stream
@@ -190,14 +190,14 @@ def test_a_run_without_test_cannot_reach_test_data(place: Place, monkeypatch: py
         opened[0].test(0)
 
 
-def test_another_experiment_in_the_folder_is_refused_with_what_differs(place: Place) -> None:
+def test_another_experiment_in_the_folder_is_refused_with_what_differs(place: RunFolders) -> None:
     with closing(run(experiment(), place)) as progress:
         next(progress)
     with pytest.raises(UserError, match=r"method.beta: 0.01 -> 0.5"):
         next(run(experiment("method.beta=0.5"), place))
 
 
-def test_threads_and_device_stay_as_the_run_began(place: Place) -> None:
+def test_threads_and_device_stay_as_the_run_began(place: RunFolders) -> None:
     with closing(run(experiment(), place)) as progress:
         next(progress)
     started = next(run(experiment("training.threads=auto", "training.device=auto"), place))
@@ -205,27 +205,27 @@ def test_threads_and_device_stay_as_the_run_began(place: Place) -> None:
     assert (started.threads, started.device) == (1, "cpu")
 
 
-def test_the_thread_count_of_the_process_is_put_back(place: Place) -> None:
+def test_the_thread_count_of_the_process_is_put_back(place: RunFolders) -> None:
     before = torch.get_num_threads()
     list(run(experiment("training.threads=2"), place))
     assert torch.get_num_threads() == before
 
 
-def test_a_device_that_is_not_there_is_named(place: Place) -> None:
+def test_a_device_that_is_not_there_is_named(place: RunFolders) -> None:
     with pytest.raises(UserError, match="there is no device 'cuda:7'"):
         next(run(experiment("training.device=cuda:7"), place))
 
 
-def test_config_yaml_trains_again(place: Place, tmp_path: Path) -> None:
-    named = Place(place.folder, place.data_dir, name="first")
+def test_config_yaml_trains_again(place: RunFolders, tmp_path: Path) -> None:
+    named = RunFolders(place.folder, place.data_dir, name="first")
     first = summary_of(run(experiment(), named))
     file = loads((place.folder / "config.yaml").read_text(), "config.yaml")
     assert file.name == "first"
-    second = summary_of(run(file.experiment, Place(tmp_path / "again", tmp_path)))
+    second = summary_of(run(file.experiment, RunFolders(tmp_path / "again", tmp_path)))
     assert second["validation"] == first["validation"]
 
 
-def test_epochs_count_the_part_trained_on(place: Place) -> None:
+def test_epochs_count_the_part_trained_on(place: RunFolders) -> None:
     started = next(run(experiment("training.epochs=2"), place))
     assert isinstance(started, Started)
     samples = len(open_stream(experiment().tasks, place.data_dir, True).task(0).train)
@@ -240,12 +240,12 @@ def test_the_last_report_of_a_task_comes_after_its_last_step(steps: int, reports
     assert all(1 <= step <= steps for step in due)
 
 
-def test_a_task_shorter_than_its_reports_still_ends(place: Place) -> None:
+def test_a_task_shorter_than_its_reports_still_ends(place: RunFolders) -> None:
     items = list(run(experiment("training.iterations=2"), place))
     assert [item.step for item in items if isinstance(item, Report) and item.learned] == [4, 8, 12]
 
 
-def test_two_steps_are_timed_and_leave_nothing(place: Place) -> None:
+def test_two_steps_are_timed_and_leave_nothing(place: RunFolders) -> None:
     assert two_steps(experiment(), place) > 0
     assert not place.folder.exists()
 
@@ -271,13 +271,13 @@ raise SystemExit(code or ("torch._dynamo" in sys.modules and "torch's compiler w
 
 def test_hnet_forgets_less_than_finetuning(tmp_path: Path) -> None:
     long = ("training.iterations=150", "tasks.num_tasks=5", "training.optimizer.lr=1e-2", "target.hidden=[32]")
-    kept = summary_of(run(experiment(*long, "method.beta=10"), Place(tmp_path / "kept", tmp_path)))
-    lost = summary_of(run(experiment(*long, "method.name=finetune"), Place(tmp_path / "lost", tmp_path)))
+    kept = summary_of(run(experiment(*long, "method.beta=10"), RunFolders(tmp_path / "kept", tmp_path)))
+    lost = summary_of(run(experiment(*long, "method.name=finetune"), RunFolders(tmp_path / "lost", tmp_path)))
     assert kept["validation"]["forgetting"] < 0.05
     assert lost["validation"]["forgetting"] > kept["validation"]["forgetting"] + 0.05
 
 
-def test_no_warning_is_given_by_a_whole_run(place: Place) -> None:
+def test_no_warning_is_given_by_a_whole_run(place: RunFolders) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(run(experiment(), place, test=True))

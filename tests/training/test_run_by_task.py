@@ -11,7 +11,7 @@ from interrupted import assert_interruptions_change_nothing
 from test_run import equal, experiment, final_state, summary_of
 
 from hypercl.config import Experiment
-from hypercl.training import Place, Report, run
+from hypercl.training import Report, RunFolders, run
 
 PLAIN = "hypernet={name: none}"
 CHANGES = ("by_task.method.beta=[0.5, 0, 3]", "by_task.training.optimizer.lr=[0.01, 0.003, 0.02]")
@@ -19,13 +19,13 @@ SHORT = ("training.iterations=12",)
 
 
 def state_of(setting: Experiment, folder: Path) -> Any:
-    summary_of(run(setting, Place(folder, folder), reports_per_task=1))
+    summary_of(run(setting, RunFolders(folder, folder), reports_per_task=1))
     return final_state(folder)["state"]
 
 
 def learn_one(setting: Experiment, folder: Path, task: int) -> None:
     """Stops once a task is learned."""
-    with closing(run(setting, Place(folder, folder))) as progress:
+    with closing(run(setting, RunFolders(folder, folder))) as progress:
         for item in progress:
             if isinstance(item, Report) and item.learned and item.task == task:
                 return
@@ -70,7 +70,7 @@ def test_a_replica_is_what_its_seed_alone_is(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_is_that_of_the_task(tmp_path: Path) -> None:
-    place = Place(tmp_path / "run", tmp_path)
+    place = RunFolders(tmp_path / "run", tmp_path)
     rows = [row for item in run(experiment(*SHORT, *CHANGES), place) if isinstance(item, Report) for row in item.rows]
     assert [{row["lr"] for row in rows if row["task"] == task} for task in (1, 2, 3)] == [{0.01}, {0.003}, {0.02}]
 

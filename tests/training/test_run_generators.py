@@ -13,7 +13,7 @@ from test_run import equal, experiment, final_state, metrics, summary_of
 from hypercl.config import Experiment, loads
 from hypercl.tasks import as_images
 from hypercl.tasks.inputs import Permuted, Scaled
-from hypercl.training import Place, Tick, run, sizes
+from hypercl.training import RunFolders, Tick, run, sizes
 from hypercl.training.folder import write_samples
 
 SMALL = "encoder: [12], decoder: [12], latent: 4"
@@ -37,7 +37,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 ) -> None:
     monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
     setting = experiment(*METHODS[name], "training.iterations=6")
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
+    whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
     summary = summary_of(run(setting, whole, test=True, reports_per_task=2))
     for stop in (2, 7, 9, 16):
         with closing(run(setting, cut, test=True, reports_per_task=2)) as progress:
@@ -55,7 +55,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 
 
 def test_methods_that_generate_nothing_leave_no_pictures(tmp_path: Path) -> None:
-    place = Place(tmp_path / "run", tmp_path)
+    place = RunFolders(tmp_path / "run", tmp_path)
     summary = summary_of(run(experiment("training.iterations=2"), place, reports_per_task=1))
     assert not (place.folder / "samples").exists()
     assert summary["generator_parameters"] == 0
@@ -75,7 +75,7 @@ def test_sizes_of_the_papers_generators() -> None:
 
 
 def test_a_summary_says_how_large_the_generator_is(tmp_path: Path) -> None:
-    place, setting = Place(tmp_path / "run", tmp_path), experiment(*METHODS["dgr"], "training.iterations=1")
+    place, setting = RunFolders(tmp_path / "run", tmp_path), experiment(*METHODS["dgr"], "training.iterations=1")
     list(run(setting, place, reports_per_task=1))
     summary = json.loads((place.folder / "summary.json").read_text())
     coders = (64 * 12 + 12) + (12 * 8 + 8) + (4 * 12 + 12) + (12 * 64 + 64)
@@ -133,7 +133,7 @@ experiment:
 """
         return loads(text, "x").experiment
 
-    place = Place(tmp_path / "run", tmp_path, import_paths=(tmp_path,))
+    place = RunFolders(tmp_path / "run", tmp_path, import_paths=(tmp_path,))
     summary = summary_of(run(setting(generator), place, reports_per_task=1))
     assert summary["iterations_per_task"] == [20, 20, 20]
     assert summary["generator_parameters"] == sizes_of_three(name)

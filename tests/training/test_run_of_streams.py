@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hypercl.config import Experiment, UserError, loads
-from hypercl.training import Finished, Place, run, sizes
+from hypercl.training import Finished, RunFolders, run, sizes
 from hypercl.training.parts import build_learner
 
 OWN = '''
@@ -52,9 +52,9 @@ def summary_of(items: Iterator[Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[RunFolders]:
     (tmp_path / "users_stream.py").write_text(OWN)
-    yield Place(tmp_path / "run", tmp_path / "data", import_paths=(tmp_path,))
+    yield RunFolders(tmp_path / "run", tmp_path / "data", import_paths=(tmp_path,))
     sys.modules.pop("users_stream", None)
 
 
@@ -63,7 +63,7 @@ def own(function: str) -> Experiment:
     return experiment(f"{tasks}, kwargs: {{noise: 0.1}}")
 
 
-def test_tasks_of_unequal_size_are_learned_each_with_a_head_of_its_width(place: Place) -> None:
+def test_tasks_of_unequal_size_are_learned_each_with_a_head_of_its_width(place: RunFolders) -> None:
     unequal = experiment("name: split_digits, classes_per_task: [2, 3, 5]", iterations=150)
     learner = build_learner(unequal, torch.device("cpu"))
     assert [head.stop - head.start for head in learner.parts.heads] == [2, 3, 5]
@@ -72,12 +72,12 @@ def test_tasks_of_unequal_size_are_learned_each_with_a_head_of_its_width(place: 
     assert summary["test"]["final_accuracy"] > 0.95
 
 
-def test_a_stream_of_a_users_own_is_trained_and_tested(place: Place) -> None:
+def test_a_stream_of_a_users_own_is_trained_and_tested(place: RunFolders) -> None:
     assert summary_of(run(own("make"), place, test=True))["test"]["final_accuracy"] > 0.9
 
 
-def test_a_run_for_tuning_never_asks_it_for_test_data(place: Place) -> None:
+def test_a_run_for_tuning_never_asks_it_for_test_data(place: RunFolders) -> None:
     assert "test" not in summary_of(run(own("blind"), place))
-    other = Place(place.folder.with_name("final"), place.data_dir, import_paths=place.import_paths)
+    other = RunFolders(place.folder.with_name("final"), place.data_dir, import_paths=place.import_paths)
     with pytest.raises(UserError, match="RuntimeError: the test data was asked for"):
         list(run(own("blind"), other, test=True))

@@ -9,7 +9,7 @@ import pytest
 
 from hypercl.config import ConfigError, Experiment, loads
 from hypercl.config.checks.check import sweep_problems
-from hypercl.training import Finished, Place, Report, Started, run
+from hypercl.training import Finished, Report, RunFolders, Started, run
 
 OWN = """
 import torch
@@ -28,9 +28,9 @@ def tasks(root, train, count):
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[RunFolders]:
     (tmp_path / "endless.py").write_text(OWN)
-    yield Place(tmp_path / "run", tmp_path / "data", import_paths=(tmp_path,))
+    yield RunFolders(tmp_path / "run", tmp_path / "data", import_paths=(tmp_path,))
     sys.modules.pop("endless", None)
 
 
@@ -57,7 +57,7 @@ def summary_of(items: Iterator[Any]) -> dict[str, Any]:
     return last.summary
 
 
-def test_tasks_are_learned_as_they_come(place: Place) -> None:
+def test_tasks_are_learned_as_they_come(place: RunFolders) -> None:
     items = list(run(experiment(), place, test=True))
     started, reports = items[0], [item for item in items if isinstance(item, Report)]
     assert isinstance(started, Started)
@@ -69,7 +69,7 @@ def test_tasks_are_learned_as_they_come(place: Place) -> None:
     assert len(summary["test"]["final_accuracy_per_task"]) == 3
 
 
-def test_no_task_is_read_before_the_one_before_is_learned(place: Place) -> None:
+def test_no_task_is_read_before_the_one_before_is_learned(place: RunFolders) -> None:
     import importlib
 
     met = []
@@ -82,10 +82,10 @@ def test_no_task_is_read_before_the_one_before_is_learned(place: Place) -> None:
     assert sorted(set(met)) == [0, 1, 2]
 
 
-def test_embeddings_grow_with_the_tasks(place: Place) -> None:
+def test_embeddings_grow_with_the_tasks(place: RunFolders) -> None:
     short, long = (
         summary_of(
-            run(experiment(count), Place(place.folder / str(count), place.data_dir, import_paths=place.import_paths))
+            run(experiment(count), RunFolders(place.folder / str(count), place.data_dir, import_paths=place.import_paths))
         )
         for count in (2, 4)
     )
@@ -93,12 +93,12 @@ def test_embeddings_grow_with_the_tasks(place: Place) -> None:
 
 
 @pytest.mark.parametrize("method", ["hnet", "ewc", "er", "hnet_ent"])
-def test_a_resumed_run_equals_an_uninterrupted_one(place: Place, method: str) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(place: RunFolders, method: str) -> None:
     unknown = ("tasks.heads=own", "tasks.scenario=domain")
     own = ("hypernet={name: none}",) if method in ("ewc", "er") else ()
     setting = experiment(3, f"method={{name: {method}}}", *own, *(unknown if method == "hnet_ent" else ()))
     expected = summary_of(run(setting, place, test=True))
-    folder = Place(place.folder.parent / "cut", place.data_dir, import_paths=place.import_paths)
+    folder = RunFolders(place.folder.parent / "cut", place.data_dir, import_paths=place.import_paths)
     for cut in (6, 4, 2):
         running = run(setting, folder, test=True)
         for _ in range(cut):

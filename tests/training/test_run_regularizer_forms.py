@@ -6,7 +6,7 @@ import pytest
 from interrupted import assert_interruptions_change_nothing
 from test_run import experiment, summary_of
 
-from hypercl.training import Place, run
+from hypercl.training import RunFolders, run
 
 GRAM = "method.regularizer.form=gram"
 
@@ -27,7 +27,7 @@ def test_runs_end_at_the_direct_forms_accuracy(tmp_path: Path) -> None:
         "pairs": ("method.regularizer.pairs=12",),
         "finetune": ("method.name=finetune",),
     }.items():
-        summary = summary_of(run(experiment(*common, *options), Place(tmp_path / name, tmp_path), reports_per_task=1))
+        summary = summary_of(run(experiment(*common, *options), RunFolders(tmp_path / name, tmp_path), reports_per_task=1))
         ends[name] = summary["validation"]["final_accuracy"]
     assert ends["direct"] > 0.93
     assert abs(ends["gram"] - ends["direct"]) < 0.02

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hypercl.config import ConfigError, Experiment, check_sweep, loads
-from hypercl.training import Diverged, Finished, Place, Report, Started, Tick, run, two_steps
+from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
 from hypercl.training.bundle import Bundle
 from hypercl.training.checkpoint import Checkpoints
 
@@ -36,8 +36,8 @@ experiment:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "run", tmp_path / "data")
+def place(tmp_path: Path) -> RunFolders:
+    return RunFolders(tmp_path / "run", tmp_path / "data")
 
 
 @pytest.fixture
@@ -107,10 +107,10 @@ def cells(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("method", ["hnet", "finetune", "scratch", "joint"])
 def test_each_replica_is_its_own_run(method: str, tmp_path: Path) -> None:
     chosen = f"method.name={method}"
-    items = list(run(experiment(chosen), Place(tmp_path / "all", tmp_path), test=True))
+    items = list(run(experiment(chosen), RunFolders(tmp_path / "all", tmp_path), test=True))
     for number, seed in enumerate(SEEDS, start=1):
         single = experiment(chosen, "training.replicas=1", f"training.seed={seed}")
-        alone = list(run(single, Place(tmp_path / str(seed), tmp_path), test=True))
+        alone = list(run(single, RunFolders(tmp_path / str(seed), tmp_path), test=True))
         for all_of, own in zip(rows_of(items), rows_of(alone), strict=True):
             assert all_of[f"replica_{number}/loss/task"] == pytest.approx(own["loss/task"], rel=1e-3, abs=1e-5)
         mine, expected = summary_of(items)["replicas"][number - 1], summary_of(alone)
@@ -120,7 +120,7 @@ def test_each_replica_is_its_own_run(method: str, tmp_path: Path) -> None:
                 assert mine[split][key] == pytest.approx(expected[split][key], abs=0.02), (split, key)
 
 
-def test_what_is_told_is_the_mean_and_each(place: Place) -> None:
+def test_what_is_told_is_the_mean_and_each(place: RunFolders) -> None:
     items = list(run(experiment(), place, test=True))
     assert isinstance(items[0], Started)
     assert items[0].groups == (3,)
@@ -143,7 +143,7 @@ def test_what_is_told_is_the_mean_and_each(place: Place) -> None:
     assert json.loads((place.folder / "summary.json").read_text()) == summary
 
 
-def test_the_matrix_is_the_mean_of_each_replicas_file(place: Place) -> None:
+def test_the_matrix_is_the_mean_of_each_replicas_file(place: RunFolders) -> None:
     summary = summary_of(run(experiment(), place, test=True))
     for name, split in (("accuracy_matrix", "validation"), ("accuracy_matrix_test", "test")):
         whole = cells(place.folder / f"{name}.csv")
@@ -156,7 +156,7 @@ def test_the_matrix_is_the_mean_of_each_replicas_file(place: Place) -> None:
             assert mean(map(float, own[-1])) == pytest.approx(replica[split]["final_accuracy"], abs=1e-5)
 
 
-def test_one_seed_has_neither_spread_nor_replicas(place: Place) -> None:
+def test_one_seed_has_neither_spread_nor_replicas(place: RunFolders) -> None:
     items = list(run(experiment("training.replicas=1"), place))
     assert not {"spread", "replicas", "diverged_replicas"} & summary_of(items).keys()
     assert all(not report.replicas for report in reports_of(items))
@@ -173,7 +173,7 @@ def test_a_resumed_bundle_equals_an_uninterrupted_one(
     for name in (memory, health):
         if name in ("two_groups", "one_breaks"):
             request.getfixturevalue(name)
-    whole, cut = Place(tmp_path / "whole", tmp_path), Place(tmp_path / "cut", tmp_path)
+    whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
     items = list(run(experiment("training.schedule.name=cosine"), whole, test=True))
     assert isinstance(items[0], Started)
     assert items[0].groups == ((2, 1) if memory == "two_groups" else (3,))
@@ -195,7 +195,7 @@ def test_a_resumed_bundle_equals_an_uninterrupted_one(
 
 @pytest.mark.usefixtures("two_groups")
 def test_a_resumed_bundle_keeps_its_groups_whatever_is_free_by_then(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: RunFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(run(experiment(), place)) as progress:
         [next(progress) for _ in range(3)]
@@ -207,10 +207,10 @@ def test_a_resumed_bundle_keeps_its_groups_whatever_is_free_by_then(
 
 @pytest.mark.usefixtures("one_breaks")
 def test_a_replica_that_diverges_touches_nobody_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = list(run(experiment(), Place(tmp_path / "broken", tmp_path), test=True))
+    broken = list(run(experiment(), RunFolders(tmp_path / "broken", tmp_path), test=True))
     state = final_state(tmp_path / "broken")
     monkeypatch.undo()
-    sound = list(run(experiment(), Place(tmp_path / "sound", tmp_path), test=True))
+    sound = list(run(experiment(), RunFolders(tmp_path / "sound", tmp_path), test=True))
     for name, value in final_state(tmp_path / "sound")["theta"].items():
         assert torch.equal(state["theta"][name][[0, 2]], value[[0, 2]])
         assert not state["theta"][name][1].any()
@@ -226,7 +226,7 @@ def test_a_replica_that_diverges_touches_nobody_and_is_told(tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("one_breaks")
-def test_a_replica_that_diverges_counts_as_the_worst(place: Place) -> None:
+def test_a_replica_that_diverges_counts_as_the_worst(place: RunFolders) -> None:
     items = list(run(experiment(), place, test=True))
     for report in reports_of(items):
         fell = report.iteration >= BROKEN_AT
@@ -247,13 +247,13 @@ def test_a_replica_that_diverges_counts_as_the_worst(place: Place) -> None:
     assert all(cell != "" for cell in whole[-1])
 
 
-def test_a_bundle_of_which_nothing_is_left_diverges(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_of_which_nothing_is_left_diverges(place: RunFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch, {0: 5, 1: 9, 2: BROKEN_AT})
     with pytest.raises(Diverged, match=f"all 3 replicas diverged; .* at step {BROKEN_AT} "):
         list(run(experiment(), place))
 
 
-def test_the_cost_of_a_step_is_the_bundles(place: Place) -> None:
+def test_the_cost_of_a_step_is_the_bundles(place: RunFolders) -> None:
     assert two_steps(experiment(), place) > 0
 
 

@@ -6,7 +6,7 @@ import pytest
 from interrupted import assert_interruptions_change_nothing
 from test_run import experiment, summary_of
 
-from hypercl.training import Place, run
+from hypercl.training import RunFolders, run
 
 PLAIN = "hypernet={name: none}"
 METHODS = {
@@ -31,7 +31,7 @@ def test_forget_less_than_finetuning(tmp_path: Path, scenario: str) -> None:
     lost = {}
     for name, method in {"finetune": "method={name: finetune}", **METHODS}.items():
         setting = experiment(PLAIN, method, *common)
-        summary = summary_of(run(setting, Place(tmp_path / name, tmp_path), reports_per_task=1))
+        summary = summary_of(run(setting, RunFolders(tmp_path / name, tmp_path), reports_per_task=1))
         lost[name] = summary["validation"]["forgetting"]
     for name in METHODS:
         assert lost[name] < 0.8 * lost["finetune"], lost

@@ -25,7 +25,7 @@ def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
         told = {path.removeprefix("experiment.").removeprefix("space.") for path in named}
         wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
         news = [one for one in wrong if not told & set(_ends(one.path.removeprefix("space.")))]
-        problems += [located(one, found.places) for one in news]
+        problems += [located(one, found.locations) for one in news]
     if found.model is None or problems:
         raise ConfigError(str(file), problems)
     return found.model

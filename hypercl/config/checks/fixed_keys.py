@@ -9,7 +9,7 @@ _CLOSED = {
 }
 
 
-def why_closed(path: str) -> str:
+def why_not_tunable(path: str) -> str:
     """Why a space cannot vary a key path of the experiment; '' where it can."""
     if path.split(".")[0] == "tasks" and path != "tasks.augment":
         return "the stream is what a sweep is about: trials on other data cannot be compared"

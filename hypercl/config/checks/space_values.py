@@ -16,7 +16,7 @@ from hypercl.config.checks.conditions import (
     span,
     with_tied,
 )
-from hypercl.config.checks.fixed_keys import why_closed
+from hypercl.config.checks.fixed_keys import why_not_tunable
 from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.expression import expression
 from hypercl.config.models.section import kind_of, kinds_of
@@ -112,7 +112,7 @@ def _not_there(
             message = f"there is no such key with {name} {lacking[name]}"
             return Problem(where, message, fix=f"add when: {{{name}: {values}}}")
     experiment = _under(file, space, lacking) or file.experiment
-    names = [name for name in known_paths(experiment) if not why_closed(name)]
+    names = [name for name in known_paths(experiment) if not why_not_tunable(name)]
     return Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(path, names))
 
 
@@ -216,7 +216,7 @@ def _mentions(one) -> tuple[str, ...]:
 
 
 def _closed(path: str) -> list[Problem]:
-    reason = why_closed(path)
+    reason = why_not_tunable(path)
     message = f"a space cannot vary this: {reason}"
     return [Problem(f"space.{path}", message, fix="remove it from the space")] if reason else []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hypercl.config.checks.fixed_keys import why_closed
+from hypercl.config.checks.fixed_keys import why_not_tunable
 from hypercl.config.explain.keys import Entry, entries, sentence
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
@@ -89,7 +89,7 @@ class Part:
     """Path and sentence of the sections inside; of the file, those of the experiment too."""
 
 
-def explain(path: str) -> Setting | Part:
+def explain_key(path: str) -> Setting | Part:
     """What stands at a key path of a sweep's file; '' is the file itself.
 
     The leading `experiment` may be left out, and a key of the space is the key of the experiment that it varies.
@@ -188,7 +188,7 @@ def _setting(path: str, group: list[Entry]) -> Setting:
         variants = tuple(replace(_variant(entry), kind=entry.kinds[-1][1]) for entry in group if entry.kinds)
     written = short(path)
     example = _example(group[0])
-    free = path.startswith("experiment.") and not why_closed(written)
+    free = path.startswith("experiment.") and not why_not_tunable(written)
     around = distribution_around(example, _default(group[0]) is None, _branches(group[0])) if free else ""
     return Setting(
         path=written,
@@ -197,7 +197,7 @@ def _setting(path: str, group: list[Entry]) -> Setting:
         kinds=_kinds(group),
         example=None if path.startswith("space.") else example,
         space=f"{written}: {around}" if free and around else "",
-        closed=why_closed(written) if path.startswith("experiment.") else "",
+        closed=why_not_tunable(written) if path.startswith("experiment.") else "",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from hypercl.config.checks.fixed_keys import why_closed
+from hypercl.config.checks.fixed_keys import why_not_tunable
 from hypercl.config.explain.include_schema import INSIDE, with_includes
 from hypercl.config.explain.keys import entries, sentence
 from hypercl.config.models.experiment import Experiment
@@ -97,7 +97,7 @@ class _Generator(GenerateJsonSchema):
         texts: dict[str, str] = {}
         free: dict[str, Any] = {}
         for entry in entries([Experiment]):
-            if why_closed(entry.path):
+            if why_not_tunable(entry.path):
                 continue
             section, _, key = entry.path.rpartition(".")
             about = entry.field.description if key != "name" else f"Which kind of {section} it is."

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config.models.section import in_full, kinds_of
-from hypercl.config.problems import ConfigError, Place, Problem, did_you_mean
+from hypercl.config.problems import ConfigError, Location, Problem, did_you_mean
 from hypercl.config.reading.paths import drop_rivals
 from hypercl.config.reading.yaml_text import parse
 
@@ -18,7 +18,7 @@ class Content:
 
     data: Any
     """A mapping, where the file holds sections; without the key `include`."""
-    places: dict[str, Place]
+    locations: dict[str, Location]
     """Key path -> where it was written."""
     files: tuple[Path, ...] = ()
     """The included files, theirs too, in the order in which they were read."""
@@ -64,7 +64,7 @@ def text_of(file: str | Path) -> str:
 def _content(text: str, source: str, above: tuple[Path, ...], problems: list[Problem]) -> Content:
     """As `content_of`; `above` are the files that led here, this one last."""
     data, lines = parse(text, source)
-    own = Content(data, {path: Place(source, line) for path, line in lines.items()})
+    own = Content(data, {path: Location(source, line) for path, line in lines.items()})
     if not isinstance(data, dict) or INCLUDE not in data:
         return own
     found = Content({}, {})
@@ -75,7 +75,7 @@ def _content(text: str, source: str, above: tuple[Path, ...], problems: list[Pro
         except ConfigError as error:
             told = error.problems[0]
             fix = told.fix or f"a path is taken from the folder of {source}"
-            place = own.places.get(key) or own.places[INCLUDE]
+            place = own.locations.get(key) or own.locations[INCLUDE]
             problems.append(replace(told, path=key, value=given, fix=fix, file=source, line=place.line))
             continue
         found = _laid_over(found, inner)
@@ -90,7 +90,7 @@ def _named(value: Any, own: Content, source: str, problems: list[Problem]) -> li
         return [(INCLUDE, value)]
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return [(f"{INCLUDE}.{index}", each) for index, each in enumerate(value)]
-    fix, line = f"{INCLUDE}: shared/split_mnist.yaml", own.places[INCLUDE].line
+    fix, line = f"{INCLUDE}: shared/split_mnist.yaml", own.locations[INCLUDE].line
     problems.append(Problem(INCLUDE, "this should be a file, or a list of files", value, "", fix, line, "", source))
     return []
 
@@ -120,10 +120,10 @@ def _laid_over(below: Content, above: Content) -> Content:
     data = _merged(below.data, above.data, "", gone)
     kept = {
         path: place
-        for path, place in below.places.items()
+        for path, place in below.locations.items()
         if not any(path == each or path.startswith(f"{each}.") for each in gone)
     }
-    return Content(data, kept | above.places, below.files + above.files)
+    return Content(data, kept | above.locations, below.files + above.files)
 
 
 def _merged(below: dict[Any, Any], above: dict[Any, Any], path: str, gone: list[str]) -> dict[Any, Any]:

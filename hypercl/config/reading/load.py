@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.section import Section
 from hypercl.config.models.sweep import SweepFile
-from hypercl.config.problems import ConfigError, Place, Problem
+from hypercl.config.problems import ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
 from hypercl.config.reading.validation import validated
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
     rest: SweepFile | None
     """The model of what is left without the keys that have problems, so that more can be checked before all is told at
     once."""
-    places: Mapping[str, Place]
+    locations: Mapping[str, Location]
     """Where each key path was written."""
 
 
@@ -63,18 +63,18 @@ def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
         ConfigError: the text is no YAML mapping, or what it includes cannot be read.
     """
     content = content_of(text, source)
-    data, places = content.data, content.places
+    data, locations = content.data, content.locations
     if not isinstance(data, dict):
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
         problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
         raise ConfigError(source, [problem])
-    data, problems, places = _overridden(data, overrides, places)
-    model, found = validated(SweepFile, data, places)
+    data, problems, locations = _overridden(data, overrides, locations)
+    model, found = validated(SweepFile, data, locations)
     if model is not None:
-        return Reading(model, problems, model, places)
+        return Reading(model, problems, model, locations)
     for problem in found:
         remove(data, problem.path)
-    return Reading(None, [*problems, *found], validated(SweepFile, data, places)[0], places)
+    return Reading(None, [*problems, *found], validated(SweepFile, data, locations)[0], locations)
 
 
 def to_yaml(model: Section) -> str:
@@ -106,8 +106,8 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
 
 
 def _overridden(
-    data: dict[str, Any], overrides: Sequence[str], places: Mapping[str, Place]
-) -> tuple[dict[str, Any], list[Problem], Mapping[str, Place]]:
+    data: dict[str, Any], overrides: Sequence[str], locations: Mapping[str, Location]
+) -> tuple[dict[str, Any], list[Problem], Mapping[str, Location]]:
     """The data with the overrides in it, what is wrong with them, and where each key was written now."""
     problems: list[Problem] = []
     for override in overrides:
@@ -124,6 +124,6 @@ def _overridden(
         path = f"experiment.{path}" if path.split(".")[0] in SECTIONS else path
         problem = set_value(data, path, value)
         problems += [problem] if problem else []
-        kept = {key: place for key, place in places.items() if not f"{key}.".startswith(f"{path}.")}
-        places = {**kept, path: Place("--set", 0)}
-    return data, problems, places
+        kept = {key: place for key, place in locations.items() if not f"{key}.".startswith(f"{path}.")}
+        locations = {**kept, path: Location("--set", 0)}
+    return data, problems, locations

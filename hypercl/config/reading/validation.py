@@ -9,21 +9,21 @@ from pydantic_core import ErrorDetails
 
 from hypercl.config.explain.keys import entries
 from hypercl.config.models.section import Section, kind_of, kinds_of, models_in
-from hypercl.config.problems import Place, Problem, closest, did_you_mean, located
+from hypercl.config.problems import Location, Problem, closest, did_you_mean, located
 
 _Model = TypeVar("_Model", bound=Section)
 
 
 def validated(
-    model: type[_Model], data: Mapping[str, Any], places: Mapping[str, Place]
+    model: type[_Model], data: Mapping[str, Any], locations: Mapping[str, Location]
 ) -> tuple[_Model | None, list[Problem]]:
-    """The model of plain data, or None and every problem; `places` are where the key paths were written."""
+    """The model of plain data, or None and every problem; `locations` are where the key paths were written."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
         told = [details for details in error.errors(include_url=False) if not _other_branch(details)]
         found = _distinct([_problem(model, details) for details in told])
-        return None, [located(problem, places) for problem in found]
+        return None, [located(problem, locations) for problem in found]
 
 
 def _other_branch(details: ErrorDetails) -> bool:

@@ -1,21 +1,21 @@
 """Which data a sweep has touched, and for what: the record that a fair claim rests on."""
 
 from hypercl.config import Experiment, SweepFile
-from hypercl.sweep.final.selection import Opening, openings_of
-from hypercl.sweep.study.protocols import described, has_orders, leaks, reporting, selecting
+from hypercl.sweep.final.selection import FinalSelection, selections_of
+from hypercl.sweep.study.protocols import final_config, has_orders, leaks, protocol_in_words, race_config
 from hypercl.sweep.study.ranking import races_of
 from hypercl.sweep.study.record import SweepRecord
 
 
-def splits_touched(record: SweepRecord) -> list[tuple[str, str]]:
+def data_used_rows(record: SweepRecord) -> list[tuple[str, str]]:
     """The protocol, and the splits, tasks, seeds and orders of search, selection and final step: names and sentences.
 
     What was done stands in the study's user attributes `race` and `final`, what the search trains on in the file.
     """
-    rows = [("protocol", described(record.asked)), ("search", _search(record.asked, record.file))]
+    rows = [("protocol", protocol_in_words(record.asked)), ("search", _search(record.asked, record.file))]
     if record.file.search.race is not None or races_of(record.attributes):
         rows.append(("selection", _selection(record)))
-    openings = openings_of(record.attributes)
+    openings = selections_of(record.attributes)
     rows += [("final step", _final(record.asked, opening)) for opening in openings]
     if not openings:
         unread = "" if leaks(record.asked) else "; no test data has been opened"
@@ -35,14 +35,14 @@ def _selection(record: SweepRecord) -> str:
     counts = [len(values) for race in races_of(record.attributes) for values in race.values.values()]
     if not counts or not max(counts):
         return "no race has had a round yet"
-    first = selecting(record.file, {}, 0, 1)
+    first = race_config(record.file, {}, 0, 1)
     seeds = _from_to("seed", first.training.seed, first.training.seed + max(counts) - 1)
     own = ", each with an order of its own" if has_orders(record.file.experiment) else ""
     return f"{_data(record.asked)} of the same tasks; {seeds}{own}"
 
 
-def _final(asked: SweepFile, opening: Opening) -> str:
-    reported = reporting(asked, {}, opening.start)
+def _final(asked: SweepFile, opening: FinalSelection) -> str:
+    reported = final_config(asked, {}, opening.start)
     own = ", each with an order of its own" if opening.orders else ""
     seeds = _from_to("seed", opening.seeds[0], opening.seeds[-1])
     text = f"train, validation and test data of {_tasks(reported)}; {seeds}{own}; test data opened at {opening.when}, "

@@ -15,10 +15,10 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis.final_seeds import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
-from hypercl.sweep.race.results import standing
+from hypercl.sweep.race.results import race_order
 from hypercl.sweep.study.cost import GPUS, cost_of, cost_of_runs
 from hypercl.sweep.study.outcome import is_complete, outcome_of
-from hypercl.sweep.study.protocols import reporting
+from hypercl.sweep.study.protocols import final_config
 from hypercl.sweep.study.ranking import leaders
 from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.study.study import SweepStudy
@@ -42,7 +42,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Opening:
+class FinalSelection:
     """One opening of test data."""
 
     when: str
@@ -83,19 +83,19 @@ def check_final(file: SweepFile) -> None:
         )
 
 
-def openings_of(attributes: Mapping[str, Any]) -> list[Opening]:
+def selections_of(attributes: Mapping[str, Any]) -> list[FinalSelection]:
     """The openings in the user attributes of a study, in order."""
-    return [_opening_of(stored) for stored in attributes.get(ATTRIBUTE, ())]
+    return [_selection_of(stored) for stored in attributes.get(ATTRIBUTE, ())]
 
 
-def write_openings(study: SweepStudy, openings: Sequence[Opening]) -> None:
+def write_selections(study: SweepStudy, openings: Sequence[FinalSelection]) -> None:
     """Writes all openings of a study anew."""
     study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
 
 
-def opening_now(
+def current_selection(
     asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, folder: Path, concurrent: int
-) -> Opening:
+) -> FinalSelection:
     """A new opening, of seeds that none before it had. Writes nothing.
 
     Args:
@@ -106,10 +106,10 @@ def opening_now(
         concurrent: runs that fit at once; the seeds are cut into bundles that fill them.
     """
     count, scratch = asked.final.seeds, asked.final.from_scratch
-    start = sum(len(one.seeds) for one in openings_of(study.optuna.user_attrs))
-    each = [reporting(asked, {}, start + place) for place in range(count)]
+    start = sum(len(one.seeds) for one in selections_of(study.optuna.user_attrs))
+    each = [final_config(asked, {}, start + place) for place in range(count)]
     orders = tuple(getattr(one.tasks, "order_seed", None) or 0 for one in each)
-    return Opening(
+    return FinalSelection(
         when=datetime.now(UTC).isoformat("T", "seconds"),
         trained=study.trained,
         chosen=tuple(chosen),
@@ -159,14 +159,14 @@ def choice(asked: SweepFile, file: SweepFile, study: SweepStudy) -> list[Chosen]
 
     Args:
         asked: the file as it was asked.
-        file: as from `hypercl.sweep.study.protocols.tuning`.
+        file: as from `hypercl.sweep.study.protocols.search_config`.
         study: of the sweep.
     """
-    base, found, wanted = reporting(asked, {}), [], asked.final.settings
+    base, found, wanted = final_config(asked, {}), [], asked.final.settings
     seen: list[Experiment] = []
     for trial in best_first(file, study):
         settings = settings_of_trial(asked, trial)
-        experiment = reporting(asked, settings)
+        experiment = final_config(asked, settings)
         if experiment in seen:
             continue
         seen.append(experiment)
@@ -181,7 +181,7 @@ def choice(asked: SweepFile, file: SweepFile, study: SweepStudy) -> list[Chosen]
     return [*found, Chosen(BASE, own.number if own is not None else None, {}, promised)]
 
 
-def runs_of(asked: SweepFile, opening: Opening, folder: Path) -> list[PlannedRun]:
+def runs_of(asked: SweepFile, opening: FinalSelection, folder: Path) -> list[PlannedRun]:
     """The runs of an opening, setting by setting.
 
     Args:
@@ -196,22 +196,22 @@ def runs_of(asked: SweepFile, opening: Opening, folder: Path) -> list[PlannedRun
     return [PlannedRun.of(label, each, folder / FOLDER, "report") for label, each in found]
 
 
-def _bundles(asked: SweepFile, settings: Mapping[str, Any], opening: Opening) -> list[Experiment]:
+def _bundles(asked: SweepFile, settings: Mapping[str, Any], opening: FinalSelection) -> list[Experiment]:
     """A setting on all seeds: in as few experiments as the opening says, or one a seed where they cannot be joined."""
     count, parts = len(opening.seeds), opening.parts
     if not joined(asked, settings):
         parts = count
     ends = [opening.start + count * part // parts for part in range(parts + 1)]
-    return [reporting(asked, settings, first, end - first) for first, end in pairwise(ends)]
+    return [final_config(asked, settings, first, end - first) for first, end in pairwise(ends)]
 
 
 def joined(asked: SweepFile, settings: Mapping[str, Any]) -> bool:
     """Whether several seeds of a setting can be one run: their streams have no order of their own, and nothing acts on
     each seed at a time of its own, as early stopping does."""
-    if reporting(asked, settings, 0).tasks != reporting(asked, settings, 1).tasks:
+    if final_config(asked, settings, 0).tasks != final_config(asked, settings, 1).tasks:
         return False
     try:
-        reporting(asked, settings, 0, 2)
+        final_config(asked, settings, 0, 2)
     except ConfigError:
         return False
     return True
@@ -221,27 +221,27 @@ def best_first(file: SweepFile, study: SweepStudy) -> list[FrozenTrial]:
     """The trials that a final step takes its settings from: complete and within their bounds.
 
     Args:
-        file: as from `hypercl.sweep.study.protocols.tuning`.
+        file: as from `hypercl.sweep.study.protocols.search_config`.
         study: of the sweep.
     """
     if len(file.objective.goals) > 1:
         return leaders(file, study, file.final.settings, study.prefer)
     if study.best() is None:
         return []
-    trials = [study.trial(number) for number in standing(study)]
+    trials = [study.trial(number) for number in race_order(study)]
     return [trial for trial in trials if outcome_of(trial).feasible]
 
 
 def _trial_of(base: Experiment, asked: SweepFile, study: SweepStudy) -> FrozenTrial | None:
     """The complete trial of the experiment as written, where the search had it."""
     complete = [trial for trial in study.trials() if is_complete(trial)]
-    return next((one for one in complete if reporting(asked, settings_of_trial(asked, one)) == base), None)
+    return next((one for one in complete if final_config(asked, settings_of_trial(asked, one)) == base), None)
 
 
-def _opening_of(stored: Mapping[str, Any]) -> Opening:
+def _selection_of(stored: Mapping[str, Any]) -> FinalSelection:
     chosen = [
         Chosen(one["label"], one["trial"], one["settings"], tuple(one["promised"]) if one["promised"] else None)
         for one in stored["chosen"]
     ]
     orders = tuple(stored["orders"]) if stored["orders"] else None
-    return Opening(**{**stored, "seeds": tuple(stored["seeds"]), "chosen": tuple(chosen), "orders": orders})
+    return FinalSelection(**{**stored, "seeds": tuple(stored["seeds"]), "chosen": tuple(chosen), "orders": orders})

@@ -19,17 +19,17 @@ from hypercl.files import write_bytes
 from hypercl.formatting import shown
 from hypercl.sweep.final.selection import (
     FOLDER,
-    Opening,
+    FinalSelection,
     best_first,
     choice,
-    opening_now,
-    openings_of,
+    current_selection,
     progress,
     runs_of,
-    write_openings,
+    selections_of,
+    write_selections,
 )
-from hypercl.sweep.options import Wish
-from hypercl.sweep.study.protocols import described
+from hypercl.sweep.options import FinalMode
+from hypercl.sweep.study.protocols import protocol_in_words
 from hypercl.sweep.study.record import SweepRecord
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
@@ -47,24 +47,24 @@ class FinalStep:
     asked: SweepFile
     """As it was asked."""
     file: SweepFile
-    """As from `hypercl.sweep.study.protocols.tuning`."""
+    """As from `hypercl.sweep.study.protocols.search_config`."""
     study: SweepStudy
     folder: Path
     """The sweep's."""
-    wish: Wish
+    mode: FinalMode
 
     @property
-    def openings(self) -> list[Opening]:
+    def openings(self) -> list[FinalSelection]:
         """Those in the study, in order."""
-        return openings_of(self.study.optuna.user_attrs)
+        return selections_of(self.study.optuna.user_attrs)
 
     @property
     def due(self) -> bool:
-        """Whether something remains to be trained, as far as a person wishes it."""
-        if self.wish == "no":
+        """Whether something remains to be trained, as far as a person init_targets it."""
+        if self.mode == "no":
             return False
         last = self._last
-        if last is None or (last.finished and self.wish == "again"):
+        if last is None or (last.finished and self.mode == "again"):
             return bool(best_first(self.file, self.study))
         return not last.finished
 
@@ -109,13 +109,13 @@ class FinalStep:
             return
         finished = datetime.now(UTC).isoformat("T", "seconds")
         self._write(opening, ran)
-        write_openings(self.study, [*self.openings[:-1], replace(opening, finished=finished)])
+        write_selections(self.study, [*self.openings[:-1], replace(opening, finished=finished)])
 
     def said(self) -> list[str]:
         """How the final step stands, in lines."""
         last, result = self._last, self.result
         if last is None:
-            if self.wish == "no" and best_first(self.file, self.study):
+            if self.mode == "no" and best_first(self.file, self.study):
                 return [f"No final step: test data stays closed until hypercl final {shown(self.folder)}"]
             return []
         lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
@@ -133,16 +133,16 @@ class FinalStep:
         return [line for line in lines if line]
 
     @property
-    def _last(self) -> Opening | None:
+    def _last(self) -> FinalSelection | None:
         openings = self.openings
         return openings[-1] if openings else None
 
-    def _runs(self, opening: Opening) -> list[PlannedRun]:
+    def _runs(self, opening: FinalSelection) -> list[PlannedRun]:
         return as_begun(runs_of(self.asked, opening, self.folder))
 
-    def _open(self, concurrent: int, check: Callable[[Experiment], object]) -> Opening:
+    def _open(self, concurrent: int, check: Callable[[Experiment], object]) -> FinalSelection:
         chosen = choice(self.asked, self.file, self.study)
-        opening = opening_now(self.asked, chosen, self.study, self.folder, concurrent)
+        opening = current_selection(self.asked, chosen, self.study, self.folder, concurrent)
         for run in self._runs(opening):
             try:
                 check(run.experiment)
@@ -150,7 +150,7 @@ class FinalStep:
                 text = f"the final step cannot train {run.label} on what is reported on; test data stays closed"
                 raise UserError(f"{text}: {error}") from None
         self._keep_tables()
-        write_openings(self.study, [*self.openings, opening])
+        write_selections(self.study, [*self.openings, opening])
         return opening
 
     def _keep_tables(self) -> None:
@@ -159,13 +159,13 @@ class FinalStep:
         for path in sorted((self.folder / FOLDER).glob("final.*")) if count else ():
             write_bytes(self.folder / FOLDER / f"opening-{count}" / path.name, path.read_bytes())
 
-    def _opened_in_words(self, opening: Opening) -> str:
+    def _opened_in_words(self, opening: FinalSelection) -> str:
         settings = ", ".join([*(one.label for one in opening.chosen), *([SCRATCH] if opening.scratch else [])])
         seeds = f"{len(opening.seeds)} fresh seeds ({opening.seeds[0]}-{opening.seeds[-1]})"
         again = f" once more, {len(self.openings)} times in all" if len(self.openings) > 1 else ""
         return f"test data is opened{again}: {settings} on {seeds} in {len(self._runs(opening))} runs"
 
-    def _write(self, opening: Opening, ran: Sequence[RanRun]) -> FinalResult:
+    def _write(self, opening: FinalSelection, ran: Sequence[RanRun]) -> FinalResult:
         """Tables and sentences, into `final/`."""
         labels = {one.label: one for one in opening.chosen}
         reported = []
@@ -183,12 +183,12 @@ class FinalStep:
             )
         return write_final(self.folder / FOLDER, reported, self._about(opening, ran))
 
-    def _about(self, opening: Opening, ran: Sequence[RanRun]) -> About:
+    def _about(self, opening: FinalSelection, ran: Sequence[RanRun]) -> About:
         hardware = {str(one.summary.get("hardware", "")) for one in ran if one.summary is not None} - {""}
         return About(
             name=self.folder.name,
             protocol=self.asked.protocol.name,
-            described=described(self.asked),
+            described=protocol_in_words(self.asked),
             goals=self.file.objective.goals,
             opened=len(self.openings),
             first_opened=self.openings[0].when if self.openings else None,
@@ -219,7 +219,7 @@ def _beware(result: FinalResult) -> str:
 
 def final_rows(record: SweepRecord) -> list[tuple[str, str]]:
     """The final step as a row of a name and a sentence; none before test data is opened."""
-    openings = openings_of(record.attributes)
+    openings = selections_of(record.attributes)
     if not openings:
         return []
     times = f", the last of {len(openings)} times" if len(openings) > 1 else ""
@@ -228,11 +228,11 @@ def final_rows(record: SweepRecord) -> list[tuple[str, str]]:
 
 def final_is_open(record: SweepRecord) -> bool:
     """Whether test data was opened and the final step is not finished."""
-    openings = openings_of(record.attributes)
+    openings = selections_of(record.attributes)
     return bool(openings) and not openings[-1].finished
 
 
-def _stands(record: SweepRecord, opening: Opening) -> str:
+def _stands(record: SweepRecord, opening: FinalSelection) -> str:
     if opening.finished:
         return f"finished at {opening.finished}"
     return progress(as_begun(runs_of(record.asked, opening, record.folder)))

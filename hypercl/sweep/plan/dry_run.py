@@ -9,17 +9,17 @@ from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import race_time, rehearsed
 from hypercl.sweep.plan.plan import Rows, resources_row
 from hypercl.sweep.study.constraints import Bounds, Verdict
-from hypercl.sweep.study.protocols import reporting, tuning
+from hypercl.sweep.study.protocols import final_config, search_config
 from hypercl.sweep.study.samplers import most_trials
 from hypercl.sweep.study.space import draw
 from hypercl.sweep.study.stability_decay import Rules
 from hypercl.sweep.workers.engine import Engine
-from hypercl.sweep.workers.resources import Slots, fit, this_machine
+from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
 
 SETTINGS = 20
 
 
-def dry_run(
+def dry_run_rows(
     file: SweepFile,
     given: SweepOptions,
     measure: Callable[[Experiment], float] | None = None,
@@ -40,14 +40,14 @@ def dry_run(
         UserError: as a sweep would, and where nothing that was sampled is within the bounds.
     """
     check_sweep(file, given.source)
-    asked, file = file, tuning(file)
+    asked, file = file, search_config(file)
     engine = engine or Engine()
     bounds = Bounds(file, engine.sizes, given.import_paths)
     verdicts = sampled(file, bounds)
     experiments = [verdict.experiment for verdict in verdicts if verdict.feasible and verdict.experiment is not None]
     if not experiments:
         raise UserError(f"none of {len(verdicts)} settings drawn at random is within the bounds: {verdicts[-1].why}")
-    slots = fit(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+    slots = fit_slots(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
     largest = max(experiments, key=lambda one: engine.sizes(one, given.import_paths).parameters)
     if largest.training.threads == "auto":
         largest = assign(largest, {"training.threads": slots.threads})
@@ -71,7 +71,7 @@ def dry_run(
 
 
 def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:
-    return rehearsed(asked, slots, seconds * steps_of(reporting(asked, {}), given))
+    return rehearsed(asked, slots, seconds * steps_of(final_config(asked, {}), given))
 
 
 def sampled(file: SweepFile, bounds: Bounds, count: int = SETTINGS) -> list[Verdict]:
@@ -94,7 +94,7 @@ def steps_of(experiment: Experiment, given: SweepOptions) -> int:
 
 
 def _two_steps(given: SweepOptions) -> Callable[[Experiment], float]:
-    from hypercl.training import Place, two_steps
+    from hypercl.training import RunFolders, two_steps
 
-    place = Place(given.folder, given.data_dir, given.offline, given.import_paths)
+    place = RunFolders(given.folder, given.data_dir, given.offline, given.import_paths)
     return lambda experiment: two_steps(experiment, place)

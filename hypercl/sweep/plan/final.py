@@ -6,9 +6,9 @@ from hypercl.config import SweepFile
 from hypercl.formatting import duration
 from hypercl.sweep.final.selection import joined, parts_of
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.race.schedule import most_seeds, planned, points
+from hypercl.sweep.race.schedule import most_seeds, race_plan, race_points
 from hypercl.sweep.study.protocols import APART, Role, has_orders
-from hypercl.sweep.workers.resources import Slots, fit, this_machine
+from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     best = "the whole front" if first == "all" else "the best setting" if first == 1 else f"the best {first} settings"
     size = f"{asked.final.seeds} fresh seeds each"
     if given.address is None and first != "all":
-        slots = fit(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+        slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
     return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened, once"
 
@@ -77,13 +77,13 @@ def race_rows(file: SweepFile) -> list[tuple[str, str]]:
     """What races will do and cost at most, for the plan; nothing where nothing is raced.
 
     Args:
-        file: as from `hypercl.sweep.study.protocols.tuning`.
+        file: as from `hypercl.sweep.study.protocols.search_config`.
     """
     race = file.search.race
     if race is None:
         return []
     first = file.experiment.training.seed + Role.SELECTION * APART
-    count = len(points(file.search))
+    count = len(race_points(file.search))
     when = "after the search" if count == 1 else f"after every {race.every} trials and the search ({count} races)"
     each = ", each with an order of its own" if has_orders(file.experiment) else ", trained together"
     text = (
@@ -99,18 +99,18 @@ def race_time(file: SweepFile, slots: Slots, trial: float) -> list[tuple[str, st
     """How long races take at most, for a dry run; nothing where nothing is raced.
 
     Args:
-        file: as from `hypercl.sweep.study.protocols.tuning`.
+        file: as from `hypercl.sweep.study.protocols.search_config`.
         slots: what fits at once.
         trial: seconds of a trial of the largest setting; a bundle takes as long as its seeds one by one.
     """
     race = file.search.race
     if race is None:
         return []
-    alone, rounds = has_orders(file.experiment), planned(race, race.settings, 1).rounds
+    alone, rounds = has_orders(file.experiment), race_plan(race, race.settings, 1).rounds
     new = [after - before for before, after in zip((0, *rounds), rounds, strict=False)]
     runs = [(race.settings * count, 1) if alone else (race.settings, count) for count in new]
     bundles = sum(-(-number // slots.concurrent) * seeds for number, seeds in runs)
-    seconds = bundles * trial / file.experiment.training.replicas * len(points(file.search))
+    seconds = bundles * trial / file.experiment.training.replicas * len(race_points(file.search))
     return [("races", f"at most about {duration(seconds)}")]
 
 

@@ -10,44 +10,44 @@ from hypercl.config.reading.yaml_text import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_row, race_rows
-from hypercl.sweep.results.bounds import in_words
+from hypercl.sweep.results.bounds import bounds_in_words
 from hypercl.sweep.results.goals import chosen_rows
-from hypercl.sweep.results.stability import planned
+from hypercl.sweep.results.stability import stability_plan
 from hypercl.sweep.study.constraints import Bounds
-from hypercl.sweep.study.journal import NAME as JOURNAL
+from hypercl.sweep.study.journal import JOURNAL as JOURNAL
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import TRAINED, outcome_of
 from hypercl.sweep.study.preference import check_preference
 from hypercl.sweep.study.progress_study import names_of
-from hypercl.sweep.study.protocols import described as protocol_in_words
-from hypercl.sweep.study.protocols import tuning
-from hypercl.sweep.study.pruners import described
-from hypercl.sweep.study.samplers import described as described_sampler
+from hypercl.sweep.study.protocols import protocol_in_words as protocol_in_words
+from hypercl.sweep.study.protocols import search_config
+from hypercl.sweep.study.pruners import pruner_in_words
 from hypercl.sweep.study.samplers import most_trials
+from hypercl.sweep.study.samplers import sampler_in_words as described_sampler
 from hypercl.sweep.workers.engine import Engine
-from hypercl.sweep.workers.resources import Slots, fit, this_machine
+from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
 
 Rows = list[tuple[str, str]]
 
 
-def plan(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> Rows:
+def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> Rows:
     """What will be done, as rows of a name and a sentence. Starts no Ray and writes nothing.
 
     Raises:
         UserError: a trial is larger than this machine, or what is preferred cannot be read.
     """
     check_preference(file, given.prefer)
-    asked, file = file, tuning(file)
+    asked, file = file, search_config(file)
     bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
     tasks = asked.experiment.tasks
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
-        *(planned(file) or _searched(file)),
+        *(stability_plan(file) or _searched(file)),
         *_replicas(file),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
-        *([("kept after training", in_words(file.constraints.measured))] if file.constraints.measured else []),
+        *([("kept after training", bounds_in_words(file.constraints.measured))] if file.constraints.measured else []),
         *([final_row(asked, given)] if given.final != "no" else []),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
@@ -64,7 +64,7 @@ def _searched(file: SweepFile) -> Rows:
         ("trials", _trials(file)),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
-        ("pruner", described(file)),
+        ("pruner", pruner_in_words(file)),
         *race_rows(file),
     ]
 
@@ -144,7 +144,7 @@ def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
 def _resources(file: SweepFile, given: SweepOptions) -> Rows:
     if given.address is not None:
         return [("resources", f"what fits on the Ray cluster at {given.address}")]
-    slots = fit(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
+    slots = fit_slots(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
     return [resources_row(slots), *[("note", note) for note in slots.notes]]
 
 

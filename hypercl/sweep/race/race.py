@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.analysis.race import race_markdown, race_table
-from hypercl.analysis.racing import Raced, Round
+from hypercl.analysis.racing import RaceRecord, Round
 from hypercl.config import SweepFile
 from hypercl.files import write_text
-from hypercl.sweep.race.results import in_words, standing, standing_of
-from hypercl.sweep.race.schedule import planned, points
+from hypercl.sweep.race.results import race_in_words, standing_of
+from hypercl.sweep.race.schedule import race_plan, race_points
 from hypercl.sweep.study.outcome import outcome_of
-from hypercl.sweep.study.protocols import has_orders, leaks, selecting
+from hypercl.sweep.study.protocols import has_orders, leaks, race_config
 from hypercl.sweep.study.ranking import RACE, races_of
 from hypercl.sweep.study.settings import settings_of_trial
 from hypercl.sweep.study.study import SweepStudy
@@ -34,7 +34,7 @@ class Racing:
     """The races of a sweep, in one session."""
 
     file: SweepFile
-    """As from `hypercl.sweep.study.protocols.tuning`."""
+    """As from `hypercl.sweep.study.protocols.search_config`."""
     study: SweepStudy
     folder: Path
     """The sweep's."""
@@ -56,9 +56,9 @@ class Racing:
             self._write(race)
             for one in race.rounds[before:]:
                 self._say(round_in_words(one))
-        self._say(in_words(race))
+        self._say(race_in_words(race))
 
-    def _begun(self, point: int, races: Sequence[Raced]) -> Raced | None:
+    def _begun(self, point: int, races: Sequence[RaceRecord]) -> RaceRecord | None:
         """A new race, written down; None where there is nothing to race with."""
         asked = self.file.search.race
         assert asked is not None
@@ -68,18 +68,18 @@ class Racing:
             return None
         if len(settings) < asked.settings:
             self._say(f"{len(settings)} settings are complete, within the bounds and not dropped, of {asked.settings}")
-        count = len({*points(self.file.search), *(race.point for race in races), point})
+        count = len({*race_points(self.file.search), *(race.point for race in races), point})
         known = {number: values for race in races for number, values in race.values.items() if number in settings}
         maximize = self.file.objective.direction == "maximize"
-        plan = planned(asked, len(settings), count)
-        race = Raced(point, tuple(settings), plan, asked.alpha, maximize, known)
+        plan = race_plan(asked, len(settings), count)
+        race = RaceRecord(point, tuple(settings), plan, asked.alpha, maximize, known)
         self._write(race)
         if not race.ended:
             names = ", ".join(map(str, settings))
             self._say(f"trials {names} get {plan.block} further seeds a round, at most {plan.seeds} each")
         return race
 
-    def _trained(self, race: Raced) -> Raced | None:
+    def _trained(self, race: RaceRecord) -> RaceRecord | None:
         """The race with the values of one more round; None where the session was stopped before it was whole."""
         target = next_count(race)
         missing = {number: len(race.values.get(number, ())) for number in race.settings if number in race.left}
@@ -104,12 +104,12 @@ class Racing:
         parts = [(place, 1) for place in range(start, end)] if alone else [(start, end - start)]
         found = []
         for first, count in parts:
-            experiment = selecting(self.file, settings, first, count)
+            experiment = race_config(self.file, settings, first, count)
             place = self.folder / FOLDER / label_of(number) / seeds_name(experiment)
             found.append(PlannedRun(label_of(number), experiment, place, "leak" if leaks(self.file) else "tune"))
         return found
 
-    def _write(self, race: Raced) -> None:
+    def _write(self, race: RaceRecord) -> None:
         """Into the study first, then as files for people."""
         races = [one for one in races_of(self.study.optuna.user_attrs) if one.point != race.point]
         races = sorted([*races, race], key=lambda one: one.point)
@@ -122,7 +122,7 @@ class Racing:
         self.session.listener.said(f"race: {text}")
 
 
-def contenders(file: SweepFile, study: SweepStudy, races: Sequence[Raced]) -> list[int]:
+def contenders(file: SweepFile, study: SweepStudy, races: Sequence[RaceRecord]) -> list[int]:
     """Whose settings race: the leader of the race before, then the best of the search, feasible ones only; none that
     was dropped before, and of equal settings the first.
 
@@ -141,7 +141,7 @@ def contenders(file: SweepFile, study: SweepStudy, races: Sequence[Raced]) -> li
     return list(found.values())[: file.search.race.settings]
 
 
-def next_count(race: Raced) -> int:
+def next_count(race: RaceRecord) -> int:
     """Seeds that each setting has after the next round."""
     done = race.rounds[-1].seeds if race.rounds else 0
     return next(count for count in race.plan.rounds if count > done)
@@ -190,4 +190,4 @@ def write_account(folder: Path, file: SweepFile, study: SweepStudy) -> None:
     write_text(folder / FOLDER / "race.md", text)
 
 
-__all__ = ["Racing", "contenders", "standing", "write_account"]
+__all__ = ["Racing", "contenders", "write_account"]

@@ -6,14 +6,14 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.racing import Raced
+from hypercl.analysis.racing import RaceRecord
 from hypercl.config import SweepFile, UserError
-from hypercl.sweep.race.schedule import points
+from hypercl.sweep.race.schedule import race_points
 from hypercl.sweep.study.ranking import last_race, races_of
 from hypercl.sweep.study.study import SweepStudy
 
 
-def standing(study: SweepStudy) -> list[int]:
+def race_order(study: SweepStudy) -> list[int]:
     """Numbers of all complete trials: the best one, then those of the last race that had a round, in its order, then
     the others in the order of the search."""
     best, order = study.best(), standing_of(study.ranked(), study.optuna.user_attrs)
@@ -27,19 +27,19 @@ def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) ->
     return [*raced, *(trial.number for trial in ranked if trial.number not in raced)]
 
 
-def stages(file: SweepFile, study: SweepStudy) -> list[int]:
+def search_stages(file: SweepFile, study: SweepStudy) -> list[int]:
     """Trained trials after which the search pauses for a race that is not over yet; without races its end alone."""
     if file.search.race is None:
         return [file.search.trials]
     ended = {race.point for race in races_of(study.optuna.user_attrs) if race.ended}
-    every = points(file.search)
+    every = race_points(file.search)
     later = [*every[1:], math.inf]
     return [here for here, then in zip(every, later, strict=True) if then > study.trained and here not in ended]
 
 
 def race_due(file: SweepFile, study: SweepStudy) -> bool:
     """Whether a race remains to be run when the search is over."""
-    return file.search.race is not None and bool(stages(file, study)) and study.best() is not None
+    return file.search.race is not None and bool(search_stages(file, study)) and study.best() is not None
 
 
 def check_races(file: SweepFile, study: SweepStudy) -> None:
@@ -59,7 +59,7 @@ def check_races(file: SweepFile, study: SweepStudy) -> None:
                 )
 
 
-def in_words(race: Raced) -> str:
+def race_in_words(race: RaceRecord) -> str:
     """How a race stands or ended, as a sentence without a full stop."""
     if race.ended == "alone":
         return f"there was no race: trial {race.settings[0]} is the only setting"

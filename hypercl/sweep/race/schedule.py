@@ -6,7 +6,7 @@ from hypercl.config.models.protocol import Race
 from hypercl.config.models.sweep import Search
 
 
-def points(search: Search) -> list[int]:
+def race_points(search: Search) -> list[int]:
     """Trained trials after which a race is due, the last at the end of the search; none where nothing is raced."""
     if search.race is None:
         return []
@@ -14,7 +14,7 @@ def points(search: Search) -> list[int]:
     return [*(range(every, search.trials, every) if every is not None else ()), search.trials]
 
 
-def planned(race: Race, settings: int, races: int) -> Plan:
+def race_plan(race: Race, settings: int, races: int) -> Plan:
     """The rounds and the level of a race.
 
     Args:
@@ -34,6 +34,6 @@ def most_seeds(file: SweepFile) -> list[int]:
     """Seeds that each race trains at most: a later one finds its leader's, and no other's, trained."""
     race = file.search.race
     assert race is not None
-    return [race.seeds * (race.settings - (1 if place else 0)) for place in range(len(points(file.search)))]
+    return [race.seeds * (race.settings - (1 if place else 0)) for place in range(len(race_points(file.search)))]
 
 

@@ -15,10 +15,10 @@ def broken_of(file: SweepFile, outcome: Outcome) -> str:
     bounds = file.constraints.measured
     over = [name for name, value in outcome.violations.items() if value > 0 and name in bounds]
     values = {name: outcome.metrics[METRIC_OF[name]] for name in over}
-    return "; ".join(f"{words(name)} {values[name]:.3g} is {beyond(values[name], bounds[name])}" for name in over)
+    return "; ".join(f"{bound_in_words(name)} {values[name]:.3g} is {beyond(values[name], bounds[name])}" for name in over)
 
 
-def cells(file: SweepFile, outcome: Outcome) -> dict[str, object]:
+def bound_cells(file: SweepFile, outcome: Outcome) -> dict[str, object]:
     """Of a row of trials.csv: `feasible` of a trial that was measured or refused, and the bounds `broken` in words;
     nothing in a sweep without bounds on what training measures."""
     if not file.constraints.measured:
@@ -36,12 +36,12 @@ def none_feasible(file: SweepFile, ranked: Sequence[FrozenTrial]) -> str:
 
     Args:
         file: the sweep.
-        ranked: its complete trials in the order of `hypercl.sweep.study.ranking.ranked`: feasible ones, then the closest.
+        ranked: its complete trials in the order of `hypercl.sweep.study.ranking.ranked_trials`: feasible ones, then the closest.
     """
     if not ranked or outcome_of(ranked[0]).feasible:
         return ""
     why = broken_of(file, outcome_of(ranked[0]))
-    return f"no trial keeps {in_words(file.constraints.measured)}; the closest is trial {ranked[0].number}, whose {why}"
+    return f"no trial keeps {bounds_in_words(file.constraints.measured)}; the closest is trial {ranked[0].number}, whose {why}"
 
 
 def kept_words(file: SweepFile, trials: Iterable[FrozenTrial]) -> str:
@@ -50,15 +50,15 @@ def kept_words(file: SweepFile, trials: Iterable[FrozenTrial]) -> str:
     if not file.constraints.measured or not complete:
         return ""
     kept = sum(outcome.feasible for outcome in complete)
-    return f"{kept} of {len(complete)} complete trials keep {in_words(file.constraints.measured)}"
+    return f"{kept} of {len(complete)} complete trials keep {bounds_in_words(file.constraints.measured)}"
 
 
-def in_words(bounds: Mapping[str, Bound]) -> str:
+def bounds_in_words(bounds: Mapping[str, Bound]) -> str:
     """'forgetting at most 0.01; seconds at least 1 and at most 60'."""
-    return "; ".join(f"{words(name)} {_limits(bound)}" for name, bound in bounds.items())
+    return "; ".join(f"{bound_in_words(name)} {_limits(bound)}" for name, bound in bounds.items())
 
 
-def words(name: str) -> str:
+def bound_in_words(name: str) -> str:
     """A bound's name for people."""
     return {"peak_memory_gib": "peak memory in GiB"}.get(name, name.replace("_", " "))
 

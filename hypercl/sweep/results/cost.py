@@ -1,11 +1,11 @@
 """What a sweep cost, in words."""
 
 from hypercl.formatting import duration
-from hypercl.sweep.study.cost import GPUS, Spent, cost_of, cost_of_runs
+from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs
 from hypercl.sweep.study.record import SweepRecord
 
 
-def spent_rows(record: SweepRecord) -> list[tuple[str, str]]:
+def cost_rows(record: SweepRecord) -> list[tuple[str, str]]:
     """Rows of a name and a sentence: what the search cost so far; races and the final step, where there are any."""
     gpus = float(record.attributes.get(GPUS, 0.0))
     parts = {
@@ -14,10 +14,10 @@ def spent_rows(record: SweepRecord) -> list[tuple[str, str]]:
         "spent on the final step": cost_of_runs(record.folder / "final", gpus),
     }
     names = {"spent": "trials"}
-    return [(name, spent_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
+    return [(name, cost_in_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
 
 
-def spent_words(spent: Spent, what: str = "trials") -> str:
+def cost_in_words(spent: TuningCost, what: str = "trials") -> str:
     """'24 trials: 3 h 20 min of training, 0.83 GPU-hours, 1.3e15 floating-point operations (not counted: the time of 1
     and the operations of 2)'."""
     parts = [f"{duration(spent.hours * 3600)} of training"]

@@ -18,17 +18,16 @@ from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading.yaml_text import dump
 from hypercl.files import write_text
 from hypercl.formatting import shown
-from hypercl.sweep.race.results import in_words
+from hypercl.sweep.race.results import race_in_words
 from hypercl.sweep.results import goals
-from hypercl.sweep.results.bounds import broken_of, cells, none_feasible
-from hypercl.sweep.study import ranking
+from hypercl.sweep.results.bounds import bound_cells, broken_of, none_feasible
 from hypercl.sweep.study.outcome import Outcome, outcome_of, spread_of, with_spread
 from hypercl.sweep.study.protocols import leaks
-from hypercl.sweep.study.ranking import Ranked
-from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.sweep.study.ranking import Ranked, deciding_race, last_race, pareto_front
+from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
 from hypercl.sweep.study.settings import best_experiment
 from hypercl.sweep.study.space import settings_of
-from hypercl.sweep.study.stability_decay import attempted, columns, found_by_task
+from hypercl.sweep.study.stability_decay import attempt_columns, attempted_settings, values_by_task
 from hypercl.sweep.study.study import SweepStudy
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
@@ -92,8 +91,8 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
 
     `reported` is what the final step came to; the winner is the search's whatever that says.
     """
-    best, race = study.best(), ranking.last_race(study.optuna.user_attrs)
-    raced = ranking.deciding_race(file, study.optuna.user_attrs) is not None
+    best, race = study.best(), last_race(study.optuna.user_attrs)
+    raced = deciding_race(file, study.optuna.user_attrs) is not None
     ranked = study.ranked()
     beware = none_feasible(file, ranked)
     if beware:
@@ -102,12 +101,12 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
         (folder / "best.yaml").unlink(missing_ok=True)  # of what was preferred before
         return None
     experiment = best_experiment(file, best, study.threads)
-    by_task = found_by_task(file, best)
+    by_task = values_by_task(file, best)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
         *(f"# {line}" for line in goals.why_chosen(file, study.trials(), None if raced else study.prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
-        *(f"# {line}" for line in textwrap.wrap(f"{in_words(race)}: race/race.md" if race is not None else "", 118)),
+        *(f"# {line}" for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
@@ -135,16 +134,16 @@ def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
     they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
     parameter; '' for one that is no part of the setting."""
     ranked = study.ranked()
-    front = {trial.number for trial in ranking.front(file, ranked)}
+    front = {trial.number for trial in pareto_front(file, ranked)}
     return [
         {
             "trial": trial.number,
-            **goals.cells(file.objective, trial),
+            **goals.goal_cells(file.objective, trial),
             **({"front": goals.ON_IT if trial.number in front else ""} if goals.several(file.objective) else {}),
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
             **dict.fromkeys(file.space, ""),
-            **(found_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
+            **(values_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
         }
         for trial in ranked
     ]
@@ -167,18 +166,18 @@ def _first(file: SweepFile) -> list[str]:
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     done = trial.state.is_finished()
     outcome = outcome_of(trial) if done else Outcome("complete")
-    settings = attempted(file, trial)
+    settings = attempted_settings(file, trial)
     return {
         "number": trial.number,
         **({"protocol": f"{LEAK}: tuned on test data"} if leaks(file) else {}),
         "state": outcome.kind if done else trial.state.name.lower(),
-        **goals.cells(file.objective, trial),
+        **goals.goal_cells(file.objective, trial),
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",
-        **cells(file, outcome),
+        **bound_cells(file, outcome),
         "seconds": outcome.seconds,
         "step": trial.last_step,
         **{path: _plain(value) for path, value in settings.items()},
-        **columns(trial),
+        **attempt_columns(trial),
         **outcome.metrics,
     }
 

@@ -7,9 +7,9 @@ from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
 from hypercl.config.models.sweep import Objective
-from hypercl.sweep.study import ranking
 from hypercl.sweep.study.outcome import is_complete, with_spread
-from hypercl.sweep.study.preference import KNEE, PREFER, Weights, preference
+from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preference
+from hypercl.sweep.study.ranking import best_trial, deciding_race, goal_values, pareto_front
 
 MOST_NUMBERS = 12
 ON_IT = "on it"
@@ -26,7 +26,7 @@ def columns(objective: Objective) -> list[str]:
     return [goal.metric for goal in objective.goals] if several(objective) else ["value"]
 
 
-def cells(objective: Objective, trial: FrozenTrial) -> dict[str, float | None]:
+def goal_cells(objective: Objective, trial: FrozenTrial) -> dict[str, float | None]:
     """A trial's value in each of these columns; None where it is not complete."""
     heads = columns(objective)
     return dict(zip(heads, trial.values, strict=True)) if is_complete(trial) else dict.fromkeys(heads)
@@ -48,10 +48,10 @@ def told(objective: Objective, values: Sequence[float]) -> str:
 
 def sought(objective: Objective) -> str:
     """'validation/final_accuracy', or 'validation/final_accuracy (maximize) and compression_ratio (minimize)'."""
-    return in_words(objective) if several(objective) else objective.metric
+    return goals_in_words(objective) if several(objective) else objective.metric
 
 
-def in_words(objective: Objective) -> str:
+def goals_in_words(objective: Objective) -> str:
     """'validation/final_accuracy (maximize) and compression_ratio (minimize)'."""
     return " and ".join(f"{goal.metric} ({goal.direction})" for goal in objective.goals)
 
@@ -83,8 +83,8 @@ def placed(file: SweepFile, ranked: Sequence[FrozenTrial], number: int) -> list[
     place = f"{rank + 1} of {len(ranked)} complete trials"
     if not several(file.objective):
         return [(file.objective.metric, f"{ranked[rank].values[0]:.6g}, rank {place}")]
-    front = {trial.number for trial in ranking.front(file, ranked)}
-    values = ranking.values_of(file, ranked[rank]).items()
+    front = {trial.number for trial in pareto_front(file, ranked)}
+    values = goal_values(file, ranked[rank]).items()
     on_it = f", one of {len(front)} on the front" if number in front else ""
     return [*((metric, f"{value:.6g}") for metric, value in values), ("rank", place + on_it)]
 
@@ -107,15 +107,15 @@ def best_rows(
         trials: all of them.
         attributes: the study's user attributes.
     """
-    best, prefer = ranking.best_trial(file, trials, attributes), attributes.get(PREFER) or KNEE
-    front = sorted(trial.number for trial in ranking.front(file, trials))
+    best, prefer = best_trial(file, trials, attributes), attributes.get(PREFER) or KNEE
+    front = sorted(trial.number for trial in pareto_front(file, trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:
         none = f"none, and no best.yaml: no complete trial passes --prefer '{prefer}' (--prefer knee takes that back)"
         return [*rows, ("best", none)]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
-    how = " (the leader of the race)" if ranking.deciding_race(file, attributes) is not None else how
+    how = " (the leader of the race)" if deciding_race(file, attributes) is not None else how
     return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]
 
 
@@ -124,13 +124,13 @@ def why_chosen(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | Non
     if prefer in (None, KNEE):
         if not several(file.objective):
             return []
-        count = len(ranking.front(file, trials))
+        count = len(pareto_front(file, trials))
         return [
             f"It is the knee of the front (of {count}): with each goal scaled over the front from 0 (best) to 1,",
             "it has the least sum, so that it lies farthest from the line through the front's ends.",
             "Another one is chosen by --prefer, with weights of the goals or a test.",
         ]
-    wish = preference(file.objective, prefer or "")
+    wish = parse_preference(file.objective, prefer or "")
     first = file.objective.goals[0].metric
     how = "the best weighted sum of the goals" if isinstance(wish, Weights) else f"the best {first} of those that pass"
     return [f"Chosen by --prefer '{prefer}': {how}."]

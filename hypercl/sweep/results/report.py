@@ -16,13 +16,13 @@ from hypercl.analysis import (
     draw_sweep,
     front_figure,
     importance_figure,
-    joined_promises,
+    joined_optimism,
     matrix_figure,
     read_final,
     read_matrix,
     read_trials,
     under_protocol,
-    write_promised,
+    write_optimism,
 )
 from hypercl.config import UserError, resolved
 from hypercl.config.models.sweep import Objective
@@ -31,9 +31,9 @@ from hypercl.files import write_text
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
-from hypercl.sweep.results.stability import write_trace
-from hypercl.sweep.study import ranking
+from hypercl.sweep.results.stability import write_stability_files
 from hypercl.sweep.study.protocols import leaks
+from hypercl.sweep.study.ranking import goal_values, knee_trial, pareto_front, preferred_trial, ranked_trials
 from hypercl.sweep.study.record import SweepRecord, read_sweep
 from hypercl.sweep.study.settings import best_experiment
 
@@ -82,10 +82,10 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
     trials = read_trials(folder / "trials.csv", record.file.objective)
-    best = ranking.knee(record.file, record.trials)
+    best = knee_trial(record.file, record.trials)
     if goals.several(record.file.objective) and best is not None:
         trials["knee"] = trials["number"] == best.number
-    drawn = write_trace(record, folder)
+    drawn = write_stability_files(record, folder)
     pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
     if found:
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
@@ -95,7 +95,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
         pictures.append(folder / "importance.png")
     pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
     final = final_of(record)
-    pictures += write_promised(final.content, folder) if final is not None else []
+    pictures += write_optimism(final.content, folder) if final is not None else []
     return [*pictures, *_write_matrix(record, folder)]
 
 
@@ -105,11 +105,11 @@ def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Pat
     Raises:
         UserError: the preference cannot be read.
     """
-    trial = ranking.preferred(record.file, record.trials, prefer)
+    trial = preferred_trial(record.file, record.trials, prefer)
     if trial is None:
         return None, None
     experiment = best_experiment(record.asked, trial, int(record.attributes.get("threads", 1)))
-    values = ", ".join(f"{metric} = {value:.6g}" for metric, value in ranking.values_of(record.file, trial).items())
+    values = ", ".join(f"{metric} = {value:.6g}" for metric, value in goal_values(record.file, trial).items())
     lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
     lines += goals.why_chosen(record.file, record.trials, prefer)
     path = folder / "preferred.yaml"
@@ -139,7 +139,7 @@ def protocols_table(records: Mapping[str, SweepRecord]) -> Joined:
     finals = {name: final.content for name, record in records.items() if (final := final_of(record)) is not None}
     if not finals:
         raise UserError(f"no final step is done in {', '.join(records)}: there is nothing to set beside a promise")
-    return joined_promises(finals)
+    return joined_optimism(finals)
 
 
 def write_joined(
@@ -217,8 +217,8 @@ def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str,
         rows |= {id(trial): {"sweep": name, **row} for trial, row in pairs}
     trials = [trial for record in records.values() for trial in record.trials]
     file = next(iter(records.values())).file
-    front = {id(trial) for trial in ranking.front(file, trials)}
-    found = [(id(trial), rows[id(trial)]) for trial in ranking.ranked(file, trials)]
+    front = {id(trial) for trial in pareto_front(file, trials)}
+    found = [(id(trial), rows[id(trial)]) for trial in ranked_trials(file, trials)]
     columns = dict.fromkeys(key for _, row in found for key in row if several or key != "sweep")
     filled = [(key, {column: row.get(column, "") for column in columns}) for key, row in found]
     if "front" not in columns:
@@ -228,7 +228,7 @@ def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str,
 
 def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
     """front.csv and front.png of several goals: what no other trial beats in one of them without losing in another."""
-    objective, best = record.file.objective, ranking.knee(record.file, record.trials)
+    objective, best = record.file.objective, knee_trial(record.file, record.trials)
     if not goals.several(objective) or best is None:
         return []
     rows = {row["trial"]: row for row in ranked_rows(record.file, record)}
@@ -236,11 +236,11 @@ def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> lis
         [
             {
                 "number": trial.number,
-                **goals.cells(objective, trial),
+                **goals.goal_cells(objective, trial),
                 "knee": trial.number == best.number,
                 **{path: rows[trial.number].get(path, "") for path in record.file.space},
             }
-            for trial in ranking.front(record.file, record.trials)
+            for trial in pareto_front(record.file, record.trials)
         ]
     )
     write_text(folder / "front.csv", front.to_csv(index=False, lineterminator="\n"))

@@ -11,10 +11,10 @@ from hypercl.config import SweepFile
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep.study.outcome import OUTCOME, TRAINED, outcome_of
 from hypercl.sweep.study.record import SweepRecord
-from hypercl.sweep.study.stability_decay import Rules, Stage, Tried, stage, tried_of
+from hypercl.sweep.study.stability_decay import Rules, Stage, Tried, current_stage, tried_of
 
 
-def trace_rows(record: SweepRecord) -> list[dict[str, str]]:
+def stability_rows(record: SweepRecord) -> list[dict[str, str]]:
     """What was tried at each task, its accuracies and what was accepted, a row a task; empty under other protocols."""
     rules = Rules.of(record.file)
     if rules is None:
@@ -22,7 +22,7 @@ def trace_rows(record: SweepRecord) -> list[dict[str, str]]:
     return by_task_rows(stability_trace(_rows(record, rules)), _name(rules))
 
 
-def write_trace(record: SweepRecord, folder: Path) -> list[Path]:
+def write_stability_files(record: SweepRecord, folder: Path) -> list[Path]:
     """Writes stability.csv, stability.md and stability.png; nothing under other protocols.
 
     Returns:
@@ -38,7 +38,7 @@ def _name(rules: Rules) -> str:
 
 def _rows(record: SweepRecord, rules: Rules) -> list[dict[str, Any]]:
     """One an attempt; what failed by a fault of machine or code and was tried again is left out."""
-    now = stage(record.file, record.trials)
+    now = current_stage(record.file, record.trials)
     accepted = {each.number for each in now.accepted} if now else set()
     tried = [each for each in tried_of(record.trials) if each.state != "failed"]
     return [_row(each, rules, each.number in accepted) for each in tried]
@@ -62,12 +62,12 @@ def _row(each: Tried, rules: Rules, accepted: bool) -> dict[str, Any]:
     }
 
 
-def ending(file: SweepFile, trials: Sequence[FrozenTrial]) -> tuple[ExitCode, str] | None:
+def stability_ending(file: SweepFile, trials: Sequence[FrozenTrial]) -> tuple[ExitCode, str] | None:
     """How a sweep under this protocol has ended, in words: the stream is learned, stuck, or the budget was too small.
 
     None under another protocol.
     """
-    now, rules = stage(file, trials), Rules.of(file)
+    now, rules = current_stage(file, trials), Rules.of(file)
     if now is None or rules is None:
         return None
     counted = sum(OUTCOME in trial.user_attrs and outcome_of(trial).kind in TRAINED for trial in trials)
@@ -92,7 +92,7 @@ def _values(rules: Rules, now: Stage) -> str:
 
 def stage_rows(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[tuple[str, str]]:
     """How far the stream has come, as a row of a name and a sentence; empty under another protocol."""
-    now, rules = stage(file, trials), Rules.of(file)
+    now, rules = current_stage(file, trials), Rules.of(file)
     if now is None or rules is None:
         return []
     if now.done:
@@ -101,7 +101,7 @@ def stage_rows(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[tuple[str
     return [("stream", f"stuck {at}: {now.stuck}" if now.stuck else at)]
 
 
-def planned(file: SweepFile) -> list[tuple[str, str]]:
+def stability_plan(file: SweepFile) -> list[tuple[str, str]]:
     """The plan of a sweep under this protocol, as rows of a name and a sentence; empty under another."""
     rules = Rules.of(file)
     if rules is None:

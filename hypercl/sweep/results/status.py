@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from hypercl.formatting import duration
 from hypercl.sweep.final.step import final_is_open, final_rows
 from hypercl.sweep.results.bounds import kept_words, none_feasible
-from hypercl.sweep.results.cost import spent_rows
+from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.results.live import WORDS
 from hypercl.sweep.results.stability import stage_rows
@@ -78,7 +78,7 @@ def status_of(folder: Path, now: datetime | None = None) -> Status:
     return Status(record, driver, states, running, _pace(record, driver, moment))
 
 
-def rows_of(status: Status) -> list[tuple[str, str]]:
+def status_rows(status: Status) -> list[tuple[str, str]]:
     """The status as rows of a name and a sentence."""
     file, best = status.record.file, status.record.ranked()
     ended = ", ".join(f"{status.counts[kind]} {word}" for kind, word in WORDS.items() if status.counts[kind])
@@ -96,7 +96,7 @@ def rows_of(status: Status) -> list[tuple[str, str]]:
     if kept:
         rows.append(("bounds", kept))
     rows += final_rows(status.record)
-    rows += spent_rows(status.record)
+    rows += cost_rows(status.record)
     if status.per_hour:
         rows.append(("pace", f"{status.per_hour:.3g} trials an hour"))
     if status.left_s is not None:

@@ -18,7 +18,7 @@ GPUS = "gpus"
 
 
 @dataclass(frozen=True)
-class Spent:
+class TuningCost:
     """What trials cost, or runs beside the study. A trial that is still running is not among them."""
 
     trials: int
@@ -42,7 +42,7 @@ class Spent:
         return asdict(self)
 
 
-def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> Spent:
+def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> TuningCost:
     """What the trials of a sweep cost.
 
     A trial that was stopped or that failed is counted up to its last report.
@@ -58,7 +58,7 @@ def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> Sp
     return _sum([(outcome.seconds, outcome.flops) for outcome in outcomes], trained, gpus)
 
 
-def cost_of_runs(folder: Path, gpus: float = 0.0) -> Spent:
+def cost_of_runs(folder: Path, gpus: float = 0.0) -> TuningCost:
     """What the runs beside the study cost: those of races in `<results>/race/`, of the final step in
     `<results>/final/`. A run that was lost, or is not done, is not counted, and that is said.
 
@@ -84,11 +84,11 @@ def note_gpus(study: Study, gpus: float) -> None:
 
 
 
-def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> Spent:
+def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> TuningCost:
     seconds = [time for time, _ in each if time is not None]
     counted = [int(flops) for _, flops in each if flops is not None]
     hours = sum(seconds) / 3600
-    return Spent(
+    return TuningCost(
         trials=len(each),
         trained=trained,
         hours=hours,

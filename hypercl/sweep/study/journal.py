@@ -9,7 +9,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from hypercl.config import UserError
 
-NAME = "study.journal"
+JOURNAL = "study.journal"
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -17,7 +17,7 @@ def open_journal(path: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
 
 
-def mend(path: Path) -> str:
+def mend_journal(path: Path) -> str:
     """Repairs what a killed driver may leave behind: a lock, a line cut short, blank lines at the end.
 
     A torn line was never acted on (a record is written whole, with its newline, and synced before it counts); it is

@@ -59,10 +59,10 @@ def check_preference(file: SweepFile, prefer: str | None) -> None:
     if prefer is not None and file.search.race is not None:
         raise _mistake("the race decides which setting is the best", "leave it out, or remove search.race")
     if prefer not in (None, KNEE):
-        preference(file.objective, prefer)
+        parse_preference(file.objective, prefer)
 
 
-def preference(objective: Objective, text: str) -> Weights | Tests:
+def parse_preference(objective: Objective, text: str) -> Weights | Tests:
     """Reads what a person prefers.
 
     Args:

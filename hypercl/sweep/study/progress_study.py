@@ -17,7 +17,7 @@ ENDING = "/progress"
 _STATES: dict[Kind, TrialState] = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
 
 
-class Mirror:
+class ProgressStudy:
     """A study of one goal whose trial n holds the intermediate values of trial n of the sweep's study.
 
     It is created after the sweep's, in the same journal. Its goal is to raise the mean validation accuracy over the

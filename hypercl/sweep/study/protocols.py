@@ -22,7 +22,7 @@ class Role(IntEnum):
     REPORT = 2
 
 
-def tuning(file: SweepFile) -> SweepFile:
+def search_config(file: SweepFile) -> SweepFile:
     """The same file with the experiment that its trials train.
 
     Under `first_k` and `first_task` that has the first tasks only, and `search.seeds` are its replicas. Whatever looks
@@ -45,7 +45,7 @@ def _first_tasks(experiment: Experiment, count: int) -> dict[str, Any]:
     return changes
 
 
-def selecting(file: SweepFile, settings: Mapping[str, Any], start: int, count: int) -> Experiment:
+def race_config(file: SweepFile, settings: Mapping[str, Any], start: int, count: int) -> Experiment:
     """A setting on further seeds of the search's own kind of data: what a race trains.
 
     Args:
@@ -57,7 +57,7 @@ def selecting(file: SweepFile, settings: Mapping[str, Any], start: int, count: i
     return assign(file.experiment, {**settings, **_fresh(file.experiment, Role.SELECTION, start, count)})
 
 
-def reporting(file: SweepFile, settings: Mapping[str, Any], start: int = 0, count: int = 1) -> Experiment:
+def final_config(file: SweepFile, settings: Mapping[str, Any], start: int = 0, count: int = 1) -> Experiment:
     """A setting on fresh seeds of what is reported on.
 
     Args:
@@ -113,7 +113,7 @@ def has_orders(experiment: Experiment) -> bool:
     return getattr(experiment.tasks, "order_seed", None) is not None
 
 
-def described(file: SweepFile) -> str:
+def protocol_in_words(file: SweepFile) -> str:
     """The protocol in words: on what is tuned, on what reported.
 
     Args:

@@ -100,7 +100,7 @@ class Floor(BasePruner):
         return shown * self._tasks * self._reports / step < self._floor
 
 
-def described(file: SweepFile) -> str:
+def pruner_in_words(file: SweepFile) -> str:
     """The pruner in words, in tasks: 'asha: one in 2 goes on at 2 and 4 tasks learned'."""
     pruner, tasks = file.pruner, file.experiment.tasks.num_tasks
     if isinstance(pruner, NoPruner):

@@ -6,10 +6,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.racing import Raced, raced_of
+from hypercl.analysis.racing import RaceRecord, race_record_of
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep.study.outcome import is_complete, outcome_of
-from hypercl.sweep.study.preference import KNEE, PREFER, Weights, preference
+from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preference
 
 RACE = "race"
 """The user attribute of the study: `races`, each with its settings, level, values, rounds and end, and the `standing`
@@ -37,10 +37,10 @@ def best_trial(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mappi
         None where nothing is complete and feasible, or passes what is preferred.
     """
     race = deciding_race(file, attributes)
-    return preferred(file, trials, attributes.get(PREFER)) if race is None else trials[race.order[0]]
+    return preferred_trial(file, trials, attributes.get(PREFER)) if race is None else trials[race.order[0]]
 
 
-def deciding_race(file: SweepFile, attributes: Mapping[str, Any]) -> Raced | None:
+def deciding_race(file: SweepFile, attributes: Mapping[str, Any]) -> RaceRecord | None:
     """The last race that had a round. It decides which trial is the best, unless `search.race` was taken out of the
     file and a person said with --prefer what counts instead."""
     if file.search.race is None and attributes.get(PREFER) not in (None, KNEE):
@@ -48,17 +48,17 @@ def deciding_race(file: SweepFile, attributes: Mapping[str, Any]) -> Raced | Non
     return last_race(attributes)
 
 
-def last_race(attributes: Mapping[str, Any]) -> Raced | None:
+def last_race(attributes: Mapping[str, Any]) -> RaceRecord | None:
     """The last race that had a round."""
     return next((race for race in reversed(races_of(attributes)) if race.rounds), None)
 
 
-def races_of(attributes: Mapping[str, Any]) -> list[Raced]:
+def races_of(attributes: Mapping[str, Any]) -> list[RaceRecord]:
     """The races in the user attributes of a study, in order."""
-    return [raced_of(stored) for stored in attributes.get(RACE, {}).get("races", ())]
+    return [race_record_of(stored) for stored in attributes.get(RACE, {}).get("races", ())]
 
 
-def ranked(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def ranked_trials(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The complete ones of some trials, best first; where nothing else tells them apart, in the order of numbers.
 
     Those that keep every bound on what training measures come first, the others after them, the nearest to their bounds
@@ -81,7 +81,7 @@ def ranked(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [complete[members[place]] for members in fronts for place in _knee_first(costs[members])]
 
 
-def front(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def pareto_front(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The feasible complete trials that no other one beats in one goal without losing in another, best in the first
     goal first. With one goal the best, and those as good."""
     feasible = feasible_of(trials)
@@ -92,7 +92,7 @@ def front(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [feasible[place] for place in members[np.lexsort(costs[members].T[::-1])]]
 
 
-def knee(file: SweepFile, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+def knee_trial(file: SweepFile, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The feasible complete trial that stands for all: the best; of several goals the knee of the front.
 
     Each goal is scaled over the front to 0 (the best there) to 1 (the worst there). The knee is the setting farthest
@@ -100,7 +100,7 @@ def knee(file: SweepFile, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     the one with the least sum of scaled goals, and so it is defined for more than two goals: farthest from the plane of
     equal sums. A tie goes to the better in the first goal. None where nothing is feasible and complete.
     """
-    found = front(file, trials)
+    found = pareto_front(file, trials)
     return found[_knee(_costs(file, found))] if found else None
 
 
@@ -110,20 +110,20 @@ def check_passed(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str) ->
     Raises:
         UserError: no complete trial passes.
     """
-    if feasible_of(trials) and preferred(file, trials, prefer) is None:
+    if feasible_of(trials) and preferred_trial(file, trials, prefer) is None:
         raise UserError(
             f"--prefer: no complete trial passes '{prefer}', and the search is over; best.yaml stays as it is\n"
             f"    fix:     a test that one passes, or '{KNEE}', the default"
         )
 
 
-def preferred(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> FrozenTrial | None:
+def preferred_trial(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> FrozenTrial | None:
     """The feasible complete trial that a person prefers: the knee where nothing is said.
 
     Args:
         file: whose objective counts.
         trials: in any order, complete or not.
-        prefer: `knee`, or as for `hypercl.sweep.study.preference.preference`. By weights it is the trial with the best
+        prefer: `knee`, or as for `hypercl.sweep.study.preference.parse_preference`. By weights it is the trial with the best
             weighted sum of the goals' values as they were measured; by a test the best in the first goal of those that
             pass.
 
@@ -134,9 +134,9 @@ def preferred(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None
         None where nothing is complete and feasible, or passes.
     """
     if prefer in (None, KNEE):
-        return knee(file, trials)
-    wish = preference(file.objective, prefer)
-    order = {trial.number: place for place, trial in enumerate(ranked(file, trials))}
+        return knee_trial(file, trials)
+    wish = parse_preference(file.objective, prefer)
+    order = {trial.number: place for place, trial in enumerate(ranked_trials(file, trials))}
     feasible = sorted(feasible_of(trials), key=lambda trial: order[trial.number])
     if isinstance(wish, Weights):
         weights = np.array([wish.weights.get(goal.metric, 0.0) for goal in file.objective.goals])
@@ -162,11 +162,11 @@ def leaders(
         prefer: as for `preferred`.
     """
     order = [trial for trial in found.ranked() if outcome_of(trial).feasible]
-    first = preferred(file, order, prefer)
+    first = preferred_trial(file, order, prefer)
     if first is None:
         return []
     several = len(file.objective.goals) > 1
-    rest = [trial for trial in (front(file, order) if several else order) if trial.number != first.number]
+    rest = [trial for trial in (pareto_front(file, order) if several else order) if trial.number != first.number]
     if settings == "all":
         return [first, *rest]
     while several and len(rest) >= settings and rest:
@@ -180,14 +180,14 @@ def feasible_of(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return sorted(found, key=lambda trial: trial.number)
 
 
-def values_of(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
+def goal_values(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
     """Metric -> value, of each goal, of a complete trial."""
     return dict(zip((goal.metric for goal in file.objective.goals), trial.values, strict=True))
 
 
 def measured(file: SweepFile, trial: FrozenTrial) -> dict[str, float]:
     """Metric -> value, of whatever a complete trial was measured by."""
-    return {**outcome_of(trial).metrics, **values_of(file, trial)}
+    return {**outcome_of(trial).metrics, **goal_values(file, trial)}
 
 
 def _costs(file: SweepFile, trials: Sequence[FrozenTrial]) -> np.ndarray:

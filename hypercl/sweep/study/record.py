@@ -12,12 +12,12 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile, UserError, load
-from hypercl.sweep.study import ranking
-from hypercl.sweep.study.journal import NAME as JOURNAL
+from hypercl.sweep.study.journal import JOURNAL as JOURNAL
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.progress_study import names_of, with_progress
-from hypercl.sweep.study.protocols import tuning
-from hypercl.sweep.study.resume_check import NAME as SWEEP_YAML
+from hypercl.sweep.study.protocols import search_config
+from hypercl.sweep.study.ranking import best_trial, ranked_trials
+from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class SweepRecord:
 
     @cached_property
     def file(self) -> SweepFile:
-        """What was asked, as its trials train it (`hypercl.sweep.study.protocols.tuning`)."""
-        return tuning(self.asked)
+        """What was asked, as its trials train it (`hypercl.sweep.study.protocols.search_config`)."""
+        return search_config(self.asked)
 
     @property
     def name(self) -> str:
@@ -42,12 +42,12 @@ class SweepRecord:
         return self.folder.name
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked`."""
-        return ranking.ranked(self.file, self.trials)
+        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked_trials`."""
+        return ranked_trials(self.file, self.trials)
 
     def best(self) -> FrozenTrial | None:
         """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
-        return ranking.best_trial(self.file, self.trials, self.attributes)
+        return best_trial(self.file, self.trials, self.attributes)
 
     @property
     def trained(self) -> list[FrozenTrial]:

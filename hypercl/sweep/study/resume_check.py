@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hypercl.config import SweepFile, UserError, difference_line, differences, load, resolved
 
-NAME = "sweep.yaml"
+SWEEP_YAML = "sweep.yaml"
 
 MAY_CHANGE = (
     "name",
@@ -30,7 +30,7 @@ def check_same(folder: Path, file: SweepFile) -> None:
     Raises:
         UserError: something else than budget, resources or logging differs; shows old and new of each key.
     """
-    path = folder / NAME
+    path = folder / SWEEP_YAML
     if not path.exists():
         return
     old, new = resolved(load(path)), resolved(file)

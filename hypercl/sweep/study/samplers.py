@@ -90,7 +90,7 @@ def check_packages(sampler: str) -> None:
         raise UserError(f"search.sampler: {sampler} needs {' and '.join(missing)}\n    fix:     pip install {names}")
 
 
-def described(search: Search, space: Mapping[str, Distribution]) -> str:
+def sampler_in_words(search: Search, space: Mapping[str, Distribution]) -> str:
     """What a person should know of a sampler, in words; '' where there is nothing to say."""
     conditional = any(one.when for one in space.values())
     choices = any(one.kind == "choice" and not one.when for one in space.values())

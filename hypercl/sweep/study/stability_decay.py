@@ -232,7 +232,7 @@ def _tried(trial: FrozenTrial, attempt: Attempt) -> Tried:
     return Tried(trial.number, attempt, "lost" if outcome.kind in TRAINED else "failed")
 
 
-def stage(file: SweepFile, trials: Sequence[FrozenTrial]) -> Stage | None:
+def current_stage(file: SweepFile, trials: Sequence[FrozenTrial]) -> Stage | None:
     """How far the stream has come; None under another protocol."""
     rules = Rules.of(file)
     return None if rules is None else stage_of(tried_of(trials), rules)
@@ -240,11 +240,11 @@ def stage(file: SweepFile, trials: Sequence[FrozenTrial]) -> Stage | None:
 
 def is_over(file: SweepFile, trials: Sequence[FrozenTrial]) -> bool:
     """Whether a sweep under this protocol needs no further attempt, or cannot use one; False under others."""
-    now = stage(file, trials)
+    now = current_stage(file, trials)
     return now is not None and (now.done or bool(now.stuck))
 
 
-def attempted(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
+def attempted_settings(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     """Key path -> value that a trial tries: of an attempt on its own task, at the first of which a strength has nothing
     to act on; else as in its setting."""
     attempt, rules = attempt_of(trial), Rules.of(file)
@@ -254,13 +254,13 @@ def attempted(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     return {path: values[path] for path in file.space if attempt.task or path == RATE}
 
 
-def found_by_task(file: SweepFile, trial: FrozenTrial) -> dict[str, list[float]]:
+def values_by_task(file: SweepFile, trial: FrozenTrial) -> dict[str, list[float]]:
     """Key path -> a value for each task, as an attempt has them; empty of any other trial."""
     attempt, rules = attempt_of(trial), Rules.of(file)
     return {} if attempt is None or rules is None else rules.by_task(attempt)
 
 
-def columns(trial: FrozenTrial, *names: str) -> dict[str, Any]:
+def attempt_columns(trial: FrozenTrial, *names: str) -> dict[str, Any]:
     """What tells an attempt from others: `task`, `phase` and `parent`, or some of them; empty of any other trial."""
     attempt = attempt_of(trial)
     if attempt is None:
@@ -271,7 +271,7 @@ def columns(trial: FrozenTrial, *names: str) -> dict[str, Any]:
 
 
 
-def judged(file: SweepFile, trial: FrozenTrial, outcome: Outcome | None) -> Outcome | None:
+def judged_attempt(file: SweepFile, trial: FrozenTrial, outcome: Outcome | None) -> Outcome | None:
     """An attempt's outcome with what follows from it as its sentence; of any other trial as it is.
 
     Only what is accepted at the last task is a complete result; what else was learned is an attempt.
@@ -280,14 +280,14 @@ def judged(file: SweepFile, trial: FrozenTrial, outcome: Outcome | None) -> Outc
     if attempt is None or rules is None or outcome is None or outcome.kind not in ("complete", "learned"):
         return outcome
     accuracy = outcome.metrics[NEW_TASK]
-    why = in_words(rules, attempt, accuracy) + (f"; {outcome.why}" if outcome.why else "")
+    why = attempt_in_words(rules, attempt, accuracy) + (f"; {outcome.why}" if outcome.why else "")
     result = attempt.task == rules.tasks - 1 and (rules.tasks == 1 or rules.accepts(attempt, accuracy))
     if result:
         return replace(outcome, why=why)
     return replace(outcome, kind="learned", why=why, value=None, violations={})
 
 
-def in_words(rules: Rules, attempt: Attempt, accuracy: float) -> str:
+def attempt_in_words(rules: Rules, attempt: Attempt, accuracy: float) -> str:
     """What an attempt that learned its task came to, and what follows."""
     text = f"learned task {attempt.task + 1} of {rules.tasks} to {accuracy:.4f} at {tries(rules, attempt)}"
     floor = rules.floor(attempt)

@@ -14,15 +14,15 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.models.sweep import Goal, SweepFile
-from hypercl.sweep.study import ranking
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
 from hypercl.sweep.study.preference import PREFER
-from hypercl.sweep.study.progress_study import Mirror, names_of, with_progress
+from hypercl.sweep.study.progress_study import ProgressStudy, names_of, with_progress
 from hypercl.sweep.study.pruners import final_step, pruner_of
+from hypercl.sweep.study.ranking import best_trial, goal_values, ranked_trials
 from hypercl.sweep.study.samplers import COMPLETE_ONLY, Grid, sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
-from hypercl.sweep.study.stability_decay import ATTEMPT, is_over, stage
+from hypercl.sweep.study.stability_decay import ATTEMPT, current_stage, is_over
 
 _THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
 _FATAL = ("diverged", "out_of_memory")
@@ -97,7 +97,7 @@ class SweepStudy:
             load_if_exists=True,
         )
         several = len(file.objective.goals) > 1
-        self._mirror = Mirror(storage, name, pruner_of(file)) if several else None
+        self._progress = ProgressStudy(storage, name, pruner_of(file)) if several else None
         if _THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(_THREADS, threads)
@@ -121,7 +121,7 @@ class SweepStudy:
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in the order of numbers; not to be changed."""
         found = self.optuna.get_trials(deepcopy=False)
-        return found if self._mirror is None else with_progress(found, self._mirror.trials())
+        return found if self._progress is None else with_progress(found, self._progress.trials())
 
     def trial(self, number: int) -> FrozenTrial:
         """One trial; not to be changed. Takes equally long however many there are."""
@@ -165,7 +165,7 @@ class SweepStudy:
                 if cell is None:
                     return None
                 self.optuna.enqueue_trial(cell)
-            now = stage(self._file, self.trials())
+            now = current_stage(self._file, self.trials())
             if now is not None:
                 if not now.attempts:
                     return None
@@ -194,16 +194,16 @@ class SweepStudy:
         """
         if not math.isfinite(value) or step in self.reported(number):
             return False
-        if self._mirror is not None:
-            self._mirror.report(number, step, value)
-            return step < final_step(self._file) and self._mirror.should_prune(number)
+        if self._progress is not None:
+            self._progress.report(number, step, value)
+            return step < final_step(self._file) and self._progress.should_prune(number)
         trial = self._trial(number)
         trial.report(value if self._file.objective.direction == "maximize" else 1.0 - value, step)
         return step < final_step(self._file) and trial.should_prune()
 
     def reported(self, number: int) -> Mapping[int, float]:
         """The intermediate values of a trial, by step."""
-        return self.trial(number).intermediate_values if self._mirror is None else self._mirror.values(number)
+        return self.trial(number).intermediate_values if self._progress is None else self._progress.values(number)
 
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
@@ -230,8 +230,8 @@ class SweepStudy:
         # trained to its end has no values of what training measures: TPE, the one sampler that reads such a trial,
         # adds up what is there.
         self.constrain(number, {"valid": 0.0, **known, **fatal, **measured, **outcome.violations})
-        if self._mirror is not None:
-            self._mirror.settle(number, outcome)
+        if self._progress is not None:
+            self._progress.settle(number, outcome)
         self.optuna.tell(number, values, state, skip_if_finished=True)
         self._live.pop(number, None)
         self._ended[outcome.kind] += 1
@@ -239,7 +239,7 @@ class SweepStudy:
 
     @property
     def prefer(self) -> str | None:
-        """Which compromise is the best, as a person said it last (`hypercl.sweep.study.ranking.preferred`)."""
+        """Which compromise is the best, as a person said it last (`hypercl.sweep.study.ranking.preferred_trial`)."""
         return self.optuna.user_attrs.get(PREFER)
 
     def set_prefer(self, prefer: str) -> None:
@@ -248,11 +248,11 @@ class SweepStudy:
 
     def best(self) -> FrozenTrial | None:
         """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
-        return ranking.best_trial(self._file, self.trials(), self.optuna.user_attrs)
+        return best_trial(self._file, self.trials(), self.optuna.user_attrs)
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked`."""
-        return ranking.ranked(self._file, self.trials())
+        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked_trials`."""
+        return ranked_trials(self._file, self.trials())
 
     def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
         """The state and values, one a goal, that the sampler learns from."""
@@ -267,7 +267,7 @@ class SweepStudy:
         known = WORST[goal.metric][goal.direction == "minimize"]
         if goal.metric not in _UNBOUNDED or goal.direction == "maximize":
             return known
-        measured = [ranking.values_of(self._file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
+        measured = [goal_values(self._file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
         return max(measured, default=known)
 
     def _enqueue(self, new: bool) -> None:

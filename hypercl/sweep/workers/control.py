@@ -76,7 +76,7 @@ class Signals:
 
 
 @contextmanager
-def handled(control: Control, listener: Listener) -> Iterator[Signals]:
+def signals_handled(control: Control, listener: Listener) -> Iterator[Signals]:
     """Handles both signals inside, and puts back what was there before."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signals = Signals(control, listener)

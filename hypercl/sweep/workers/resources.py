@@ -51,7 +51,7 @@ def this_machine(cpus: float | None = None, gpus: float | None = None) -> Machin
     )
 
 
-def fit(wish: Resources, there: Machine, most: int | None = None) -> Slots:
+def fit_slots(wish: Resources, there: Machine, most: int | None = None) -> Slots:
     """Fits a file's `resources` to what is there.
 
     Args:

@@ -13,7 +13,13 @@ from hypercl.config.models.sweep import SweepFile
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Verdict, violations_of
 from hypercl.sweep.study.outcome import Kind, Outcome
-from hypercl.sweep.study.stability_decay import attempt_of, attempted, columns, found_by_task, judged
+from hypercl.sweep.study.stability_decay import (
+    attempt_columns,
+    attempt_of,
+    attempted_settings,
+    judged_attempt,
+    values_by_task,
+)
 from hypercl.sweep.study.study import Suggestion, SweepStudy
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.control import Control
@@ -69,7 +75,7 @@ class StudySearcher(Retrying):
                 continue
             self._numbers[trial_id] = suggestion.number
             trial = self._study.trial(suggestion.number)
-            told = columns(trial, "task") | attempted(self._file, trial)
+            told = attempt_columns(trial, "task") | attempted_settings(self._file, trial)
             self._listener.trial_started(suggestion.number, told, again)
             return {"job": as_attempt(self._file, trial, self._job_of(suggestion.number, verdict.experiment))}
         return None if self._numbers and self._control.reason is None else Searcher.FINISHED
@@ -82,7 +88,7 @@ class StudySearcher(Retrying):
         for step, value in (result or {}).get(job.HISTORY, ()):
             self._study.report(number, step, value)
         outcome = self._death(number) if error else self._outcome(result or {})
-        outcome = judged(self._file, self._study.trial(number), outcome)
+        outcome = judged_attempt(self._file, self._study.trial(number), outcome)
         if outcome is not None:
             self._study.decide(number, outcome)
         settled = self._study.settle(number)
@@ -167,7 +173,7 @@ class StudySearcher(Retrying):
 
 def as_attempt(file: SweepFile, trial: FrozenTrial, job: TrialJob) -> TrialJob:
     """A trial's job as that of its attempt; under another protocol as it is."""
-    attempt, values = attempt_of(trial), found_by_task(file, trial)
+    attempt, values = attempt_of(trial), values_by_task(file, trial)
     if attempt is None:
         return job
     experiment = assign(Experiment.model_validate(job.experiment), {"by_task": values})

@@ -7,7 +7,7 @@ from hypercl.sweep.workers.job import TrialJob
 from hypercl.training.progress import Report, Started
 
 
-class Stretch:
+class TaskSegment:
     """Where a run starts, and what of it is the trial's own.
 
     Any other trial trains the whole stream: then all of this changes nothing.

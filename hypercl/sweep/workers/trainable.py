@@ -11,7 +11,7 @@ from hypercl.config import Experiment, UserError
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
-from hypercl.sweep.workers.task_segment import Stretch
+from hypercl.sweep.workers.task_segment import TaskSegment
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS_TO_DRAW = 60.0
@@ -29,7 +29,7 @@ class RunTrainable(tune.Trainable):
         self._take(config["job"])
 
     def _take(self, given: TrialJob) -> None:
-        self._job, self._stretch = given, Stretch(given)
+        self._job, self._segment = given, TaskSegment(given)
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -65,10 +65,10 @@ class RunTrainable(tune.Trainable):
 
     def start(self) -> Iterator[Progress]:
         """The run of this trial."""
-        from hypercl.training import Place, run
+        from hypercl.training import RunFolders, run
 
         own = self._job
-        place = Place(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
+        place = RunFolders(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
         experiment = Experiment.model_validate(self._job.experiment)
         test, leak = own.data == "report", own.data == "leak"
         return run(experiment, place, test=test, leak=leak, reports_per_task=own.reports_per_task)
@@ -77,17 +77,17 @@ class RunTrainable(tune.Trainable):
         if self._run is None:
             if self._job.stop_file.exists():
                 return self._end(job.INTERRUPTED, "", "interrupted")
-            self._stretch.take_over()
+            self._segment.take_over()
             self._run = self.start()
             self._loggers = self._listeners()
-        for item in () if self._stretch.over else self._run:
+        for item in () if self._segment.over else self._run:
             if isinstance(item, Started):
                 self._history = tuple((report.step, report.value) for report in item.history)
-                self._stretch.started(item)
+                self._segment.started(item)
                 for report in item.history[-1:]:
-                    self._seconds, self._flops = self._stretch.spent(report)
+                    self._seconds, self._flops = self._segment.spent(report)
                 self._tell("started", item)
-                if self._stretch.over:
+                if self._segment.over:
                     break
             elif isinstance(item, Report):
                 self._tell("report", item)
@@ -96,20 +96,20 @@ class RunTrainable(tune.Trainable):
                 self._tell("finished", item)
                 self._draw()
                 why = lost_of(item.summary)
-                found = dict(metrics_of(item.summary)) | self._stretch.metrics
+                found = dict(metrics_of(item.summary)) | self._segment.metrics
                 return self._end(job.FINISHED, why, "finished") | {job.METRICS: tuple(found.items())}
             elif isinstance(item, Tick):
                 self._tell("tick", item)
                 if self._job.stop_file.exists():
                     return self._end(job.INTERRUPTED, "", "interrupted")
-        if self._stretch.over:
-            found = {job.METRICS: tuple(self._stretch.metrics.items())}
-            return self._end(job.LEARNED, self._stretch.why, "finished") | found
+        if self._segment.over:
+            found = {job.METRICS: tuple(self._segment.metrics.items())}
+            return self._end(job.LEARNED, self._segment.why, "finished") | found
         return self._failed("the run ended without a summary")
 
     def _reported(self, item: Report) -> dict[str, Any]:
-        self._stretch.reported(item)
-        self._seconds, self._flops = self._stretch.spent(item)
+        self._segment.reported(item)
+        self._seconds, self._flops = self._segment.spent(item)
         history, self._history = self._history, ()
         return {
             job.STEP: item.step,

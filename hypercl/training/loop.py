@@ -12,33 +12,33 @@ from typing import Any
 import torch
 
 from hypercl.config import Experiment, assign, at_task
-from hypercl.methods import Moment, State
+from hypercl.methods import State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
     Samples,
-    Seal,
     Split,
     Task,
     TaskStream,
+    TestDataGuard,
     open_leaking,
     open_stream,
     open_with_test,
-    sealed,
     steps_in_epochs,
+    test_data_guarded,
 )
 from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
-from hypercl.training.divergence import Watch
+from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
-from hypercl.training.folder import Place, RunFolder, picture_of_samples
+from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
-from hypercl.training.run_state import Journey
+from hypercl.training.run_state import RunState
 from hypercl.training.summary import Matrices, summary_of
-from hypercl.training.validation_monitor import Monitor, lr_factor
+from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
 
 LOSS_ROWS_PER_TASK = 50
 SECONDS_PER_TICK = 1.0
@@ -46,7 +46,7 @@ SECONDS_PER_CHECKPOINT = 120.0
 
 
 def run(
-    experiment: Experiment, place: Place, *, test: bool = False, leak: bool = False, reports_per_task: int = 4
+    experiment: Experiment, place: RunFolders, *, test: bool = False, leak: bool = False, reports_per_task: int = 4
 ) -> Generator[Progress, None, None]:
     """Trains an experiment, from where its folder says it was left.
 
@@ -71,14 +71,14 @@ def run(
     """
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
-    with sealed() if opener is open_stream else nullcontext(Seal()) as seal:
+    with test_data_guarded() if opener is open_stream else nullcontext(TestDataGuard()) as guard:
         experiment = resolve(_as_begun(experiment, folder))
         folder.require_same(experiment)
         require_buildable(experiment, place.import_paths)
         with computing(experiment.training) as device:
             stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
-            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test, seal).progress()
+            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test, guard).progress()
 
 
 def report_steps(steps: int, reports: int) -> dict[int, int]:
@@ -106,16 +106,16 @@ class _Run:
     def __init__(
         self,
         experiment: Experiment,
-        place: Place,
+        place: RunFolders,
         folder: RunFolder,
         device: torch.device,
         reports_per_task: int,
         stream: TaskStream,
         test: bool,
-        seal: Seal,
+        guard: TestDataGuard,
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
-        self.reports_per_task, self.stream, self.test, self.seal = reports_per_task, stream, test, seal
+        self.reports_per_task, self.stream, self.test, self.guard = reports_per_task, stream, test, guard
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
@@ -128,29 +128,29 @@ class _Run:
         content = self.checkpoints.newest(self.device)
         groups = content["groups"] if content else self.networks.groups(at_task(self.experiment, -1))
         self.learner = self.networks.bundle(self.experiment, groups)
-        journey = Journey.of(content) if content else Journey(self.learner.init(), groups=groups)
-        for task in range(len(journey.spent) + 1):
-            self._comes(task, journey)
-        self.began -= journey.seconds
-        yield self._started(journey)
+        run_state = RunState.of(content) if content else RunState(self.learner.init(), groups=groups)
+        for task in range(len(run_state.spent) + 1):
+            self._comes(task, run_state)
+        self.began -= run_state.seconds
+        yield self._started(run_state)
         summary = self.folder.summary()
         if summary is not None:
             yield Finished(summary)
             return
-        if journey.untold:
-            yield journey.untold
+        if run_state.untold:
+            yield run_state.untold
         try:
-            if not journey.matrices:
+            if not run_state.matrices:
                 limit = self.experiment.training.report_samples
                 untrained = self._held_out(len(self.tasks), limit)
-                found = yield from self._measure(journey, journey.state, untrained, len(self.tasks))
-                journey.matrices = [[row] for row in found.accuracies]
-                journey.inferred = [[row] for row in found.inferred or []]
-            while self._comes(journey.task, journey):
-                yield from self._learn(journey)
-            summary = yield from self._finish(journey)
+                found = yield from self._measure(run_state, run_state.state, untrained, len(self.tasks))
+                run_state.matrices = [[row] for row in found.accuracies]
+                run_state.inferred = [[row] for row in found.inferred or []]
+            while self._comes(run_state.task, run_state):
+                yield from self._learn(run_state)
+            summary = yield from self._finish(run_state)
         except GeneratorExit:
-            self._save(journey)
+            self._save(run_state)
             raise
         yield Finished(summary)
 
@@ -160,7 +160,7 @@ class _Run:
         self.networks = Networks.of(self.experiment, self.device, self.import_paths, self.stream.shape)
         self.steps = tuple(self._steps_of(task) for task in self.tasks)
 
-    def _comes(self, task: int, journey: Journey) -> bool:
+    def _comes(self, task: int, run_state: RunState) -> bool:
         """Whether there is such a task; of a stream whose length nobody knows it may be read only now."""
         if task < len(self.tasks) or not self.open_ended:
             return task < len(self.tasks)
@@ -169,57 +169,57 @@ class _Run:
         except IndexError:
             return False
         self._build()
-        self.learner = self.networks.bundle(self.experiment, journey.groups)
+        self.learner = self.networks.bundle(self.experiment, run_state.groups)
         return True
 
-    def _learn(self, journey: Journey) -> Iterator[Progress]:
-        """The rest of the task that the journey has come to."""
-        task, steps = journey.task, self.steps[journey.task]
+    def _learn(self, run_state: RunState) -> Iterator[Progress]:
+        """The rest of the task that the run_state has come to."""
+        task, steps = run_state.task, self.steps[run_state.task]
         training = at_task(self.experiment, task).training
         if self.experiment.by_task:
-            self.learner = self.networks.bundle(at_task(self.experiment, task), journey.groups)
-        if journey.step == 0:
-            journey.state = self.learner.start_task(journey.state, task)
-            journey.notes, journey.best = {}, None
-        monitor = Monitor(training, steps, journey.notes)
-        memory = self.learner.memory(journey.state, task)
+            self.learner = self.networks.bundle(at_task(self.experiment, task), run_state.groups)
+        if run_state.step == 0:
+            run_state.state = self.learner.start_task(run_state.state, task)
+            run_state.notes, run_state.best = {}, None
+        monitor = ValidationMonitor(training, steps, run_state.notes)
+        memory = self.learner.task_context(run_state.state, task)
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
-        watch = Watch(self.device, len(self.seeds), journey.diverged)
-        while journey.task == task:
-            if monitor.due(journey.step):
-                self._freeze(journey, watch.check(task))
-                yield from self._check(journey, monitor)
+        divergence = DivergenceDetector(self.device, len(self.seeds), run_state.diverged)
+        while run_state.task == task:
+            if monitor.due(run_state.step):
+                self._freeze(run_state, divergence.check(task))
+                yield from self._check(run_state, monitor)
                 continue
-            due = self.reports_per_task if monitor.stopped else reports.get(journey.step, 0)
-            if due and self.reports_per_task * task + due > journey.reported:
-                finite = self.learner.finite(self.learner.knowledge(journey.state))
-                self._freeze(journey, watch.check(task, finite, journey.iteration))
-                yield from self._report(journey, due)
+            due = self.reports_per_task if monitor.stopped else reports.get(run_state.step, 0)
+            if due and self.reports_per_task * task + due > run_state.reported:
+                finite = self.learner.finite(self.learner.inference_state(run_state.state))
+                self._freeze(run_state, divergence.check(task, finite, run_state.iteration))
+                yield from self._report(run_state, due)
                 continue
-            factor = lr_factor(training.schedule, journey.step, steps) * monitor.factor
+            factor = lr_factor(training.schedule, run_state.step, steps) * monitor.factor
             lr = training.optimizer.lr * factor
-            drawn = [batch(journey.step) for batch in batches]
-            losses = step_(journey, self.learner, memory, drawn, Moment(task, journey.step, lr))
-            if journey.diverged:
-                self.learner.blank_(journey.state, journey.diverged)
-            journey.step += 1
-            journey.iteration += 1
-            watch.see(losses, journey.iteration)
-            if journey.step in reports or journey.step % every == 0 or monitor.due(journey.step):
-                self._freeze(journey, watch.check(task))
+            drawn = [batch(run_state.step) for batch in batches]
+            losses = step_(run_state, self.learner, memory, drawn, StepInfo(task, run_state.step, lr))
+            if run_state.diverged:
+                self.learner.blank_(run_state.state, run_state.diverged)
+            run_state.step += 1
+            run_state.iteration += 1
+            divergence.see(losses, run_state.iteration)
+            if run_state.step in reports or run_state.step % every == 0 or monitor.due(run_state.step):
+                self._freeze(run_state, divergence.check(task))
                 each = {f"loss/{name}": value.tolist() for name, value in losses.items()}
-                left = {name: without(values, journey.diverged, nan) for name, values in each.items()}
-                journey.rows.append(self._row(journey) | rows(left) | {"lr": lr})
+                left = {name: without(values, run_state.diverged, nan) for name, values in each.items()}
+                run_state.rows.append(self._row(run_state) | rows(left) | {"lr": lr})
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
-                self._freeze(journey, watch.check(task))
-                self._save(journey)
+                self._freeze(run_state, divergence.check(task))
+                self._save(run_state)
             if self._tick_is_due():
-                self._freeze(journey, watch.check(task))
-                yield Tick(task, journey.step, journey.iteration)
+                self._freeze(run_state, divergence.check(task))
+                yield Tick(task, run_state.step, run_state.iteration)
 
-    def _freeze(self, journey: Journey, news: Sequence[Divergence]) -> None:
+    def _freeze(self, run_state: RunState, news: Sequence[Divergence]) -> None:
         """Replicas that diverged stay where nothing can come of them, at zero; they are told, and take no part.
 
         Raises:
@@ -227,93 +227,93 @@ class _Run:
         """
         for each in news:
             name = f"seed {self.seeds[each.replica]}: " if len(self.seeds) > 1 else ""
-            journey.diverged[each.replica] = f"{name}{each}"
-        if len(journey.diverged) == len(self.seeds):
+            run_state.diverged[each.replica] = f"{name}{each}"
+        if len(run_state.diverged) == len(self.seeds):
             last = max(news, key=lambda each: each.iteration)
             raise Diverged(last.iteration, last.value, last.task, len(self.seeds))
         if news:
-            self.learner.blank_(journey.state, journey.diverged)
+            self.learner.blank_(run_state.state, run_state.diverged)
 
-    def _check(self, journey: Journey, monitor: Monitor) -> Iterator[Progress]:
+    def _check(self, run_state: RunState, monitor: ValidationMonitor) -> Iterator[Progress]:
         """Tells the monitor the validation accuracy on what is being trained, and keeps the best state."""
-        limit, trained = self.experiment.training.report_samples, self.learner.trains_on(journey.task)
+        limit, trained = self.experiment.training.report_samples, self.learner.trains_on(run_state.task)
         splits = {index: self.tasks[index].validation.first(limit, seed=0) for index in trained}
-        measured = yield from self._measure(journey, journey.state, splits, journey.task + 1)
+        measured = yield from self._measure(run_state, run_state.state, splits, run_state.task + 1)
         (found,) = measured.accuracies
         accuracy = sum(found) / len(found)
-        journey.rows[-1]["check/accuracy"] = accuracy
-        if monitor.see(journey.step, accuracy):
-            journey.best = copied(self.learner.knowledge(journey.state))
+        run_state.rows[-1]["check/accuracy"] = accuracy
+        if monitor.see(run_state.step, accuracy):
+            run_state.best = copied(self.learner.inference_state(run_state.state))
 
-    def _report(self, journey: Journey, index: int) -> Iterator[Progress]:
+    def _report(self, run_state: RunState, index: int) -> Iterator[Progress]:
         """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
-        task, learned = journey.task, index == self.reports_per_task
-        if learned and journey.best is not None:
-            journey.state = {**journey.state, **journey.best}
+        task, learned = run_state.task, index == self.reports_per_task
+        if learned and run_state.best is not None:
+            run_state.state = {**run_state.state, **run_state.best}
         met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
-        measured = yield from self._measure(journey, journey.state, met, len(met))
-        found = without(measured.accuracies, journey.diverged, [nan] * len(met))
-        inferred = without(measured.inferred or [], journey.diverged, [nan] * len(met))
+        measured = yield from self._measure(run_state, run_state.state, met, len(met))
+        found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
+        inferred = without(measured.inferred or [], run_state.diverged, [nan] * len(met))
         progress = [sum(accuracies) / len(self.tasks) for accuracies in found]
         report = Report(
             step=self.reports_per_task * task + index,
             value=mean(progress, instead=0.0),
             task=task,
-            iteration=journey.iteration,
+            iteration=run_state.iteration,
             accuracies=tuple(mean(each, instead=0.0) for each in zip(*found, strict=True)),
             learned=learned,
             seconds=time.monotonic() - self.began,
             replicas=tuple(map(tuple, found)) if len(found) > 1 else (),
-            diverged=tuple(journey.diverged.values()),
-            flops=journey.flops,
+            diverged=tuple(run_state.diverged.values()),
+            flops=run_state.flops,
         )
         by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
         by_task |= {"validation/task_inference": [sum(each) / len(met) for each in inferred]} if inferred else {}
-        journey.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
+        run_state.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
         if learned:
             data = Samples(self.stream.task(task).to(self.device))
-            journey.state = self.learner.end_task(journey.state, task, data)
-            self.seal.check()
+            run_state.state = self.learner.end_task(run_state.state, task, data)
+            self.guard.check()
             picture = self.folder.path / "samples" / f"after-task-{task + 1}.png"
-            picture_of_samples(picture, self.learner, journey.state, self.tasks[: task + 1])
-            self._extend(journey.matrices, found)
-            self._extend(journey.inferred, inferred)
-            journey.spent.append(journey.step)
-            journey.task, journey.step, journey.best = task + 1, 0, None
+            picture_of_samples(picture, self.learner, run_state.state, self.tasks[: task + 1])
+            self._extend(run_state.matrices, found)
+            self._extend(run_state.inferred, inferred)
+            run_state.spent.append(run_state.step)
+            run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test:
-                write(self._learned(task), self.learner.knowledge(journey.state))
-        told = journey.tell(report)
-        self._save(journey)
+                write(self._learned(task), self.learner.inference_state(run_state.state))
+        told = run_state.tell(report)
+        self._save(run_state)
         yield told
 
-    def _finish(self, journey: Journey) -> Generator[Progress, None, dict[str, Any]]:
+    def _finish(self, run_state: RunState) -> Generator[Progress, None, dict[str, Any]]:
         """Summary and matrices; the test data is read here and nowhere else."""
-        for matrix in (*journey.matrices, *journey.inferred):
+        for matrix in (*run_state.matrices, *run_state.inferred):
             for row in matrix:  # of a stream whose length nobody knew
                 row += [nan] * (len(self.tasks) - len(row))
-        found = {"validation": Matrices(journey.matrices, journey.inferred)}
+        found = {"validation": Matrices(run_state.matrices, run_state.inferred)}
         if self.test:
-            found["test"] = yield from self._test_matrices(journey)
+            found["test"] = yield from self._test_matrices(run_state)
         for name, matrices in found.items():
             end = "" if name == "validation" else f"_{name}"
             self.folder.write_matrices(matrices.accuracies, f"accuracy_matrix{end}")
             if matrices.inferred:
                 self.folder.write_matrices(matrices.inferred, f"task_inference_matrix{end}")
         seconds = time.monotonic() - self.began
-        summary = summary_of(found, journey, self.sizes, self.experiment, seconds)
+        summary = summary_of(found, run_state, self.sizes, self.experiment, seconds)
         self.folder.finish(summary)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return summary
 
-    def _test_matrices(self, journey: Journey) -> Generator[Progress, None, Matrices]:
+    def _test_matrices(self, run_state: RunState) -> Generator[Progress, None, Matrices]:
         """Each replica's; nan where its validation matrix has it, once it diverged."""
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
-        matrices = Matrices([[] for _ in self.seeds], [[] for _ in journey.inferred])
+        matrices = Matrices([[] for _ in self.seeds], [[] for _ in run_state.inferred])
         for after in range(len(self.tasks) + 1):
             state = read(self._learned(after - 1), self.device) if after else self.learner.init()
             splits = dict(enumerate(tests[:after] if after else tests))
-            found = yield from self._measure(journey, state, splits, len(splits))
-            gone = [place for place, known in enumerate(journey.matrices) if isnan(known[after][0])]
+            found = yield from self._measure(run_state, state, splits, len(splits))
+            gone = [place for place, known in enumerate(run_state.matrices) if isnan(known[after][0])]
             self._extend(matrices.accuracies, without(found.accuracies, gone, [nan] * len(splits)))
             self._extend(matrices.inferred, without(found.inferred or [], gone, [nan] * len(splits)))
         return matrices
@@ -329,7 +329,7 @@ class _Run:
         return {index: split.first(limit, seed=0) for index, split in splits.items()} if limit else splits
 
     def _measure(
-        self, journey: Journey, state: State, splits: Mapping[int, Split], met: int
+        self, run_state: RunState, state: State, splits: Mapping[int, Split], met: int
     ) -> Generator[Progress, None, Measured]:
         """Each replica's accuracy on a split of some tasks, by the tasks' places, among so many tasks met."""
         what = Evaluation([self.tasks[index] for index in splits], list(splits.values()), self.stream.shape.scenario)
@@ -343,7 +343,7 @@ class _Run:
             except StopIteration as end:
                 return end.value
             if self._tick_is_due():
-                yield Tick(min(journey.task, len(self.tasks) - 1), journey.step, journey.iteration)
+                yield Tick(min(run_state.task, len(self.tasks) - 1), run_state.step, run_state.iteration)
 
     def _tick_is_due(self) -> bool:
         if time.monotonic() - self.told <= SECONDS_PER_TICK:
@@ -351,7 +351,7 @@ class _Run:
         self.told = time.monotonic()
         return True
 
-    def _started(self, journey: Journey) -> Started:
+    def _started(self, run_state: RunState) -> Started:
         return Started(
             experiment=self.experiment,
             folder=self.folder.path,
@@ -361,14 +361,14 @@ class _Run:
             target_parameters=self.sizes.target_parameters,
             device=self.experiment.training.device,
             threads=int(self.experiment.training.threads),
-            history=tuple(journey.reports),
+            history=tuple(run_state.reports),
             chunk_size=self.sizes.chunk_size,
-            groups=tuple(journey.groups),
+            groups=tuple(run_state.groups),
         )
 
-    def _save(self, journey: Journey) -> None:
-        journey.seconds = time.monotonic() - self.began
-        self.checkpoints.save(journey.iteration, journey.content())
+    def _save(self, run_state: RunState) -> None:
+        run_state.seconds = time.monotonic() - self.began
+        self.checkpoints.save(run_state.iteration, run_state.content())
         self.saved = time.monotonic()
 
     def _met(self, index: int) -> Task:
@@ -386,8 +386,8 @@ class _Run:
             return training.iterations
         return steps_in_epochs(len(task.train), training.batch_size, training.epochs or 1)
 
-    def _row(self, journey: Journey) -> Row:
-        return {"iteration": journey.iteration, "task": journey.task + 1, "task_iteration": journey.step}
+    def _row(self, run_state: RunState) -> Row:
+        return {"iteration": run_state.iteration, "task": run_state.task + 1, "task_iteration": run_state.step}
 
     def _learned(self, task: int) -> Path:
         """Where a run keeps, until its end, what it knew after a task."""
