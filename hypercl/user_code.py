@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.config import Experiment, UserError, did_you_mean
-from hypercl.config.models.method import ImportedMethod
-from hypercl.config.models.target import ImportedTarget
-from hypercl.config.models.tasks import ImportedStream
+from hypercl.config.models import ImportedMethod, ImportedStream, ImportedTarget
 
 CODE_FOLDER = "code"
 """Folder of a results folder in which the user's modules are kept."""

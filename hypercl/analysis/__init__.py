@@ -1,50 +1,73 @@
 """Tables and figures from the folders of finished runs and sweeps."""
 
-from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
-from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
-from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
-from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
-from hypercl.analysis.race import draw_race
-from hypercl.analysis.sweep import (
-    draw_sweep,
-    history_figure,
-    importance_figure,
-    parameter_figure,
-    read_trials,
-    under_protocol,
-)
-from hypercl.reproduce.results import (
-    read_reproduction,
-    reproduction_figure,
-    reproduction_markdown,
-    reproduction_results,
-)
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+    from hypercl.analysis.final_seeds import BASE, SCRATCH
+    from hypercl.analysis.final_table import final_rows, title
+    from hypercl.analysis.final_text import LEAK, Content, counterpart
+    from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
+    from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+    from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
+    from hypercl.analysis.race import draw_race, race_markdown, race_table
+    from hypercl.analysis.racing import Plan, RaceRecord, Round, level_of, race_record_of
+    from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
+    from hypercl.analysis.style import BLUE, ORANGE, empty_figure
+    from hypercl.analysis.sweep import (
+        draw_sweep,
+        history_figure,
+        importance_figure,
+        parameter_figure,
+        read_trials,
+        under_protocol,
+    )
 
 __all__ = [
+    "BASE",
+    "BLUE",
+    "LEAK",
+    "ORANGE",
+    "SCRATCH",
     "About",
+    "Content",
     "FinalResult",
     "Joined",
+    "Plan",
+    "RaceRecord",
     "Reported",
+    "Round",
+    "by_task_rows",
     "comparison_figure",
     "comparison_table",
+    "counterpart",
     "draw_race",
     "draw_sweep",
+    "empty_figure",
+    "final_rows",
     "front_figure",
     "history_figure",
     "importance_figure",
     "joined_optimism",
+    "level_of",
     "matrix_figure",
     "optimism_figure",
     "parameter_figure",
+    "race_markdown",
+    "race_record_of",
+    "race_table",
     "read_final",
     "read_matrix",
-    "read_reproduction",
     "read_trials",
-    "reproduction_figure",
-    "reproduction_markdown",
-    "reproduction_results",
+    "stability_trace",
+    "title",
     "under_protocol",
     "write_final",
     "write_matrix_png",
     "write_optimism",
+    "write_stability",
 ]
+
+__getattr__ = lazy(__name__, __file__)

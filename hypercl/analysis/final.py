@@ -17,7 +17,7 @@ from hypercl.analysis.final_table import final_markdown
 from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, quotable_sentence
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
-from hypercl.config.models.sweep import Goal
+from hypercl.config.models import Goal
 from hypercl.files import write_text
 
 __all__ = ["About", "FinalResult", "Reported", "read_final", "write_final"]

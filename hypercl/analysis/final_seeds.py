@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypercl.config.models.sweep import Goal
-from hypercl.training.replicas import WORST
+from hypercl.config.models import Goal
+from hypercl.training import WORST
 
 BASE, SCRATCH = "base", "scratch"
 """Labels of the experiment as written, and of its target trained anew on each task; others are such as `trial-7`."""

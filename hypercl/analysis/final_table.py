@@ -15,7 +15,7 @@ from hypercl.analysis.final_text import (
     p_in_words,
     span,
 )
-from hypercl.config.reading.yaml_text import value_in_short
+from hypercl.config.reading import value_in_short
 
 _UNITS = "Accuracies and what is computed from them in percent, differences in points."
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from hypercl.analysis.style import BLUE, GREY, MARKERS, ORANGE, SERIES, empty_figure, words
 from hypercl.analysis.sweep import first_of_several, history_table
-from hypercl.config.models.sweep import Goal, Objective
+from hypercl.config.models import Goal, Objective
 
 MOST_COLUMNS = 3
 MOST_NAMED = 15

@@ -14,7 +14,7 @@ from hypercl.analysis.racing import LEAST, RaceRecord
 from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
-from hypercl.config.reading.yaml_text import value_in_short
+from hypercl.config.reading import value_in_short
 
 COLUMNS = ("race", "point", "round", "seeds", "trial", "mean", "low", "high", "p", "level", "state")
 DODGE = 0.05

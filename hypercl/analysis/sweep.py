@@ -13,9 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
 from hypercl.analysis.final_text import LEAK
 from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
 from hypercl.config import Distribution, SweepFile, UserError
-from hypercl.config.models.protocol import TestLeak
-from hypercl.config.models.sweep import Objective
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.models import Objective, TestLeak
+from hypercl.config.reading import dump
 
 MOST_COLUMNS = 3
 ROOM = 24

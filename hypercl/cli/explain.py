@@ -7,8 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from hypercl.cli.report import pairs
-from hypercl.config.explain.explain import Kind, Part, Setting, explain_key
-from hypercl.config.explain.schema import schema_text
+from hypercl.config.explain import Kind, Part, Setting, explain_key, schema_text
 from hypercl.files import write_text
 
 WIDEST = 100

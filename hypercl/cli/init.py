@@ -10,7 +10,7 @@ from rich.console import Console
 from hypercl.cli.paths import require_writable
 from hypercl.cli.report import pairs
 from hypercl.config import UserError, did_you_mean
-from hypercl.config.reading.include import content_of
+from hypercl.config.reading import content_of
 from hypercl.files import write_text
 from hypercl.shipped_files import folder, purpose, shipped
 

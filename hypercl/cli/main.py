@@ -12,7 +12,7 @@ import shtab
 
 from hypercl import __version__
 from hypercl.config import UserError, did_you_mean
-from hypercl.config.explain.explain import known_keys
+from hypercl.config.explain import known_keys
 from hypercl.exit_codes import EXIT_CODES, ExitCode
 
 YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY

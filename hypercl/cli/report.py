@@ -12,30 +12,31 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 
-from hypercl.analysis.final_table import final_rows, title
-from hypercl.analysis.final_text import LEAK, Content
+from hypercl.analysis import LEAK, Content, final_rows, title
 from hypercl.cli.paths import require_writable
 from hypercl.cli.test_leak_console import PrefixedStream
-from hypercl.config.reading.yaml_text import value_in_short
+from hypercl.config.reading import value_in_short
 from hypercl.formatting import shown
-from hypercl.sweep.final.data_used import data_used_rows
-from hypercl.sweep.results.cost import cost_rows
-from hypercl.sweep.results.goals import goals_in_words, told
-from hypercl.sweep.results.importance import LEAST, Importance, importances
-from hypercl.sweep.results.report import (
+from hypercl.sweep.final import data_used_rows
+from hypercl.sweep.results import (
+    LEAST,
+    Importance,
+    cost_rows,
     final_of,
+    goals_in_words,
+    importances,
     own_folder,
     protocols_table,
     rankings,
     read_sweeps,
+    stability_rows,
+    state_words,
+    told,
     write_joined,
     write_preferred,
     write_report,
 )
-from hypercl.sweep.results.stability import stability_rows
-from hypercl.sweep.results.status import state_words
-from hypercl.sweep.study.protocols import leaks
-from hypercl.sweep.study.record import SweepRecord, state_of
+from hypercl.sweep.study import SweepRecord, leaks, state_of
 
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:

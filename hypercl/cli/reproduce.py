@@ -11,13 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.analysis import (
-    read_reproduction,
-    reproduction_figure,
-    reproduction_markdown,
-    reproduction_results,
-    write_matrix_png,
-)
+from hypercl.analysis import write_matrix_png
 from hypercl.cli.interrupt import Interrupt
 from hypercl.cli.paths import folder_name, import_paths, offline, results_of
 from hypercl.cli.report import pairs
@@ -26,12 +20,24 @@ from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
 from hypercl.loggers import Loggers, Terminal, build
-from hypercl.reproduce.jobs import Job, file_named, published_experiments, reproduction_jobs, table_file
-from hypercl.reproduce.table import Comparison, Reproduction, cells_of, load_reproduction
+from hypercl.reproduce import (
+    Comparison,
+    Job,
+    Reproduction,
+    cells_of,
+    file_named,
+    load_reproduction,
+    published_experiments,
+    read_reproduction,
+    reproduction_figure,
+    reproduction_jobs,
+    reproduction_markdown,
+    reproduction_results,
+    table_file,
+)
 from hypercl.sweep import SweepOptions, listener_for, sweep
-from hypercl.sweep.results.report import protocols_table
-from hypercl.sweep.study.protocols import protocol_in_words, search_config
-from hypercl.sweep.study.record import read_sweep
+from hypercl.sweep.results import protocols_table
+from hypercl.sweep.study import protocol_in_words, read_sweep, search_config
 from hypercl.training import Diverged, Finished, RunFolders, run, seeds_name
 
 

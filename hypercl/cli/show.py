@@ -9,13 +9,10 @@ from rich.table import Table
 from hypercl.analysis import read_matrix
 from hypercl.cli.report import pairs
 from hypercl.config import Experiment, lookup
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
-from hypercl.sweep.results.bounds import bounds_in_words, broken_of
-from hypercl.sweep.results.goals import placed
-from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
-from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
-from hypercl.sweep.study.stability_decay import attempted_settings
+from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
+from hypercl.sweep.study import SweepRecord, attempted_settings, decided, progress_of, read_sweep, state_of
 
 WIDTH, HEIGHT = 62, 10
 

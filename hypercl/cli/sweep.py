@@ -11,12 +11,10 @@ from hypercl.cli.report import final_tables, pairs, ranked, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep
-from hypercl.sweep.final.selection import selections_of
-from hypercl.sweep.plan.final import final_row
-from hypercl.sweep.results.goals import sought
-from hypercl.sweep.study.protocols import search_config
-from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
+from hypercl.sweep.final import selections_of
+from hypercl.sweep.plan import final_row
+from hypercl.sweep.results import sought
+from hypercl.sweep.study import SWEEP_YAML, read_sweep, search_config
 from hypercl.user_code import CODE_FOLDER
 
 SHOWN = 10

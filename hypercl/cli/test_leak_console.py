@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.console import Console
 
 from hypercl.config import SweepFile
-from hypercl.sweep.study.protocols import leaks
+from hypercl.sweep.study import leaks
 
 PREFIX = "[TEST LEAK] "
 

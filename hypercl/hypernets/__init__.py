@@ -4,4 +4,8 @@ from hypercl.hypernets.build import build_hypernet
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.own_weights import OwnWeights
 
-__all__ = ["Hypernetwork", "OwnWeights", "build_hypernet"]
+__all__ = [
+    "Hypernetwork",
+    "OwnWeights",
+    "build_hypernet",
+]

@@ -6,7 +6,7 @@ from math import ceil, floor, sqrt
 import numpy as np
 
 from hypercl.config import OutOfReach
-from hypercl.config.models.hypernet import ChunkedHypernet, Hypernet
+from hypercl.config.models import ChunkedHypernet, Hypernet
 from hypercl.hypernets.hyperfan import Shapes
 from hypercl.hypernets.hypernetwork import Hypernetwork
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from hypercl.activations import ACTIVATIONS
-from hypercl.config.models.hypernet import Initialization, Xavier
+from hypercl.config.models import Initialization, Xavier
 from hypercl.hypernets.initialize import initial_theta
 
 Tensors = dict[str, Tensor]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from hypercl.config.models.hypernet import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
+from hypercl.config.models import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
 from hypercl.hypernets.hyperfan import InitTarget, TrunkMoments, chunk_variances, init_targets
 
 if TYPE_CHECKING:

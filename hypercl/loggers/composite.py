@@ -6,7 +6,7 @@ from typing import Protocol
 
 from hypercl.loggers.jsonl import JsonLines
 from hypercl.loggers.spec import LoggerSpec
-from hypercl.training.progress import Finished, Progress, Report, Started, Tick
+from hypercl.training import Finished, Progress, Report, Started, Tick
 
 
 class Logger(Protocol):

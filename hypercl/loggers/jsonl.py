@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hypercl.training.progress import Finished, Report, Row, Started, Tick
+from hypercl.training import Finished, Report, Row, Started, Tick
 
 
 class JsonLines:

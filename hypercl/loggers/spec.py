@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hypercl.config.models.sweep import Wandb
+from hypercl.config.models import Wandb
 
 
 @dataclass(frozen=True)

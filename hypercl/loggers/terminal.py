@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from hypercl.loggers.wandb import FILES, Matrix, flatten, matrices
-from hypercl.training.progress import Finished, Report, Started, Tick
+from hypercl.training import Finished, Report, Started, Tick
 
 WIDEST = 10
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""

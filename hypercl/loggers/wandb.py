@@ -20,7 +20,7 @@ from hypercl.config import resolved
 from hypercl.files import write_text
 from hypercl.loggers.jsonl import read_rows
 from hypercl.loggers.spec import LoggerSpec
-from hypercl.training.progress import Finished, Report, Row, Started, Tick
+from hypercl.training import Finished, Report, Row, Started, Tick
 
 FILES = {"validation": "accuracy_matrix.csv", "test": "accuracy_matrix_test.csv"}
 """Data set -> file in the run's folder."""

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from hypercl.config.models.sweep import Wandb
+from hypercl.config.models import Wandb
 
 Mode = Literal["online", "offline"]
 CONNECT_SECONDS = 3.0

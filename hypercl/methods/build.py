@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypercl.config.models.method import (
+from hypercl.config.models import (
     DGR,
     ER,
     SI,

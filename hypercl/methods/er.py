@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import UserError
-from hypercl.config.models.method import ER
+from hypercl.config.models import ER
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskData
 from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
 from hypercl.seeds import generator

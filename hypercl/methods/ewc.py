@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hypercl.config import UserError
-from hypercl.config.models.method import Ewc, OnlineEwc
+from hypercl.config.models import Ewc, OnlineEwc
 from hypercl.methods.learner import Batch, LearnerSpec, State, StepInfo, TaskData
 from hypercl.methods.network_learner import Network, Tensors
 from hypercl.methods.penalty import PenaltyLearner, held

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, UserError
-from hypercl.config.models.method import Autoencoder, Hnet, Regularizer, ReplayHypernet
-from hypercl.config.models.target import MLP
+from hypercl.config.models import MLP, Autoencoder, Hnet, Regularizer, ReplayHypernet
 from hypercl.hypernets import build_hypernet
 from hypercl.methods.autoencoder import VariationalAutoencoder
 from hypercl.methods.hnet import AnyAnchor, HnetLearner

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.models.method import HnetEnt, HypernetMethod
+from hypercl.config.models import HnetEnt, HypernetMethod
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Decision, LearnerSpec, Memory, State, StepInfo, TaskData, TaskInference
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors

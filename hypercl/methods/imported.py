@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import Experiment, UserError, did_you_mean
-from hypercl.config.models.hypernet import OwnWeights
-from hypercl.config.models.method import ALL, ImportedMethod
+from hypercl.config.models import ALL, ImportedMethod, OwnWeights
 from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.user_code import user_code

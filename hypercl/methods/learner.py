@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment
-from hypercl.config.models.method import ALL
-from hypercl.config.models.training import Training
+from hypercl.config.models import ALL, Training
 from hypercl.hypernets import Hypernetwork, OwnWeights
 from hypercl.regularizers import Rate
 from hypercl.targets import GeneratedModel

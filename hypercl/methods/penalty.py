@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from hypercl.config.models.method import SI, Ewc, OnlineEwc
+from hypercl.config.models import SI, Ewc, OnlineEwc
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
 from hypercl.regularizers import Quadratic

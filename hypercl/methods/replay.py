@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypercl.config.models.method import DistillingMethod, HnetTir, ReplayMethod
+from hypercl.config.models import DistillingMethod, HnetTir, ReplayMethod
 from hypercl.methods.distillation import Distillation
 from hypercl.methods.learner import Batch, LearnerSpec, Memory, State, StepInfo, TaskData
 from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hypercl.config import Experiment, UserError
-from hypercl.config.reading.paths import known_paths, lookup
+from hypercl.config.reading import known_paths, lookup
 
 VARYING = (
     "training.seed",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from hypercl.config.models.training import SGD, Adam, AdamW, RMSprop
+from hypercl.config.models import SGD, Adam, AdamW, RMSprop
 
 Tensors = dict[str, Tensor]
 

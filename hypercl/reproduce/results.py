@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import isna
 
-from hypercl.analysis.style import BLUE, ORANGE, empty_figure
+from hypercl.analysis import BLUE, ORANGE, empty_figure
 from hypercl.config import Experiment, UserError, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
 

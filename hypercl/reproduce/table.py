@@ -8,15 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hypercl.config.checks.check import load_sweep
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.section import Name, Number, Section
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.checks import load_sweep
+from hypercl.config.models import Experiment, Name, Number, Section, SweepFile
 from hypercl.config.problems import ConfigError, Problem
-from hypercl.config.reading.include import content_of, text_of
-from hypercl.config.reading.load import load
-from hypercl.config.reading.paths import resolved
-from hypercl.config.reading.validation import validated
+from hypercl.config.reading import content_of, load, resolved, text_of, validated
 
 
 class Comparison(Section):

@@ -9,43 +9,62 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
-from hypercl.config.models.method import ImportedMethod
-from hypercl.config.models.target import ImportedTarget
+from hypercl.config.models import ImportedMethod, ImportedTarget
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
-from hypercl.sweep.final.selection import check_final
-from hypercl.sweep.final.step import FinalStep
+from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
-from hypercl.sweep.race.results import check_races, race_due, race_in_words, search_stages
-from hypercl.sweep.results.bounds import none_feasible
-from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.results.goals import best_rows, several
-from hypercl.sweep.results.importance import importances
-from hypercl.sweep.results.report import write_report
-from hypercl.sweep.results.stability import stability_ending
-from hypercl.sweep.study.constraints import Bounds
-from hypercl.sweep.study.cost import note_gpus
-from hypercl.sweep.study.journal import JOURNAL, mend_journal
-from hypercl.sweep.study.lock import driver_lock
-from hypercl.sweep.study.preference import check_preference
-from hypercl.sweep.study.protocols import final_config, leaks, search_config
-from hypercl.sweep.study.ranking import check_passed, last_race, pareto_front
-from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.study.resume_check import check_same
-from hypercl.sweep.study.samplers import most_trials
-from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
-from hypercl.sweep.workers.control import AtOnce, Control, signals_handled
-from hypercl.sweep.workers.engine import Engine
-from hypercl.sweep.workers.job import TrialJob
-from hypercl.sweep.workers.resources import Machine, Slots, fit_slots, this_machine
+from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages
+from hypercl.sweep.results import (
+    best_rows,
+    importances,
+    none_feasible,
+    ranked_rows,
+    several,
+    stability_ending,
+    write_best,
+    write_report,
+    write_sweep,
+    write_trials,
+)
+from hypercl.sweep.study import (
+    JOURNAL,
+    Bounds,
+    SweepStudy,
+    check_passed,
+    check_preference,
+    check_same,
+    driver_lock,
+    final_config,
+    last_race,
+    leaks,
+    mend_journal,
+    most_trials,
+    note_gpus,
+    pareto_front,
+    read_sweep,
+    search_config,
+)
+from hypercl.sweep.workers import (
+    AtOnce,
+    Control,
+    Engine,
+    Machine,
+    Slots,
+    TrialJob,
+    attached_ray,
+    check_shared,
+    fit_slots,
+    local_ray,
+    signals_handled,
+    this_machine,
+)
 from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
-    from hypercl.sweep.workers.runs import PlannedRun, RunSession
-    from hypercl.sweep.workers.session import Heartbeat
+    from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
@@ -204,9 +223,7 @@ class _Session:
 
     def _search(self, trials: int) -> None:
         """The search until so many trials are trained."""
-        from hypercl.sweep.workers.scheduler import StudyScheduler
-        from hypercl.sweep.workers.searcher import StudySearcher
-        from hypercl.sweep.workers.session import tune_study
+        from hypercl.sweep.workers import StudyScheduler, StudySearcher, tune_study
 
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
@@ -216,7 +233,7 @@ class _Session:
         tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
 
     def _heartbeat(self) -> "Heartbeat":
-        from hypercl.sweep.workers.session import Heartbeat
+        from hypercl.sweep.workers import Heartbeat
 
         heartbeat = Heartbeat(self.file, self.folder, self.study, self.control, self.listener)
         if self.given.time_limit_s is not None:
@@ -225,7 +242,7 @@ class _Session:
 
     def _race(self, point: int) -> None:
         """The race that is due after so many trained trials."""
-        from hypercl.sweep.race.race import Racing
+        from hypercl.sweep.race import Racing
 
         Racing(self.file, self.study, self.folder, self._runs("race")).go(point)
 
@@ -240,7 +257,7 @@ class _Session:
 
     def _runs(self, what: str) -> "RunSession":
         """What trains runs beside the study, `what` being the word for them."""
-        from hypercl.sweep.workers.runs import RunSession
+        from hypercl.sweep.workers import RunSession
 
         search, storage = self.file.search, self.folder / RAY_FOLDER
         heartbeat, trainable = self._heartbeat(), self.engine.trainable()

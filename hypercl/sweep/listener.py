@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study import Outcome
 
 Front = Sequence[tuple[int, Sequence[float]]]
 """Numbers of trials and their values, one a goal."""

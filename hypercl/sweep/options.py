@@ -9,7 +9,7 @@ from hypercl.exit_codes import ExitCode
 from hypercl.sweep.listener import Listener, Silent
 
 if TYPE_CHECKING:
-    from hypercl.analysis.final import FinalResult
+    from hypercl.analysis import FinalResult
 
 
 FinalMode = Literal["no", "after the search", "alone", "again"]

@@ -3,4 +3,10 @@
 from hypercl.targets.build import AnyTarget, build_target, count_weights, draw_weights
 from hypercl.targets.generated import GeneratedModel
 
-__all__ = ["AnyTarget", "GeneratedModel", "build_target", "count_weights", "draw_weights"]
+__all__ = [
+    "AnyTarget",
+    "GeneratedModel",
+    "build_target",
+    "count_weights",
+    "draw_weights",
+]

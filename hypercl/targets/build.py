@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hypercl.config import UserError
-from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.targets.convolutional import LeNetModule, ResNet, WideResNetModule, ZenkeNetModule, require_images
 from hypercl.targets.generated import GeneratedModel, generated_parameters
 from hypercl.targets.mlp import MLPNet

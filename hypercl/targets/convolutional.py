@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypercl.config import UserError
-from hypercl.config.models.target import LeNet, WideResNet, ZenkeNet
+from hypercl.config.models import LeNet, WideResNet, ZenkeNet
 
 
 def require_images(name: str, input_shape: tuple[int, ...]) -> None:

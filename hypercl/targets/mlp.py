@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hypercl.activations import ACTIVATIONS
 from hypercl.config import UserError, did_you_mean
-from hypercl.config.models.target import MLP
+from hypercl.config.models import MLP
 from hypercl.targets.bundled import StackedLinear
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.models.tasks import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
+from hypercl.config.models import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
 from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.download import DataSet, require_all
 from hypercl.tasks.image_files import cached, image_files, read_images

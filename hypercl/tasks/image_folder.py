@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import UserError
-from hypercl.config.models.tasks import ImageFolder
+from hypercl.config.models import ImageFolder
 from hypercl.seeds import derive
 from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, read_images

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import UserError
-from hypercl.config.models.tasks import ImportedStream
+from hypercl.config.models import ImportedStream
 from hypercl.tasks.inputs import AsTheyAre, Scaled
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
 from hypercl.tasks.stream import Shape, Source, Split

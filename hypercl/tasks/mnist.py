@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.models.tasks import PermutedTasks, SplitDigits, SplitTasks
+from hypercl.config.models import PermutedTasks, SplitDigits, SplitTasks
 from hypercl.seeds import derive
 from hypercl.tasks.download import DataSet, require
 from hypercl.tasks.inputs import Scaled

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypercl.config.models.tasks import (
+from hypercl.config.models import (
     ImageFolder,
     ImportedStream,
     PermutedFashionMNIST,

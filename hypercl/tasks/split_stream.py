@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import UserError
-from hypercl.config.models.tasks import PermutedTasks, SplitTasks, Stream
+from hypercl.config.models import PermutedTasks, SplitTasks, Stream
 from hypercl.seeds import derive, generator
 from hypercl.tasks.inputs import Permuted
 from hypercl.tasks.stream import Shape, Source, Split, Task, TaskStream, shape_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hypercl.config.models.tasks import (
+from hypercl.config.models import (
     ClassTasks,
     ImageFolder,
     ImportedStream,

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.config.models.method import ALL, ImportedMethod, Method
-from hypercl.config.models.section import kind_of, models_in
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.models import ALL, ImportedMethod, Method, kind_of, models_in
+from hypercl.config.reading import dump
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.testing.guard import OwnData, copied, require_met, strangers
-from hypercl.training import Report, RunFolders, build_learner, run
-from hypercl.training.checkpoint import Checkpoints
+from hypercl.training import Checkpoints, Report, RunFolders, build_learner, run
 
 CPU = torch.device("cpu")
 TASKS, STEPS = 3, 4

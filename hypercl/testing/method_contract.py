@@ -14,7 +14,7 @@ from hypercl.config import UserError
 from hypercl.methods import Learner, State
 from hypercl.testing.case import STEPS, TASKS, Case, decided, experiment_of, scenarios_of
 from hypercl.testing.guard import copied, difference, doubled, nothing_else_is_opened, of_replica, part_like, strangers
-from hypercl.training.checkpoint import read, write
+from hypercl.training import read, write
 
 SEEDS = (5, 6)
 TOLERANCE = 1e-9

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, UserError, assign
-from hypercl.config.models.training import Training
+from hypercl.config.models import Training
 from hypercl.training.memory import keep_freed_memory
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from hypercl.config import ConfigError, Experiment, UserError, difference_line, differences, load, resolved
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.reading import dump
 from hypercl.files import remove_partials, write_bytes, write_text
 from hypercl.methods import State
 from hypercl.tasks import Task, as_images

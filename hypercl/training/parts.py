@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, assign
-from hypercl.config.models.hypernet import OwnWeights as NoHypernet
-from hypercl.config.models.method import ImportedMethod
-from hypercl.config.models.target import ImportedTarget
+from hypercl.config.models import ImportedMethod, ImportedTarget
+from hypercl.config.models import OwnWeights as NoHypernet
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
 from hypercl.methods import (
     Learner,

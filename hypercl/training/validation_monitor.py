@@ -3,7 +3,7 @@
 from collections.abc import Set
 from math import ceil, cos, pi
 
-from hypercl.config.models.training import Constant, Cosine, OneCycle, Plateau, Step, Training
+from hypercl.config.models import Constant, Cosine, OneCycle, Plateau, Step, Training
 
 Notes = dict[str, float | int]
 """What the checks of one task have found; plain data, part of every checkpoint."""

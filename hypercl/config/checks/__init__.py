@@ -1,1 +1,27 @@
 """Rules that span several sections of a file."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.config.checks.check import check_sweep, load_sweep
+    from hypercl.config.checks.conditions import completed, conditions_in_words, is_active, ordered, setting, with_tied
+    from hypercl.config.checks.fixed_keys import why_not_tunable
+    from hypercl.config.checks.protocol import RATE, strength_path
+
+__all__ = [
+    "RATE",
+    "check_sweep",
+    "completed",
+    "conditions_in_words",
+    "is_active",
+    "load_sweep",
+    "ordered",
+    "setting",
+    "strength_path",
+    "why_not_tunable",
+    "with_tied",
+]
+
+__getattr__ = lazy(__name__, __file__)

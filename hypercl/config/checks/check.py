@@ -6,10 +6,9 @@ from pathlib import Path
 from hypercl.config.checks.protocol import by_task_problems, protocol_problems, stability_problems
 from hypercl.config.checks.search import search_problems
 from hypercl.config.checks.space_values import sound_space, value_problems
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import SweepFile
 from hypercl.config.problems import ConfigError, Problem, located
-from hypercl.config.reading.include import text_of
-from hypercl.config.reading.load import read
+from hypercl.config.reading import read, text_of
 
 
 def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:

@@ -4,13 +4,9 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.expression import ExpressionError, expression
-from hypercl.config.models.space import Distribution
+from hypercl.config.models import Distribution, Experiment, ExpressionError, expression
 from hypercl.config.problems import ConfigError, Problem
-from hypercl.config.reading.load import assign
-from hypercl.config.reading.paths import lookup
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.reading import assign, lookup, value_in_words
 
 Space = Mapping[str, Distribution]
 Values = Mapping[str, Any]

@@ -1,9 +1,17 @@
 """The protocol and the seeds of a search against the experiment."""
 
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.method import SI, Ewc, HypernetMethod, OnlineEwc
-from hypercl.config.models.protocol import FirstK, FirstTask, StabilityDecay
-from hypercl.config.models.sweep import Goal, SweepFile
+from hypercl.config.models import (
+    SI,
+    Ewc,
+    Experiment,
+    FirstK,
+    FirstTask,
+    Goal,
+    HypernetMethod,
+    OnlineEwc,
+    StabilityDecay,
+    SweepFile,
+)
 from hypercl.config.problems import Problem
 
 RATE = "training.optimizer.lr"

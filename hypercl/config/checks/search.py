@@ -1,8 +1,7 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
 from hypercl.config.checks.conditions import completed, with_tied
-from hypercl.config.models.protocol import StabilityDecay
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import StabilityDecay, SweepFile
 from hypercl.config.problems import Problem
 
 _COSTS = ("parameters", "seconds", "peak_memory_gib")

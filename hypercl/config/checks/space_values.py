@@ -17,14 +17,9 @@ from hypercl.config.checks.conditions import (
     with_tied,
 )
 from hypercl.config.checks.fixed_keys import why_not_tunable
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.expression import expression
-from hypercl.config.models.section import kind_of, kinds_of
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import Experiment, SweepFile, expression, kind_of, kinds_of
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
-from hypercl.config.reading.load import assign
-from hypercl.config.reading.paths import known_paths, lookup
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 
 MOST_CORNERS = 64
 

@@ -1,1 +1,22 @@
 """What a key means: its sentence, type, default, bounds and source; the JSON schema."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.config.explain.explain import Kind, Part, Setting, explain_key, known_keys
+    from hypercl.config.explain.keys import entries
+    from hypercl.config.explain.schema import schema_text
+
+__all__ = [
+    "Kind",
+    "Part",
+    "Setting",
+    "entries",
+    "explain_key",
+    "known_keys",
+    "schema_text",
+]
+
+__getattr__ = lazy(__name__, __file__)

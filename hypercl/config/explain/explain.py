@@ -10,14 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hypercl.config.checks.fixed_keys import why_not_tunable
+from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.keys import Entry, entries, sentence
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
-from hypercl.config.models.section import Section, kind_of, required
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import Section, SweepFile, kind_of, required
 from hypercl.config.problems import UserError, did_you_mean
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.reading import value_in_words
 
 _SOURCE = re.compile(r"\s*Source: (.+?)\.?$")
 _NAMES, _YEAR = r"(?:von )?[A-Z][\w'-]+(?: (?:&|and) [A-Z][\w'-]+| et al\.)?", r"(?:19|20)\d\d"
@@ -142,7 +141,7 @@ def _all() -> Mapping[str, list[Entry]]:
     for entry in entries([SweepFile]):
         found.setdefault(entry.path, []).append(entry)
         if entry.path == "space":
-            from hypercl.config.models.space import Distribution
+            from hypercl.config.models import Distribution
 
             for inner in entries([Distribution], "space."):
                 found.setdefault(inner.path, []).append(inner)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypercl.config.reading.include import INCLUDE
+from hypercl.config.reading import INCLUDE
 
 INSIDE = ("properties", "$defs", "patternProperties")
 """Keys of a schema below which stand names rather than keywords."""

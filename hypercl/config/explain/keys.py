@@ -7,7 +7,7 @@ from typing import cast, get_origin
 from pydantic import Discriminator
 from pydantic.fields import FieldInfo
 
-from hypercl.config.models.section import KindTag, Section, kind_of, models_in
+from hypercl.config.models import KindTag, Section, kind_of, models_in
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,23 @@ from typing import Any, cast
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from hypercl.config.checks.fixed_keys import why_not_tunable
+from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.include_schema import INSIDE, with_includes
 from hypercl.config.explain.keys import entries, sentence
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.section import KindTag, Section, switched
-from hypercl.config.models.space import KINDS, Distribution
-from hypercl.config.models.sweep import SAMPLER_SETTINGS, SETTINGS_OF, Bound, Search, SweepFile
-from hypercl.config.models.training import Training
+from hypercl.config.models import (
+    KINDS,
+    SAMPLER_SETTINGS,
+    SETTINGS_OF,
+    Bound,
+    Distribution,
+    Experiment,
+    KindTag,
+    Search,
+    Section,
+    SweepFile,
+    Training,
+    switched,
+)
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.reading import value_in_words
 
 _PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "a mapping": "mappings"}
 

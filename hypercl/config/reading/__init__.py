@@ -1,1 +1,27 @@
 """From YAML text to validated models, with the file and line of every key."""
+
+from hypercl.config.reading.include import INCLUDE, content_of, text_of
+from hypercl.config.reading.load import assign, load, loads, read, to_yaml
+from hypercl.config.reading.paths import difference_line, differences, known_paths, lookup, resolved
+from hypercl.config.reading.validation import validated
+from hypercl.config.reading.yaml_text import dump, value_in_short, value_in_words
+
+__all__ = [
+    "INCLUDE",
+    "assign",
+    "content_of",
+    "difference_line",
+    "differences",
+    "dump",
+    "known_paths",
+    "load",
+    "loads",
+    "lookup",
+    "read",
+    "resolved",
+    "text_of",
+    "to_yaml",
+    "validated",
+    "value_in_short",
+    "value_in_words",
+]

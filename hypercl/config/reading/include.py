@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypercl.config.models.section import in_full, kinds_of
+from hypercl.config.models import in_full, kinds_of
 from hypercl.config.problems import ConfigError, Location, Problem, did_you_mean
 from hypercl.config.reading.paths import drop_rivals
 from hypercl.config.reading.yaml_text import parse

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.section import Section
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import Experiment, Section, SweepFile
 from hypercl.config.problems import ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value

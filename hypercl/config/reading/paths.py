@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hypercl.config.models.section import Section, in_full, kind_of, kinds_of
-from hypercl.config.models.sweep import SAMPLER_SETTINGS, SETTINGS_OF
+from hypercl.config.models import SAMPLER_SETTINGS, SETTINGS_OF, Section, in_full, kind_of, kinds_of
 from hypercl.config.problems import Problem
 from hypercl.config.reading.yaml_text import dump
 

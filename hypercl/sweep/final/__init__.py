@@ -1,1 +1,23 @@
 """The final step: test data is opened once, for chosen settings on fresh seeds."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.final.data_used import data_used_rows
+    from hypercl.sweep.final.selection import check_final, joined, parts_of, selections_of
+    from hypercl.sweep.final.step import FinalStep, final_is_open, final_rows
+
+__all__ = [
+    "FinalStep",
+    "check_final",
+    "data_used_rows",
+    "final_is_open",
+    "final_rows",
+    "joined",
+    "parts_of",
+    "selections_of",
+]
+
+__getattr__ = lazy(__name__, __file__)

@@ -2,9 +2,7 @@
 
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.final.selection import FinalSelection, selections_of
-from hypercl.sweep.study.protocols import final_config, has_orders, leaks, protocol_in_words, race_config
-from hypercl.sweep.study.ranking import races_of
-from hypercl.sweep.study.record import SweepRecord
+from hypercl.sweep.study import SweepRecord, final_config, has_orders, leaks, protocol_in_words, race_config, races_of
 
 
 def data_used_rows(record: SweepRecord) -> list[tuple[str, str]]:

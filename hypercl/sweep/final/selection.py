@@ -13,16 +13,21 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.final_seeds import BASE, SCRATCH
+from hypercl.analysis import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
-from hypercl.sweep.race.results import race_order
-from hypercl.sweep.study.cost import GPUS, cost_of, cost_of_runs
-from hypercl.sweep.study.outcome import is_complete, outcome_of
-from hypercl.sweep.study.protocols import final_config
-from hypercl.sweep.study.ranking import leaders
-from hypercl.sweep.study.settings import settings_of_trial
-from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.planned_run import PlannedRun
+from hypercl.sweep.race import race_order
+from hypercl.sweep.study import (
+    GPUS,
+    SweepStudy,
+    cost_of,
+    cost_of_runs,
+    final_config,
+    is_complete,
+    leaders,
+    outcome_of,
+    settings_of_trial,
+)
+from hypercl.sweep.workers import PlannedRun
 
 ATTRIBUTE, FOLDER = "final", "final"
 

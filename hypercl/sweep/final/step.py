@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
-from hypercl.analysis.final_seeds import SCRATCH
-from hypercl.analysis.final_text import counterpart
+from hypercl.analysis import SCRATCH, About, FinalResult, Reported, counterpart, read_final, write_final
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
 from hypercl.formatting import shown
@@ -29,13 +27,11 @@ from hypercl.sweep.final.selection import (
     write_selections,
 )
 from hypercl.sweep.options import FinalMode
-from hypercl.sweep.study.protocols import protocol_in_words
-from hypercl.sweep.study.record import SweepRecord
-from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
+from hypercl.sweep.study import SweepRecord, SweepStudy, protocol_in_words
+from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
 
 if TYPE_CHECKING:
-    from hypercl.sweep.workers.runs import RunSession
+    from hypercl.sweep.workers import RunSession
 
 @dataclass(frozen=True)
 class FinalStep:
@@ -102,7 +98,7 @@ class FinalStep:
             say(f"final step: {self._opened_in_words(opening)}")
         else:
             say(f"final step: goes on with what was opened at {opening.when}: {self.progress}")
-        from hypercl.sweep.workers.runs import train_all
+        from hypercl.sweep.workers import train_all
 
         ran = train_all(self._runs(opening), session)
         if not all(one.ended for one in ran):

@@ -8,13 +8,8 @@ from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import race_time, rehearsed
 from hypercl.sweep.plan.plan import Rows, resources_row
-from hypercl.sweep.study.constraints import Bounds, Verdict
-from hypercl.sweep.study.protocols import final_config, search_config
-from hypercl.sweep.study.samplers import most_trials
-from hypercl.sweep.study.space import draw
-from hypercl.sweep.study.stability_decay import Rules
-from hypercl.sweep.workers.engine import Engine
-from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
+from hypercl.sweep.study import Bounds, Rules, Verdict, draw, final_config, most_trials, search_config
+from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 SETTINGS = 20
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from hypercl.config import SweepFile
 from hypercl.formatting import duration
-from hypercl.sweep.final.selection import joined, parts_of
+from hypercl.sweep.final import joined, parts_of
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.race.schedule import most_seeds, race_plan, race_points
-from hypercl.sweep.study.protocols import APART, Role, has_orders
-from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
+from hypercl.sweep.race import most_seeds, race_plan, race_points
+from hypercl.sweep.study import APART, Role, has_orders
+from hypercl.sweep.workers import Slots, fit_slots, this_machine
 
 
 @dataclass(frozen=True)

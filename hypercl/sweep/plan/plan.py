@@ -5,27 +5,27 @@ import optuna
 from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile
-from hypercl.config.checks.conditions import conditions_in_words
-from hypercl.config.reading.yaml_text import value_in_words
+from hypercl.config.checks import conditions_in_words
+from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_row, race_rows
-from hypercl.sweep.results.bounds import bounds_in_words
-from hypercl.sweep.results.goals import chosen_rows
-from hypercl.sweep.results.stability import stability_plan
-from hypercl.sweep.study.constraints import Bounds
-from hypercl.sweep.study.journal import JOURNAL as JOURNAL
-from hypercl.sweep.study.journal import open_journal
-from hypercl.sweep.study.outcome import TRAINED, outcome_of
-from hypercl.sweep.study.preference import check_preference
-from hypercl.sweep.study.progress_study import names_of
-from hypercl.sweep.study.protocols import protocol_in_words as protocol_in_words
-from hypercl.sweep.study.protocols import search_config
-from hypercl.sweep.study.pruners import pruner_in_words
-from hypercl.sweep.study.samplers import most_trials
-from hypercl.sweep.study.samplers import sampler_in_words as described_sampler
-from hypercl.sweep.workers.engine import Engine
-from hypercl.sweep.workers.resources import Slots, fit_slots, this_machine
+from hypercl.sweep.results import bounds_in_words, chosen_rows, stability_plan
+from hypercl.sweep.study import (
+    JOURNAL,
+    TRAINED,
+    Bounds,
+    check_preference,
+    most_trials,
+    names_of,
+    open_journal,
+    outcome_of,
+    protocol_in_words,
+    pruner_in_words,
+    search_config,
+)
+from hypercl.sweep.study import sampler_in_words as described_sampler
+from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 Rows = list[tuple[str, str]]
 

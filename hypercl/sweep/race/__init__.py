@@ -1,1 +1,24 @@
 """Leading settings compared on further seeds."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.race.race import Racing
+    from hypercl.sweep.race.results import check_races, race_due, race_in_words, race_order, search_stages
+    from hypercl.sweep.race.schedule import most_seeds, race_plan, race_points
+
+__all__ = [
+    "Racing",
+    "check_races",
+    "most_seeds",
+    "race_due",
+    "race_in_words",
+    "race_order",
+    "race_plan",
+    "race_points",
+    "search_stages",
+]
+
+__getattr__ = lazy(__name__, __file__)

@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypercl.analysis.race import race_markdown, race_table
-from hypercl.analysis.racing import RaceRecord, Round
+from hypercl.analysis import RaceRecord, Round, race_markdown, race_table
 from hypercl.config import SweepFile
 from hypercl.files import write_text
 from hypercl.sweep.race.results import race_in_words, standing_of
 from hypercl.sweep.race.schedule import race_plan, race_points
-from hypercl.sweep.study.outcome import outcome_of
-from hypercl.sweep.study.protocols import has_orders, leaks, race_config
-from hypercl.sweep.study.ranking import RACE, races_of
-from hypercl.sweep.study.settings import settings_of_trial
-from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.runs import PlannedRun, RanRun, RunSession, train_all
-from hypercl.training import seeds_name
-from hypercl.training.replicas import WORST
+from hypercl.sweep.study import (
+    RACE,
+    SweepStudy,
+    has_orders,
+    leaks,
+    outcome_of,
+    race_config,
+    races_of,
+    settings_of_trial,
+)
+from hypercl.sweep.workers import PlannedRun, RanRun, RunSession, train_all
+from hypercl.training import WORST, seeds_name
 
 FOLDER = "race"
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.racing import RaceRecord
+from hypercl.analysis import RaceRecord
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep.race.schedule import race_points
-from hypercl.sweep.study.ranking import last_race, races_of
-from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.study import SweepStudy, last_race, races_of
 
 
 def race_order(study: SweepStudy) -> list[int]:

@@ -1,9 +1,8 @@
 """When a sweep races, how, and what it costs at most: known before anything is trained."""
 
-from hypercl.analysis.racing import Plan, level_of
+from hypercl.analysis import Plan, level_of
 from hypercl.config import SweepFile
-from hypercl.config.models.protocol import Race
-from hypercl.config.models.sweep import Search
+from hypercl.config.models import Race, Search
 
 
 def race_points(search: Search) -> list[int]:

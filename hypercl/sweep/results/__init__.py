@@ -1,1 +1,65 @@
 """The files, tables and texts that a sweep leaves."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.results.bounds import bounds_in_words, broken_of, none_feasible
+    from hypercl.sweep.results.cost import cost_rows
+    from hypercl.sweep.results.files import TrialsTable, ranked_rows, write_best, write_sweep, write_trials
+    from hypercl.sweep.results.goals import best_rows, chosen_rows, goals_in_words, placed, several, sought, told
+    from hypercl.sweep.results.importance import LEAST, Importance, importances
+    from hypercl.sweep.results.live import listener_for
+    from hypercl.sweep.results.report import (
+        final_of,
+        own_folder,
+        protocols_table,
+        rankings,
+        read_sweeps,
+        write_joined,
+        write_preferred,
+        write_report,
+    )
+    from hypercl.sweep.results.stability import stability_ending, stability_plan, stability_rows
+    from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
+
+__all__ = [
+    "LEAST",
+    "Importance",
+    "Running",
+    "TrialsTable",
+    "best_rows",
+    "bounds_in_words",
+    "broken_of",
+    "chosen_rows",
+    "cost_rows",
+    "final_of",
+    "goals_in_words",
+    "importances",
+    "listener_for",
+    "none_feasible",
+    "own_folder",
+    "placed",
+    "protocols_table",
+    "ranked_rows",
+    "rankings",
+    "read_sweeps",
+    "several",
+    "sought",
+    "stability_ending",
+    "stability_plan",
+    "stability_rows",
+    "state_words",
+    "status_of",
+    "status_rows",
+    "told",
+    "write_best",
+    "write_joined",
+    "write_preferred",
+    "write_report",
+    "write_sweep",
+    "write_trials",
+]
+
+__getattr__ = lazy(__name__, __file__)

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
-from hypercl.config.models.sweep import Bound
-from hypercl.sweep.study.constraints import METRIC_OF, beyond
-from hypercl.sweep.study.outcome import Outcome, is_complete, outcome_of
+from hypercl.config.models import Bound
+from hypercl.sweep.study import METRIC_OF, Outcome, beyond, is_complete, outcome_of
 
 
 def broken_of(file: SweepFile, outcome: Outcome) -> str:

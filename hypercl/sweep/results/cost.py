@@ -1,8 +1,7 @@
 """What a sweep cost, in words."""
 
 from hypercl.formatting import duration
-from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs
-from hypercl.sweep.study.record import SweepRecord
+from hypercl.sweep.study import GPUS, SweepRecord, TuningCost, cost_of, cost_of_runs
 
 
 def cost_rows(record: SweepRecord) -> list[tuple[str, str]]:

@@ -13,22 +13,32 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl import __version__
-from hypercl.analysis.final_text import LEAK
+from hypercl.analysis import LEAK
 from hypercl.config import SweepFile, resolved, to_yaml
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.formatting import shown
-from hypercl.sweep.race.results import race_in_words
+from hypercl.sweep.race import race_in_words
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.bounds import bound_cells, broken_of, none_feasible
-from hypercl.sweep.study.outcome import Outcome, outcome_of, spread_of, with_spread
-from hypercl.sweep.study.protocols import leaks
-from hypercl.sweep.study.ranking import Ranked, deciding_race, last_race, pareto_front
-from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
-from hypercl.sweep.study.settings import best_experiment
-from hypercl.sweep.study.space import settings_of
-from hypercl.sweep.study.stability_decay import attempt_columns, attempted_settings, values_by_task
-from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.study import (
+    SWEEP_YAML,
+    Outcome,
+    Ranked,
+    SweepStudy,
+    attempt_columns,
+    attempted_settings,
+    best_experiment,
+    deciding_race,
+    last_race,
+    leaks,
+    outcome_of,
+    pareto_front,
+    settings_of,
+    spread_of,
+    values_by_task,
+    with_spread,
+)
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 

@@ -6,10 +6,19 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
-from hypercl.config.models.sweep import Objective
-from hypercl.sweep.study.outcome import is_complete, with_spread
-from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preference
-from hypercl.sweep.study.ranking import best_trial, deciding_race, goal_values, pareto_front
+from hypercl.config.models import Objective
+from hypercl.sweep.study import (
+    KNEE,
+    PREFER,
+    Weights,
+    best_trial,
+    deciding_race,
+    goal_values,
+    is_complete,
+    pareto_front,
+    parse_preference,
+    with_spread,
+)
 
 MOST_NUMBERS = 12
 ON_IT = "on it"

@@ -9,7 +9,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hypercl.sweep.study.record import SweepRecord, state_of
+from hypercl.sweep.study import SweepRecord, state_of
 
 TOP = 1 / 3
 """Share of the trained trials that counts as good."""

@@ -11,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hypercl.config import SweepFile
-from hypercl.config.reading.yaml_text import value_in_short
+from hypercl.config.reading import value_in_short
 from hypercl.formatting import duration
 from hypercl.sweep.listener import Front, Listener, Silent
 from hypercl.sweep.results.bounds import broken_of
 from hypercl.sweep.results.goals import beats, measured, several, told, trials_in_words
-from hypercl.sweep.study.outcome import TRAINED, Outcome
-from hypercl.sweep.study.stability_decay import Rules
+from hypercl.sweep.study import TRAINED, Outcome, Rules
 
 WORDS = {
     "complete": "complete",

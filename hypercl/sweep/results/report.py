@@ -25,17 +25,24 @@ from hypercl.analysis import (
     write_optimism,
 )
 from hypercl.config import UserError, resolved
-from hypercl.config.models.sweep import Objective
-from hypercl.config.reading.yaml_text import dump
+from hypercl.config.models import Objective
+from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
 from hypercl.sweep.results.stability import write_stability_files
-from hypercl.sweep.study.protocols import leaks
-from hypercl.sweep.study.ranking import goal_values, knee_trial, pareto_front, preferred_trial, ranked_trials
-from hypercl.sweep.study.record import SweepRecord, read_sweep
-from hypercl.sweep.study.settings import best_experiment
+from hypercl.sweep.study import (
+    SweepRecord,
+    best_experiment,
+    goal_values,
+    knee_trial,
+    leaks,
+    pareto_front,
+    preferred_trial,
+    ranked_trials,
+    read_sweep,
+)
 
 MATRIX = "accuracy_matrix"
 

@@ -6,12 +6,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
+from hypercl.analysis import by_task_rows, stability_trace, write_stability
 from hypercl.config import SweepFile
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.study.outcome import OUTCOME, TRAINED, outcome_of
-from hypercl.sweep.study.record import SweepRecord
-from hypercl.sweep.study.stability_decay import Rules, Stage, Tried, current_stage, tried_of
+from hypercl.sweep.study import OUTCOME, TRAINED, Rules, Stage, SweepRecord, Tried, current_stage, outcome_of, tried_of
 
 
 def stability_rows(record: SweepRecord) -> list[dict[str, str]]:

@@ -8,16 +8,13 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from hypercl.formatting import duration
-from hypercl.sweep.final.step import final_is_open, final_rows
+from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.results.bounds import kept_words, none_feasible
 from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.results.live import WORDS
 from hypercl.sweep.results.stability import stage_rows
-from hypercl.sweep.study.lock import Driver, driver_of
-from hypercl.sweep.study.outcome import TRAINED
-from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
-from hypercl.sweep.study.stability_decay import is_over
+from hypercl.sweep.study import TRAINED, Driver, SweepRecord, driver_of, is_over, progress_of, read_sweep, state_of
 
 
 @dataclass(frozen=True)

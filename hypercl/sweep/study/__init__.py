@@ -1,1 +1,154 @@
 """The Optuna study of a sweep: what was suggested, reported and decided."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
+    from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
+    from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
+    from hypercl.sweep.study.lock import Driver, driver_lock, driver_of
+    from hypercl.sweep.study.outcome import (
+        NEW_TASK,
+        OUTCOME,
+        TRAINED,
+        Kind,
+        Outcome,
+        is_complete,
+        outcome_of,
+        spread_of,
+        with_spread,
+    )
+    from hypercl.sweep.study.preference import KNEE, PREFER, Weights, check_preference, parse_preference
+    from hypercl.sweep.study.progress_study import names_of
+    from hypercl.sweep.study.protocols import (
+        APART,
+        Role,
+        final_config,
+        has_orders,
+        leaks,
+        protocol_in_words,
+        race_config,
+        search_config,
+    )
+    from hypercl.sweep.study.pruners import pruner_in_words
+    from hypercl.sweep.study.ranking import (
+        RACE,
+        Ranked,
+        best_trial,
+        check_passed,
+        deciding_race,
+        goal_values,
+        knee_trial,
+        last_race,
+        leaders,
+        pareto_front,
+        preferred_trial,
+        races_of,
+        ranked_trials,
+    )
+    from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
+    from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
+    from hypercl.sweep.study.samplers import most_trials, sampler_in_words
+    from hypercl.sweep.study.settings import best_experiment, settings_of_trial
+    from hypercl.sweep.study.space import draw, settings_of
+    from hypercl.sweep.study.stability_decay import (
+        Rules,
+        Stage,
+        Tried,
+        attempt_columns,
+        attempt_of,
+        attempted_settings,
+        current_stage,
+        is_over,
+        judged_attempt,
+        tried_of,
+        values_by_task,
+    )
+    from hypercl.sweep.study.study import Suggestion, SweepStudy
+
+__all__ = [
+    "APART",
+    "GPUS",
+    "JOURNAL",
+    "KNEE",
+    "METRIC_OF",
+    "NEW_TASK",
+    "OUTCOME",
+    "PREFER",
+    "RACE",
+    "SWEEP_YAML",
+    "TRAINED",
+    "Bounds",
+    "Driver",
+    "Kind",
+    "Outcome",
+    "Ranked",
+    "Role",
+    "Rules",
+    "Sized",
+    "Stage",
+    "Suggestion",
+    "SweepRecord",
+    "SweepStudy",
+    "Tried",
+    "TuningCost",
+    "Verdict",
+    "Weights",
+    "attempt_columns",
+    "attempt_of",
+    "attempted_settings",
+    "best_experiment",
+    "best_trial",
+    "beyond",
+    "check_passed",
+    "check_preference",
+    "check_same",
+    "cost_of",
+    "cost_of_runs",
+    "current_stage",
+    "decided",
+    "deciding_race",
+    "draw",
+    "driver_lock",
+    "driver_of",
+    "final_config",
+    "goal_values",
+    "has_orders",
+    "is_complete",
+    "is_over",
+    "judged_attempt",
+    "knee_trial",
+    "last_race",
+    "leaders",
+    "leaks",
+    "mend_journal",
+    "most_trials",
+    "names_of",
+    "note_gpus",
+    "open_journal",
+    "outcome_of",
+    "pareto_front",
+    "parse_preference",
+    "preferred_trial",
+    "progress_of",
+    "protocol_in_words",
+    "pruner_in_words",
+    "race_config",
+    "races_of",
+    "ranked_trials",
+    "read_sweep",
+    "sampler_in_words",
+    "search_config",
+    "settings_of",
+    "settings_of_trial",
+    "spread_of",
+    "state_of",
+    "tried_of",
+    "values_by_task",
+    "violations_of",
+    "with_spread",
+]
+
+__getattr__ = lazy(__name__, __file__)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hypercl.config import ConfigError, Experiment, OutOfReach
-from hypercl.config.models.sweep import Bound, SweepFile
+from hypercl.config.models import Bound, SweepFile
 from hypercl.sweep.study.space import Params, draw, experiment_of
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypercl.config import SweepFile
-from hypercl.training.replicas import WORST
+from hypercl.training import WORST
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hypercl.config import SweepFile, UserError
-from hypercl.config.models.sweep import METRICS, Objective
+from hypercl.config.models import METRICS, Objective
 from hypercl.config.problems import did_you_mean
 
 PREFER = "prefer"

@@ -6,8 +6,8 @@ from enum import IntEnum
 from typing import Any
 
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, resolved
-from hypercl.config.models.protocol import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer
-from hypercl.config.reading.validation import validated
+from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer
+from hypercl.config.reading import validated
 from hypercl.tasks import shape_of
 
 APART = 1_000_000

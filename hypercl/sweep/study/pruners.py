@@ -14,7 +14,7 @@ from optuna.pruners import (
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from hypercl.config.models.sweep import (
+from hypercl.config.models import (
     ASHARule,
     Hyperband,
     MedianRule,

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis.racing import RaceRecord, race_record_of
+from hypercl.analysis import RaceRecord, race_record_of
 from hypercl.config import SweepFile, UserError
 from hypercl.sweep.study.outcome import is_complete, outcome_of
 from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preference

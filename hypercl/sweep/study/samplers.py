@@ -24,8 +24,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Distribution, SweepFile, UserError
-from hypercl.config.checks.conditions import is_active
-from hypercl.config.models.sweep import Search
+from hypercl.config.checks import is_active
+from hypercl.config.models import Search
 from hypercl.seeds import derive
 from hypercl.sweep.study.space import distributions, listed, values_of
 

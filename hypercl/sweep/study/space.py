@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hypercl.config import Distribution, Experiment, UserError
-from hypercl.config.checks.conditions import completed, is_active, ordered, setting, with_tied
+from hypercl.config.checks import completed, is_active, ordered, setting, with_tied
 
 Params = Mapping[str, Any]
 """A suggestion as Optuna knows it: key path -> number, or choice (as JSON where Optuna cannot store the choice)."""

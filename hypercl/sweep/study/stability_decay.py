@@ -14,8 +14,8 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Distribution, SweepFile
-from hypercl.config.checks.protocol import RATE, strength_path
-from hypercl.config.models.protocol import StabilityDecay
+from hypercl.config.checks import RATE, strength_path
+from hypercl.config.models import StabilityDecay
 from hypercl.sweep.study.outcome import NEW_TASK, OUTCOME, TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.space import settings_of
 

@@ -13,7 +13,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypercl.config.models.sweep import Goal, SweepFile
+from hypercl.config.models import Goal, SweepFile
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
 from hypercl.sweep.study.preference import PREFER

@@ -1,1 +1,43 @@
 """Ray: where trials and other runs are trained."""
+
+from typing import TYPE_CHECKING
+
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
+    from hypercl.sweep.workers.control import AtOnce, Control, signals_handled
+    from hypercl.sweep.workers.engine import Engine
+    from hypercl.sweep.workers.job import TrialJob
+    from hypercl.sweep.workers.planned_run import as_begun
+    from hypercl.sweep.workers.resources import Machine, Slots, fit_slots, this_machine
+    from hypercl.sweep.workers.runs import PlannedRun, RanRun, RunSession, train_all
+    from hypercl.sweep.workers.scheduler import StudyScheduler
+    from hypercl.sweep.workers.searcher import StudySearcher
+    from hypercl.sweep.workers.session import Heartbeat, tune_study
+
+__all__ = [
+    "AtOnce",
+    "Control",
+    "Engine",
+    "Heartbeat",
+    "Machine",
+    "PlannedRun",
+    "RanRun",
+    "RunSession",
+    "Slots",
+    "StudyScheduler",
+    "StudySearcher",
+    "TrialJob",
+    "as_begun",
+    "attached_ray",
+    "check_shared",
+    "fit_slots",
+    "local_ray",
+    "signals_handled",
+    "this_machine",
+    "train_all",
+    "tune_study",
+]
+
+__getattr__ = lazy(__name__, __file__)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hypercl.config import Experiment
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.study.constraints import Sized
+from hypercl.sweep.study import Sized
 
 
 class Engine:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hypercl.training.memory import give_back_freed_memory
+from hypercl.training import give_back_freed_memory
 
 _CLEAR_REFS, _PEAK = Path("/proc/self/clear_refs"), "5"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hypercl.config import UserError
-from hypercl.config.models.sweep import Resources
+from hypercl.config.models import Resources
 
 AUTO_CPUS, AUTO_GPUS = 1.0, 0.25
 GIB = 2**30

@@ -6,10 +6,9 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import SweepFile
 from hypercl.sweep.listener import Listener
-from hypercl.sweep.study.outcome import Kind, Outcome
-from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.study import Kind, Outcome, SweepStudy
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.searcher import StudySearcher
 

@@ -9,18 +9,23 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from hypercl.config import Experiment, assign, resolved
-from hypercl.config.models.sweep import SweepFile
+from hypercl.config.models import SweepFile
 from hypercl.sweep.listener import Listener
-from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Verdict, violations_of
-from hypercl.sweep.study.outcome import Kind, Outcome
-from hypercl.sweep.study.stability_decay import (
+from hypercl.sweep.study import (
+    METRIC_OF,
+    Bounds,
+    Kind,
+    Outcome,
+    Suggestion,
+    SweepStudy,
+    Verdict,
     attempt_columns,
     attempt_of,
     attempted_settings,
     judged_attempt,
     values_by_task,
+    violations_of,
 )
-from hypercl.sweep.study.study import Suggestion, SweepStudy
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.job import TrialJob

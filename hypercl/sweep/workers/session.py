@@ -14,8 +14,8 @@ from ray.tune.search import Searcher
 
 from hypercl.config import SweepFile
 from hypercl.sweep.listener import Listener
-from hypercl.sweep.results.files import TrialsTable, write_trials
-from hypercl.sweep.study.study import SweepStudy
+from hypercl.sweep.results import TrialsTable, write_trials
+from hypercl.sweep.study import SweepStudy
 from hypercl.sweep.workers.control import AtOnce, Control
 from hypercl.sweep.workers.resources import Slots
 

@@ -2,9 +2,9 @@
 
 from hypercl.config import UserError
 from hypercl.files import write_bytes
-from hypercl.sweep.study.outcome import NEW_TASK
+from hypercl.sweep.study import NEW_TASK
 from hypercl.sweep.workers.job import TrialJob
-from hypercl.training.progress import Report, Started
+from hypercl.training import Report, Started
 
 
 class TaskSegment:

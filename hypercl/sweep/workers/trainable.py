@@ -12,7 +12,7 @@ from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
 from hypercl.sweep.workers.task_segment import TaskSegment
-from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
+from hypercl.training import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS_TO_DRAW = 60.0
 """Training time from which on a trial's matrix is drawn: that takes 0.3 s, and once a process 1.5 s of imports."""

@@ -1,0 +1,35 @@
+"""Faces of packages that look their names up when they are used.
+
+A trial's process imports `hypercl.sweep.workers` and needs no Optuna; `hypercl explain` needs no torch.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def lazy(package: str, file: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a package whose `__init__` imports its names under TYPE_CHECKING only.
+
+    Args:
+        package: its `__name__`.
+        file: its `__file__`, whose imports say in which module each name is defined.
+    """
+    home = dict(_imports(Path(file)))
+
+    def look_up(name: str) -> Any:
+        if name not in home:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        return getattr(import_module(home[name]), name)
+
+    return look_up
+
+
+def _imports(file: Path) -> Iterator[tuple[str, str]]:
+    """Each imported name and the module that it comes from."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                yield alias.name, node.module
