@@ -61,7 +61,6 @@ class About:
         return self.protocol == "test_leak"
 
 
-
 DATA = ("test", "validation")
 METRICS = (
     "final_accuracy",

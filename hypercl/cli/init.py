@@ -64,9 +64,3 @@ def _included(file: Traversable) -> dict[str, str]:
     files = dict.fromkeys(path.resolve() for path in content.files)
     top = Path(str(folder())).resolve()
     return {path.relative_to(top).as_posix(): path.read_text(encoding="utf-8") for path in files}
-
-
-
-
-
-

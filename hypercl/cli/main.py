@@ -47,14 +47,14 @@ def _words(words: tuple[str, ...]) -> dict[str, object]:
     return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
 
 
-
-
 SHELLS = ("bash", "zsh", "fish")
 
 
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser of `hypercl`."""
-    _explain(_small_command(commands, "explain", "What a key or a section of a file is for: `hypercl explain method.beta`."))
+    _explain(
+        _small_command(commands, "explain", "What a key or a section of a file is for: `hypercl explain method.beta`.")
+    )
     _init(_small_command(commands, "init", "List the shipped files, or copy one into the working directory."))
     _report(_small_command(commands, "report", "Ranked table, what mattered, and figures of one or several sweeps."))
     _schema(_small_command(commands, "schema", "The JSON Schema of a file, for editors."))
@@ -144,8 +144,6 @@ def _completion(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is a message, never a traceback."""
     parser = parser_of_all()
@@ -222,9 +220,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
 
 def _add_final(commands: argparse._SubParsersAction) -> None:
     purpose = "The final step of a sweep alone: test data is opened; the same command goes on with it."
-    parser = commands.add_parser(
-        "final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes()
-    )
+    parser = commands.add_parser("final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes())
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")

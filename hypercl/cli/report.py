@@ -146,8 +146,6 @@ def widened(console: Console) -> Console:
     return console
 
 
-
-
 def report_command(given: argparse.Namespace) -> int:
     """Prints and writes the report of one or several sweeps; reads them only, running or not.
 

@@ -112,7 +112,6 @@ def _write(table: Comparison, folder: Path, console: Console) -> None:
     console.print(f"results: {folder} (table.md, table.csv, table.png)")
 
 
-
 FAILURE = "error.txt"
 """In a run's folder: why it has no result, on its first line."""
 
@@ -126,7 +125,6 @@ def reproduce_command(given: argparse.Namespace) -> int:
     file = table_file(given.file)
     table = load_reproduction(file)
     if isinstance(table, Comparison):
-
         return compare(table, file, given)
     if given.table is not None:
         print(reproduction_markdown(table, read_reproduction(given.table)), end="")

@@ -50,7 +50,6 @@ def _column(step: int, steps: int) -> int:
     return min(WIDTH - 1, max(0, round(step / max(1, steps) * (WIDTH - 1))))
 
 
-
 WIDEST = 8
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""
 TICKS = 10

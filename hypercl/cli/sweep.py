@@ -89,7 +89,9 @@ def final_command(given: argparse.Namespace) -> int:
     record = read_sweep(folder)
     if not record.ranked():
         raise UserError(f"{folder} has no complete trial yet: there is no setting to train anew")
-    init_targets = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
+    init_targets = [
+        f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None
+    ]
     openings = selections_of(record.attributes)
     chosen_anew = not openings or (given.again and openings[-1].finished)
     if init_targets and not chosen_anew:

@@ -67,9 +67,7 @@ def _overrides(given: argparse.Namespace) -> list[str]:
     return [f"training.{key}={value}" for key, value in init_targets.items() if value is not None]
 
 
-def _spec(
-    file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console
-) -> LoggerSpec | None:
+def _spec(file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:
     """Which W&B run this is: the same for the same folder, so that a run that goes on is one run there too."""
     wandb = file.logging.wandb
     if wandb is None:

@@ -77,8 +77,6 @@ class ChunkCosts:
         return budget
 
 
-
-
 def build_hypernet(config: Hypernet, num_weights: int, num_tasks: int, target_shapes: Shapes = ()) -> Hypernetwork:
     """The hypernetwork of a settings section.
 

@@ -69,7 +69,9 @@ def _hyperfan(hypernet: "Hypernetwork", config: HyperfanIn | HyperfanOut, theta:
     shared = hypernet.task_embedding * hypernet.embedding_scale**2 + hypernet.noise
     if not hypernet.chunk_embedding:
         _fill_trunk(theta, moments.variances(shared), generator)
-        _fill_full_head(theta, init_targets(hypernet.target_shapes, mode, config.gain), moments.head_power(shared), generator)
+        _fill_full_head(
+            theta, init_targets(hypernet.target_shapes, mode, config.gain), moments.head_power(shared), generator
+        )
         return
     wanted = chunk_variances(hypernet.target_shapes, mode, config.gain, hypernet.chunk_size)
     shares = moments.needed(wanted / wanted.max())

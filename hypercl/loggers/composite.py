@@ -28,8 +28,6 @@ class Logger(Protocol):
         """Nothing more will come: 'finished', 'stopped' (early, by the pruner), 'interrupted' or 'failed'."""
 
 
-
-
 def build(spec: LoggerSpec | None, folder: Path) -> list[Logger]:
     """The loggers of a run.
 

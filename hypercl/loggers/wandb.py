@@ -59,7 +59,6 @@ def flatten(summary: dict[str, object], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-
 INIT_SECONDS = 10
 FINISH_SECONDS = 60
 LOG = logging.getLogger(__name__)

@@ -137,9 +137,7 @@ class StoredRealLearner(ReplayLearner):
     def trains_on(self, task: int) -> Sequence[int]:
         return range(task + 1)
 
-    def step(
-        self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: StepInfo
-    ) -> tuple[State, Losses]:
+    def step(self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         *earlier, new = batches
         return super().step(state, replace(memory, source=earlier), [new], now)
 

@@ -96,8 +96,6 @@ class TargetFisher:
         return of
 
 
-
-
 class EwcLearner(PenaltyLearner):
     """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
 

@@ -94,8 +94,8 @@ def _require_scenario(experiment: Experiment, found: type[Learner]) -> None:
     if scenario != "task" and found.task_inferences in without:
         raise UserError(
             f"tasks.scenario: {path} does not say how it predicts where the task is not given, as in scenario "
-            f"{scenario}\n    fix:     define task_inferences, take hypernet: {{name: none}} with a NetworkLearner, or claim "
-            "scenario task alone (`scenarios`)"
+            f"{scenario}\n    fix:     define task_inferences, take hypernet: {{name: none}} with a NetworkLearner, "
+            "or claim scenario task alone (`scenarios`)"
         )
 
 

@@ -85,7 +85,8 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
     def value_and_grad(
         self, theta: Tensors, anchor: AnyAnchor, embeddings: Tensor | None = None, **chosen: Any
     ) -> tuple[Tensor, Tensors]:
-        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in `add_gradient_`."""
+        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in
+        `add_gradient_`."""
         wanted = theta if embeddings is None else {**theta, "embeddings": embeddings}
         gradient = {name: torch.zeros_like(value) for name, value in wanted.items()}
         return self.add_gradient_(gradient, theta, anchor, embeddings=embeddings, **chosen), gradient

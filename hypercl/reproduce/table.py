@@ -42,7 +42,6 @@ class Comparison(Section):
         return load_sweep(file, [*(f"{path}={json.dumps(value)}" for path, value in values.items()), *overrides])
 
 
-
 Scenario = Literal["task", "domain", "class"]
 APART = (
     "training.device",

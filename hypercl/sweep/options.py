@@ -40,8 +40,8 @@ class SweepOptions:
     final: FinalMode = "after the search"
     """Whether and when settings are trained anew and test data is opened."""
     prefer: str | None = None
-    """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`); None
-    leaves it at what was said last, and at first is the knee."""
+    """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`);
+    None leaves it at what was said last, and at first is the knee."""
     import_paths: tuple[Path, ...] = ()
     """Folders of a user's own modules, on the workers too."""
     source: str = ""

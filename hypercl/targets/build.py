@@ -64,7 +64,6 @@ def _no_downloads(path: str) -> Iterator[None]:
         torch.hub.download_url_to_file = download
 
 
-
 AnyTarget = MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget
 
 _counts: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], int] = {}

@@ -43,8 +43,6 @@ def pixels_left(name: str, input_shape: tuple[int, ...], smallest: int, lost: Se
     return height, width
 
 
-
-
 class LeNetModule(nn.Module):
     """Twice a 5 x 5 convolution, ReLU and 2 x 2 max pooling; then a hidden layer, dropout and one linear layer.
 

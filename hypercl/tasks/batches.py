@@ -48,9 +48,7 @@ class Batches:
         self._orders = {
             number: self._orders[number] if number in self._orders else self._order(number) for number in passes
         }
-        parts = [
-            order[max(start - number * size, 0) : stop - number * size] for number, order in self._orders.items()
-        ]
+        parts = [order[max(start - number * size, 0) : stop - number * size] for number, order in self._orders.items()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _order(self, number: int) -> Tensor:

@@ -107,14 +107,10 @@ def open_split_cifar_set(
 
 
 def _stream(config: SplitCIFAR | SplitCIFAR10 | SplitCIFAR100, groups: Sequence[ClassGroup]) -> SplitStream:
-    return SplitStream(
-        config, groups, IMAGENET if config.normalize else RAW, FlipAndCrop() if config.augment else None
-    )
+    return SplitStream(config, groups, IMAGENET if config.normalize else RAW, FlipAndCrop() if config.augment else None)
 
 
-def _load(
-    variants: Sequence[Variant], folder: DataFolder, with_test: bool
-) -> list[tuple[Source, Source | None]]:
+def _load(variants: Sequence[Variant], folder: DataFolder, with_test: bool) -> list[tuple[Source, Source | None]]:
     """Training and test half of each; all that is missing is told at once."""
     # Training images decide the form: a test set in another form (recompressed, say) is not the same data.
     pickled = [variant for variant in variants if not (folder.path / variant.images / "train").is_dir()]

@@ -115,7 +115,6 @@ def _write(root: Path, name: str, key: str, source: Source) -> Source:
     return written
 
 
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 _CHUNK = 500
 _NAMED = 10

@@ -64,7 +64,6 @@ def _broken(path: Path, reason: str) -> UserError:
     return UserError(f"{path} is broken: {reason}.\n    fix: remove it and put the original there, or fetch it again")
 
 
-
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

@@ -108,9 +108,7 @@ _seals: list[TestDataGuard] = []
 """One for each thing that is being tuned in this process."""
 
 
-def _part(
-    config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path], with_test: bool
-) -> TaskStream:
+def _part(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
     """The stream without the tasks that are left out."""
     folder = DataFolder(Path(data_dir), _download(config), offline)
     whole = _open(config.whole, folder, import_paths, with_test=with_test)

@@ -44,8 +44,6 @@ def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) ->
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
-
-
 @dataclass(frozen=True)
 class ClassGroup:
     """The classes of one task, and the data they are taken from."""
@@ -108,9 +106,7 @@ def class_groups(config: SplitTasks, train: Source, test: Source | None) -> list
     """The classes of a data set dealt to the tasks in their order."""
     order = class_order(len(train.classes), config.order_seed)
     ends = accumulate(config.classes)
-    return [
-        ClassGroup(train, test, order[end - count : end]) for end, count in zip(ends, config.classes, strict=True)
-    ]
+    return [ClassGroup(train, test, order[end - count : end]) for end, count in zip(ends, config.classes, strict=True)]
 
 
 def class_order(classes: int, seed: int | None, *purpose: str) -> tuple[int, ...]:

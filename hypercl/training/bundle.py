@@ -63,9 +63,7 @@ class Bundle:
         """The tasks of which each step needs a batch."""
         return self._groups[0].learner.trains_on(task)
 
-    def step(
-        self, state: State, memory: list[Memory], batches: Sequence[Batch], now: StepInfo
-    ) -> tuple[State, Losses]:
+    def step(self, state: State, memory: list[Memory], batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
         """One step of every replica.
 
         Args:

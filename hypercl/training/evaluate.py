@@ -63,9 +63,7 @@ def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None
     return Measured(what.fractions(counts))
 
 
-def accuracies_of_unknown(
-    bundle: Bundle, state: State, what: Evaluation, met: int
-) -> Generator[None, None, Measured]:
+def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: int) -> Generator[None, None, Measured]:
     """Each replica's accuracies where the task's identity is not given.
 
     Every pass goes over all samples, so that a method holds the networks of few tasks at a time. A decision is right if

@@ -127,7 +127,9 @@ class Networks:
         else:
             variants = tuple(experiment)
             require_alike(variants)
-        return build_method(LearnerSpec(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths))
+        return build_method(
+            LearnerSpec(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths)
+        )
 
     def groups(self, experiment: Experiment) -> list[int]:
         """How many replicas memory has room for at once, measured in a step of the last task with one of them."""
@@ -177,9 +179,7 @@ def build_learner(experiment: Experiment, device: torch.device, import_paths: Se
     return Networks.of(experiment, device, import_paths).learner(experiment)
 
 
-def build_bundle(
-    experiments: Sequence[Experiment], device: torch.device, import_paths: Sequence[Path] = ()
-) -> Learner:
+def build_bundle(experiments: Sequence[Experiment], device: torch.device, import_paths: Sequence[Path] = ()) -> Learner:
     """One learner of several settings that differ in scalars: beta, learning rate, initial scales, seed.
 
     All tensors of its state have an axis of replicas in front, one setting each; a step takes batches (replicas, batch,
@@ -196,7 +196,8 @@ def build_bundle(
         >>> learner = build_bundle(settings, torch.device("cpu"))
         >>> state = learner.start_task(learner.init(), 0)
         >>> inputs, labels = torch.rand(3, 32, 1, 8, 8), torch.zeros(3, 32, dtype=torch.int64)
-        >>> state, losses = learner.step(state, learner.task_context(state, 0), [(inputs, labels)], StepInfo(0, 0, 1e-3))
+        >>> context = learner.task_context(state, 0)
+        >>> state, losses = learner.step(state, context, [(inputs, labels)], StepInfo(0, 0, 1e-3))
         >>> losses["task"].shape
         torch.Size([3])
     """

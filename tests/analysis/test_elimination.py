@@ -95,7 +95,6 @@ def test_the_leader_is_never_dropped_and_order_holds_every_setting_once(values, 
     assert ended(rounds, plan)
 
 
-
 def test_a_race_is_stored_as_plain_data_and_read_back() -> None:
     rng = np.random.default_rng(3)
     values = {number: tuple(own) for number, own in raced([0.9, 0.95], rng).items()}

@@ -1,4 +1,4 @@
-"""Group `task_context`: what the exact regulariser takes at 99 earlier tasks, against the stored targets it does without.
+"""Group `memory`: what the exact regulariser takes at 99 earlier tasks, against the stored targets it does without.
 
 Measured in a process of its own. A regulariser of one earlier task is computed first, so that libraries and threads are
 there; then freed memory is given back to the system (`malloc_trim`), the process's peak is reset

@@ -52,9 +52,7 @@ def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixtur
     assert str(folder) in printed
 
 
-def test_replicas_have_a_folder_of_their_own_and_a_matrix_each(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_replicas_have_a_folder_of_their_own_and_a_matrix_each(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "small.yaml"]) == 0
     assert main(["train", "small.yaml", "--set", "training.replicas=2"]) == 0
     runs = file.parent / "results" / "small" / "runs"

@@ -98,7 +98,9 @@ def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task
     for task in range(3):
         state = of.start_task(state, task)
         for step in range(4):
-            state, _ = of.step(state, of.task_context(state, task), [batch(10 * task + step)], StepInfo(task, step, 1e-2))
+            state, _ = of.step(
+                state, of.task_context(state, task), [batch(10 * task + step)], StepInfo(task, step, 1e-2)
+            )
         expected = 0.25 * expected + looped_fisher(of, state, task, range(24), true=False)
         state = of.end_task(state, task, FewSamples(task))
         torch.testing.assert_close(state["held"]["precision"], expected, rtol=1e-3, atol=1e-6)

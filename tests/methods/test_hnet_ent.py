@@ -14,11 +14,7 @@ from hypercl.methods.hnet import relative_entropy
 ENT = ("method.name=hnet_ent", "tasks.scenario=class")
 
 
-@given(
-    st.lists(
-        st.lists(st.floats(-1e4, 1e4, width=32), min_size=3, max_size=3), min_size=1, max_size=5
-    )
-)
+@given(st.lists(st.lists(st.floats(-1e4, 1e4, width=32), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_the_entropy_is_a_share_of_the_largest_and_never_undefined(rows: list[list[float]]) -> None:
     found = relative_entropy(torch.tensor(rows))
     assert torch.isfinite(found).all()

@@ -163,9 +163,7 @@ class TestEarlierEmbeddings:
     @pytest.mark.parametrize("lookahead", [True, False])
     def test_take_the_steps_of_an_optimizer_of_their_own(self, lookahead: bool) -> None:
         """Written out with autograd and torch's Adam; the look-ahead of an embedding is a step on no gradient."""
-        method: Any = learner(
-            EARLIER, f"method.lookahead={lookahead}".lower(), "method.regularizer.mask_heads=false"
-        )
+        method: Any = learner(EARLIER, f"method.lookahead={lookahead}".lower(), "method.regularizer.mask_heads=false")
         state, memory = begun(method, 2)
         hypernet = method.parts.hypernet
         stored = hypernet(state["theta"], state["embeddings"][:2]).detach()

@@ -117,7 +117,9 @@ def test_a_step_lowers_the_loss_of_the_new_batch_and_of_all_that_is_replayed(
     first, second, _ = method.replayed_now = of_three_kinds()
     inputs, labels = batch(33)
     before = copied(state)
-    told, grads, _, _ = method._task_gradients(state, method.task_context(state, 2), [(inputs, labels)], StepInfo(2, 0, 1e-2))
+    told, grads, _, _ = method._task_gradients(
+        state, method.task_context(state, 2), [(inputs, labels)], StepInfo(2, 0, 1e-2)
+    )
     assert same(state, before)
 
     weights = state["theta"]["weights"].clone().requires_grad_()

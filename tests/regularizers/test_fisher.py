@@ -121,9 +121,7 @@ def test_takes_the_quickest_way_that_is_right(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["dense", "residual", "tied", "layer norm"])
 @pytest.mark.parametrize("room", [1, 2000])
-def test_samples_in_pieces_give_the_same_as_all_at_once(
-    name: str, room: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_in_pieces_give_the_same_as_all_at_once(name: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     likelihood, layers, weights, inputs, labels = network(name)
     ways: list[Way] = [together] if layers is None or name == "tied" else [together, layers]
     whole = [way(likelihood, weights, inputs, labels) for way in ways]

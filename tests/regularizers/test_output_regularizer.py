@@ -32,9 +32,7 @@ class Setting:
         self.now = {name: parameter + steps[name] for name, parameter in self.before.items()}
         self.embeddings = torch.randn(TASKS, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
-    def loop(
-        self, theta: dict[str, Tensor], tasks: list[int], masked: bool, moved: Tensor | None = None
-    ) -> Tensor:
+    def loop(self, theta: dict[str, Tensor], tasks: list[int], masked: bool, moved: Tensor | None = None) -> Tensor:
         """The definition, one task and one weight at a time."""
         total = torch.zeros((), dtype=torch.float64)
         for task in tasks:

@@ -61,9 +61,7 @@ def swept(folder: Path, file: SweepFile) -> tuple[SweepResult, list[str]]:
     return sweep(file, options(folder, listener=listener)), listener.lines
 
 
-def test_a_sweep_ends_with_settings_measured_on_fresh_seeds(
-    swept: tuple[SweepResult, list[str]], folder: Path
-) -> None:
+def test_a_sweep_ends_with_settings_measured_on_fresh_seeds(swept: tuple[SweepResult, list[str]], folder: Path) -> None:
     result, lines = swept
     assert (result.exit_code, result.counts["trained"]) == (0, 2)
     assert result.final is not None

@@ -166,9 +166,7 @@ def test_where_an_order_is_drawn_each_seed_has_its_own_and_all_settings_the_same
     assert len(set(opening.orders or ())) == 10
 
 
-def test_settings_whose_seeds_take_their_steps_apart_are_trained_one_by_one(
-    sweep_file: Files, tmp_path: Path
-) -> None:
+def test_settings_whose_seeds_take_their_steps_apart_are_trained_one_by_one(sweep_file: Files, tmp_path: Path) -> None:
     file = sweep_file("training.early_stopping={}", "training.schedule={name: constant}")
     opening = opened(file)
     assert [len(run.seeds) for run in runs_of(file, opening, tmp_path)] == [1] * 20
@@ -205,9 +203,7 @@ def test_bundles_fill_what_runs_at_once_and_no_more(seeds: int, count: int, conc
 
 @settings(deadline=None, max_examples=20)
 @given(first=st.integers(0, 10_000), seeds=st.integers(5, 1000), openings=st.integers(1, 5))
-def test_seeds_of_the_final_step_are_never_those_of_the_search_or_a_race(
-    first: int, seeds: int, openings: int
-) -> None:
+def test_seeds_of_the_final_step_are_never_those_of_the_search_or_a_race(first: int, seeds: int, openings: int) -> None:
     text = PERMUTED + f"final: {{seeds: {seeds}}}\n"
     file = loads(text.replace("num_tasks: 4}", f"num_tasks: 4}}, training: {{seed: {first}}}"), "p.yaml")
     found = opened(file)

@@ -67,7 +67,7 @@ def test_the_strength_is_halved_until_the_task_is_learned_nearly_as_well(
 
 
 def test_what_comes_later_has_the_values_accepted_before() -> None:
-    tried, stage = learn(RULES, lambda each: 1.0 if each.phase == "rate" else 0.1 * 2 ** each.halvings)
+    tried, stage = learn(RULES, lambda each: 1.0 if each.phase == "rate" else 0.1 * 2**each.halvings)
     assert [each.attempt.halvings for each in stage.accepted] == [0, 2, 2]
     last = stage.accepted[-1].attempt
     assert last.strengths == (8.0, 2.0, 2.0)

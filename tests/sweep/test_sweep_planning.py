@@ -43,7 +43,9 @@ def test_the_plan_counts_the_cells_of_a_grid(sweep_file: Files, given: SweepOpti
     assert rows["trials"] == f"2 {found} (search.trials is 6; the grid has no more cells)"
     base = dict(plan_rows(sweep_file(*grid, "method.beta=0.1", "search.include_base=true"), given, FakeEngine()))
     assert base["trials"].startswith(f"3 {found}")
-    assert dict(plan_rows(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith("1 trained")
+    assert dict(plan_rows(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith(
+        "1 trained"
+    )
 
 
 def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions) -> None:

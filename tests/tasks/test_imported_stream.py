@@ -8,7 +8,7 @@ from hypercl.config import UserError
 from hypercl.config.models.tasks import ImportedStream
 from hypercl.tasks import open_stream, open_with_test
 
-MODULE = '''
+MODULE = """
 import numpy as np
 import torch
 from torch.utils.data import TensorDataset
@@ -77,7 +77,7 @@ def changed(root, train, what):
     elif what == "fails":
         return [data(0, train, "two"), other]
     return [(images, labels), other]
-'''
+"""
 
 
 def write(folder):

@@ -72,9 +72,7 @@ def test_tasks_hold_the_digits_in_order(tmp_path):
 def test_packed_files_are_read_too(tmp_path):
     make_mnist(tmp_path / "plain")
     make_mnist(tmp_path / "packed", packed=True)
-    plain, packed = (
-        open_with_test(SplitMNIST(), tmp_path / form, offline=True) for form in ("plain", "packed")
-    )
+    plain, packed = (open_with_test(SplitMNIST(), tmp_path / form, offline=True) for form in ("plain", "packed"))
     assert same_split(plain.task(4).train, packed.task(4).train)
     assert same_split(plain.test(4), packed.test(4))
 

@@ -113,7 +113,9 @@ def test_joint_is_checked_on_all_tasks_that_it_trains(place: RunFolders, monkeyp
 
     told: list[float] = []
     see = ValidationMonitor.see
-    monkeypatch.setattr(ValidationMonitor, "see", lambda self, step, value: told.append(value) or see(self, step, value))
+    monkeypatch.setattr(
+        ValidationMonitor, "see", lambda self, step, value: told.append(value) or see(self, step, value)
+    )
     items = list(run(experiment(STOPPING, "method.name=joint"), place, reports_per_task=10))
     last = reports_of(items)[-2:]
     assert not last[0].learned

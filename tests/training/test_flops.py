@@ -118,9 +118,7 @@ def test_an_error_of_the_method_itself_is_still_raised() -> None:
     ],
     ids=["hnet", "replicas", "own weights", "si", "tir", "er"],
 )
-def test_counting_changes_no_number(
-    options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counting_changes_no_number(options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = experiment(*options, *SHORT, "tasks.num_tasks=2")
     with_counter = trained(setting, tmp_path / "with")
     monkeypatch.setattr(sys.modules[run.__module__], "step_", uncounted)
@@ -137,9 +135,7 @@ def uncounted(run_state: RunState, learner: Any, memory: Any, batches: Any, now:
     return losses
 
 
-def test_a_resumed_run_has_cost_what_an_uninterrupted_one_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_run_has_cost_what_an_uninterrupted_one_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting, cut = experiment("training.iterations=6"), RunFolders(tmp_path / "cut", tmp_path)
     items = list(run(setting, RunFolders(tmp_path / "whole", tmp_path), reports_per_task=2))
     told = [item.flops or 0 for item in items if isinstance(item, Report)]

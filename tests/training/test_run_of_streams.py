@@ -12,7 +12,7 @@ from hypercl.config import Experiment, UserError, loads
 from hypercl.training import Finished, RunFolders, run, sizes
 from hypercl.training.parts import build_learner
 
-OWN = '''
+OWN = """
 import torch
 
 
@@ -30,7 +30,7 @@ def blind(root, train, noise):
     if not train:
         raise RuntimeError("the test data was asked for")
     return make(root, train, noise)
-'''
+"""
 
 
 def experiment(tasks: str, iterations: int = 60) -> Experiment:

@@ -85,7 +85,10 @@ def test_no_task_is_read_before_the_one_before_is_learned(place: RunFolders) -> 
 def test_embeddings_grow_with_the_tasks(place: RunFolders) -> None:
     short, long = (
         summary_of(
-            run(experiment(count), RunFolders(place.folder / str(count), place.data_dir, import_paths=place.import_paths))
+            run(
+                experiment(count),
+                RunFolders(place.folder / str(count), place.data_dir, import_paths=place.import_paths),
+            )
         )
         for count in (2, 4)
     )

@@ -27,7 +27,9 @@ def test_runs_end_at_the_direct_forms_accuracy(tmp_path: Path) -> None:
         "pairs": ("method.regularizer.pairs=12",),
         "finetune": ("method.name=finetune",),
     }.items():
-        summary = summary_of(run(experiment(*common, *options), RunFolders(tmp_path / name, tmp_path), reports_per_task=1))
+        summary = summary_of(
+            run(experiment(*common, *options), RunFolders(tmp_path / name, tmp_path), reports_per_task=1)
+        )
         ends[name] = summary["validation"]["final_accuracy"]
     assert ends["direct"] > 0.93
     assert abs(ends["gram"] - ends["direct"]) < 0.02

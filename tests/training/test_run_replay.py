@@ -47,7 +47,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, method: str) 
 
 def test_the_losses_of_the_batch_and_of_the_replay_are_told_apart(tmp_path: Path) -> None:
     setting = experiment("hypernet={name: none}", ER, "training.iterations=6", "training.replicas=2")
-    rows = [row for item in run(setting, RunFolders(tmp_path, tmp_path)) if isinstance(item, Report) for row in item.rows]
+    rows = [
+        row for item in run(setting, RunFolders(tmp_path, tmp_path)) if isinstance(item, Report) for row in item.rows
+    ]
     losses = [(row["task"], "loss/replay" in row, "replica_1/loss/replay" in row) for row in rows if "loss/task" in row]
     assert set(losses) == {(1, False, False), (2, True, True), (3, True, True)}
 
@@ -56,7 +58,9 @@ def test_stored_data_is_checked_on_all_tasks_that_it_trains(tmp_path: Path) -> N
     """Their data is at hand, so early stopping looks at them all."""
     stop = "training.early_stopping={patience: 4, checks: 6}"
     setting = experiment("hypernet={name: none}", "tasks.scenario=class", STORED, "training.iterations=24", stop)
-    items = [item for item in run(setting, RunFolders(tmp_path, tmp_path), reports_per_task=6) if isinstance(item, Report)]
+    items = [
+        item for item in run(setting, RunFolders(tmp_path, tmp_path), reports_per_task=6) if isinstance(item, Report)
+    ]
     last = [item for item in items if not item.learned and item.task == 2][-1]
     (checked,) = [row["check/accuracy"] for row in last.rows if "check/accuracy" in row]
     assert checked == pytest.approx(sum(last.accuracies) / 3)

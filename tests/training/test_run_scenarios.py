@@ -52,7 +52,9 @@ def test_task_inference_is_measured_told_and_kept(tmp_path: Path, replicas: int)
 
 
 def test_in_scenario_class_a_sample_of_another_task_is_wrong_whatever_its_place(tmp_path: Path) -> None:
-    summary = summary_of(run(plain("finetune", "training.iterations=150"), RunFolders(tmp_path, tmp_path)))["validation"]
+    summary = summary_of(run(plain("finetune", "training.iterations=150"), RunFolders(tmp_path, tmp_path)))[
+        "validation"
+    ]
     assert summary["final_accuracy_per_task"]["task_3"] > 0.9
     assert summary["final_accuracy_per_task"]["task_1"] < 0.1
     assert 0.3 < summary["task_inference_accuracy"] < 0.4  # all are taken for the last of three tasks

@@ -123,8 +123,6 @@ def _judging(file: SweepFile) -> list[Problem]:
     return found
 
 
-
-
 def protocol_problems(file: SweepFile) -> list[Problem]:
     """What cannot be tuned, or would leave nothing to report on."""
     return [*_first_k(file), *_strength(file), *_seeds(file)]

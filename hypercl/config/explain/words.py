@@ -29,10 +29,6 @@ def type_in_words(schema: Mapping[str, Any]) -> str:
     return plain.get(str(kind), "anything")
 
 
-
-
-
-
 def distribution_around(value: Any, nullable: bool, schemas: Sequence[Mapping[str, Any]]) -> str:
     """A distribution around a value, as an example for a space; '' where there is no sensible one.
 

@@ -1,8 +1,8 @@
 """The final step: the best settings and the experiment as written, trained anew on fresh seeds. Test data is opened
 here and only here.
 
-What was decided stands in the study (`hypercl.sweep.final.selection`), what was trained in the folders of the runs: the same
-command goes on with a final step that was interrupted, and prints the result of one that is done.
+What was decided stands in the study (`hypercl.sweep.final.selection`), what was trained in the folders of the runs: the
+same command goes on with a final step that was interrupted, and prints the result of one that is done.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,6 +32,7 @@ from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
 
 if TYPE_CHECKING:
     from hypercl.sweep.workers import RunSession
+
 
 @dataclass(frozen=True)
 class FinalStep:

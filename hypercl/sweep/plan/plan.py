@@ -1,6 +1,5 @@
 """What a sweep will do, before it does it."""
 
-
 import optuna
 from optuna.trial import TrialState
 

@@ -86,9 +86,7 @@ class Racing:
         """The race with the values of one more round; None where the session was stopped before it was whole."""
         target = next_count(race)
         missing = {number: len(race.values.get(number, ())) for number in race.settings if number in race.left}
-        runs = [
-            run for number, start in missing.items() if start < target for run in self._runs(number, start, target)
-        ]
+        runs = [run for number, start in missing.items() if start < target for run in self._runs(number, start, target)]
         values, lost = dict(race.values), list(race.lost)
         ran = train_all(runs, self.session)
         if not all(one.ended for one in ran):

@@ -25,14 +25,8 @@ def race_plan(race: Race, settings: int, races: int) -> Plan:
     return Plan(race.seeds, race.block, level_of(race.alpha, len(rounds.looks), settings - 1, races))
 
 
-
-
-
-
 def most_seeds(file: SweepFile) -> list[int]:
     """Seeds that each race trains at most: a later one finds its leader's, and no other's, trained."""
     race = file.search.race
     assert race is not None
     return [race.seeds * (race.settings - (1 if place else 0)) for place in range(len(race_points(file.search)))]
-
-

@@ -14,7 +14,9 @@ def broken_of(file: SweepFile, outcome: Outcome) -> str:
     bounds = file.constraints.measured
     over = [name for name, value in outcome.violations.items() if value > 0 and name in bounds]
     values = {name: outcome.metrics[METRIC_OF[name]] for name in over}
-    return "; ".join(f"{bound_in_words(name)} {values[name]:.3g} is {beyond(values[name], bounds[name])}" for name in over)
+    return "; ".join(
+        f"{bound_in_words(name)} {values[name]:.3g} is {beyond(values[name], bounds[name])}" for name in over
+    )
 
 
 def bound_cells(file: SweepFile, outcome: Outcome) -> dict[str, object]:
@@ -35,12 +37,13 @@ def none_feasible(file: SweepFile, ranked: Sequence[FrozenTrial]) -> str:
 
     Args:
         file: the sweep.
-        ranked: its complete trials in the order of `hypercl.sweep.study.ranking.ranked_trials`: feasible ones, then the closest.
+        ranked: its complete trials as from `hypercl.sweep.study.ranked_trials`: feasible ones, then the closest.
     """
     if not ranked or outcome_of(ranked[0]).feasible:
         return ""
     why = broken_of(file, outcome_of(ranked[0]))
-    return f"no trial keeps {bounds_in_words(file.constraints.measured)}; the closest is trial {ranked[0].number}, whose {why}"
+    kept = bounds_in_words(file.constraints.measured)
+    return f"no trial keeps {kept}; the closest is trial {ranked[0].number}, whose {why}"
 
 
 def kept_words(file: SweepFile, trials: Iterable[FrozenTrial]) -> str:

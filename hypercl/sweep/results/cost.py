@@ -25,9 +25,7 @@ def cost_in_words(spent: TuningCost, what: str = "trials") -> str:
     if spent.flops is not None:
         parts.append(f"{flops_words(spent.flops)} floating-point operations")
     missing = [
-        f"the {name} of {count}"
-        for name, count in (("time", spent.untimed), ("operations", spent.uncounted))
-        if count
+        f"the {name} of {count}" for name, count in (("time", spent.untimed), ("operations", spent.uncounted)) if count
     ]
     left_out = f" (not counted: {' and '.join(missing)})" if missing else ""
     return f"{spent.trials} {what if spent.trials != 1 else what.removesuffix('s')}: {', '.join(parts)}{left_out}"

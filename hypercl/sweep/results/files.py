@@ -116,7 +116,10 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
         *(f"# {line}" for line in goals.why_chosen(file, study.trials(), None if raced else study.prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
-        *(f"# {line}" for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)),
+        *(
+            f"# {line}"
+            for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)
+        ),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
         f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
@@ -130,13 +133,7 @@ def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, repo
 def _values(file: SweepFile, trial: FrozenTrial) -> str:
     pairs = zip(file.objective.goals, trial.values, strict=True)
     metrics = outcome_of(trial).metrics
-    return ", ".join(
-        with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs
-    )
-
-
-
-
+    return ", ".join(with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs)
 
 
 def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
@@ -195,8 +192,6 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """A value for a cell; an empty cell is no part of the setting, null is a value."""
     return "null" if value is None else dump(value).strip() if isinstance(value, list | dict) else value
-
-
 
 
 def _version(package: str) -> str:

@@ -106,9 +106,7 @@ def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
     return [("best.yaml", f"the knee of the front{said}")] if several(file.objective) else []
 
 
-def best_rows(
-    file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]
-) -> list[tuple[str, str]]:
+def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The best trial and, of several goals, the front, as rows of a name and a sentence.
 
     Args:

@@ -205,7 +205,5 @@ class LiveTable(_Score):
         return Group(*lines, table, *(Text(line, style="dim") for line in self._news[-LINES_OF_NEWS:]))
 
 
-
-
 def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""

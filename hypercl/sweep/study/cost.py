@@ -78,12 +78,6 @@ def note_gpus(study: Study, gpus: float) -> None:
         study.set_user_attr(GPUS, gpus)
 
 
-
-
-
-
-
-
 def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> TuningCost:
     seconds = [time for time, _ in each if time is not None]
     counted = [int(flops) for _, flops in each if flops is not None]

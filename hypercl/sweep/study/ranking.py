@@ -123,9 +123,9 @@ def preferred_trial(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str 
     Args:
         file: whose objective counts.
         trials: in any order, complete or not.
-        prefer: `knee`, or as for `hypercl.sweep.study.preference.parse_preference`. By weights it is the trial with the best
-            weighted sum of the goals' values as they were measured; by a test the best in the first goal of those that
-            pass.
+        prefer: `knee`, or as for `hypercl.sweep.study.preference.parse_preference`. By weights it is the trial with the
+            best weighted sum of the goals' values as they were measured; by a test the best in the first goal of
+            those that pass.
 
     Raises:
         UserError: `prefer` is neither.

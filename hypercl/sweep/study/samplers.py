@@ -56,9 +56,7 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
     if name == "tpe":
         groups = any(one.when for one in space.values())
         return quiet(
-            lambda: TPESampler(
-                n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed
-            )
+            lambda: TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
         )
     always = {path: known for path, known in distributions(space).items() if not space[path].when}
     numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}

@@ -269,8 +269,6 @@ def attempt_columns(trial: FrozenTrial, *names: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not names or name in names}
 
 
-
-
 def judged_attempt(file: SweepFile, trial: FrozenTrial, outcome: Outcome | None) -> Outcome | None:
     """An attempt's outcome with what follows from it as its sentence; of any other trial as it is.
 

@@ -14,12 +14,6 @@ from hypercl.sweep.listener import Listener
 Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible"]
 
 
-
-
-
-
-
-
 @dataclass
 class Control:
     """Whether the sweep is stopping, and why. The stop file is what trials look at, on every node."""

@@ -51,4 +51,3 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
     "interrupted",
 )
 """What stands under OUTCOME; `learned` where the trial ended with `until_task`, and the stream goes on."""
-
