@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
@@ -18,6 +19,7 @@ from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages
 from hypercl.sweep.results import (
+    TrialsTable,
     best_rows,
     importances,
     none_feasible,
@@ -235,7 +237,9 @@ class _Session:
     def _heartbeat(self) -> "Heartbeat":
         from hypercl.sweep.workers import Heartbeat
 
-        heartbeat = Heartbeat(self.file, self.folder, self.study, self.control, self.listener)
+        table = TrialsTable(self.file)
+        write = partial(write_trials, self.folder, self.file, self.study, table)
+        heartbeat = Heartbeat(self.study, self.control, self.listener, write)
         if self.given.time_limit_s is not None:
             heartbeat.deadline = self.began + self.given.time_limit_s - room_to_stop(self.given.time_limit_s)
         return heartbeat

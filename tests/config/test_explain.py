@@ -5,8 +5,8 @@ import pytest
 from hypercl.config import Experiment, UserError, loads
 from hypercl.config.checks.check import sweep_problems
 from hypercl.config.explain.explain import Part, Setting, _cited, explain_key, known_keys
-from hypercl.config.explain.keys import entries, sentence
 from hypercl.config.models.sweep import SweepFile
+from hypercl.config.reading.keys import entries, sentence
 
 TEXT = "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {uniform: [0, 1]}}\n"
 

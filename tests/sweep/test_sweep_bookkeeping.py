@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -11,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from hypercl.config import SweepFile
 from hypercl.sweep.listener import Silent
+from hypercl.sweep.results import TrialsTable, write_trials
 from hypercl.sweep.results import files as outputs
 from hypercl.sweep.workers import session as tuning
 from hypercl.sweep.workers.session import Heartbeat
@@ -68,11 +70,15 @@ def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
         return {"report": reported, "end": ended, "turn": work.of(heartbeat.on_step_begin, number, [])}
 
     bridge = Bridge(file, tmp_path)
-    heartbeat = Heartbeat(file, tmp_path, bridge.study, bridge.control, Silent())
+    heartbeat = Heartbeat(
+        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, file, bridge.study, TrialsTable(file))
+    )
     early = [trained(number) for number in range(EARLY)][-1]
     bridge.study.optuna.add_trials([bridge.study.trials()[-1]] * (TRIALS - EARLY - 2))
     bridge = Bridge(file, tmp_path)
-    heartbeat = Heartbeat(file, tmp_path, bridge.study, bridge.control, Silent())
+    heartbeat = Heartbeat(
+        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, file, bridge.study, TrialsTable(file))
+    )
     _, late = trained(TRIALS - 2), trained(TRIALS - 1)
     assert bridge.start("ray-last") == "FINISHED"
 

@@ -6,14 +6,12 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.config.explain.explain import Kind, Part, Setting, explain_key, known_keys
-    from hypercl.config.explain.keys import entries
     from hypercl.config.explain.schema import schema_text
 
 __all__ = [
     "Kind",
     "Part",
     "Setting",
-    "entries",
     "explain_key",
     "known_keys",
     "schema_text",

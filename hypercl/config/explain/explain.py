@@ -11,12 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from hypercl.config.checks import why_not_tunable
-from hypercl.config.explain.keys import Entry, entries, sentence
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
 from hypercl.config.models import Section, SweepFile, kind_of, required
 from hypercl.config.problems import UserError, did_you_mean
-from hypercl.config.reading import value_in_words
+from hypercl.config.reading import Entry, entries, sentence, value_in_words
 
 _SOURCE = re.compile(r"\s*Source: (.+?)\.?$")
 _NAMES, _YEAR = r"(?:von )?[A-Z][\w'-]+(?: (?:&|and) [A-Z][\w'-]+| et al\.)?", r"(?:19|20)\d\d"

@@ -10,7 +10,6 @@ from pydantic_core import core_schema
 
 from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.include_schema import INSIDE, with_includes
-from hypercl.config.explain.keys import entries, sentence
 from hypercl.config.models import (
     KINDS,
     SAMPLER_SETTINGS,
@@ -25,6 +24,7 @@ from hypercl.config.models import (
     Training,
     switched,
 )
+from hypercl.config.reading import entries, sentence
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 

@@ -1,6 +1,7 @@
 """From YAML text to validated models, with the file and line of every key."""
 
 from hypercl.config.reading.include import INCLUDE, content_of, text_of
+from hypercl.config.reading.keys import Entry, entries, sentence
 from hypercl.config.reading.load import assign, load, loads, read, to_yaml
 from hypercl.config.reading.paths import difference_line, differences, known_paths, lookup, resolved
 from hypercl.config.reading.validation import validated
@@ -8,17 +9,20 @@ from hypercl.config.reading.yaml_text import dump, value_in_short, value_in_word
 
 __all__ = [
     "INCLUDE",
+    "Entry",
     "assign",
     "content_of",
     "difference_line",
     "differences",
     "dump",
+    "entries",
     "known_paths",
     "load",
     "loads",
     "lookup",
     "read",
     "resolved",
+    "sentence",
     "text_of",
     "to_yaml",
     "validated",

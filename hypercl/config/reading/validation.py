@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hypercl.config.explain import entries
 from hypercl.config.models import Section, kind_of, kinds_of, models_in
 from hypercl.config.problems import Location, Problem, closest, did_you_mean, located
+from hypercl.config.reading.keys import entries
 
 _Model = TypeVar("_Model", bound=Section)
 

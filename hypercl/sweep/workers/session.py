@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,9 +13,7 @@ from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from hypercl.config import SweepFile
 from hypercl.sweep.listener import Listener
-from hypercl.sweep.results import TrialsTable, write_trials
 from hypercl.sweep.study import SweepStudy
 from hypercl.sweep.workers.control import AtOnce, Control
 from hypercl.sweep.workers.resources import Slots
@@ -40,14 +39,23 @@ class Retrying(Searcher):
 
 
 class Heartbeat(Callback):
-    """Runs with every turn of Ray Tune's loop, about ten times a second: time limit, trials.csv, the listener."""
+    """Runs with every turn of Ray Tune's loop, about ten times a second: time limit, trials.csv, the listener.
 
-    def __init__(self, file: SweepFile, folder: Path, study: SweepStudy, control: Control, listener: Listener) -> None:
-        self._file, self._folder, self._study = file, folder, study
-        self._control, self._listener = control, listener
+    Args:
+        study: whose trials are trained.
+        control: says when to stop.
+        listener: gets a tick each turn.
+        write_trials: writes trials.csv.
+    """
+
+    def __init__(
+        self, study: SweepStudy, control: Control, listener: Listener, write_trials: Callable[[], None]
+    ) -> None:
+        self._study, self._control, self._listener = study, control, listener
+        self._write_trials = write_trials
         self.deadline: float | None = None
         """On the monotonic clock."""
-        self._table, self._written, self._next_write = TrialsTable(file), -1, 0.0
+        self._written, self._next_write = -1, 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles callbacks into snapshots that are never read."""
@@ -62,7 +70,7 @@ class Heartbeat(Callback):
             self._control.stop("time")
         ended = self._study.ended
         if ended != self._written and now > self._next_write:
-            write_trials(self._folder, self._file, self._study, self._table)
+            self._write_trials()
             # However many trials there are, writing them takes at most a twentieth of the time.
             done = time.monotonic()
             self._written, self._next_write = ended, done + max(1.0, 20 * (done - now))
