@@ -24,9 +24,9 @@ def pages() -> dict[str, str]:
 
 def _explain(path: str) -> Any:
     """A section or a key as `hypercl explain` shows it."""
-    from hypercl.config.explain.explain import explain
+    from hypercl.config.explain import explain_key
 
-    return explain(path)
+    return explain_key(path)
 
 
 def _overview(sections: list[str]) -> str:

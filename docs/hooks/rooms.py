@@ -38,7 +38,7 @@ def purpose(module: str) -> str:
     path = ROOT.joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return re.split(r"(?<=[.])\s", " ".join(text.split()))[0]
+    return re.split(r"(?<=[.])\s", " ".join(text.replace("`", "").split()))[0]
 
 
 def svg(package: str) -> str:
@@ -51,7 +51,7 @@ def svg(package: str) -> str:
         for column, (module, lines) in enumerate(texts.items()):
             parts.append(_box(module.rpartition(".")[2], lines, GAP + column * (width + GAP), y, width, height))
         y += height + GAP
-    return f'<svg class="rooms" viewBox="0 0 {WIDTH} {y}" role="img">{"".join(parts)}</svg>'
+    return f'<div><svg class="rooms" viewBox="0 0 {WIDTH} {y}" role="img">{"".join(parts)}</svg></div>'
 
 
 def _box(name: str, lines: list[str], x: float, y: int, width: float, height: int) -> str:

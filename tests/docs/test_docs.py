@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from hypercl.cli import main
 from hypercl.cli.main import parser_of_all
 from hypercl.config import load_sweep, loads
-from hypercl.config.explain.explain import known_keys
+from hypercl.config.explain import known_keys
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "pages"
