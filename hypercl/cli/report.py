@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ from hypercl.sweep.results import (
     write_preferred,
     write_report,
 )
-from hypercl.sweep.study import SweepRecord, leaks, state_of
+from hypercl.sweep.study import StudyRecord, leaks
 
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
@@ -185,7 +184,7 @@ def report_command(given: argparse.Namespace) -> int:
     return 0
 
 
-def _print_final(console: Console, record: SweepRecord) -> None:
+def _print_final(console: Console, record: StudyRecord) -> None:
     """The final step's table and sentences, where it is done."""
     final = final_of(record)
     if final is None:
@@ -197,7 +196,7 @@ def _print_final(console: Console, record: SweepRecord) -> None:
             console.print(text)
 
 
-def _preferred(prefer: str, record: SweepRecord, folder: Path) -> str:
+def _preferred(prefer: str, record: StudyRecord, folder: Path) -> str:
     """What a person prefers, as a sentence; writes it into preferred.yaml."""
     path, trial = write_preferred(record, folder, prefer)
     if path is None or trial is None:
@@ -211,32 +210,32 @@ def _console(leaking: bool) -> Console:
     return widened(Console(file=inner, soft_wrap=True, highlight=False, markup=False))
 
 
-def _named(name: str, record: SweepRecord) -> str:
+def _named(name: str, record: StudyRecord) -> str:
     return f"{name} ({LEAK})" if leaks(record.asked) else name
 
 
-def what_mattered(record: SweepRecord, found: Sequence[Importance]) -> str:
+def what_mattered(record: StudyRecord, found: Sequence[Importance]) -> str:
     """The importances as a sentence."""
     if not found:
         return f"which parameters mattered cannot be said before {LEAST} trials are trained and two of them complete"
     names = dict(zip((each.path for each in found), headings([each.path for each in found]), strict=True))
     sure = [f"{names[each.path]} {each.share:.0%}" for each in found if each.stands_out]
     rest = [f"{names[each.path]} {each.share:.0%}" for each in found if not each.stands_out]
-    text = f"what mattered for being among the best third of {len(record.trained)} trained trials: "
+    text = f"what mattered for being among the best third of {record.trained} trained trials: "
     return text + (", ".join(sure) or "nothing stands out") + (f"; could be chance: {', '.join(rest)}" if rest else "")
 
 
-def _standing(name: str, record: SweepRecord) -> str:
-    counts = Counter(state_of(trial) for trial in record.trials)
+def _standing(name: str, record: StudyRecord) -> str:
+    counts = record.counts()
     words = state_words(record.folder).items()
     parts = ", ".join(f"{counts[kind]} {word}" for kind, word in words if counts[kind]) or "no trials"
-    text = f"{name}: {len(record.trained)} of {record.file.search.trials} trials trained ({parts})"
+    text = f"{name}: {record.trained} of {record.file.search.trials} trials trained ({parts})"
     if record.ranked() or stability_rows(record):
         return text
     return f"{text}; none is complete yet, so there is nothing to rank or draw"
 
 
-def _folder(given: argparse.Namespace, sweeps: dict[str, SweepRecord]) -> Path:
+def _folder(given: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:
     if given.to is not None:
         folder = given.to.resolve()
         require_writable("--to", folder)
@@ -246,7 +245,7 @@ def _folder(given: argparse.Namespace, sweeps: dict[str, SweepRecord]) -> Path:
     return next(iter(sweeps.values())).folder / "figures"
 
 
-def _write(sweeps: dict[str, SweepRecord], folder: Path, found: dict[str, list[Importance]]) -> list[Path]:
+def _write(sweeps: dict[str, StudyRecord], folder: Path, found: dict[str, list[Importance]]) -> list[Path]:
     if len(sweeps) > 1:
         return write_joined(sweeps, folder, found)
     (name,) = sweeps

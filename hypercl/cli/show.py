@@ -12,7 +12,7 @@ from hypercl.config import Experiment, lookup
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
-from hypercl.sweep.study import SweepRecord, attempted_settings, decided, progress_of, read_sweep, state_of
+from hypercl.sweep.study import StudyRecord, attempted_settings, decided, progress_of, read_sweep, state_of
 
 WIDTH, HEIGHT = 62, 10
 
@@ -83,7 +83,7 @@ def print_trial(folder: Path, number: int) -> int:
     return 0
 
 
-def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
+def _head(record: StudyRecord, number: int) -> list[tuple[str, str]]:
     trial = record.trial(number)
     outcome, state = decided(trial), state_of(trial)
     rows = [("trial", f"{number} of {record.name}"), ("outcome", state_words(record.folder)[state])]
@@ -101,7 +101,7 @@ def _head(record: SweepRecord, number: int) -> list[tuple[str, str]]:
     return rows
 
 
-def _setting(record: SweepRecord, number: int) -> Table:
+def _setting(record: StudyRecord, number: int) -> Table:
     """Each key of the space, and what it was in the experiment as written where that differs."""
     base, values = record.file.experiment, attempted_settings(record.file, record.trial(number))
     table = Table(title="setting (* differs from the experiment as written)", title_justify="left", box=None)
@@ -124,7 +124,7 @@ def _written(base: Experiment, path: str) -> str:
         return "-"
 
 
-def _scale(record: SweepRecord) -> tuple[int, dict[int, str]]:
+def _scale(record: StudyRecord) -> tuple[int, dict[int, str]]:
     reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
     every = -(-tasks // TICKS)
     return reports * tasks, {reports * task: str(task) for task in range(every, tasks + 1, every)}

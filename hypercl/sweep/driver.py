@@ -187,10 +187,10 @@ class _Session:
         anew = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
         kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, anew)
         self.import_paths = tuple(dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, anew)))
-        self.study = SweepStudy(self.folder / JOURNAL, self.name, self.file, slots.threads)
+        self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
-        check_races(self.file, self.study)
-        self.final = FinalStep(self.asked, self.file, self.study, self.folder, self.given.final)
+        check_races(self.study.record())
+        self.final = FinalStep(self.study, self.given.final)
         if self.given.prefer is not None:
             if self._finished():
                 check_passed(self.file, self.study.trials(), self.given.prefer)
@@ -201,7 +201,7 @@ class _Session:
 
     def _finished(self) -> bool:
         over = self.study.trained >= self.file.search.trials or self.study.over
-        return over and not race_due(self.file, self.study)
+        return over and not race_due(self.study.record())
 
     def _searches(self) -> bool:
         """Whether the search is to go on."""
@@ -214,7 +214,7 @@ class _Session:
         """The search, paused and followed by races where the file asks for them."""
         if not self._searches():
             return
-        for point in search_stages(self.file, self.study):
+        for point in search_stages(self.study.record()):
             if self.study.trained < point:
                 self._search(point)
             exhausted = self.study.trained < point
@@ -238,7 +238,7 @@ class _Session:
         from hypercl.sweep.workers import Heartbeat
 
         table = TrialsTable(self.file)
-        write = partial(write_trials, self.folder, self.file, self.study, table)
+        write = partial(write_trials, self.folder, self.study, table)
         heartbeat = Heartbeat(self.study, self.control, self.listener, write)
         if self.given.time_limit_s is not None:
             heartbeat.deadline = self.began + self.given.time_limit_s - room_to_stop(self.given.time_limit_s)
@@ -248,7 +248,7 @@ class _Session:
         """The race that is due after so many trained trials."""
         from hypercl.sweep.race import Racing
 
-        Racing(self.file, self.study, self.folder, self._runs("race")).go(point)
+        Racing(self.study, self._runs("race")).go(point)
 
     def _report(self) -> None:
         """The final step, where the search came to its end."""
@@ -324,28 +324,27 @@ class _Session:
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
 
     def _result(self) -> SweepResult:
-        write_trials(self.folder, self.file, self.study)
-        reported = self.final.result
-        best_file = write_best(self.folder, self.asked, self.study, self.name, reported.sentence if reported else "")
+        write_trials(self.folder, self.study)
+        record, reported = self.study.record(), self.final.result
+        best_file = write_best(record, self.name, reported.sentence if reported else "")
         code, message = self._ending()
-        race = last_race(self.study.optuna.user_attrs)
+        race = last_race(record.attributes)
         told = [f"{race_in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
-        if several(self.file.objective) or self.study.prefer:
-            rows = best_rows(self.file, self.study.trials(), self.study.optuna.user_attrs)
-            told += [f"{name}: {text}" for name, text in rows]
+        if several(self.file.objective) or record.prefer:
+            told += [f"{name}: {text}" for name, text in best_rows(record)]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
-            which = "closest to the bounds" if none_feasible(self.file, self.study.ranked()) else "winner"
+            which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else "winner"
             lines.append(f"Train the {which}: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
-        best = self.study.best()
+        best = record.best()
         return SweepResult(
             exit_code=code,
             message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
-            counts=self.study.counts(),
+            counts=record.counts(),
             best=best.number if best else None,
             best_value=best.values[0] if best else None,
-            table=ranked_rows(self.file, self.study),
+            table=ranked_rows(record),
             final=reported,
         )
 
@@ -370,15 +369,16 @@ class _Session:
         if stopped and reason is not None and self.final.due:
             again = f"{trained} trials are trained; final step: {self.final.progress}; the same command goes on"
         elif reason is None or not self._searches():
-            missing = none_feasible(self.file, self.study.ranked())
+            record = self.study.record()
+            missing = none_feasible(self.file, record.ranked())
             if missing:
                 return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
             told = stability_ending(self.file, self.study.trials())
             if told is not None:
                 return told
-            if not self.study.ranked():
+            if not record.ranked():
                 return ExitCode.FAILED, "no trial was trained to its end"
-            waiting = self.study.counts()["waiting"]
+            waiting = record.counts()["waiting"]
             more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""
             more += "; the same command begins the final step" if self.final.due else ""
             return ExitCode.DONE, f"{trained} trials are trained{more}"

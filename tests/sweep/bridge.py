@@ -24,7 +24,7 @@ class Bridge:
     def __init__(self, file: SweepFile, folder: Path, sizes: Any = fake_sizes) -> None:
         self.control = Control(folder / ".stop")
         self.study = SweepStudy(folder / "study.journal", "test", file, threads=1)
-        listener = Silent()
+        file, listener = self.study.file, Silent()
         bounds = Bounds(file, sizes)
         self.searcher = StudySearcher(file, self.study, bounds, self.control, listener, self.job)
         self.scheduler = StudyScheduler(file, self.study, self.searcher, listener)

@@ -116,13 +116,13 @@ def test_a_trial_without_the_metric_of_a_bound_has_failed(sweep_file: Files, tmp
 def test_the_best_is_the_best_of_those_that_keep_the_bounds(sweep_file: Files, tmp_path: Path) -> None:
     file = sweep_file(BOUND)
     study = told(Bridge(file, tmp_path), BROKEN, KEPT, FAR).study
-    best = study.best()
+    best = study.record().best()
     assert best is not None
     assert best.number == 1
-    assert [trial.number for trial in study.ranked()] == [1, 0, 2]
-    assert none_feasible(file, study.ranked()) == ""
-    assert [row["broken"] for row in ranked_rows(file, study)][:2] == ["", "forgetting 0.031 is above 0.01"]
-    path = write_best(tmp_path, file, study, "s")
+    assert [trial.number for trial in study.record().ranked()] == [1, 0, 2]
+    assert none_feasible(file, study.record().ranked()) == ""
+    assert [row["broken"] for row in ranked_rows(study.record())][:2] == ["", "forgetting 0.031 is above 0.01"]
+    path = write_best(study.record(), "s")
     assert path is not None
     assert "Out of bounds" not in path.read_text()
 
@@ -133,9 +133,9 @@ def test_where_none_keeps_the_bounds_the_closest_stands_for_it_and_that_is_said(
     file = sweep_file(BOUND)
     study = told(Bridge(file, tmp_path), FAR, BROKEN).study
     said = "no trial keeps forgetting at most 0.01; the closest is trial 1, whose forgetting 0.031 is above 0.01"
-    assert none_feasible(file, study.ranked()) == said
-    assert study.best() is None
-    path = write_best(tmp_path, file, study, "s")
+    assert none_feasible(file, study.record().ranked()) == said
+    assert study.record().best() is None
+    path = write_best(study.record(), "s")
     assert path is not None
     assert f"# Out of bounds: {said}" in path.read_text()
     beta = study.trials()[1].params["method.beta"]
@@ -147,7 +147,7 @@ def test_trials_csv_says_who_kept_the_bounds(sweep_file: Files, tmp_path: Path) 
     bridge = told(Bridge(file, tmp_path), KEPT, BROKEN)
     bridge.start("d")
     bridge.end("d", "diverged", ())
-    write_trials(tmp_path, file, bridge.study)
+    write_trials(tmp_path, bridge.study)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "trials.csv").read_text())))
     assert [(row["feasible"], row["broken"]) for row in rows] == [
         ("True", ""),
@@ -155,7 +155,7 @@ def test_trials_csv_says_who_kept_the_bounds(sweep_file: Files, tmp_path: Path) 
         ("", ""),
     ]
     (tmp_path / "plain").mkdir()
-    write_trials(tmp_path, sweep_file(), Bridge(sweep_file(), tmp_path / "plain").study)
+    write_trials(tmp_path, Bridge(sweep_file(), tmp_path / "plain").study)
     assert "feasible" not in (tmp_path / "trials.csv").read_text()
 
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -99,10 +100,10 @@ def test_one_goal_is_told_as_ever_and_an_equal_value_is_no_better() -> None:
 
 def test_tables_have_a_column_for_each_goal(made: Callable[..., SweepStudy], tmp_path: Path) -> None:
     study = made()
-    rows = ranked_rows(FILE, study)
+    rows = ranked_rows(study.record())
     assert [(row["trial"], row["front"]) for row in rows[:1] + rows[-1:]] == [(1, "on it"), (3, "")]
     assert [(row[ACCURACY], row[RATIO]) for row in rows] == [VALUES[row["trial"]] for row in rows]
-    write_trials(tmp_path, FILE, study)
+    write_trials(tmp_path, study)
     frame = pd.read_csv(tmp_path / "trials.csv")
     assert list(frame.columns[:4]) == ["number", "state", ACCURACY, RATIO]
     assert "value" not in frame
@@ -120,14 +121,12 @@ PREFERRED = {
 
 
 @pytest.mark.parametrize("prefer", PREFERRED)
-def test_best_yaml_is_what_is_preferred_and_says_why(
-    prefer: str | None, made: Callable[..., SweepStudy], tmp_path: Path
-) -> None:
+def test_best_yaml_is_what_is_preferred_and_says_why(prefer: str | None, made: Callable[..., SweepStudy]) -> None:
     study, (number, why) = made(), PREFERRED[prefer]
     if prefer is not None:
         study.set_prefer(f"{RATIO}: 1")
         study.set_prefer(prefer)
-    path = write_best(tmp_path, FILE, study, "made")
+    path = write_best(study.record(), "made")
     assert path is not None
     head = path.read_text().partition("name:")[0]
     assert f"trial {number}, {ACCURACY} = {VALUES[number][0]:g}, {RATIO} = {VALUES[number][1]:g}" in head
@@ -138,31 +137,31 @@ def test_best_yaml_is_what_is_preferred_and_says_why(
 
 def test_where_nothing_passes_there_is_no_best_yaml(made: Callable[..., SweepStudy], tmp_path: Path) -> None:
     study = made()
-    assert write_best(tmp_path, FILE, study, "made") is not None
+    assert write_best(study.record(), "made") is not None
     study.set_prefer("seconds <= 1")
-    assert write_best(tmp_path, FILE, study, "made") is None
-    assert not (tmp_path / "best.yaml").exists()
+    assert write_best(study.record(), "made") is None
+    assert not (tmp_path / "made" / "best.yaml").exists()
     none = "none, and no best.yaml: no complete trial passes --prefer 'seconds <= 1' (--prefer knee takes that back)"
     assert ("best", none) in status_rows(status_of(tmp_path / "made"))
 
 
 def test_a_wish_is_kept_by_the_study_and_leads_the_final_step(made: Callable[..., SweepStudy], tmp_path: Path) -> None:
     study = made()
-    assert [trial.number for trial in best_first(FILE, study)] == [1, 0, 2]
+    assert [trial.number for trial in best_first(study.record())] == [1, 0, 2]
     study.set_prefer(f"{RATIO} <= 0.7")
     again = SweepStudy(tmp_path / "made" / "study.journal", "made", FILE, 1)
-    assert [trial.number for trial in best_first(FILE, again)] == [4, 0, 2]
+    assert [trial.number for trial in best_first(again.record())] == [4, 0, 2]
     whole = loads(TEXT, "x", ["final.settings=all"])
     check_sweep(whole, "x")
-    assert [trial.number for trial in best_first(whole, again)] == [4, 0, 1, 2]
+    assert [trial.number for trial in best_first(replace(again.record(), asked=whole))] == [4, 0, 1, 2]
 
 
 def test_of_one_goal_a_wish_leads_the_final_step_too(made: Callable[..., SweepStudy]) -> None:
     file = loads(TEXT, "x", [f"objective.maximize={ACCURACY}"])
     study = made(file)
-    assert [trial.number for trial in best_first(file, study)][:3] == [0, 4, 1]
+    assert [trial.number for trial in best_first(study.record())][:3] == [0, 4, 1]
     study.set_prefer("seconds <= 25")
-    assert [trial.number for trial in best_first(file, study)][:3] == [1, 0, 4]
+    assert [trial.number for trial in best_first(study.record())][:3] == [1, 0, 4]
 
 
 def test_status_and_show_tell_the_front(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,8 +23,9 @@ from hypercl.sweep.final.selection import (
     write_selections,
 )
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.protocols import Role, search_config
+from hypercl.sweep.study.protocols import Role
 from hypercl.sweep.study.ranking import RACE
+from hypercl.sweep.study.record import StudyRecord
 from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
@@ -48,15 +48,15 @@ def enqueued(sweep_file: Files, *betas: float, best: int = 3) -> SweepFile:
     return sweep_file(f"search.enqueue=[{given}]", f"final.settings={best}")
 
 
-def chosen(file: SweepFile, study: SweepStudy) -> list[tuple[str, int | None]]:
-    return [(one.label, one.trial) for one in choice(file, search_config(file), study)]
+def chosen(study: SweepStudy) -> list[tuple[str, int | None]]:
+    return [(one.label, one.trial) for one in choice(study.record())]
 
 
 def test_the_best_settings_come_first_and_the_one_as_written_last(sweep_file: Files, open_study: Studies) -> None:
     file = enqueued(sweep_file, 0.1, 0.2, 0.3, 0.4)
     study = open_study(file)
     told(study, 0.5, 0.6, 0.9, 0.7, 0.8)
-    found = choice(file, file, study)
+    found = choice(study.record())
     assert [one.label for one in found] == ["trial-2", "trial-4", "trial-3", "base"]
     assert [one.promised for one in found] == [(0.9,), (0.8,), (0.7,), (0.5,)]
     assert [one.settings["method.beta"] for one in found[:3]] == [0.2, 0.4, 0.3]
@@ -67,7 +67,7 @@ def test_the_setting_as_written_is_not_there_twice(sweep_file: Files, open_study
     file = enqueued(sweep_file, 0.1, 0.2, best=2)
     study = open_study(file)
     told(study, 0.8, 0.9, 0.1)
-    assert chosen(file, study) == [("trial-1", 1), ("base", 0)]
+    assert chosen(study) == [("trial-1", 1), ("base", 0)]
 
 
 def test_equal_settings_are_trained_once(sweep_file: Files, open_study: Studies) -> None:
@@ -76,21 +76,21 @@ def test_equal_settings_are_trained_once(sweep_file: Files, open_study: Studies)
     told(study, 0.1)
     study.optuna.enqueue_trial({"method.beta": 0.1, "hypernet.task_embedding": 8})
     told(study, 0.9, 0.8, 0.85)
-    assert chosen(file, study) == [("trial-1", 1), ("trial-2", 2), ("base", 0)]
+    assert chosen(study) == [("trial-1", 1), ("trial-2", 2), ("base", 0)]
 
 
 def test_what_is_out_of_bounds_is_not_chosen(sweep_file: Files, open_study: Studies) -> None:
     file = enqueued(sweep_file, 0.1, 0.2, best=1)
     study = open_study(file)
     told(study, 0.5, 0.9, 0.8, broken=(1,))
-    assert chosen(file, study) == [("trial-2", 2), ("base", 0)]
+    assert chosen(study) == [("trial-2", 2), ("base", 0)]
 
 
 def test_where_nothing_is_within_the_bounds_nothing_is_chosen(sweep_file: Files, open_study: Studies) -> None:
     file = enqueued(sweep_file, 0.1)
     study = open_study(file)
     told(study, 0.5, 0.9, broken=(0, 1))
-    assert (choice(file, file, study), best_first(file, study)) == ([], [])
+    assert (choice(study.record()), best_first(study.record())) == ([], [])
 
 
 def test_a_race_goes_before_the_search(sweep_file: Files, open_study: Studies) -> None:
@@ -100,7 +100,7 @@ def test_a_race_goes_before_the_search(sweep_file: Files, open_study: Studies) -
     plan = Plan(seeds=3, block=3, level=0.01)
     race = RaceRecord(3, (1, 2), plan, 0.05, True, {1: (0.7, 0.7, 0.7), 2: (0.9, 0.8, 0.9)})
     study.optuna.set_user_attr(RACE, {"races": [race.plain()]})
-    assert chosen(file, study) == [("trial-2", 2), ("trial-1", 1), ("base", 0)]
+    assert chosen(study) == [("trial-2", 2), ("trial-1", 1), ("base", 0)]
 
 
 def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
@@ -109,7 +109,7 @@ def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
     file = enqueued(sweep_file, 0.1, best=1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    opening = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=7)
+    opening = current_selection(study.record(), choice(study.record()), concurrent=7)
     runs = runs_of(file, opening, tmp_path)
     assert opening.parts == 3
     assert (opening.cost["trials"], opening.cost["hours"]) == (2, pytest.approx(2 / 60))
@@ -123,15 +123,13 @@ def test_every_setting_has_the_same_seeds_in_bundles_that_fill_the_machine(
     assert all(run.experiment.method.beta == (0.1 if run.label == "trial-1" else 0.01) for run in runs)
 
 
-def test_a_second_opening_has_seeds_that_none_had_before(
-    sweep_file: Files, open_study: Studies, tmp_path: Path
-) -> None:
+def test_a_second_opening_has_seeds_that_none_had_before(sweep_file: Files, open_study: Studies) -> None:
     file = enqueued(sweep_file, 0.1)
     study = open_study(file)
     told(study, 0.5, 0.9)
-    first = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=2)
+    first = current_selection(study.record(), choice(study.record()), concurrent=2)
     write_selections(study, [first])
-    second = current_selection(file, choice(file, file, study), study, tmp_path, concurrent=2)
+    second = current_selection(study.record(), choice(study.record()), concurrent=2)
     assert not set(first.seeds) & set(second.seeds)
     write_selections(study, [first, second])
     assert selections_of(study.optuna.user_attrs) == [first, second]
@@ -147,9 +145,9 @@ space: {method.beta: {log_uniform: [1e-4, 10]}}
 
 def opened(file: SweepFile) -> FinalSelection:
     """Of a sweep that has no study yet, on a machine for one run at a time."""
-    study: Any = SimpleNamespace(trained=3, optuna=SimpleNamespace(user_attrs={}), trials=list)
+    record = StudyRecord(Path("nowhere"), file, ())
     both = [Chosen("trial-1", 1, {"method.beta": 0.1}, (0.9,)), Chosen("base", None, {}, None)]
-    return current_selection(file, both, study, Path(), concurrent=1)
+    return current_selection(record, both, concurrent=1)
 
 
 def test_where_an_order_is_drawn_each_seed_has_its_own_and_all_settings_the_same(tmp_path: Path) -> None:

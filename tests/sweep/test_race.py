@@ -20,12 +20,12 @@ from hypercl.sweep.plan.final import race_rows
 from hypercl.sweep.race.race import Racing, contenders, values_in
 from hypercl.sweep.race.results import check_races, race_due, race_order, search_stages
 from hypercl.sweep.race.schedule import race_points
-from hypercl.sweep.results.files import write_best
+from hypercl.sweep.results.files import write_best, write_sweep
 from hypercl.sweep.results.status import Status, status_rows
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE, races_of
-from hypercl.sweep.study.record import SweepRecord
+from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.runs import PlannedRun, RanRun
 
@@ -91,31 +91,34 @@ def told(study: SweepStudy, *values: float | None, violations: dict[str, float] 
         study.settle(suggestion.number)
 
 
-def racing(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[Racing, Heard]:
+def as_of(file: SweepFile, study: SweepStudy) -> SweepStudy:
+    """The study as a later command with this file has it."""
+    return SweepStudy(study.folder / "study.journal", "test", file, 1)
+
+
+def racing(file: SweepFile, study: SweepStudy) -> tuple[Racing, Heard]:
     listener = Heard()
     session: Any = SimpleNamespace(listener=listener)
-    return Racing(file, study, folder, session), listener
+    return Racing(as_of(file, study), session), listener
 
 
-def raced(
-    file: SweepFile, study: SweepStudy, folder: Path, patch: pytest.MonkeyPatch, runs: FakeRuns, point: int = 6
-) -> list[str]:
+def raced(file: SweepFile, study: SweepStudy, patch: pytest.MonkeyPatch, runs: FakeRuns, point: int = 6) -> list[str]:
     patch.setattr("hypercl.sweep.race.race.train_all", runs)
-    one, listener = racing(file, study, folder)
+    one, listener = racing(file, study)
     one.go(point)
     return listener.lines
 
 
 def test_a_clearly_better_setting_wins_and_the_others_are_dropped(
-    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    lines = raced(file, study, monkeypatch, FakeRuns(noisy))
     (race,) = races_of(study.optuna.user_attrs)
     assert (race.settings, race.ended, race.left) == ((0, 3, 2), "separated", [2])
     assert race.rounds[-1].seeds == 6
-    assert race_order(study)[0] == 2
-    assert sorted(race_order(study)) == [0, 1, 2, 3, 4, 5]
-    assert race_order(study)[3:] == [1, 4, 5]
+    assert race_order(study.record())[0] == 2
+    assert sorted(race_order(study.record())) == [0, 1, 2, 3, 4, 5]
+    assert race_order(study.record())[3:] == [1, 4, 5]
     assert lines[0] == "race: trials 0, 3, 2 get 3 further seeds a round, at most 9 each"
     assert "trial 2 won the race over 6 further seeds" in lines[-1]
 
@@ -124,7 +127,7 @@ def test_all_leaders_get_the_same_seeds_and_none_of_the_searchs(
     file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = FakeRuns(noisy)
-    raced(file, study, tmp_path, monkeypatch, runs)
+    raced(file, study, monkeypatch, runs)
     assert len(runs.asked) == 2
     for place, asked in enumerate(runs.asked):
         first = file.experiment.training.seed + 1_000_000 + 3 * place
@@ -136,13 +139,13 @@ def test_all_leaders_get_the_same_seeds_and_none_of_the_searchs(
 
 
 def test_where_the_stream_has_an_order_each_seed_has_its_own(
-    tmp_path: Path, open_study: Callable[[SweepFile], SweepStudy], monkeypatch: pytest.MonkeyPatch
+    open_study: Callable[[SweepFile], SweepStudy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = TEXT.replace("{name: split_digits}", "{name: split_digits, order_seed: 5}")
     file = loads(text, "test.yaml", [RACE_TEXT, "search.sampler=random", "search.startup_trials=null"])
     study, runs = open_study(file), FakeRuns(noisy)
     told(study, 0.9, 0.8)
-    raced(file, study, tmp_path, monkeypatch, runs)
+    raced(file, study, monkeypatch, runs)
     first = [(run.label, run.experiment.training.seed, run.experiment.tasks.order_seed) for run in runs.asked[0]]
     seeds = [(1_000_001 + place, 1_000_005 + place) for place in range(3)]
     assert first == [(f"trial-{number}", *each) for number in (0, 1) for each in seeds]
@@ -153,35 +156,33 @@ def test_under_test_leak_the_race_leaks_as_well(
     sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = FakeRuns(noisy)
-    raced(sweep_file(RACE_TEXT, "protocol={name: test_leak}"), study, tmp_path, monkeypatch, runs)
+    raced(sweep_file(RACE_TEXT, "protocol={name: test_leak}"), study, monkeypatch, runs)
     assert {run.data for run in runs.asked[0]} == {"leak"}
     assert "TEST LEAK" in (tmp_path / "race" / "race.md").read_text()
 
 
-def test_trials_keep_their_values(
-    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trials_keep_their_values(file: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [(trial.value, trial.state, dict(trial.user_attrs)) for trial in study.trials()]
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    raced(file, study, monkeypatch, FakeRuns(noisy))
     assert [(trial.value, trial.state, dict(trial.user_attrs)) for trial in study.trials()] == before
 
 
 def test_an_interrupted_race_goes_on_where_it_was_and_ends_as_a_whole_one(
-    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alike = FakeRuns(lambda number, seed: noisy(number, seed, best=-1), stop_after=2)
-    raced(file, study, tmp_path, monkeypatch, alike)
+    raced(file, study, monkeypatch, alike)
     (race,) = races_of(study.optuna.user_attrs)
     assert (race.settings, race.values, race.ended) == ((0, 3, 2), {}, "")
-    assert race_due(file, study)
+    assert race_due(study.record())
     told(study, 0.99)  # a better trial does not join a race that has begun
     alike.stop_after = 10**6
-    raced(file, study, tmp_path, monkeypatch, alike)
+    raced(file, study, monkeypatch, alike)
     (race,) = races_of(study.optuna.user_attrs)
     assert (race.ended, [len(values) for values in race.values.values()]) == ("seeds", [9, 9, 9])
-    assert not race_due(file, study)
+    assert not race_due(study.record())
     count = len(alike.asked)
-    raced(file, study, tmp_path, monkeypatch, alike)
+    raced(file, study, monkeypatch, alike)
     assert len(alike.asked) == count
 
 
@@ -189,7 +190,7 @@ def test_a_lost_seed_counts_as_the_worst_and_is_told(
     file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = FakeRuns(lambda number, seed: None if (number, seed) == (3, 1_000_002) else noisy(number, seed))
-    raced(file, study, tmp_path, monkeypatch, lost)
+    raced(file, study, monkeypatch, lost)
     (race,) = races_of(study.optuna.user_attrs)
     assert race.values[3][:3] == (0.0, 0.0, 0.0)
     assert race.lost[0] == "trial 3, seed 1000001: its process died"
@@ -222,30 +223,30 @@ def test_only_settings_within_the_bounds_race_and_equal_ones_once(
     told(study, 0.8, 0.7, None)
     study.optuna.enqueue_trial(study.trials()[1].params)
     told(study, 0.75)
-    assert contenders(file, study, []) == [1, 2]
+    assert contenders(study.record(), []) == [1, 2]
 
 
 def test_fewer_settings_than_asked_race_and_it_is_said(
-    file: SweepFile, open_study: Callable[[SweepFile], SweepStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: SweepFile, open_study: Callable[[SweepFile], SweepStudy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, runs = open_study(file), FakeRuns(noisy)
-    assert raced(file, study, tmp_path, monkeypatch, runs) == [
+    assert raced(file, study, monkeypatch, runs) == [
         "race: no trial is complete and within the bounds: there is nothing to race"
     ]
     told(study, 0.9)
-    lines = raced(file, study, tmp_path, monkeypatch, runs)
+    lines = raced(file, study, monkeypatch, runs)
     assert "1 settings are complete" in lines[0]
     assert (runs.asked, races_of(study.optuna.user_attrs)[0].ended) == ([], "alone")
 
 
 def test_the_next_race_keeps_the_leader_drops_nobody_in_again_and_uses_what_is_trained(
-    sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep_file: Files, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = search_config(sweep_file("search.race={settings: 3, seeds: 9, block: 3, every: 6}", "search.trials=12"))
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    raced(file, study, monkeypatch, FakeRuns(noisy))
     told(study, 0.95, 0.94, 0.93)
     runs = FakeRuns(noisy)
-    raced(file, study, tmp_path, monkeypatch, runs, point=12)
+    raced(file, study, monkeypatch, runs, point=12)
     first, second = races_of(study.optuna.user_attrs)
     assert second.settings == (2, 6, 7)
     assert second.plan.level == pytest.approx(0.05 / (2 * 2 * 2))
@@ -254,32 +255,33 @@ def test_the_next_race_keeps_the_leader_drops_nobody_in_again_and_uses_what_is_t
 
 
 def test_races_are_due_after_every_so_many_trials_and_at_the_end(
-    sweep_file: Files, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep_file: Files, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = search_config(sweep_file("search.race={every: 4}", "search.trials=10"))
     assert race_points(file.search) == [4, 8, 10]
-    assert search_stages(file, study) == [4, 8, 10]  # six are trained: the race after four is made up for
+    study = as_of(file, study)
+    assert search_stages(study.record()) == [4, 8, 10]  # six are trained: the race after four is made up for
     told(study, 0.5, 0.5)
-    assert search_stages(file, study) == [8, 10]
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy), point=8)
-    assert search_stages(file, study) == [10]
+    assert search_stages(study.record()) == [8, 10]
+    raced(file, study, monkeypatch, FakeRuns(noisy), point=8)
+    assert search_stages(study.record()) == [10]
 
 
 def test_rules_of_a_race_cannot_change_once_it_has_begun(
-    sweep_file: Files, file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep_file: Files, file: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
-    check_races(file, study)
-    check_races(sweep_file(), study)
+    raced(file, study, monkeypatch, FakeRuns(noisy))
+    check_races(study.record())
+    check_races(as_of(sweep_file(), study).record())
     with pytest.raises(UserError, match=r"search\.race\.seeds is 12"):
-        check_races(sweep_file("search.race={settings: 3, seeds: 12, block: 3}"), study)
+        check_races(as_of(sweep_file("search.race={settings: 3, seeds: 12, block: 3}"), study).record())
 
 
 def test_best_yaml_is_the_winner_of_the_race(
-    file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
-    path = write_best(tmp_path, file, study, "test")
+    raced(file, study, monkeypatch, FakeRuns(noisy))
+    path = write_best(study.record(), "test")
     assert path is not None
     assert load(path).experiment.method.beta == study.trial(2).params["method.beta"]
     assert "trial 2 won the race over 6 further seeds" in path.read_text()
@@ -288,34 +290,35 @@ def test_best_yaml_is_the_winner_of_the_race(
 def test_after_a_race_one_trial_is_the_best_for_best_yaml_status_report_and_final_step(
     file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    raced(file, study, monkeypatch, FakeRuns(noisy))
     words = "trial 2, validation/final_accuracy 0.8800 (the leader of the race)"
-    assert best_of(file, study, tmp_path) == ([2, 2, 2], [words])
+    assert best_of(study) == ([2, 2, 2], [words])
     study.set_prefer("validation/final_accuracy < 0.85")  # of a session before: the race decides
-    assert best_of(file, study, tmp_path)[0] == [2, 2, 2]
+    assert best_of(study)[0] == [2, 2, 2]
     unraced = file.model_copy(update={"search": file.search.model_copy(update={"race": None})})
     later = SweepStudy(tmp_path / "study.journal", "test", unraced, 1)
-    assert best_of(unraced, later, tmp_path)[0] == [1, 1, 1]
+    assert best_of(later)[0] == [1, 1, 1]
     later.set_prefer("knee")
-    assert best_of(unraced, later, tmp_path)[0] == [2, 2, 2]
+    assert best_of(later)[0] == [2, 2, 2]
     later.set_prefer("validation/final_accuracy < 0.5")
-    assert (later.best(), best_first(unraced, later)) == (None, [])
+    assert (later.record().best(), best_first(later.record())) == (None, [])
 
 
-def best_of(file: SweepFile, study: SweepStudy, folder: Path) -> tuple[list[int | None], list[str]]:
-    """The best trial of the study, of its record (report) and of the final step, and the status' words."""
-    record = SweepRecord(folder, file, tuple(study.trials()), study.optuna.user_attrs)
-    found = [study.best(), record.best(), best_first(file, study)[0]]
-    rows = status_rows(Status(record, None, Counter(), [], None))
+def best_of(study: SweepStudy) -> tuple[list[int | None], list[str]]:
+    """The best trial of best.yaml, of the report (from the folder) and of the final step, and the status' words."""
+    write_sweep(study.folder, study.asked, "test")
+    record, read = study.record(), read_sweep(study.folder)
+    found = [record.best(), read.best(), best_first(record)[0]]
+    rows = status_rows(Status(read, None, Counter(), [], None))
     return [trial.number if trial else None for trial in found], [text for name, text in rows if name == "best"]
 
 
 def test_what_was_decided_stands_in_the_study_and_in_files(
     file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raced(file, study, tmp_path, monkeypatch, FakeRuns(noisy))
+    raced(file, study, monkeypatch, FakeRuns(noisy))
     stored = json.loads(json.dumps(study.optuna.user_attrs[RACE]))
-    assert stored["standing"] == race_order(study)
+    assert stored["standing"] == race_order(study.record())
     last = stored["races"][0]["rounds"][-1]
     assert (last["leader"], sorted(last["dropped"]), last["seeds"]) == (2, [0, 3], 6)
     assert all(p <= stored["races"][0]["plan"]["level"] for p in last["p"].values())
@@ -351,7 +354,7 @@ def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_pa
     study = SweepStudy(tmp_path / "raced" / "study.journal", "raced", search_config(file), threads=1)
     races = races_of(study.optuna.user_attrs)
     assert [(race.point, bool(race.ended)) for race in races] == [(3, True), (6, True)]
-    assert result.best == race_order(study)[0]
+    assert result.best == race_order(study.record())[0]
     assert "won the race" in result.message
     assert any(line.startswith("race: after 6 seeds each") for line in listener.lines)
     assert (tmp_path / "raced" / "figures" / "race.png").exists()

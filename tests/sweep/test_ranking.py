@@ -1,7 +1,6 @@
 """Which trials are best: feasible ones first, then by value, or by how they compromise between several goals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -178,17 +177,8 @@ def test_one_goal_cannot_be_weighed() -> None:
         ranking.preferred_trial(ONE, [trial(0, (0.9,))], f"{ACCURACY}: 1")
 
 
-@dataclass
-class Found:
-    file: SweepFile
-    trials: Sequence[FrozenTrial]
-
-    def ranked(self) -> list[FrozenTrial]:
-        return ranking.ranked_trials(self.file, self.trials)
-
-
 def leaders(file: SweepFile, trials: Sequence[FrozenTrial], settings: Any, prefer: str | None = None) -> list[int]:
-    return numbers(ranking.leaders(file, Found(file, trials), settings, prefer))
+    return numbers(ranking.leaders(file, ranking.ranked_trials(file, trials), settings, prefer))
 
 
 def test_leaders_of_one_goal_are_the_best_feasible_ones() -> None:

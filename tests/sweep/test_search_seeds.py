@@ -48,8 +48,8 @@ def file(sweep_file: Files) -> SweepFile:
 
 
 @pytest.fixture
-def bridge(file: SweepFile, tmp_path: Path) -> Bridge:
-    return Bridge(file, tmp_path)
+def bridge(sweep_file: Files, tmp_path: Path) -> Bridge:
+    return Bridge(sweep_file("search.seeds=3"), tmp_path)
 
 
 def ended(bridge: Bridge, *values: float | None, name: str = "a", why: str = "") -> None:
@@ -107,17 +107,15 @@ def test_trials_of_one_seed_have_no_spread(sweep_file: Files, tmp_path: Path) ->
     one.start("a")
     one.end("a", "finished")
     assert "spread" not in one.study.trials()[0].user_attrs
-    assert "spread" not in ranked_rows(sweep_file(), one.study)[0]
+    assert "spread" not in ranked_rows(one.study.record())[0]
 
 
-def test_the_spread_stands_in_the_ranked_table_and_in_trials_csv(
-    bridge: Bridge, file: SweepFile, tmp_path: Path
-) -> None:
+def test_the_spread_stands_in_the_ranked_table_and_in_trials_csv(bridge: Bridge, tmp_path: Path) -> None:
     ended(bridge, 0.9, 0.8, 0.7)
     out = StringIO()
-    Console(file=out, width=200).print(ranked(ranked_rows(file, bridge.study), "best"))
+    Console(file=out, width=200).print(ranked(ranked_rows(bridge.study.record()), "best"))
     assert "0.8 ± 0.1" in out.getvalue()
-    write_trials(tmp_path, file, bridge.study)
+    write_trials(tmp_path, bridge.study)
     (row,) = csv.DictReader((tmp_path / "trials.csv").read_text().splitlines())
     assert float(row["spread/validation/final_accuracy"]) == pytest.approx(0.1)
     assert row["replica_2/validation/final_accuracy"] == "0.8"
@@ -136,11 +134,9 @@ def test_the_plan_says_how_many_seeds_a_setting_gets(sweep_file: Files, tmp_path
     assert rows["replicas"] == "seeds 1 to 3 in each trial, trained together; their mean is judged"
 
 
-def test_the_winner_is_trained_on_as_many_seeds_as_was_asked_for_a_run(
-    bridge: Bridge, sweep_file: Files, tmp_path: Path
-) -> None:
+def test_the_winner_is_trained_on_as_many_seeds_as_was_asked_for_a_run(bridge: Bridge) -> None:
     ended(bridge, 0.9, 0.8, 0.7)
-    path = write_best(tmp_path, sweep_file("search.seeds=3"), bridge.study, "test")
+    path = write_best(bridge.study.record(), "test")
     assert path is not None
     training = load(path).experiment.training
     assert (training.seed, training.replicas) == (2_000_001, 1)

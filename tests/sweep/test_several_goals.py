@@ -166,7 +166,7 @@ def test_what_cannot_be_trained_is_the_worst_in_every_goal(sampler: str, learns:
         study.settle(number)
     told = [study.trial(number).values for number in (0, 3)]
     assert told == ([[0.0, 10.0, WORST["seconds"][1]], [0.0, 10.0, 7.0]] if learns else [None, None])
-    assert [trial.number for trial in study.ranked()] == [1, 2]
+    assert [trial.number for trial in study.record().ranked()] == [1, 2]
 
 
 @pytest.mark.parametrize(

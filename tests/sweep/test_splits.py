@@ -11,7 +11,7 @@ from hypercl.sweep.final.data_used import data_used_rows
 from hypercl.sweep.final.selection import ATTRIBUTE, FinalSelection
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE
-from hypercl.sweep.study.record import SweepRecord, read_sweep
+from hypercl.sweep.study.record import StudyRecord, read_sweep
 
 OPENING = FinalSelection(
     when="2026-11-23T09:41:05+00:00",
@@ -28,7 +28,7 @@ PERMUTED = "experiment: {tasks: {name: permuted_mnist, num_tasks: 6}, training: 
 
 
 def rows_of(text: str, **attributes: object) -> dict[str, str]:
-    return dict(data_used_rows(SweepRecord(Path("x"), loads(text, "x.yaml"), (), attributes)))
+    return dict(data_used_rows(StudyRecord(Path("x"), loads(text, "x.yaml"), (), attributes)))
 
 
 def plain(opening: FinalSelection) -> dict[str, object]:
@@ -56,7 +56,7 @@ def test_under_first_k_search_and_final_step_have_other_tasks() -> None:
 
 def test_every_opening_is_told_and_its_orders_where_it_has_them() -> None:
     second = replace(OPENING, when="2026-12-01", orders=tuple(range(10)), finished="2026-12-02")
-    record = SweepRecord(Path("x"), loads(PERMUTED, "x"), (), {ATTRIBUTE: [plain(OPENING), plain(second)]})
+    record = StudyRecord(Path("x"), loads(PERMUTED, "x"), (), {ATTRIBUTE: [plain(OPENING), plain(second)]})
     told = [text for name, text in data_used_rows(record) if name == "final step"]
     assert len(told) == 2
     assert "each with an order of its own" in told[1]

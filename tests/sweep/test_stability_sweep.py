@@ -93,7 +93,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def test_a_chain_of_attempts_ends_where_one_run_with_the_values_found_does(learned: Session, tmp_path: Path) -> None:
-    best = learned.study.best()
+    best = learned.study.record().best()
     assert best is not None
     found = settings_of_trial(learned.file, best)["by_task"]
     assert found["method.beta"][0] == 4
@@ -111,7 +111,7 @@ def test_no_attempt_trains_an_earlier_task_again_and_only_the_accepted_last_one_
     now = attempts.current_stage(learned.file, trials)
     assert now is not None
     assert now.done
-    assert [trial.number for trial in learned.study.ranked()] == [now.accepted[-1].number]
+    assert [trial.number for trial in learned.study.record().ranked()] == [now.accepted[-1].number]
     for trial in trials:
         own = attempts.attempt_of(trial)
         assert own is not None
@@ -126,7 +126,7 @@ def test_no_attempt_trains_an_earlier_task_again_and_only_the_accepted_last_one_
 
 def test_an_attempt_at_strength_0_is_told_apart_and_its_seconds_are_its_own(learned: Session) -> None:
     table = learned.folder / "trials.csv"
-    write_trials(learned.folder, learned.file, learned.study)
+    write_trials(learned.folder, learned.study)
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert {(row["phase"], row["method.beta"] == "0.0") for row in rows if row["task"] != "1"} == {
         ("rate", True),
@@ -150,11 +150,11 @@ def test_a_sweep_interrupted_in_each_attempt_finds_the_same_as_one_that_is_not(
         session.control.stop_file.unlink(missing_ok=True)
         session.train(most=2, stop_after=2 if sessions % 2 else None)
     assert sessions > 4
-    assert ranked_rows(file(), session.study) == ranked_rows(file(), learned.study)
+    assert ranked_rows(session.study.record()) == ranked_rows(learned.study.record())
     assert [trial.user_attrs["attempt"] for trial in session.study.trials()] == [
         trial.user_attrs["attempt"] for trial in learned.study.trials()
     ]
-    best = session.study.best()
+    best = session.study.record().best()
     assert best is not None
     assert same(weights(tmp_path / str(best.number)), weights(learned.folder / str(best.number)))
 
@@ -187,7 +187,7 @@ def test_a_driver_killed_between_planning_and_asking_loses_no_attempt_and_makes_
 def test_replicas_are_tried_together_and_the_mean_decides(tmp_path: Path) -> None:
     session = Session(file("experiment.training.replicas=2"), tmp_path)
     session.train()
-    best = session.study.best()
+    best = session.study.record().best()
     assert best is not None
     rows = json.loads((tmp_path / str(best.number) / "summary.json").read_text())["replicas"]
     mean = sum(row["validation"]["final_accuracy"] for row in rows) / 2

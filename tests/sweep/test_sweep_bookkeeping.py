@@ -71,13 +71,13 @@ def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
 
     bridge = Bridge(file, tmp_path)
     heartbeat = Heartbeat(
-        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, file, bridge.study, TrialsTable(file))
+        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, bridge.study, TrialsTable(file))
     )
     early = [trained(number) for number in range(EARLY)][-1]
     bridge.study.optuna.add_trials([bridge.study.trials()[-1]] * (TRIALS - EARLY - 2))
     bridge = Bridge(file, tmp_path)
     heartbeat = Heartbeat(
-        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, file, bridge.study, TrialsTable(file))
+        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, bridge.study, TrialsTable(file))
     )
     _, late = trained(TRIALS - 2), trained(TRIALS - 1)
     assert bridge.start("ray-last") == "FINISHED"

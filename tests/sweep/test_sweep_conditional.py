@@ -83,7 +83,7 @@ def test_trunk_shapes_conditions_and_computed_values_stand_in_every_file(file: S
     again = SweepStudy(tmp_path / "study.journal", "t", file, 1)
     assert [trial.params for trial in again.trials()] == [trial.params for trial in study.trials()]
     write_sweep(tmp_path, file, "t")
-    write_trials(tmp_path, file, again)
+    write_trials(tmp_path, again)
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
     for row in rows:
         chunked = row["hypernet.name"] == "chunked"
@@ -91,10 +91,10 @@ def test_trunk_shapes_conditions_and_computed_values_stand_in_every_file(file: S
         assert row["hypernet.chunk_embedding"] == (row["hypernet.task_embedding"] if chunked else "")
         assert bool(row["hypernet.chunk_size"]) == chunked
     assert {row["hypernet.name"] for row in rows} == {"chunked", "full"}
-    table = ranked_rows(file, again)
+    table = ranked_rows(again.record())
     assert {tuple(row) for row in table} == {("trial", "value", *file.space)}
     assert {row["hypernet.chunk_embedding"] for row in table} <= {48, 96, ""}
-    best = write_best(tmp_path, file, again, "t")
+    best = write_best(again.record(), "t")
     assert best is not None
     expected = experiment_of(file.experiment, file.space, again.trials()[9].params)
     assert load(best).experiment.hypernet == expected.hypernet
@@ -105,7 +105,7 @@ def test_a_figure_is_drawn_though_no_setting_had_the_key(file: SweepFile, tmp_pa
     study = SweepStudy(tmp_path / "study.journal", "t", file, 1)
     trained(study, 1)
     write_sweep(tmp_path, file, "t")
-    write_trials(tmp_path, file, study)
+    write_trials(tmp_path, study)
     assert draw_sweep(file, read_trials(tmp_path / "trials.csv"), tmp_path / "figures")
 
 

@@ -133,7 +133,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(sampler: str, pruner: str, tmp_
     assert len(running) == 2
     assert all(trial.state.is_finished() for trial in trials)
     assert study.trained == 12 == len(trials) - kinds.count("infeasible")
-    assert study.counts() == {"trained": 12, **{kind: kinds.count(kind) for kind in set(kinds)}}
+    assert study.record().counts() == {"trained": 12, **{kind: kinds.count(kind) for kind in set(kinds)}}
     for number, trial in before.items():
         assert trials[number].params == trial.params
         assert trials[number].intermediate_values.items() >= trial.intermediate_values.items()
@@ -150,10 +150,10 @@ def test_nothing_is_lost_and_nothing_comes_twice(sampler: str, pruner: str, tmp_
         if kind == "pruned":
             assert 8 <= (trial.last_step or 0) < 20
     assert ("pruned" in kinds) == (pruner != "none")
-    best = study.best()
+    best = study.record().best()
     assert best is not None
     assert outcome_of(best).kind == "complete"
-    assert all(outcome_of(trial).kind == "complete" for trial in study.ranked())
+    assert all(outcome_of(trial).kind == "complete" for trial in study.record().ranked())
     cells = [tuple(sorted(trial.params.items())) for trial in trials]
     assert sampler.startswith("nsga") or len(set(cells)) == len(cells)
 
@@ -198,7 +198,7 @@ def test_with_two_goals_nothing_is_lost_either(sampler: str, pruner: str, tmp_pa
     read = read_sweep(tmp_path).trials
     assert [trial.values for trial in read] == [trial.values for trial in trials]
     assert [trial.intermediate_values for trial in read] == [trial.intermediate_values for trial in trials]
-    best = study.best()
+    best = study.record().best()
     assert best is not None
-    assert best.number == study.ranked()[0].number
+    assert best.number == study.record().ranked()[0].number
     assert best.number in [trial.number for trial in study.optuna.best_trials]

@@ -13,7 +13,7 @@ from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.options import Wish
+from hypercl.sweep.options import FinalMode
 from hypercl.sweep.results.files import write_best
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy
@@ -92,9 +92,9 @@ def runs(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
 
 
 @pytest.fixture
-def step(file: SweepFile, study: SweepStudy, tmp_path: Path) -> Callable[..., FinalStep]:
-    def build(wish: Wish = "after the search", other: SweepFile | None = None) -> FinalStep:
-        return FinalStep(other or file, other or file, study, tmp_path, wish)
+def step(study: SweepStudy) -> Callable[..., FinalStep]:
+    def build(wish: FinalMode = "after the search") -> FinalStep:
+        return FinalStep(study, wish)
 
     return build
 
@@ -220,8 +220,8 @@ def test_nothing_is_opened_where_nobody_wishes_it_or_nothing_is_complete(
     assert not step("no").due
     assert "test data stays closed" in step("no").said()[0]
     empty = SweepStudy(tmp_path / "other.journal", "other", file, threads=1)
-    assert not FinalStep(file, file, empty, tmp_path, "alone").due
-    assert FinalStep(file, file, empty, tmp_path, "no").said() == []
+    assert not FinalStep(empty, "alone").due
+    assert FinalStep(empty, "no").said() == []
 
 
 def test_a_setting_that_cannot_be_built_is_told_before_anything_is_opened(
@@ -248,7 +248,7 @@ def test_where_the_setting_as_written_is_better_it_is_told(step: Callable[..., F
 
 @pytest.mark.usefixtures("runs")
 def test_the_final_step_never_changes_which_setting_is_the_best(
-    step: Callable[..., FinalStep], file: SweepFile, study: SweepStudy, tmp_path: Path
+    step: Callable[..., FinalStep], study: SweepStudy
 ) -> None:
     """The fake's test accuracy is best at beta 0.1, which is trial 1; the search's best is trial 2."""
     go(step())
@@ -257,7 +257,7 @@ def test_the_final_step_never_changes_which_setting_is_the_best(
     assert not any("came out better" in line for line in step().said())
     means = {one["label"]: one["metrics"]["test/final_accuracy"]["mean"] for one in found.content["settings"]}
     assert max(means, key=lambda label: means[label]) == "trial-1"
-    path = write_best(tmp_path, file, study, "mine", found.sentence)
+    path = write_best(study.record(), "mine", found.sentence)
     assert path is not None
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert "trial 2" in head[0]

@@ -33,7 +33,7 @@ def test_trials_csv_has_a_row_a_trial(sweep_file: Files, open_study: Studies, tm
         Outcome("failed", "Traceback\nValueError: x, y"),
     )
     study.ask()
-    write_trials(tmp_path, sweep_file(), study)
+    write_trials(tmp_path, study)
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
     assert [row["state"] for row in rows] == ["complete", "pruned", "failed", "running"]
     assert [row["value"] for row in rows] == ["0.5", "", "", ""]
@@ -42,13 +42,11 @@ def test_trials_csv_has_a_row_a_trial(sweep_file: Files, open_study: Studies, tm
     assert (rows[0]["method.beta"], rows[0]["validation/forgetting"], rows[0]["seconds"]) == ("0.01", "0.1", "3.0")
 
 
-def test_best_yaml_is_a_complete_file_of_the_winner_on_a_fresh_seed(
-    sweep_file: Files, open_study: Studies, tmp_path: Path
-) -> None:
+def test_best_yaml_is_a_complete_file_of_the_winner_on_a_fresh_seed(sweep_file: Files, open_study: Studies) -> None:
     file = sweep_file()
     study = open_study(file)
     trained(study, Outcome("complete", value=0.5), Outcome("complete", value=0.7), Outcome("complete", value=0.6))
-    path = write_best(tmp_path, file, study, "test")
+    path = write_best(study.record(), "test")
     assert path is not None
     best = load(path)
     assert best.name == "test-best"
@@ -73,14 +71,14 @@ def test_the_winner_of_replicas_is_trained_on_seeds_of_which_none_was_used(sweep
 def test_without_a_complete_trial_there_is_no_best(sweep_file: Files, open_study: Studies, tmp_path: Path) -> None:
     study = open_study(sweep_file())
     trained(study, Outcome("pruned"))
-    assert write_best(tmp_path, sweep_file(), study, "test") is None
+    assert write_best(study.record(), "test") is None
     assert not (tmp_path / "best.yaml").exists()
 
 
 def test_the_table_ranks_complete_trials(sweep_file: Files, open_study: Studies) -> None:
     study = open_study(sweep_file())
     trained(study, Outcome("complete", value=0.5), Outcome("pruned"), Outcome("complete", value=0.6))
-    assert [(row["trial"], row["value"]) for row in ranked_rows(sweep_file(), study)] == [(2, 0.6), (0, 0.5)]
+    assert [(row["trial"], row["value"]) for row in ranked_rows(study.record())] == [(2, 0.6), (0, 0.5)]
 
 
 def test_sweep_yaml_is_the_file_with_every_default_and_versions(sweep_file: Files, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, wr
 from hypercl.sweep.results.status import state_words, status_of, status_rows
 from hypercl.sweep.study.lock import driver_lock, driver_of
 from hypercl.sweep.study.outcome import Outcome
-from hypercl.sweep.study.record import SweepRecord, progress_of, read_sweep, state_of
+from hypercl.sweep.study.record import StudyRecord, progress_of, read_sweep, state_of
 from hypercl.sweep.study.study import SweepStudy
 
 
@@ -182,14 +182,14 @@ def driver_of_text(text: str) -> str:
     return text.split('"pid": ')[1].split(",")[0]
 
 
-def record_of(trials: list[optuna.trial.FrozenTrial], outcomes: list[str]) -> SweepRecord:
+def record_of(trials: list[optuna.trial.FrozenTrial], outcomes: list[str]) -> StudyRecord:
     for number, (trial, kind) in enumerate(zip(trials, outcomes, strict=True)):
         trial.number = number
         trial.set_user_attr("outcome", Outcome(kind, value=trial.value).plain())  # pyright: ignore
-    return SweepRecord(Path("x"), loads(TEXT, "test"), tuple(trials))
+    return StudyRecord(Path("x"), loads(TEXT, "test"), tuple(trials))
 
 
-def made_trials(count: int, seed: int) -> SweepRecord:
+def made_trials(count: int, seed: int) -> StudyRecord:
     """Only beta matters; `momentum` is there in half of the trials; the worse half was mostly stopped early."""
     rng = random.Random(seed)
     spaces = {
@@ -233,7 +233,7 @@ def test_trials_stopped_early_count() -> None:
 
 def test_few_trials_say_nothing() -> None:
     assert importances(made_trials(LEAST - 1, seed=1)) == []
-    assert importances(SweepRecord(Path("x"), loads(TEXT, "test"), ())) == []
+    assert importances(StudyRecord(Path("x"), loads(TEXT, "test"), ())) == []
 
 
 @settings(max_examples=8, deadline=None)

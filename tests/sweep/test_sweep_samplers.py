@@ -91,8 +91,8 @@ def test_to_a_sampler_of_complete_trials_a_bad_setting_is_the_worst_result_and_t
         study.decide(asked.number, Outcome(kind))
         study.settle(asked.number)
     assert [trial.value for trial in study.trials()] == [worst] * 3
-    assert study.best() is None
-    assert study.counts() == {"infeasible": 1, "diverged": 1, "out_of_memory": 1, "trained": 2}
+    assert study.record().best() is None
+    assert study.record().counts() == {"infeasible": 1, "diverged": 1, "out_of_memory": 1, "trained": 2}
 
 
 def test_every_objective_has_a_worst_value() -> None:

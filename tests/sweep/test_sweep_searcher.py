@@ -57,7 +57,7 @@ def test_fifty_infeasible_suggestions_in_a_row_stop_the_sweep(bridge: Callable[.
     one = bridge("constraints.compression_ratio.max=0.1")
     assert one.start("a") == "FINISHED"
     assert one.control.reason == "infeasible"
-    assert one.study.counts() == {"infeasible": 50, "trained": 0}
+    assert one.study.record().counts() == {"infeasible": 50, "trained": 0}
 
 
 def test_the_decision_to_stop_is_written_before_it_is_answered(bridge: Callable[..., Bridge], reports: Any) -> None:
@@ -148,7 +148,7 @@ def test_a_network_that_cannot_be_built_is_a_failure_not_a_crash(bridge: Callabl
 
     one = bridge("search.max_failed=3", sizes=broken)
     assert one.start("a") == "FINISHED"
-    assert one.study.counts() == {"failed": 3, "trained": 0}
+    assert one.study.record().counts() == {"failed": 3, "trained": 0}
     assert "no layer fits" in one.control.first_failure
 
 
@@ -161,7 +161,7 @@ def test_leftovers_come_first_but_never_beyond_the_budget(bridge: Callable[..., 
     assert one.start("e") is None
     one.end("d", "finished")
     assert one.start("e") == "FINISHED"
-    assert one.study.counts()["running"] == 1
+    assert one.study.record().counts()["running"] == 1
 
 
 def test_nothing_is_suggested_once_the_sweep_is_stopping(bridge: Callable[..., Bridge]) -> None:

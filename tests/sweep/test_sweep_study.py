@@ -51,7 +51,7 @@ def test_each_outcome_is_told_as_its_state_with_constraints(
     assert trial.state == state
     fatal = {"diverged": float(kind == "diverged"), "out_of_memory": float(kind == "out_of_memory")}
     assert list(trial.constraints.items()) == [("valid", 0.0), ("compression_ratio", 0.0), *fatal.items()]
-    assert study.counts()["trained"] == (kind not in ("infeasible", "failed"))
+    assert study.record().counts()["trained"] == (kind not in ("infeasible", "failed"))
 
 
 def test_a_trial_is_told_once_whatever_is_decided_later(sweep_file: Files, open_study: Studies) -> None:
@@ -62,7 +62,7 @@ def test_a_trial_is_told_once_whatever_is_decided_later(sweep_file: Files, open_
     study.settle(0)
     study.settle(0)
     assert study.trials()[0].state == TrialState.PRUNED
-    assert study.counts() == {"pruned": 1, "trained": 1}
+    assert study.record().counts() == {"pruned": 1, "trained": 1}
 
 
 def test_a_written_decision_is_carried_out_by_the_next_driver(sweep_file: Files, open_study: Studies) -> None:
@@ -178,7 +178,7 @@ def test_a_minimised_objective_stops_the_trial_that_knows_less(sweep_file: Files
     for number, value in enumerate((0.2, 0.1)):
         study.decide(number, Outcome("complete", value=value))
         study.settle(number)
-    best = study.best()
+    best = study.record().best()
     assert best is not None
     assert best.number == 1
 

@@ -2,16 +2,16 @@
 
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.final.selection import FinalSelection, selections_of
-from hypercl.sweep.study import SweepRecord, final_config, has_orders, leaks, protocol_in_words, race_config, races_of
+from hypercl.sweep.study import StudyRecord, final_config, has_orders, leaks, protocol_in_words, race_config
 
 
-def data_used_rows(record: SweepRecord) -> list[tuple[str, str]]:
+def data_used_rows(record: StudyRecord) -> list[tuple[str, str]]:
     """The protocol, and the splits, tasks, seeds and orders of search, selection and final step: names and sentences.
 
     What was done stands in the study's user attributes `race` and `final`, what the search trains on in the file.
     """
     rows = [("protocol", protocol_in_words(record.asked)), ("search", _search(record.asked, record.file))]
-    if record.file.search.race is not None or races_of(record.attributes):
+    if record.file.search.race is not None or record.races:
         rows.append(("selection", _selection(record)))
     openings = selections_of(record.attributes)
     rows += [("final step", _final(record.asked, opening)) for opening in openings]
@@ -28,9 +28,9 @@ def _search(asked: SweepFile, file: SweepFile) -> str:
     return f"{_data(asked)} of {_tasks(file.experiment)}; {seeds}" + ("" if order is None else f", order {order}")
 
 
-def _selection(record: SweepRecord) -> str:
+def _selection(record: StudyRecord) -> str:
     """Races: further seeds, on what the search has."""
-    counts = [len(values) for race in races_of(record.attributes) for values in race.values.values()]
+    counts = [len(values) for race in record.races for values in race.values.values()]
     if not counts or not max(counts):
         return "no race has had a round yet"
     first = race_config(record.file, {}, 0, 1)

@@ -18,6 +18,7 @@ from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
     GPUS,
+    StudyRecord,
     SweepStudy,
     cost_of,
     cost_of_runs,
@@ -98,47 +99,39 @@ def write_selections(study: SweepStudy, openings: Sequence[FinalSelection]) -> N
     study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
 
 
-def current_selection(
-    asked: SweepFile, chosen: Sequence[Chosen], study: SweepStudy, folder: Path, concurrent: int
-) -> FinalSelection:
+def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent: int) -> FinalSelection:
     """A new opening, of seeds that none before it had. Writes nothing.
 
     Args:
-        asked: the file as it was asked.
+        record: of the sweep's study.
         chosen: as from `choice`.
-        study: of the sweep.
-        folder: the sweep's.
         concurrent: runs that fit at once; the seeds are cut into bundles that fill them.
     """
+    asked = record.asked
     count, scratch = asked.final.seeds, asked.final.from_scratch
-    start = sum(len(one.seeds) for one in selections_of(study.optuna.user_attrs))
+    start = sum(len(one.seeds) for one in selections_of(record.attributes))
     each = [final_config(asked, {}, start + place) for place in range(count)]
     orders = tuple(getattr(one.tasks, "order_seed", None) or 0 for one in each)
     return FinalSelection(
         when=datetime.now(UTC).isoformat("T", "seconds"),
-        trained=study.trained,
+        trained=record.trained,
         chosen=tuple(chosen),
         start=start,
         seeds=tuple(one.training.seed for one in each),
         orders=orders if len(set(orders)) == count else None,
         parts=parts_of(count, len(chosen) + scratch, concurrent),
         scratch=scratch,
-        cost=cost_by(study, folder),
+        cost=cost_by(record),
     )
 
 
-def cost_by(study: SweepStudy, folder: Path) -> dict[str, float | None]:
-    """What the tuning cost so far: trials and races.
-
-    Args:
-        study: of the sweep.
-        folder: the sweep's.
-    """
-    gpus = float(study.optuna.user_attrs.get(GPUS, 0.0))
-    parts = [cost_of(study.trials(), gpus), cost_of_runs(folder / "race", gpus)]
+def cost_by(record: StudyRecord) -> dict[str, float | None]:
+    """What tuning has cost so far: trials and races."""
+    gpus = float(record.attributes.get(GPUS, 0.0))
+    parts = [cost_of(record), cost_of_runs(record.folder / "race", gpus)]
     flops = [part.flops for part in parts if part.flops is not None]
     return {
-        "trials": study.trained,
+        "trials": record.trained,
         "hours": sum(part.hours for part in parts),
         "gpu_hours": sum(part.gpu_hours for part in parts),
         "flops": sum(flops) if flops else None,
@@ -155,21 +148,17 @@ def parts_of(seeds: int, settings: int, concurrent: int) -> int:
     return min(seeds, max(1, concurrent // settings))
 
 
-def choice(asked: SweepFile, file: SweepFile, study: SweepStudy) -> list[Chosen]:
+def choice(record: StudyRecord) -> list[Chosen]:
     """The best settings, best first, and the experiment as written, none of them twice; nothing where no setting is
     complete and within its bounds.
 
     The order is that of the last race where there was one, of several goals that of the front, else that of the search.
     Test data has no part in it.
-
-    Args:
-        asked: the file as it was asked.
-        file: as from `hypercl.sweep.study.protocols.search_config`.
-        study: of the sweep.
     """
+    asked = record.asked
     base, found, wanted = final_config(asked, {}), [], asked.final.settings
     seen: list[Experiment] = []
-    for trial in best_first(file, study):
+    for trial in best_first(record):
         settings = settings_of_trial(asked, trial)
         experiment = final_config(asked, settings)
         if experiment in seen:
@@ -181,7 +170,7 @@ def choice(asked: SweepFile, file: SweepFile, study: SweepStudy) -> list[Chosen]
             break
     if not found or base in seen:
         return found
-    own = _trial_of(base, asked, study)
+    own = _trial_of(base, record)
     promised = tuple(own.values) if own is not None else None
     return [*found, Chosen(BASE, own.number if own is not None else None, {}, promised)]
 
@@ -222,24 +211,21 @@ def joined(asked: SweepFile, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def best_first(file: SweepFile, study: SweepStudy) -> list[FrozenTrial]:
-    """The trials that a final step takes its settings from: complete and within their bounds.
-
-    Args:
-        file: as from `hypercl.sweep.study.protocols.search_config`.
-        study: of the sweep.
-    """
+def best_first(record: StudyRecord) -> list[FrozenTrial]:
+    """The trials that a final step takes its settings from, best first: complete and within their bounds."""
+    file = record.file
     if len(file.objective.goals) > 1:
-        return leaders(file, study, file.final.settings, study.prefer)
-    if study.best() is None:
+        return leaders(file, record.ranked(), file.final.settings, record.prefer)
+    if record.best() is None:
         return []
-    trials = [study.trial(number) for number in race_order(study)]
+    trials = [record.trial(number) for number in race_order(record)]
     return [trial for trial in trials if outcome_of(trial).feasible]
 
 
-def _trial_of(base: Experiment, asked: SweepFile, study: SweepStudy) -> FrozenTrial | None:
+def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:
     """The complete trial of the experiment as written, where the search had it."""
-    complete = [trial for trial in study.trials() if is_complete(trial)]
+    asked = record.asked
+    complete = [trial for trial in record.trials if is_complete(trial)]
     return next((one for one in complete if final_config(asked, settings_of_trial(asked, one)) == base), None)
 
 

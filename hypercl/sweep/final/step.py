@@ -27,7 +27,7 @@ from hypercl.sweep.final.selection import (
     write_selections,
 )
 from hypercl.sweep.options import FinalMode
-from hypercl.sweep.study import SweepRecord, SweepStudy, protocol_in_words
+from hypercl.sweep.study import StudyRecord, SweepStudy, protocol_in_words
 from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ class FinalStep:
     Every method looks at study and folders anew.
     """
 
-    asked: SweepFile
-    """As it was asked."""
-    file: SweepFile
-    """As from `hypercl.sweep.study.protocols.search_config`."""
     study: SweepStudy
-    folder: Path
-    """The sweep's."""
     mode: FinalMode
 
     @property
@@ -56,13 +50,23 @@ class FinalStep:
         return selections_of(self.study.optuna.user_attrs)
 
     @property
+    def folder(self) -> Path:
+        """The sweep's results."""
+        return self.study.folder
+
+    @property
+    def asked(self) -> SweepFile:
+        """The sweep's file as written."""
+        return self.study.asked
+
+    @property
     def due(self) -> bool:
-        """Whether something remains to be trained, as far as a person init_targets it."""
+        """Whether something remains to be trained, as far as a person wants it."""
         if self.mode == "no":
             return False
         last = self._last
         if last is None or (last.finished and self.mode == "again"):
-            return bool(best_first(self.file, self.study))
+            return bool(best_first(self.study.record()))
         return not last.finished
 
     @property
@@ -112,7 +116,7 @@ class FinalStep:
         """How the final step stands, in lines."""
         last, result = self._last, self.result
         if last is None:
-            if self.mode == "no" and best_first(self.file, self.study):
+            if self.mode == "no" and best_first(self.study.record()):
                 return [f"No final step: test data stays closed until hypercl final {shown(self.folder)}"]
             return []
         lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
@@ -138,8 +142,8 @@ class FinalStep:
         return as_begun(runs_of(self.asked, opening, self.folder))
 
     def _open(self, concurrent: int, check: Callable[[Experiment], object]) -> FinalSelection:
-        chosen = choice(self.asked, self.file, self.study)
-        opening = current_selection(self.asked, chosen, self.study, self.folder, concurrent)
+        record = self.study.record()
+        opening = current_selection(record, choice(record), concurrent)
         for run in self._runs(opening):
             try:
                 check(run.experiment)
@@ -186,7 +190,7 @@ class FinalStep:
             name=self.folder.name,
             protocol=self.asked.protocol.name,
             described=protocol_in_words(self.asked),
-            goals=self.file.objective.goals,
+            goals=self.asked.objective.goals,
             opened=len(self.openings),
             first_opened=self.openings[0].when if self.openings else None,
             cost=opening.cost,
@@ -214,7 +218,7 @@ def _beware(result: FinalResult) -> str:
     )
 
 
-def final_rows(record: SweepRecord) -> list[tuple[str, str]]:
+def final_rows(record: StudyRecord) -> list[tuple[str, str]]:
     """The final step as a row of a name and a sentence; none before test data is opened."""
     openings = selections_of(record.attributes)
     if not openings:
@@ -223,13 +227,13 @@ def final_rows(record: SweepRecord) -> list[tuple[str, str]]:
     return [("final step", f"test data was opened at {openings[-1].when}{times}; {_stands(record, openings[-1])}")]
 
 
-def final_is_open(record: SweepRecord) -> bool:
+def final_is_open(record: StudyRecord) -> bool:
     """Whether test data was opened and the final step is not finished."""
     openings = selections_of(record.attributes)
     return bool(openings) and not openings[-1].finished
 
 
-def _stands(record: SweepRecord, opening: FinalSelection) -> str:
+def _stands(record: StudyRecord, opening: FinalSelection) -> str:
     if opening.finished:
         return f"finished at {opening.finished}"
     return progress(as_begun(runs_of(record.asked, opening, record.folder)))

@@ -8,7 +8,6 @@ once their summary.json is there. So the same command goes on with a race that w
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hypercl.analysis import RaceRecord, Round, race_markdown, race_table
@@ -18,12 +17,12 @@ from hypercl.sweep.race.results import race_in_words, standing_of
 from hypercl.sweep.race.schedule import race_plan, race_points
 from hypercl.sweep.study import (
     RACE,
+    StudyRecord,
     SweepStudy,
     has_orders,
     leaks,
     outcome_of,
     race_config,
-    races_of,
     settings_of_trial,
 )
 from hypercl.sweep.workers import PlannedRun, RanRun, RunSession, train_all
@@ -36,17 +35,18 @@ FOLDER = "race"
 class Racing:
     """The races of a sweep, in one session."""
 
-    file: SweepFile
-    """As from `hypercl.sweep.study.protocols.search_config`."""
     study: SweepStudy
-    folder: Path
-    """The sweep's."""
     session: RunSession
     """What trains runs."""
 
+    @property
+    def file(self) -> SweepFile:
+        """The file as the trials train it."""
+        return self.study.file
+
     def go(self, point: int) -> None:
         """Begins the race that is due after so many trained trials, or goes on with it, to its or the session's end."""
-        races = races_of(self.study.optuna.user_attrs)
+        races = self.study.record().races
         open_race = next((race for race in races if race.point == point), None)
         race = open_race or self._begun(point, races)
         if race is None or race.ended:
@@ -65,7 +65,7 @@ class Racing:
         """A new race, written down; None where there is nothing to race with."""
         asked = self.file.search.race
         assert asked is not None
-        settings = contenders(self.file, self.study, races)
+        settings = contenders(self.study.record(), races)
         if not settings:
             self._say("no trial is complete and within the bounds: there is nothing to race")
             return None
@@ -106,40 +106,39 @@ class Racing:
         found = []
         for first, count in parts:
             experiment = race_config(self.file, settings, first, count)
-            place = self.folder / FOLDER / label_of(number) / seeds_name(experiment)
+            place = self.study.folder / FOLDER / label_of(number) / seeds_name(experiment)
             found.append(PlannedRun(label_of(number), experiment, place, "leak" if leaks(self.file) else "tune"))
         return found
 
     def _write(self, race: RaceRecord) -> None:
         """Into the study first, then as files for people."""
-        races = [one for one in races_of(self.study.optuna.user_attrs) if one.point != race.point]
+        races = [one for one in self.study.record().races if one.point != race.point]
         races = sorted([*races, race], key=lambda one: one.point)
         plain: dict[str, Any] = {"races": [one.plain() for one in races]}
-        plain["standing"] = standing_of(self.study.ranked(), {RACE: plain})
+        plain["standing"] = standing_of(self.study.record().ranked(), {RACE: plain})
         self.study.optuna.set_user_attr(RACE, plain)
-        write_account(self.folder, self.file, self.study)
+        write_account(self.study.record())
 
     def _say(self, text: str) -> None:
         self.session.listener.said(f"race: {text}")
 
 
-def contenders(file: SweepFile, study: SweepStudy, races: Sequence[RaceRecord]) -> list[int]:
+def contenders(record: StudyRecord, races: Sequence[RaceRecord]) -> list[int]:
     """Whose settings race: the leader of the race before, then the best of the search, feasible ones only; none that
     was dropped before, and of equal settings the first.
 
     Args:
-        file: as from `tuning`.
-        study: of the sweep.
+        record: of the sweep's study.
         races: those before.
     """
-    assert file.search.race is not None
+    assert record.file.search.race is not None
     out = {number for race in races for one in race.rounds for number in one.dropped}
     first = [number for race in races[-1:] for number in race.left[:1]]
-    feasible = [trial.number for trial in study.ranked() if outcome_of(trial).feasible and trial.number not in out]
+    feasible = [trial.number for trial in record.ranked() if outcome_of(trial).feasible and trial.number not in out]
     found: dict[str, int] = {}
     for number in dict.fromkeys([*first, *feasible]):
-        found.setdefault(json.dumps(settings_of_trial(file, study.trial(number)), sort_keys=True), number)
-    return list(found.values())[: file.search.race.settings]
+        found.setdefault(json.dumps(settings_of_trial(record.file, record.trial(number)), sort_keys=True), number)
+    return list(found.values())[: record.file.search.race.settings]
 
 
 def next_count(race: RaceRecord) -> int:
@@ -180,15 +179,11 @@ def round_in_words(one: Round) -> str:
     return text
 
 
-def write_account(folder: Path, file: SweepFile, study: SweepStudy) -> None:
-    """race/race.csv and race/race.md of the sweep: what was decided, round by round."""
-    races = races_of(study.optuna.user_attrs)
-    settings = {number: settings_of_trial(file, study.trial(number)) for race in races for number in race.settings}
-    searched = {number: float(study.trial(number).value or 0.0) for number in settings}
-    table = race_table(races)
-    write_text(folder / FOLDER / "race.csv", table.to_csv(index=False))
+def write_account(record: StudyRecord) -> None:
+    """Writes race/race.csv and race/race.md: what was decided, round by round."""
+    file, races, folder = record.file, record.races, record.folder / FOLDER
+    settings = {number: settings_of_trial(file, record.trial(number)) for race in races for number in race.settings}
+    searched = {number: float(record.trial(number).value or 0.0) for number in settings}
+    write_text(folder / "race.csv", race_table(races).to_csv(index=False))
     text = race_markdown(races, file.objective.metric, settings, searched, leaks(file))
-    write_text(folder / FOLDER / "race.md", text)
-
-
-__all__ = ["Racing", "contenders", "write_account"]
+    write_text(folder / "race.md", text)

@@ -7,15 +7,15 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import RaceRecord
-from hypercl.config import SweepFile, UserError
+from hypercl.config import UserError
 from hypercl.sweep.race.schedule import race_points
-from hypercl.sweep.study import SweepStudy, last_race, races_of
+from hypercl.sweep.study import StudyRecord, last_race
 
 
-def race_order(study: SweepStudy) -> list[int]:
+def race_order(record: StudyRecord) -> list[int]:
     """Numbers of all complete trials: the best one, then those of the last race that had a round, in its order, then
     the others in the order of the search."""
-    best, order = study.best(), standing_of(study.ranked(), study.optuna.user_attrs)
+    best, order = record.best(), standing_of(record.ranked(), record.attributes)
     return order if best is None else [best.number, *(one for one in order if one != best.number)]
 
 
@@ -26,29 +26,30 @@ def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) ->
     return [*raced, *(trial.number for trial in ranked if trial.number not in raced)]
 
 
-def search_stages(file: SweepFile, study: SweepStudy) -> list[int]:
+def search_stages(record: StudyRecord) -> list[int]:
     """Trained trials after which the search pauses for a race that is not over yet; without races its end alone."""
-    if file.search.race is None:
-        return [file.search.trials]
-    ended = {race.point for race in races_of(study.optuna.user_attrs) if race.ended}
-    every = race_points(file.search)
+    search = record.file.search
+    if search.race is None:
+        return [search.trials]
+    ended = {race.point for race in record.races if race.ended}
+    every = race_points(search)
     later = [*every[1:], math.inf]
-    return [here for here, then in zip(every, later, strict=True) if then > study.trained and here not in ended]
+    return [here for here, then in zip(every, later, strict=True) if then > record.trained and here not in ended]
 
 
-def race_due(file: SweepFile, study: SweepStudy) -> bool:
+def race_due(record: StudyRecord) -> bool:
     """Whether a race remains to be run when the search is over."""
-    return file.search.race is not None and bool(search_stages(file, study)) and study.best() is not None
+    return record.file.search.race is not None and bool(search_stages(record)) and record.best() is not None
 
 
-def check_races(file: SweepFile, study: SweepStudy) -> None:
+def check_races(record: StudyRecord) -> None:
     """Refuses to go on with races by other rules than they were begun with.
 
     Raises:
         UserError: `search.race` differs in what the races so far rest on.
     """
-    asked = file.search.race
-    for race in races_of(study.optuna.user_attrs) if asked is not None else ():
+    asked = record.file.search.race
+    for race in record.races if asked is not None else ():
         for key, old in (("seeds", race.plan.seeds), ("block", race.plan.block), ("alpha", race.alpha)):
             new = getattr(asked, key)
             if old != new:

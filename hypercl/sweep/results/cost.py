@@ -1,10 +1,10 @@
 """What a sweep cost, in words."""
 
 from hypercl.formatting import duration
-from hypercl.sweep.study import GPUS, SweepRecord, TuningCost, cost_of, cost_of_runs
+from hypercl.sweep.study import GPUS, StudyRecord, TuningCost, cost_of, cost_of_runs
 
 
-def cost_rows(record: SweepRecord) -> list[tuple[str, str]]:
+def cost_rows(record: StudyRecord) -> list[tuple[str, str]]:
     """Rows of a name and a sentence: what the search cost so far; races and the final step, where there are any."""
     gpus = float(record.attributes.get(GPUS, 0.0))
     parts = {

@@ -24,12 +24,11 @@ from hypercl.sweep.results.bounds import bound_cells, broken_of, none_feasible
 from hypercl.sweep.study import (
     SWEEP_YAML,
     Outcome,
-    Ranked,
+    StudyRecord,
     SweepStudy,
     attempt_columns,
     attempted_settings,
     best_experiment,
-    deciding_race,
     last_race,
     leaks,
     outcome_of,
@@ -54,9 +53,9 @@ def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
     write_text(folder / SWEEP_YAML, "\n".join(head) + "\n" + to_yaml(file))
 
 
-def write_trials(folder: Path, file: SweepFile, study: SweepStudy, table: "TrialsTable | None" = None) -> None:
+def write_trials(folder: Path, study: SweepStudy, table: "TrialsTable | None" = None) -> None:
     """trials.csv: one row a trial. A table that is kept between calls makes rows of new endings only."""
-    write_text(folder / "trials.csv", (table or TrialsTable(file)).text(study.trials()))
+    write_text(folder / "trials.csv", (table or TrialsTable(study.file)).text(study.trials()))
 
 
 class TrialsTable:
@@ -96,32 +95,32 @@ def _line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def write_best(folder: Path, file: SweepFile, study: SweepStudy, name: str, reported: str = "") -> Path | None:
+def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | None:
     """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete.
 
     `reported` is what the final step came to; the winner is the search's whatever that says.
     """
-    best, race = study.best(), last_race(study.optuna.user_attrs)
-    raced = deciding_race(file, study.optuna.user_attrs) is not None
-    ranked = study.ranked()
+    file, folder, ranked = record.asked, record.folder, record.ranked()
+    best, race = record.best(), last_race(record.attributes)
+    prefer = record.prefer if record.deciding_race is None else None
     beware = none_feasible(file, ranked)
     if beware:
         best = ranked[0]
     if best is None:
         (folder / "best.yaml").unlink(missing_ok=True)  # of what was preferred before
         return None
-    experiment = best_experiment(file, best, study.threads)
+    experiment = best_experiment(file, best, record.threads)
     by_task = values_by_task(file, best)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
-        *(f"# {line}" for line in goals.why_chosen(file, study.trials(), None if raced else study.prefer)),
+        *(f"# {line}" for line in goals.why_chosen(file, record.trials, prefer)),
         *([f"# Out of bounds: {beware}"] if beware else []),
         *(
             f"# {line}"
             for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)
         ),
         *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
-        f"# found in {len(study.trials())} trials. Trained anew, on a seed that the search did not use, by",
+        f"# found in {len(record.trials)} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
         *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
     ]
@@ -136,11 +135,11 @@ def _values(file: SweepFile, trial: FrozenTrial) -> str:
     return ", ".join(with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs)
 
 
-def ranked_rows(file: SweepFile, study: Ranked) -> list[dict[str, Any]]:
+def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
     """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), where
     they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
     parameter; '' for one that is no part of the setting."""
-    ranked = study.ranked()
+    file, ranked = record.file, record.ranked()
     front = {trial.number for trial in pareto_front(file, ranked)}
     return [
         {

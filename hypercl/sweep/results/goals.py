@@ -1,7 +1,6 @@
 """One goal or several, in tables and in words."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
@@ -9,10 +8,8 @@ from hypercl.config import SweepFile
 from hypercl.config.models import Objective
 from hypercl.sweep.study import (
     KNEE,
-    PREFER,
+    StudyRecord,
     Weights,
-    best_trial,
-    deciding_race,
     goal_values,
     is_complete,
     pareto_front,
@@ -106,23 +103,17 @@ def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
     return [("best.yaml", f"the knee of the front{said}")] if several(file.objective) else []
 
 
-def best_rows(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The best trial and, of several goals, the front, as rows of a name and a sentence.
-
-    Args:
-        file: as the trials were trained.
-        trials: all of them.
-        attributes: the study's user attributes.
-    """
-    best, prefer = best_trial(file, trials, attributes), attributes.get(PREFER) or KNEE
-    front = sorted(trial.number for trial in pareto_front(file, trials))
+def best_rows(record: StudyRecord) -> list[tuple[str, str]]:
+    """The best trial and, of several goals, the front, as rows of a name and a sentence."""
+    file, best, prefer = record.file, record.best(), record.prefer or KNEE
+    front = sorted(trial.number for trial in pareto_front(file, record.trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:
         none = f"none, and no best.yaml: no complete trial passes --prefer '{prefer}' (--prefer knee takes that back)"
         return [*rows, ("best", none)]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
-    how = " (the leader of the race)" if deciding_race(file, attributes) is not None else how
+    how = " (the leader of the race)" if record.deciding_race is not None else how
     return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]
 
 

@@ -9,7 +9,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hypercl.sweep.study import SweepRecord, state_of
+from hypercl.sweep.study import StudyRecord, state_of
 
 TOP = 1 / 3
 """Share of the trained trials that counts as good."""
@@ -36,7 +36,7 @@ class Importance:
         return self.share > self.chance + 1e-9
 
 
-def importances(record: SweepRecord) -> list[Importance]:
+def importances(record: StudyRecord) -> list[Importance]:
     """The importance of each parameter that was drawn, greatest first; empty with too few trials.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; for parameters that only some trials have, arXiv 2601.20800)
@@ -66,7 +66,7 @@ def importances(record: SweepRecord) -> list[Importance]:
     return [Importance(path, value / total, min(1.0, chance[path])) for path, value in found.items()]
 
 
-def _ranked(record: SweepRecord) -> list[FrozenTrial]:
+def _ranked(record: StudyRecord) -> list[FrozenTrial]:
     return [*record.ranked(), *(trial for trial in record.trials if state_of(trial) in _BOUNDED)]
 
 

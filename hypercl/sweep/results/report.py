@@ -33,7 +33,7 @@ from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
 from hypercl.sweep.results.stability import write_stability_files
 from hypercl.sweep.study import (
-    SweepRecord,
+    StudyRecord,
     best_experiment,
     goal_values,
     knee_trial,
@@ -47,7 +47,7 @@ from hypercl.sweep.study import (
 MATRIX = "accuracy_matrix"
 
 
-def read_sweeps(folders: Sequence[Path]) -> dict[str, SweepRecord]:
+def read_sweeps(folders: Sequence[Path]) -> dict[str, StudyRecord]:
     """Sweeps by names that tell them apart: the folder's, with its parent's where two have the same.
 
     Raises:
@@ -63,19 +63,19 @@ def read_sweeps(folders: Sequence[Path]) -> dict[str, SweepRecord]:
     return {name: read_sweep(path) for name, path in zip(clear, paths, strict=True)}
 
 
-def rankings(sweeps: Mapping[str, SweepRecord]) -> list[tuple[Objective, list[dict[str, Any]]]]:
+def rankings(sweeps: Mapping[str, StudyRecord]) -> list[tuple[Objective, list[dict[str, Any]]]]:
     """One table for each metric and direction: complete trials of its sweeps, best first.
 
     A row holds `sweep` (where there are several), `trial`, `value` and every parameter; '' for one that a trial does
     not have.
     """
-    groups: dict[Objective, dict[str, SweepRecord]] = {}
+    groups: dict[Objective, dict[str, StudyRecord]] = {}
     for name, record in sweeps.items():
         groups.setdefault(record.file.objective, {})[name] = record
     return [(objective, _joined(records, len(sweeps) > 1)) for objective, records in groups.items()]
 
 
-def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
+def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
     """Writes a sweep's tables and figures: trials.csv, history, parameters, importance, the best trial's matrix.
 
     Args:
@@ -98,7 +98,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
         table.to_csv(folder / "importance.csv", index=False)
         by = "; good is what is on the front or near it" if goals.several(record.file.objective) else ""
-        importance_figure(table, f"{len(record.trained)} trained trials{by}").savefig(folder / "importance.png")
+        importance_figure(table, f"{record.trained} trained trials{by}").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
     pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
     final = final_of(record)
@@ -106,7 +106,7 @@ def write_report(record: SweepRecord, folder: Path, found: Sequence[Importance])
     return [*pictures, *_write_matrix(record, folder)]
 
 
-def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Path | None, FrozenTrial | None]:
+def write_preferred(record: StudyRecord, folder: Path, prefer: str) -> tuple[Path | None, FrozenTrial | None]:
     """preferred.yaml: as best.yaml, which stays as it is, of what a person prefers; None where nothing passes.
 
     Raises:
@@ -115,7 +115,7 @@ def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Pat
     trial = preferred_trial(record.file, record.trials, prefer)
     if trial is None:
         return None, None
-    experiment = best_experiment(record.asked, trial, int(record.attributes.get("threads", 1)))
+    experiment = best_experiment(record.asked, trial, record.threads)
     values = ", ".join(f"{metric} = {value:.6g}" for metric, value in goal_values(record.file, trial).items())
     lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
     lines += goals.why_chosen(record.file, record.trials, prefer)
@@ -125,7 +125,7 @@ def write_preferred(record: SweepRecord, folder: Path, prefer: str) -> tuple[Pat
     return path, trial
 
 
-def final_of(record: SweepRecord) -> FinalResult | None:
+def final_of(record: StudyRecord) -> FinalResult | None:
     """What the sweep's final step came to; None while none is done.
 
     Raises:
@@ -134,7 +134,7 @@ def final_of(record: SweepRecord) -> FinalResult | None:
     return read_final(record.folder / "final")
 
 
-def protocols_table(records: Mapping[str, SweepRecord]) -> Joined:
+def protocols_table(records: Mapping[str, StudyRecord]) -> Joined:
     """What each of several sweeps promised, what came out, and what the tuning cost.
 
     Args:
@@ -150,7 +150,7 @@ def protocols_table(records: Mapping[str, SweepRecord]) -> Joined:
 
 
 def write_joined(
-    sweeps: Mapping[str, SweepRecord], folder: Path, found: Mapping[str, Sequence[Importance]]
+    sweeps: Mapping[str, StudyRecord], folder: Path, found: Mapping[str, Sequence[Importance]]
 ) -> list[Path]:
     """Writes the report of each sweep into a folder of its own, all trials into one trials.csv, and a comparison of
     those that have the same objective.
@@ -191,7 +191,7 @@ def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, fol
     return path
 
 
-def _write_protocols(sweeps: Mapping[str, SweepRecord], folder: Path) -> list[Path]:
+def _write_protocols(sweeps: Mapping[str, StudyRecord], folder: Path) -> list[Path]:
     """promised.png with promised.csv and promised.md, of the sweeps whose final step is done."""
     if all(final_of(record) is None for record in sweeps.values()):
         return []
@@ -202,7 +202,7 @@ def _write_protocols(sweeps: Mapping[str, SweepRecord], folder: Path) -> list[Pa
     return [folder / "promised.png"]
 
 
-def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
+def _write_matrix(record: StudyRecord, folder: Path) -> list[Path]:
     """The accuracy matrix of the best trial, if its folder still holds it."""
     best = record.best() or next(iter(record.ranked()), None)
     source = record.trial_folder(best.number) / f"{MATRIX}.csv" if best else None
@@ -216,11 +216,11 @@ def _write_matrix(record: SweepRecord, folder: Path) -> list[Path]:
     return [folder / f"{MATRIX}.png"]
 
 
-def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str, Any]]:
+def _joined(records: Mapping[str, StudyRecord], several: bool) -> list[dict[str, Any]]:
     """The rows of sweeps of one objective, ranked with each other."""
     rows: dict[int, dict[str, Any]] = {}
     for name, record in records.items():
-        pairs = zip(record.ranked(), ranked_rows(record.file, record), strict=True)
+        pairs = zip(record.ranked(), ranked_rows(record), strict=True)
         rows |= {id(trial): {"sweep": name, **row} for trial, row in pairs}
     trials = [trial for record in records.values() for trial in record.trials]
     file = next(iter(records.values())).file
@@ -233,12 +233,12 @@ def _joined(records: Mapping[str, SweepRecord], several: bool) -> list[dict[str,
     return [row | {"front": goals.ON_IT if key in front else ""} for key, row in filled]
 
 
-def _write_front(record: SweepRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
+def _write_front(record: StudyRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
     """front.csv and front.png of several goals: what no other trial beats in one of them without losing in another."""
     objective, best = record.file.objective, knee_trial(record.file, record.trials)
     if not goals.several(objective) or best is None:
         return []
-    rows = {row["trial"]: row for row in ranked_rows(record.file, record)}
+    rows = {row["trial"]: row for row in ranked_rows(record)}
     front = pd.DataFrame(
         [
             {

@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial
 from hypercl.analysis import by_task_rows, stability_trace, write_stability
 from hypercl.config import SweepFile
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.study import OUTCOME, TRAINED, Rules, Stage, SweepRecord, Tried, current_stage, outcome_of, tried_of
+from hypercl.sweep.study import OUTCOME, TRAINED, Rules, Stage, StudyRecord, Tried, current_stage, outcome_of, tried_of
 
 
-def stability_rows(record: SweepRecord) -> list[dict[str, str]]:
+def stability_rows(record: StudyRecord) -> list[dict[str, str]]:
     """What was tried at each task, its accuracies and what was accepted, a row a task; empty under other protocols."""
     rules = Rules.of(record.file)
     if rules is None:
@@ -20,7 +20,7 @@ def stability_rows(record: SweepRecord) -> list[dict[str, str]]:
     return by_task_rows(stability_trace(_rows(record, rules)), _name(rules))
 
 
-def write_stability_files(record: SweepRecord, folder: Path) -> list[Path]:
+def write_stability_files(record: StudyRecord, folder: Path) -> list[Path]:
     """Writes stability.csv, stability.md and stability.png; nothing under other protocols.
 
     Returns:
@@ -34,7 +34,7 @@ def _name(rules: Rules) -> str:
     return rules.strength.rpartition(".")[2]
 
 
-def _rows(record: SweepRecord, rules: Rules) -> list[dict[str, Any]]:
+def _rows(record: StudyRecord, rules: Rules) -> list[dict[str, Any]]:
     """One an attempt; what failed by a fault of machine or code and was tried again is left out."""
     now = current_stage(record.file, record.trials)
     accepted = {each.number for each in now.accepted} if now else set()

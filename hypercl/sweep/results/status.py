@@ -14,7 +14,7 @@ from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.results.live import WORDS
 from hypercl.sweep.results.stability import stage_rows
-from hypercl.sweep.study import TRAINED, Driver, SweepRecord, driver_of, is_over, progress_of, read_sweep, state_of
+from hypercl.sweep.study import TRAINED, Driver, StudyRecord, driver_of, is_over, progress_of, read_sweep, state_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Running:
 class Status:
     """A sweep at one moment."""
 
-    record: SweepRecord
+    record: StudyRecord
     driver: Driver | None
     counts: Counter[str]
     """Trials by how they ended, 'running' and 'waiting'."""
@@ -70,9 +70,8 @@ def status_of(folder: Path, now: datetime | None = None) -> Status:
     record = read_sweep(folder)
     moment = now or datetime.now(UTC)
     driver = driver_of(folder)
-    states = Counter(state_of(trial) for trial in record.trials)
     running = [_running(record, trial, moment) for trial in record.trials if state_of(trial) == "running"]
-    return Status(record, driver, states, running, _pace(record, driver, moment))
+    return Status(record, driver, record.counts(), running, _pace(record, driver, moment))
 
 
 def status_rows(status: Status) -> list[tuple[str, str]]:
@@ -88,7 +87,7 @@ def status_rows(status: Status) -> list[tuple[str, str]]:
     none = none_feasible(file, best)
     if none:
         rows.append(("best", none))
-    rows += best_rows(file, status.record.trials, status.record.attributes) if best and not none else []
+    rows += best_rows(status.record) if best and not none else []
     kept = kept_words(file, status.record.trials)
     if kept:
         rows.append(("bounds", kept))
@@ -124,7 +123,7 @@ def _driver(status: Status) -> str:
     return who if driver.alive else f"none: {who}, has died; the command that began the sweep goes on with it"
 
 
-def _running(record: SweepRecord, trial: FrozenTrial, now: datetime) -> Running:
+def _running(record: StudyRecord, trial: FrozenTrial, now: datetime) -> Running:
     reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
     told = progress_of(record.file, trial)
     step, value = told[-1] if told else (0, None)
@@ -147,10 +146,10 @@ def _heard(folder: Path, now: datetime) -> float | None:
     return max(0.0, now.timestamp() - max(times)) if times else None
 
 
-def _pace(record: SweepRecord, driver: Driver | None, now: datetime) -> float | None:
+def _pace(record: StudyRecord, driver: Driver | None, now: datetime) -> float | None:
     if driver is None or driver.alive is False:
         return None
-    ends = [trial.datetime_complete for trial in record.trained if trial.datetime_complete is not None]
-    done = sum(end.astimezone(UTC) >= driver.since for end in ends)
+    ends = [trial.datetime_complete for trial in record.trials if state_of(trial) in TRAINED]
+    done = sum(end is not None and end.astimezone(UTC) >= driver.since for end in ends)
     hours = (now - driver.since).total_seconds() / 3600
     return done / hours if done and hours > 0 else None

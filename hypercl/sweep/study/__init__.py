@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.pruners import pruner_in_words
     from hypercl.sweep.study.ranking import (
         RACE,
-        Ranked,
         best_trial,
         check_passed,
         deciding_race,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
         races_of,
         ranked_trials,
     )
-    from hypercl.sweep.study.record import SweepRecord, decided, progress_of, read_sweep, state_of
+    from hypercl.sweep.study.record import StudyRecord, decided, progress_of, read_sweep, state_of
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
     from hypercl.sweep.study.samplers import most_trials, sampler_in_words
     from hypercl.sweep.study.settings import best_experiment, settings_of_trial
@@ -84,13 +83,12 @@ __all__ = [
     "Driver",
     "Kind",
     "Outcome",
-    "Ranked",
     "Role",
     "Rules",
     "Sized",
     "Stage",
+    "StudyRecord",
     "Suggestion",
-    "SweepRecord",
     "SweepStudy",
     "Tried",
     "TuningCost",

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hypercl.sweep.study.outcome import TRAINED
-from hypercl.sweep.study.record import SweepRecord, decided
+from hypercl.sweep.study.record import StudyRecord, decided
 
 GPUS = "gpus"
 """The user attribute of a study that holds the share of GPUs of a trial."""
@@ -42,7 +42,7 @@ class TuningCost:
         return asdict(self)
 
 
-def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> TuningCost:
+def cost_of(found: StudyRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> TuningCost:
     """What the trials of a sweep cost.
 
     A trial that was stopped or that failed is counted up to its last report.
@@ -51,7 +51,7 @@ def cost_of(found: SweepRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> Tu
         found: a sweep, or trials of one.
         gpus: the share of GPUs of a trial; of a sweep its own holds.
     """
-    if isinstance(found, SweepRecord):
+    if isinstance(found, StudyRecord):
         found, gpus = found.trials, float(found.attributes.get(GPUS, gpus))
     outcomes = [outcome for outcome in map(decided, found) if outcome is not None and outcome.kind != "infeasible"]
     trained = sum(outcome.kind in TRAINED for outcome in outcomes)

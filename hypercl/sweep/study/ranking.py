@@ -1,7 +1,7 @@
 """The one place that orders trials: feasible ones first, then by the goal, or by how they compromise between goals."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from optuna.trial import FrozenTrial
@@ -14,14 +14,6 @@ from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preferen
 RACE = "race"
 """The user attribute of the study: `races`, each with its settings, level, values, rounds and end, and the `standing`
 after the last of them. No value of a race enters a trial."""
-
-
-class Ranked(Protocol):
-    """A study, or a sweep that is only read."""
-
-    def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first."""
-        ...
 
 
 def best_trial(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> FrozenTrial | None:
@@ -148,20 +140,20 @@ def preferred_trial(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str 
 
 
 def leaders(
-    file: SweepFile, found: Ranked, settings: int | Literal["all"], prefer: str | None = None
+    file: SweepFile, ranked: Sequence[FrozenTrial], settings: int | Literal["all"], prefer: str | None = None
 ) -> list[FrozenTrial]:
-    """The trials whose settings are worth more seeds, best first: what the final step trains anew.
+    """The trials whose settings the final step trains on fresh seeds, best first.
 
-    With one goal the best so many feasible ones. With several the preferred one, then so many of the front that they
-    are spread over it: the most crowded one is left out again and again (Kukkonen and Deb 2006); or the whole front.
+    With one goal the best feasible trials. With several the preferred one, then trials spread over the front: the most
+    crowded one is dropped until the number is met (Kukkonen and Deb 2006); or the whole front.
 
     Args:
         file: as the trials were trained.
-        found: the study, or the sweep's record.
-        settings: so many, or all of the front.
-        prefer: as for `preferred`.
+        ranked: complete trials, best first.
+        settings: how many, or the whole front.
+        prefer: as for `preferred_trial`.
     """
-    order = [trial for trial in found.ranked() if outcome_of(trial).feasible]
+    order = [trial for trial in ranked if outcome_of(trial).feasible]
     first = preferred_trial(file, order, prefer)
     if first is None:
         return []

@@ -1,6 +1,7 @@
-"""A sweep's folder, read from outside: while it runs or afterwards, without its lock, changing nothing."""
+"""What a study holds at one moment: the one view of it for everything that reads, live or from a sweep's folder."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,29 +12,38 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
+from hypercl.analysis import RaceRecord
 from hypercl.config import SweepFile, UserError, load
 from hypercl.sweep.study.journal import JOURNAL as JOURNAL
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
+from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
-from hypercl.sweep.study.ranking import best_trial, ranked_trials
+from hypercl.sweep.study.ranking import best_trial, deciding_race, races_of, ranked_trials
 from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
+
+THREADS = "threads"
+"""The study's user attribute that holds the CPU threads of a trial."""
 
 
 @dataclass(frozen=True)
-class SweepRecord:
-    """What a sweep's folder holds at one moment."""
+class StudyRecord:
+    """What a sweep's study holds at one moment. `SweepStudy.record()` takes it from a live study, `read_sweep` from a
+    folder."""
 
     folder: Path
+    """The sweep's results."""
     asked: SweepFile
+    """The file as it was written."""
     trials: tuple[FrozenTrial, ...]
     """In the order of their numbers."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """User attributes of the study: what a race or the final step decided."""
+    """The study's user attributes: threads and GPUs of a trial, and what races, the final step and a person decided.
+    """
 
     @cached_property
     def file(self) -> SweepFile:
-        """What was asked, as its trials train it (`hypercl.sweep.study.protocols.search_config`)."""
+        """The file as its trials train it (`hypercl.sweep.study.protocols.search_config`)."""
         return search_config(self.asked)
 
     @property
@@ -42,23 +52,49 @@ class SweepRecord:
         return self.folder.name
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked_trials`."""
+        """Complete trials, best first (`hypercl.sweep.study.ranking.ranked_trials`)."""
         return ranked_trials(self.file, self.trials)
 
     def best(self) -> FrozenTrial | None:
-        """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
+        """The best feasible trial (`hypercl.sweep.study.ranking.best_trial`)."""
         return best_trial(self.file, self.trials, self.attributes)
 
+    def counts(self) -> Counter[str]:
+        """Trials by how they ended ('complete', 'pruned', ...), and 'running', 'waiting', 'trained'."""
+        counts: Counter[str] = Counter(state_of(trial) for trial in self.trials)
+        counts["trained"] = self.trained
+        return counts
+
     @property
-    def trained(self) -> list[FrozenTrial]:
-        """Trials that count towards the budget."""
-        return [trial for trial in self.trials if state_of(trial) in TRAINED]
+    def trained(self) -> int:
+        """Number of trials that count towards `search.trials`."""
+        return sum(state_of(trial) in TRAINED for trial in self.trials)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of every trial."""
+        return int(self.attributes.get(THREADS, 1))
+
+    @property
+    def prefer(self) -> str | None:
+        """Which compromise is the best, as a person last said with --prefer."""
+        return self.attributes.get(PREFER)
+
+    @property
+    def races(self) -> list[RaceRecord]:
+        """The races so far, in order."""
+        return races_of(self.attributes)
+
+    @property
+    def deciding_race(self) -> RaceRecord | None:
+        """The race that decides which trial is the best (`hypercl.sweep.study.ranking.deciding_race`)."""
+        return deciding_race(self.file, self.attributes)
 
     def trial(self, number: int) -> FrozenTrial:
         """A trial by its number.
 
         Raises:
-            UserError: the sweep has no such trial.
+            UserError: unknown number.
         """
         if not 0 <= number < len(self.trials):
             there = f"it has trials 0 to {len(self.trials) - 1}" if self.trials else "it has none yet"
@@ -66,12 +102,13 @@ class SweepRecord:
         return self.trials[number]
 
     def trial_folder(self, number: int) -> Path:
-        """Where a trial's files lie."""
+        """The folder with a trial's files."""
         return self.folder / "trials" / str(number)
 
 
-def read_sweep(folder: Path) -> SweepRecord:
-    """Reads a sweep's folder. A driver may be writing at the same moment: a last line cut short is not read.
+def read_sweep(folder: Path) -> StudyRecord:
+    """Reads a sweep's folder without its lock and changes nothing; an incomplete last line, which a driver may be
+    writing, is not read.
 
     Raises:
         UserError: the folder holds no sweep, or its journal is damaged.
@@ -80,7 +117,7 @@ def read_sweep(folder: Path) -> SweepRecord:
         raise UserError(_no_sweep(folder))
     file = load(folder / SWEEP_YAML)
     trials, attributes = _study(folder / JOURNAL)
-    return SweepRecord(folder, file, tuple(trials), attributes)
+    return StudyRecord(folder, file, tuple(trials), attributes)
 
 
 def decided(trial: FrozenTrial) -> Outcome | None:

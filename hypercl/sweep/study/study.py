@@ -18,13 +18,15 @@ from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import ProgressStudy, names_of, with_progress
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.pruners import final_step, pruner_of
-from hypercl.sweep.study.ranking import best_trial, goal_values, ranked_trials
+from hypercl.sweep.study.ranking import goal_values
+from hypercl.sweep.study.record import THREADS, StudyRecord
 from hypercl.sweep.study.samplers import COMPLETE_ONLY, Grid, sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
 from hypercl.sweep.study.stability_decay import ATTEMPT, current_stage, is_over
 
-_THREADS, _UID, _BASE, _ENQUEUED = "threads", "uid", "base", "enqueued"
+_UID, _BASE, _ENQUEUED = "uid", "base", "enqueued"
 _FATAL = ("diverged", "out_of_memory")
 
 _STATES = {
@@ -73,13 +75,14 @@ class SweepStudy:
     Args:
         journal: `study.journal`, mended.
         name: the study's name, where it is created.
-        file: the sweep.
+        file: the sweep, as written or as from `search_config`.
         threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
     """
 
     def __init__(self, journal: Path, name: str, file: SweepFile, threads: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._file = file
+        self.folder, self.asked = journal.parent, file
+        self.file = file = search_config(file)
         self._distributions = distributions(file.space)
         storage = open_journal(journal)
         names = names_of(optuna.get_all_study_names(storage))
@@ -98,9 +101,9 @@ class SweepStudy:
         )
         several = len(file.objective.goals) > 1
         self._progress = ProgressStudy(storage, name, pruner_of(file)) if several else None
-        if _THREADS not in self.optuna.user_attrs:
+        if THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
-            self.optuna.set_user_attr(_THREADS, threads)
+            self.optuna.set_user_attr(THREADS, threads)
         self._enqueue(not there)
         self._storage, self._study_id = storage, self.optuna._study_id
         self._ids: dict[int, int] = {}
@@ -111,7 +114,11 @@ class SweepStudy:
     @property
     def threads(self) -> int:
         """CPU threads of every trial of this study: part of the results."""
-        return int(self.optuna.user_attrs[_THREADS])
+        return int(self.optuna.user_attrs[THREADS])
+
+    def record(self) -> StudyRecord:
+        """What the study holds now, for everything that reads."""
+        return StudyRecord(self.folder, self.asked, tuple(self.trials()), self.optuna.user_attrs)
 
     @property
     def uid(self) -> str:
@@ -129,13 +136,6 @@ class SweepStudy:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         return self._storage.get_trial(self._ids[number])
 
-    def counts(self) -> Counter[str]:
-        """Trials by how they ended ('complete', 'pruned', ...), and 'running', 'waiting', 'trained'."""
-        counts: Counter[str] = Counter(self._ended)
-        counts["trained"] = self.trained
-        counts.update(trial.state.name.lower() for trial in self.trials() if not trial.state.is_finished())
-        return counts
-
     @property
     def trained(self) -> int:
         """Trials that count towards `search.trials`, without those running."""
@@ -149,7 +149,7 @@ class SweepStudy:
     @property
     def over(self) -> bool:
         """Whether nothing is left to try, whatever the budget: of protocol stability_decay the stream is learned."""
-        return is_over(self._file, self.trials())
+        return is_over(self.file, self.trials())
 
     def leftovers(self) -> list[Suggestion]:
         """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
@@ -165,7 +165,7 @@ class SweepStudy:
                 if cell is None:
                     return None
                 self.optuna.enqueue_trial(cell)
-            now = current_stage(self._file, self.trials())
+            now = current_stage(self.file, self.trials())
             if now is not None:
                 if not now.attempts:
                     return None
@@ -196,10 +196,10 @@ class SweepStudy:
             return False
         if self._progress is not None:
             self._progress.report(number, step, value)
-            return step < final_step(self._file) and self._progress.should_prune(number)
+            return step < final_step(self.file) and self._progress.should_prune(number)
         trial = self._trial(number)
-        trial.report(value if self._file.objective.direction == "maximize" else 1.0 - value, step)
-        return step < final_step(self._file) and trial.should_prune()
+        trial.report(value if self.file.objective.direction == "maximize" else 1.0 - value, step)
+        return step < final_step(self.file) and trial.should_prune()
 
     def reported(self, number: int) -> Mapping[int, float]:
         """The intermediate values of a trial, by step."""
@@ -208,7 +208,7 @@ class SweepStudy:
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
         if self.decided(number) is None:
-            for name, value in attributes(self._file, outcome).items():
+            for name, value in attributes(self.file, outcome).items():
                 self._trial(number).set_user_attr(name, value)
             self._trial(number).set_user_attr(OUTCOME, outcome.plain())
 
@@ -224,8 +224,8 @@ class SweepStudy:
             return outcome
         state, values = self._told(outcome)
         fatal = {name: float(outcome.kind == name) for name in _FATAL}
-        known = dict.fromkeys(self._file.constraints.known_before, 0.0)
-        measured = dict.fromkeys(self._file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
+        known = dict.fromkeys(self.file.constraints.known_before, 0.0)
+        measured = dict.fromkeys(self.file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
         # The same names in the same order for all that are complete: the Gaussian process stacks them. What was not
         # trained to its end has no values of what training measures: TPE, the one sampler that reads such a trial,
         # adds up what is there.
@@ -237,27 +237,14 @@ class SweepStudy:
         self._ended[outcome.kind] += 1
         return outcome
 
-    @property
-    def prefer(self) -> str | None:
-        """Which compromise is the best, as a person said it last (`hypercl.sweep.study.ranking.preferred_trial`)."""
-        return self.optuna.user_attrs.get(PREFER)
-
     def set_prefer(self, prefer: str) -> None:
         """Says which compromise is the best from now on."""
         self.optuna.set_user_attr(PREFER, prefer)
 
-    def best(self) -> FrozenTrial | None:
-        """The best feasible trial, as `hypercl.sweep.study.ranking.best_trial`."""
-        return best_trial(self._file, self.trials(), self.optuna.user_attrs)
-
-    def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first, as `hypercl.sweep.study.ranking.ranked_trials`."""
-        return ranked_trials(self._file, self.trials())
-
     def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
         """The state and values, one a goal, that the sampler learns from."""
-        goals = self._file.objective.goals
-        if outcome.kind in ("infeasible", *_FATAL) and self._file.search.sampler in COMPLETE_ONLY:
+        goals = self.file.objective.goals
+        if outcome.kind in ("infeasible", *_FATAL) and self.file.search.sampler in COMPLETE_ONLY:
             return TrialState.COMPLETE, [self._worst(goal) for goal in goals]
         return _STATES[outcome.kind], outcome.values([goal.metric for goal in goals])
 
@@ -267,12 +254,12 @@ class SweepStudy:
         known = WORST[goal.metric][goal.direction == "minimize"]
         if goal.metric not in _UNBOUNDED or goal.direction == "maximize":
             return known
-        measured = [goal_values(self._file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
+        measured = [goal_values(self.file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
         return max(measured, default=known)
 
     def _enqueue(self, new: bool) -> None:
         """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""
-        base, space, search = self._file.experiment, self._file.space, self._file.search
+        base, space, search = self.file.experiment, self.file.space, self.file.search
         if new and search.include_base:
             self.optuna.enqueue_trial(params_of(base, space, {}), {_BASE: True})
         there = {trial.user_attrs.get(_ENQUEUED) for trial in self.trials()}
@@ -300,7 +287,7 @@ class SweepStudy:
         values stand in its attributes."""
         if ATTEMPT in trial.user_attrs:
             return {}
-        return suggested(self._file.space, lambda path: self._suggest(trial, path))
+        return suggested(self.file.space, lambda path: self._suggest(trial, path))
 
     def _suggest(self, trial: Trial, path: str) -> Any:
         one = self._distributions[path]
