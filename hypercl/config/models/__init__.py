@@ -5,6 +5,7 @@ from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.expression import ExpressionError, expression
 from hypercl.config.models.hypernet import (
     ChunkedHypernet,
+    FullHypernet,
     HyperfanIn,
     HyperfanOut,
     Hypernet,
@@ -37,9 +38,11 @@ from hypercl.config.models.method import (
     ReplayMethod,
     Scratch,
     StoredReal,
+    generator_of,
 )
 from hypercl.config.models.protocol import FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
 from hypercl.config.models.section import (
+    Kinds,
     KindTag,
     Name,
     Number,
@@ -87,6 +90,8 @@ from hypercl.config.models.tasks import (
     SplitMNIST,
     SplitTasks,
     Stream,
+    Tasks,
+    classes_of,
 )
 from hypercl.config.models.training import (
     SGD,
@@ -129,6 +134,7 @@ __all__ = [
     "Finetune",
     "FirstK",
     "FirstTask",
+    "FullHypernet",
     "Goal",
     "Hnet",
     "HnetEnt",
@@ -146,6 +152,7 @@ __all__ = [
     "Initialization",
     "Joint",
     "KindTag",
+    "Kinds",
     "LeNet",
     "LwF",
     "MedianRule",
@@ -186,6 +193,7 @@ __all__ = [
     "StoredReal",
     "Stream",
     "SweepFile",
+    "Tasks",
     "TestLeak",
     "ThresholdRule",
     "Training",
@@ -195,7 +203,9 @@ __all__ = [
     "Xavier",
     "ZenkeNet",
     "at_task",
+    "classes_of",
     "expression",
+    "generator_of",
     "in_full",
     "kind_of",
     "kinds_of",

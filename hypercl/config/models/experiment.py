@@ -5,17 +5,29 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hypercl.config.models.by_task import checked
-from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
-from hypercl.config.models.method import ER, Hnet, HnetEnt, HnetTir, ImportedMethod, Method, ReplayHypernet, Scratch
+from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, Hypernet, OwnWeights
+from hypercl.config.models.method import (
+    ER,
+    AnyMethod,
+    DistillingMethod,
+    Hnet,
+    HnetEnt,
+    HnetTir,
+    ImportedMethod,
+    Method,
+    ReplayHypernet,
+    Scratch,
+    generator_of,
+)
 from hypercl.config.models.section import Number, Section, kind_of, models_in, name_in
 from hypercl.config.models.target import MLP, Target
-from hypercl.config.models.tasks import Tasks, outside_unit_interval
+from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
 
 _OWN_WEIGHTS = frozenset(
     kind_of(model)
     for model in models_in(Method)
-    if getattr(model, "generated", None) is False or model is ImportedMethod
+    if issubclass(model, AnyMethod) and (model.generated is False or model is ImportedMethod)
 )
 """Methods that train the target's own weights where no hypernetwork is given."""
 
@@ -23,14 +35,14 @@ _OWN_WEIGHTS = frozenset(
 class Experiment(Section):
     """A stream of tasks, a target network, its hypernetwork, a method, and how to train."""
 
-    tasks: Tasks  # pyright: ignore[reportInvalidTypeForm]
+    tasks: Tasks
     """The stream of tasks: the one thing without a default."""
-    target: Target = MLP()  # pyright: ignore[reportInvalidTypeForm]
+    target: Target = MLP()
     """The network whose weights are generated."""
-    hypernet: AnyHypernet = ChunkedHypernet()  # pyright: ignore[reportInvalidTypeForm]
+    hypernet: AnyHypernet = ChunkedHypernet()
     """The network that generates them; `none` where the target's weights are trained themselves, which is the default
     with methods that know no hypernetwork."""
-    method: Method = Hnet()  # pyright: ignore[reportInvalidTypeForm]
+    method: Method = Hnet()
     """How a learner meets a new task."""
     training: Training = Training()
     """How long, with what optimiser, on what."""
@@ -79,18 +91,18 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _new_classes_compete(self) -> "Experiment":
-        given, scenario = getattr(self.method, "new_classes", "exclude"), self.tasks.scenario
-        if given != "exclude" and scenario != "class":
+        method, scenario = self.method, self.tasks.scenario
+        if isinstance(method, DistillingMethod) and method.new_classes != "exclude" and scenario != "class":
             raise ValueError(
-                f"method.new_classes {given} would do nothing in scenario {scenario}, whose targets hold no new "
-                "classes: leave it out"
+                f"method.new_classes {method.new_classes} would do nothing in scenario {scenario}, whose targets "
+                "hold no new classes: leave it out"
             )
         return self
 
     @model_validator(mode="after")
     def _each_class_has_a_share(self) -> "Experiment":
         if isinstance(self.method, ER):
-            classes = sum(getattr(self.tasks, "classes", None) or (10,) * self.tasks.num_tasks)
+            classes = sum(classes_of(self.tasks))
             if self.method.budget < classes:
                 raise ValueError(
                     f"method.budget {self.method.budget} keeps no sample of each of the stream's {classes} classes: "
@@ -100,7 +112,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _replay_fits(self) -> "Experiment":
-        generator = getattr(self.method, "generator", None)
+        generator = generator_of(self.method)
         if generator is None:
             return self
         outside = outside_unit_interval(self.tasks)
@@ -119,7 +131,7 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _entropy_tells_something(self) -> "Experiment":
-        if isinstance(self.method, HnetEnt) and 1 in getattr(self.tasks, "classes", ()):
+        if isinstance(self.method, HnetEnt) and 1 in classes_of(self.tasks):
             raise ValueError(
                 "method hnet_ent cannot infer tasks of one class: the entropy of a certain answer is always 0; use "
                 "hnet_tir or hnet_replay"
@@ -130,18 +142,23 @@ class Experiment(Section):
     def _tasks_may_come(self) -> "Experiment":
         if self.tasks.num_tasks is not None:
             return self
-        generator = getattr(self.method, "generator", None)
+        generator = generator_of(self.method)
         if isinstance(self.method, HnetTir):
             raise ValueError(
                 "method hnet_tir has an output for each task in its inference network: give tasks.num_tasks, or "
                 "use another method"
             )
-        if getattr(generator, "condition", "") == "one_hot":
+        decoder = generator if isinstance(generator, ReplayHypernet) else None
+        if decoder is not None and decoder.condition == "one_hot":
             raise ValueError(
                 "method.generator.condition one_hot has a place for each task: give tasks.num_tasks, or use gaussian"
             )
-        hypernets = {"hypernet": self.hypernet, "method.generator.hypernet": getattr(generator, "hypernet", None)}
-        solved = [path for path, each in hypernets.items() if getattr(each, "compression_ratio", None) is not None]
+        hypernets = {"hypernet": self.hypernet, "method.generator.hypernet": decoder.hypernet if decoder else None}
+        solved = [
+            path
+            for path, hypernet in hypernets.items()
+            if isinstance(hypernet, ChunkedHypernet) and hypernet.compression_ratio is not None
+        ]
         if solved:
             raise ValueError(
                 f"{solved[0]}.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a "
@@ -151,7 +168,11 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _nothing_before(self) -> "Experiment":
-        if isinstance(self.method, Scratch) and getattr(self.hypernet, "embedding_init", "") == "previous":
+        if (
+            isinstance(self.method, Scratch)
+            and isinstance(self.hypernet, Hypernet)
+            and (self.hypernet.embedding_init == "previous")
+        ):
             raise ValueError(
                 "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
                 "no embedding; use normal"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hypercl.config.models.section import Count, Fraction, Positive, Section, Units, Whole, at_most, kinds
+from hypercl.config.models.section import Count, Fraction, Kinds, Positive, Section, Units, Whole, at_most
 from hypercl.config.models.target import Activation
 
 
@@ -68,7 +68,7 @@ class Hypernet(Section):
     """Standard deviation of initial task and chunk embeddings; a chunked hyperfan sets the chunk embeddings' itself."""
     embedding_init: Literal["normal", "previous"] = "normal"
     """previous: from the second task on, a task's embedding starts as a copy of the one before, as learned."""
-    init: kinds(Xavier, Normal, HyperfanIn, HyperfanOut, default=Xavier) = Xavier()  # pyright: ignore[reportInvalidTypeForm]
+    init: Annotated[Xavier | Normal | HyperfanIn | HyperfanOut, Kinds(default=Xavier)] = Xavier()
     """How trunk and head begin; the paper's runs use xavier."""
 
     @model_validator(mode="after")
@@ -132,4 +132,4 @@ class OwnWeights(Section):
     name: Literal["none"] = "none"
 
 
-AnyHypernet = kinds(ChunkedHypernet, FullHypernet, OwnWeights, default=ChunkedHypernet)
+AnyHypernet = Annotated[ChunkedHypernet | FullHypernet | OwnWeights, Kinds(default=ChunkedHypernet)]

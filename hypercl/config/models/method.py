@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
-from hypercl.config.models.section import Count, Flag, ImportPath, NotNegative, Number, Positive, Section, Units, kinds
+from hypercl.config.models.section import Count, Flag, ImportPath, Kinds, NotNegative, Number, Positive, Section, Units
 
 Scenarios = frozenset[str]
 TASK, ALL = frozenset({"task"}), frozenset({"task", "domain", "class"})
@@ -42,14 +42,14 @@ class Regularizer(Section):
         return self
 
 
-class _Method(Section):
+class AnyMethod(Section):
     scenarios: ClassVar[Scenarios] = ALL
     """Scenarios in which it can predict."""
     generated: ClassVar[bool | None] = False
     """Whether the target's weights come from a hypernetwork, are its own, or either."""
 
 
-class HypernetMethod(_Method):
+class HypernetMethod(AnyMethod):
     """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed."""
 
     generated: ClassVar[bool | None] = True
@@ -123,7 +123,7 @@ class ReplayHypernet(Autoencoder):
     """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
     """As of the method hnet."""
-    hypernet: AnyHypernet = ChunkedHypernet(activation="elu", chunk_size=50_000)  # pyright: ignore[reportInvalidTypeForm]
+    hypernet: AnyHypernet = ChunkedHypernet(activation="elu", chunk_size=50_000)
     """What generates the decoder. Source: von Oswald et al. (2020), Split MNIST."""
 
     @model_validator(mode="after")
@@ -156,7 +156,7 @@ class HnetTir(HypernetMethod):
     the t-th task. Source: von Oswald et al. (2020) use 0.5."""
 
 
-class ReplayMethod(_Method):
+class ReplayMethod(AnyMethod):
     """A plain classifier that goes on seeing what stands for earlier tasks."""
 
     replay_share: ReplayShare = "growing"
@@ -175,11 +175,15 @@ class DistillingMethod(ReplayMethod):
     """With scenario class and soft targets, what a replayed sample's target gives to classes its teacher did not know:
     exclude gives them probability 0; zero_logit a logit of 0 among the teacher's, as the paper's code does."""
 
+    @property
+    def hard_targets(self) -> bool:
+        """Whether the target of a replayed sample is one class."""
+        return False
+
     @model_validator(mode="after")
     def _only_soft_targets_have(self) -> "DistillingMethod":
-        if getattr(self, "targets", "soft") == "hard":
-            for name in ("temperature", "new_classes"):
-                given = getattr(self, name)
+        if self.hard_targets:
+            for name, given in (("temperature", self.temperature), ("new_classes", self.new_classes)):
                 if given != type(self).model_fields[name].default:
                     raise ValueError(f"{name} {given} would do nothing with hard targets: leave it out, or use soft")
         return self
@@ -199,15 +203,19 @@ class HnetReplay(DistillingMethod):
     targets: Literal["soft", "hard"] = "soft"
     """What the classifier as it was before the task says of replayed samples: its probabilities, or its answer."""
 
+    @property
+    def hard_targets(self) -> bool:
+        return self.targets == "hard"
 
-class Finetune(_Method):
+
+class Finetune(AnyMethod):
     """The same network without protection: what forgetting looks like."""
 
     name: Literal["finetune"] = "finetune"
     generated: ClassVar[bool | None] = None
 
 
-class Scratch(_Method):
+class Scratch(AnyMethod):
     """A new network for each task: what a task reaches without its past."""
 
     name: Literal["scratch"] = "scratch"
@@ -215,14 +223,14 @@ class Scratch(_Method):
     generated: ClassVar[bool | None] = None
 
 
-class Joint(_Method):
+class Joint(AnyMethod):
     """All tasks met so far are trained together, one batch of each a step: the upper reference."""
 
     name: Literal["joint"] = "joint"
     generated: ClassVar[bool | None] = None
 
 
-class _Fisher(_Method):
+class _Fisher(AnyMethod):
     strength: NotNegative = 1e7
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     fisher_labels: Literal["predicted", "given"] = "predicted"
@@ -253,7 +261,7 @@ class OnlineEwc(_Fisher):
     """
 
 
-class SI(_Method):
+class SI(AnyMethod):
     """Synaptic intelligence: weights are held by their share in lowering earlier losses.
 
     Source: Zenke et al. (2017).
@@ -285,6 +293,10 @@ class DGR(DistillingMethod):
     """What the classifier as it was before the task says of replayed samples: its answer, or its probabilities (DGR
     with distillation)."""
 
+    @property
+    def hard_targets(self) -> bool:
+        return self.targets == "hard"
+
 
 class ER(ReplayMethod):
     """Experience replay: some training samples of each class met are kept and learned on."""
@@ -305,7 +317,7 @@ class StoredReal(ReplayMethod):
     """
 
 
-class ImportedMethod(_Method):
+class ImportedMethod(AnyMethod):
     """A method of your own by import path: a subclass of `hypercl.methods.Learner`, called as `Class(parts, **kwargs)`.
 
     It trains the target's own weights unless `hypernet` says otherwise.
@@ -319,21 +331,26 @@ class ImportedMethod(_Method):
     """Further keywords of the class; a space can vary each, such as `method.kwargs.alpha`."""
 
 
-Method = kinds(
-    Hnet,
-    HnetEnt,
-    HnetTir,
-    HnetReplay,
-    Finetune,
-    Scratch,
-    Joint,
-    Ewc,
-    OnlineEwc,
-    SI,
-    LwF,
-    DGR,
-    ER,
-    StoredReal,
-    ImportedMethod,
-    default=Hnet,
-)
+Method = Annotated[
+    Hnet
+    | HnetEnt
+    | HnetTir
+    | HnetReplay
+    | Finetune
+    | Scratch
+    | Joint
+    | Ewc
+    | OnlineEwc
+    | SI
+    | LwF
+    | DGR
+    | ER
+    | StoredReal
+    | ImportedMethod,
+    Kinds(default=Hnet),
+]
+
+
+def generator_of(method: AnyMethod) -> Autoencoder | None:
+    """The autoencoder that replays the inputs of earlier tasks; None where the method has none."""
+    return method.generator if isinstance(method, HnetTir | HnetReplay | DGR) else None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hypercl.config.models.section import Count, Flag, Fraction, Section, Whole, kinds
+from hypercl.config.models.section import Count, Flag, Fraction, Kinds, Section, Whole
 
 
 class StreamProtocol(Section):
@@ -61,7 +61,9 @@ class TestLeak(Section):
     name: Literal["test_leak"] = "test_leak"
 
 
-Protocol = kinds(StreamProtocol, FirstK, FirstTask, Transfer, StabilityDecay, TestLeak, default=StreamProtocol)
+Protocol = Annotated[
+    StreamProtocol | FirstK | FirstTask | Transfer | StabilityDecay | TestLeak, Kinds(default=StreamProtocol)
+]
 
 
 class Final(Section):

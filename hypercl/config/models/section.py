@@ -3,10 +3,11 @@
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Strict, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, Strict
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
 
 
 class Section(BaseModel):
@@ -65,13 +66,23 @@ def kind_of(model: type[Section]) -> str:
     return model.model_fields["name"].default
 
 
-def kinds(*models: type[Section], default: type[Section] | None = None) -> Any:
-    """The union of some kinds, told apart by `name`; a section without a name is of the default kind."""
-    tag = KindTag(kind_of(default) if default else None, tuple(kind_of(m) for m in models if not required(m)))
-    tagged = tuple(Annotated[model, Tag(kind_of(model))] for model in models)
-    names = {kind_of(model) for model in models}
-    union = Union[tagged]  # noqa: UP007 - a union of a computed tuple
-    return Annotated[union, Discriminator(tag), BeforeValidator(lambda value: _named(value, names))]
+@dataclass(frozen=True)
+class Kinds:
+    """The kinds of a section, told apart by `name`: `Annotated[Adam | SGD, Kinds(default=Adam)]`.
+
+    The name alone stands for a section whose other keys have defaults.
+    """
+
+    default: type[Section] | None = None
+    """The kind of a section without a name."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        models = {kind_of(model): model for model in models_in(source)}
+        bare = tuple(name for name, model in models.items() if not required(model))
+        tag = KindTag(kind_of(self.default) if self.default else None, bare)
+        choices = {name: handler.generate_schema(model) for name, model in models.items()}
+        union = core_schema.tagged_union_schema(choices, tag)
+        return core_schema.no_info_before_validator_function(lambda value: _named(value, models), union)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from hypercl.config.models.section import (
     Count,
     Flag,
     Fraction,
+    Kinds,
     Name,
     NotNegative,
     Number,
@@ -17,7 +18,6 @@ from hypercl.config.models.section import (
     Section,
     Whole,
     at_most,
-    kinds,
     name_in,
     switched,
 )
@@ -260,7 +260,7 @@ class ThresholdRule(_Stopping):
     """The lowest mean validation accuracy, a fraction."""
 
 
-_Rule = kinds(ASHARule, MedianRule, PercentileRule, ThresholdRule, default=ASHARule)
+_Rule = Annotated[ASHARule | MedianRule | PercentileRule | ThresholdRule, Kinds(default=ASHARule)]
 
 
 class ASHA(ASHARule, _Pruner):
@@ -293,7 +293,7 @@ class Patient(_Stopping, _Pruner):
     """So many reports in a row, all below the best earlier one, stop a trial."""
     min_delta: Fraction = 0.0
     """How far below it they must stay, in mean accuracy over the whole stream."""
-    rule: _Rule | None = None  # pyright: ignore[reportInvalidTypeForm]
+    rule: _Rule | None = None
     """Another rule that must want to stop the trial, too; null is none."""
 
 
@@ -303,7 +303,7 @@ class NoPruner(_Pruner):
     name: Literal["none"] = "none"
 
 
-Pruner = kinds(ASHA, Hyperband, Median, Percentile, Patient, Threshold, NoPruner, default=ASHA)
+Pruner = Annotated[ASHA | Hyperband | Median | Percentile | Patient | Threshold | NoPruner, Kinds(default=ASHA)]
 
 
 class Resources(Section):
@@ -363,9 +363,9 @@ class SweepFile(Section):
     """What is sought."""
     search: Search = Search()
     """Who searches, and how long."""
-    pruner: Pruner = ASHA()  # pyright: ignore[reportInvalidTypeForm]
+    pruner: Pruner = ASHA()
     """Which trials are stopped early."""
-    protocol: Protocol = StreamProtocol()  # pyright: ignore[reportInvalidTypeForm]
+    protocol: Protocol = StreamProtocol()
     """On what is tuned, on what reported."""
     final: Final = Final()
     """How the end result is measured."""

@@ -1,10 +1,10 @@
 """`target`: the network whose weights are generated."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import model_validator
 
-from hypercl.config.models.section import Flag, Fraction, ImportPath, Section, Units, kinds
+from hypercl.config.models.section import Flag, Fraction, ImportPath, Kinds, Section, Units
 
 Activation = Literal["relu", "elu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"]
 
@@ -87,4 +87,4 @@ class ImportedTarget(Section):
     """The linear layer that makes the outputs, by its name in the module; otherwise the last that fits."""
 
 
-Target = kinds(MLP, LeNet, ZenkeNet, ResNet32, WideResNet, ImportedTarget, default=MLP)
+Target = Annotated[MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget, Kinds(default=MLP)]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from hypercl.config.models.section import Flag, ImportPath, Number, Section, TaskCount, Units, Whole, at_most, kinds
+from hypercl.config.models.section import Flag, ImportPath, Kinds, Number, Section, TaskCount, Units, Whole, at_most
 
 
 def _counts(value: Any) -> Any:
@@ -276,21 +276,29 @@ class ImportedStream(ClassTasks):
         return value
 
 
-Tasks = kinds(
-    SplitDigits,
-    SplitMNIST,
-    PermutedMNIST,
-    SplitFashionMNIST,
-    PermutedFashionMNIST,
-    SplitCIFAR,
-    SplitCIFAR10,
-    SplitCIFAR100,
-    ImageFolder,
-    ImportedStream,
-)
+Tasks = Annotated[
+    SplitDigits
+    | SplitMNIST
+    | PermutedMNIST
+    | SplitFashionMNIST
+    | PermutedFashionMNIST
+    | SplitCIFAR
+    | SplitCIFAR10
+    | SplitCIFAR100
+    | ImageFolder
+    | ImportedStream,
+    Kinds(),
+]
 
 
-def outside_unit_interval(config: Any) -> str:
+def classes_of(config: Tasks) -> tuple[int, ...]:
+    """Number of classes of each task; of the first one, where the number of tasks is not known in advance."""
+    if isinstance(config, ClassTasks):
+        return config.classes
+    return (10,) * (config.num_tasks or 1)
+
+
+def outside_unit_interval(config: Tasks) -> str:
     """Why a stream's inputs are not all in 0 .. 1, with the fix; '' where they are."""
     if isinstance(config, CIFAR) and config.normalize:
         return "those of this stream are normalised: set tasks.normalize to false"

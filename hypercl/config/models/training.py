@@ -10,13 +10,13 @@ from hypercl.config.models.section import (
     Count,
     Flag,
     Fraction,
+    Kinds,
     NotNegative,
     Number,
     Positive,
     Section,
     Units,
     Whole,
-    kinds,
     switched,
 )
 
@@ -181,11 +181,9 @@ class Training(Section):
     """Passes over a task's training data; exactly one of iterations and epochs holds."""
     batch_size: Units = 128
     """Samples a step. Source: von Oswald et al. (2020), Split MNIST."""
-    optimizer: kinds(Adam, AdamW, SGD, RMSprop, default=Adam) = Adam()  # pyright: ignore[reportInvalidTypeForm]
+    optimizer: Annotated[Adam | AdamW | SGD | RMSprop, Kinds(default=Adam)] = Adam()
     """Made anew for each task."""
-    schedule: kinds(  # pyright: ignore[reportInvalidTypeForm]
-        Constant, Step, Cosine, OneCycle, Plateau, default=Constant
-    ) = Constant()
+    schedule: Annotated[Constant | Step | Cosine | OneCycle | Plateau, Kinds(default=Constant)] = Constant()
     """The learning rate over a task's steps; each task starts anew."""
     early_stopping: Annotated[EarlyStopping | None, switched] = None
     """End a task's training when its validation accuracy no longer rises: true, or the keys that differ from the

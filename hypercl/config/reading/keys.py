@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast, get_origin
+from typing import get_origin
 
-from pydantic import Discriminator
 from pydantic.fields import FieldInfo
 
-from hypercl.config.models import KindTag, Section, kind_of, models_in
+from hypercl.config.models import Kinds, Section, kind_of, models_in
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Entry:
     @property
     def default_kind(self) -> str | None:
         """The kind of a section without `name`; None where it must be named, or where there are no kinds."""
-        found = [each for each in self.field.metadata if isinstance(each, Discriminator)]
-        return cast(KindTag, found[0].discriminator).default if found else None
+        kinds = next((mark for mark in self.field.metadata if isinstance(mark, Kinds)), None)
+        return kind_of(kinds.default) if kinds is not None and kinds.default is not None else None
 
 
 def entries(
