@@ -7,10 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hypercl.analysis import read_reproduction, reproduction_markdown
 from hypercl.cli import main, reproduce
-from hypercl.reproduce.jobs import table_file
-from hypercl.reproduce.table import load_reproduction
+from hypercl.reproduce import load_reproduction, read_reproduction, reproduction_markdown, table_file
 from hypercl.training import Diverged
 
 SMALL = """

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from told_runs import finished, reports, resumed, started
+from logged_runs import finished, reports, resumed, started
 
 from hypercl.loggers import Logger, Loggers
 from hypercl.training.progress import Tick

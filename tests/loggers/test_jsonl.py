@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from logged_runs import reports, resumed, started
 from logger_contract import LoggerContract
-from told_runs import reports, resumed, started
 
 from hypercl.loggers import JsonLines
 from hypercl.loggers.jsonl import encode

@@ -3,9 +3,9 @@ import re
 from dataclasses import replace
 
 import pytest
+from logged_runs import finished, reports, resumed, started
 from logger_contract import LoggerContract
 from rich.console import Console
-from told_runs import finished, reports, resumed, started
 
 from hypercl.loggers import Terminal
 from hypercl.training.progress import Tick

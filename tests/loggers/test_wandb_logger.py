@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from logged_runs import TASKS, experiment, finished, reports, resumed, started
 from logger_contract import LoggerContract
 from read_wandb import WandbFile, read
-from told_runs import TASKS, experiment, finished, reports, resumed, started
 
 from hypercl.config import resolved
 from hypercl.config.models.sweep import Wandb
@@ -212,7 +212,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from hypercl.loggers import Loggers, build
-from told_runs import reports, started
+from logged_runs import reports, started
 from test_wandb_logger import spec
 folder = Path(sys.argv[1])
 loggers = Loggers(build(spec(folder), folder / "run"))

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from hypercl.analysis import (
+from hypercl.config import Experiment, UserError, assign, to_yaml
+from hypercl.reproduce import (
+    Reproduction,
+    cells_of,
     read_reproduction,
     reproduction_figure,
     reproduction_markdown,
     reproduction_results,
 )
-from hypercl.config import Experiment, UserError, assign, to_yaml
 from hypercl.reproduce.results import COLUMNS
-from hypercl.reproduce.table import Reproduction, cells_of
 
 BASE = Experiment.model_validate({"tasks": {"name": "split_digits"}, "training": {"iterations": 50}})
 EWC = {"task": {}, "class": {"published": 20}}

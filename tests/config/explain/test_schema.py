@@ -17,7 +17,7 @@ from hypercl.config.explain.schema import schema_text, sweep_schema
 from hypercl.config.reading.paths import known_paths, lookup, set_value
 from hypercl.config.reading.yaml_text import dump, parse
 
-SPACES = Path(__file__).parents[2] / "search_spaces"
+SPACES = Path(__file__).parents[3] / "search_spaces"
 FILES = sorted(SPACES.glob("*.yaml"))
 VALIDATOR = Draft202012Validator(sweep_schema())
 

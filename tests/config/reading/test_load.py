@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, load_sweep, loads, lookup, to_yaml
 
-SHIPPED = sorted(Path(__file__).parents[2].glob("search_spaces/*.yaml"))
+SHIPPED = sorted(Path(__file__).parents[3].glob("search_spaces/*.yaml"))
 SMALLEST = "experiment: {tasks: {name: split_digits}}"
 
 

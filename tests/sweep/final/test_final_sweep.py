@@ -134,7 +134,7 @@ def test_hypercl_final_prints_the_table_of_a_folder_that_was_moved(
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> SweepFile:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv("FAKE_SECONDS_A_REPORT", "0")
     return loads(TEXT.replace("trials: 6", "trials: 1"), "quick.yaml", ["final={settings: 1, seeds: 5}"])
 

@@ -93,8 +93,8 @@ def runs(study: SweepStudy, monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
 
 @pytest.fixture
 def step(study: SweepStudy) -> Callable[..., FinalStep]:
-    def build(wish: FinalMode = "after the search") -> FinalStep:
-        return FinalStep(study, wish)
+    def build(final: FinalMode = "after the search") -> FinalStep:
+        return FinalStep(study, final)
 
     return build
 

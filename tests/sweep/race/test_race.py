@@ -377,7 +377,7 @@ def test_a_race_can_be_added_to_a_sweep_that_was_without(sessions: InThisProcess
 
 @pytest.mark.faults
 def test_a_race_trains_its_seeds_with_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv(FAULT, "in:seeds-1000001-1000003:die")
     race = "search.race={settings: 2, seeds: 3, block: 3}"
     file = loads(TEXT, "test.yaml", [race, "search.trials=2", "pruner={name: none}"])

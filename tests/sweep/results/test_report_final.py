@@ -11,7 +11,7 @@ from made_sweep import SMALL, made_sweep
 
 from hypercl.analysis.final import About, Reported, write_final
 from hypercl.cli import main
-from hypercl.cli.test_leak_console import MARK
+from hypercl.cli.test_leak_console import PREFIX
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Goal
 from hypercl.sweep.results.report import protocols_table
@@ -72,7 +72,7 @@ def test_every_line_on_a_leaking_sweep_is_marked(
     assert main(["report", str(folders[1])]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 10
-    assert all(line.startswith(MARK) for line in lines)
+    assert all(line.startswith(PREFIX) for line in lines)
 
 
 def test_of_several_sweeps_the_leaking_ones_are_marked_and_promises_are_joined(
@@ -80,7 +80,7 @@ def test_of_several_sweeps_the_leaking_ones_are_marked_and_promises_are_joined(
 ) -> None:
     assert main(["report", *map(str, folders), "--to", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith(f"{MARK}leaking: 3 of") for line in lines)
+    assert any(line.startswith(f"{PREFIX}leaking: 3 of") for line in lines)
     assert any(line.startswith("honest: 3 of") for line in lines)
     assert any("leaking (TEST LEAK)" in line for line in lines), "in the ranked table"
     assert "what each search promised and what came out, in percent and points" in lines
