@@ -7,9 +7,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from hypercl.activations import ACTIVATIONS
 from hypercl.config.models import Initialization, Xavier
-from hypercl.hypernets.initialize import initial_theta
+from hypercl.hypernets.initialize import Hyperfan, TrunkMoments, initial_theta
 
 Tensors = dict[str, Tensor]
 XAVIER = Xavier()
@@ -50,7 +49,7 @@ class Hypernetwork:
     chunk_embedding: int = 0
     """Numbers in a chunk embedding; 0 where there is one chunk and nothing to tell apart."""
     activation: str = "relu"
-    """After each trunk layer; a key of `ACTIVATIONS`."""
+    """Function of `torch.nn.functional` after each trunk layer."""
     normalization: str = "none"
     """`layer`: layer normalisation of each trunk layer with a learned scale and shift (Ba et al., 2016)."""
     dropout: float = 0.0
@@ -102,7 +101,10 @@ class Hypernetwork:
 
     def init(self, generator: Generator) -> Tensors:
         """Initial parameters; see `hypercl.hypernets.initialize`."""
-        return initial_theta(self, generator)
+        trunk = TrunkMoments(self.hidden, self.activation, self.dropout, self.normalization == "layer")
+        power = self.task_embedding * self.embedding_scale**2 + self.noise
+        fan = Hyperfan(trunk, power, self.target_shapes)
+        return initial_theta(self.shapes, self.initialization, self.embedding_scale, fan, generator)
 
     def init_embeddings(self, tasks: int, generator: Generator) -> Tensor:
         """Initial task embeddings, N(0, embedding_scale^2): (tasks, task_embedding)."""
@@ -257,7 +259,7 @@ class Hypernetwork:
             sums = functional.layer_norm(sums, sums.shape[-1:])
             scale, shift = theta[f"trunk.{layer}.scale"], theta[f"trunk.{layer}.shift"]
             sums = sums * scale.unsqueeze(-2) + shift.unsqueeze(-2)
-        return ACTIVATIONS[self.activation](sums)
+        return getattr(functional, self.activation)(sums)
 
     def _inputs(self, theta: Tensors, embeddings: Tensor, drawn: Tensors) -> Tensor:
         """[task embedding, chunk embedding, noise] of each pair: (tasks, chunks, inputs)."""

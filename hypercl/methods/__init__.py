@@ -1,17 +1,16 @@
 """How a learner meets a new task."""
 
-from hypercl.methods.build import build_method
+from hypercl.methods.build import build_method, imported_class, learner_class
 from hypercl.methods.generator import generator_parameters
-from hypercl.methods.imported import imported_class, learner_class
 from hypercl.methods.learner import (
     Batch,
     Decision,
     Learner,
     LearnerSpec,
     Losses,
-    Memory,
     State,
     StepInfo,
+    TaskContext,
     TaskData,
     TaskInference,
 )
@@ -25,12 +24,12 @@ __all__ = [
     "Learner",
     "LearnerSpec",
     "Losses",
-    "Memory",
     "Network",
     "NetworkLearner",
     "Protection",
     "State",
     "StepInfo",
+    "TaskContext",
     "TaskData",
     "TaskInference",
     "build_method",

@@ -1,8 +1,12 @@
-"""From the section `method` to a learner."""
+"""From the section `method` to a learner; an imported class is checked before it is used."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from hypercl.config import Experiment, UserError, did_you_mean
 from hypercl.config.models import (
+    ALL,
     DGR,
     ER,
     SI,
@@ -16,19 +20,136 @@ from hypercl.config.models import (
     Joint,
     LwF,
     OnlineEwc,
+    OwnWeights,
     Scratch,
     StoredReal,
 )
 from hypercl.methods.er import ERLearner, StoredRealLearner
-from hypercl.methods.ewc import EwcLearner, OnlineEwcLearner
-from hypercl.methods.generative_replay import DGRLearner, HnetReplayLearner
+from hypercl.methods.generative_replay import DGRLearner, HnetReplayLearner, HnetTirLearner
 from hypercl.methods.hnet import HnetEntLearner, HnetLearner
-from hypercl.methods.hnet_tir import HnetTirLearner
-from hypercl.methods.imported import imported_method
 from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
-from hypercl.methods.penalty import SILearner
+from hypercl.methods.penalty import EwcLearner, OnlineEwcLearner, SILearner
 from hypercl.methods.plain import JointLearner, LwFLearner, ScratchLearner
+from hypercl.user_code import user_code
+
+_KEY = "method.path"
+
+
+_RENAMED = {"memory": "task_context", "knowledge": "inference_state", "deciders": "task_inferences"}
+"""Methods of a `Learner` in hypercl 0.1.0, and their names since."""
+
+
+def imported_method(spec: LearnerSpec) -> Learner:
+    """Instantiates the class that an import path names: `Class(spec, **kwargs)`.
+
+    Raises:
+        UserError: as `learner_class`, or the class fails.
+    """
+    experiment = spec.experiment
+    learner = learner_class(experiment, spec.import_paths)
+    with user_code(_KEY, experiment.method.path, spec.import_paths):
+        return learner(spec, **experiment.method.kwargs)  # pyright: ignore[reportCallIssue]
+
+
+def learner_class(experiment: Experiment, import_paths: Sequence[Path]) -> type[Learner]:
+    """The class of an experiment's imported method, checked against the experiment.
+
+    Raises:
+        UserError: as `imported_class`, or it does not support the experiment's scenario or replicas.
+    """
+    learner = imported_class(experiment.method, import_paths)
+    _require_scenario(experiment, learner)
+    _require_replicas(experiment, learner)
+    return learner
+
+
+def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type[Learner]:
+    """The class that an import path names.
+
+    Args:
+        config: import path and keywords.
+        import_paths: folders searched before installed packages.
+
+    Raises:
+        UserError: it is not found, not a complete `Learner`, written for hypercl 0.1.0, does not take the keywords, or
+            claims an unknown scenario.
+    """
+    with user_code(_KEY, config.path, import_paths) as learner:
+        if not isinstance(learner, type) or not issubclass(learner, Learner):
+            kind = "class" if isinstance(learner, type) else type(learner).__name__
+            raise UserError(
+                f"{_KEY}: {config.path} is a {kind}, not a subclass of hypercl.methods.Learner\n"
+                "    fix:     inherit from Learner, or from hypercl.methods.NetworkLearner, which provides the network"
+            )
+    _require_new_names(config, learner)
+    missing = sorted(learner.__abstractmethods__)
+    if missing:
+        raise UserError(f"{_KEY}: {config.path} lacks {', '.join(missing)}: see hypercl/methods/learner.py")
+    scenarios = learner.scenarios
+    if not isinstance(scenarios, frozenset | set) or not scenarios or not ALL.issuperset(scenarios):
+        raise UserError(
+            f"{_KEY}: {config.path}: scenarios is {scenarios!r}, not a set of some of {', '.join(sorted(ALL))}"
+        )
+    _require_keywords(config, learner)
+    return learner
+
+
+def _require_new_names(config: ImportedMethod, learner: type[Learner]) -> None:
+    """Refuses old names, which nothing calls; a class that also defines the new name may use the old one freely."""
+
+    def is_inherited(name: str) -> bool:
+        return getattr(getattr(learner, name), "__module__", "").startswith("hypercl.")
+
+    old = [name for name, new in _RENAMED.items() if hasattr(learner, name) and is_inherited(new)]
+    if old:
+        renames = ", ".join(f"{name} to {_RENAMED[name]}" for name in old)
+        raise UserError(
+            f"{_KEY}: {config.path} defines {', '.join(old)}, as for hypercl 0.1.0, which would never be called\n"
+            f"    fix:     rename {renames}; self.parts is now self.spec"
+        )
+
+
+def _require_keywords(config: ImportedMethod, learner: type[Learner]) -> None:
+    signature = inspect.signature(learner)
+    try:
+        signature.bind(None, **config.kwargs)
+    except TypeError as error:
+        names = list(signature.parameters)[1:]
+        unknown = [name for name in config.kwargs if name not in names]
+        fix = did_you_mean(unknown[0], names) if unknown else ""
+        raise UserError(
+            f"method.kwargs: {config.path} does not accept these: {error}\n    given:   {config.kwargs}\n"
+            f"    allowed: {', '.join(names) or 'none'}" + (f"\n    fix:     {fix}" if fix else "")
+        ) from error
+
+
+def _require_scenario(experiment: Experiment, learner: type[Learner]) -> None:
+    path, scenario = experiment.method.path, experiment.tasks.scenario
+    if scenario not in learner.scenarios:
+        supported = ", ".join(sorted(learner.scenarios))
+        raise UserError(
+            f"tasks.scenario: {path} cannot predict in scenario {scenario}, only in {supported} (its `scenarios`)"
+        )
+    undefined: list[object] = [Learner.task_inferences]
+    if not isinstance(experiment.hypernet, OwnWeights):
+        undefined.append(NetworkLearner.task_inferences)
+    if scenario != "task" and learner.task_inferences in undefined:
+        raise UserError(
+            f"tasks.scenario: {path} cannot predict without the task's identity, as scenario {scenario} requires\n"
+            "    fix:     define task_inferences, use hypernet: {name: none} with a NetworkLearner, "
+            "or claim scenario task only (`scenarios`)"
+        )
+
+
+def _require_replicas(experiment: Experiment, learner: type[Learner]) -> None:
+    replicas = experiment.training.replicas
+    if replicas > 1 and learner.no_replicas:
+        raise UserError(
+            f"training.replicas: {replicas} cannot be trained together by {experiment.method.path}: "
+            f"{learner.no_replicas}\n    fix:     training.replicas: 1"
+        )
+
 
 LEARNERS: dict[type, Callable[[LearnerSpec], Learner]] = {
     Hnet: HnetLearner,
@@ -47,9 +168,9 @@ LEARNERS: dict[type, Callable[[LearnerSpec], Learner]] = {
     StoredReal: StoredRealLearner,
     ImportedMethod: imported_method,
 }
-"""The learner of each kind of section."""
+"""The learner of each method."""
 
 
-def build_method(parts: LearnerSpec) -> Learner:
-    """The learner that the section `method` of the parts' experiments names."""
-    return LEARNERS[type(parts.experiment.method)](parts)
+def build_method(spec: LearnerSpec) -> Learner:
+    """The learner of the section `method`."""
+    return LEARNERS[type(spec.experiment.method)](spec)

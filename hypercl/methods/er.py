@@ -12,7 +12,7 @@ from torch import Tensor
 from hypercl.config import UserError
 from hypercl.config.models import ER
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskData
-from hypercl.methods.replay import Replayed, ReplayLearner, ReplayMemory
+from hypercl.methods.replay import ReplayContext, Replayed, ReplayLearner
 from hypercl.seeds import generator
 
 SAMPLES_AT_ONCE = 1000
@@ -44,26 +44,26 @@ class ERLearner(ReplayLearner):
     and `counts`, int64, samples kept of each class met.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        super().__init__(parts)
-        self.budget = cast(ER, parts.experiment.method).budget
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        self.budget = cast(ER, spec.experiment.method).budget
 
     def init(self) -> State:
         """The buffer has its whole size from the start, so that memory measured in a step holds it."""
-        replicas = (len(self.parts.seeds),) if self.bundled else ()
-        inputs = torch.zeros(*replicas, self.budget, *self.parts.shape.input_shape, device=self.parts.device)
-        counts = torch.zeros(*replicas, 0, dtype=torch.int64, device=self.parts.device)
+        replicas = (len(self.spec.seeds),) if self.bundled else ()
+        inputs = torch.zeros(*replicas, self.budget, *self.spec.shape.input_shape, device=self.spec.device)
+        counts = torch.zeros(*replicas, 0, dtype=torch.int64, device=self.spec.device)
         return {**super().init(), "buffer": {"inputs": inputs, "counts": counts}}
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        met = sum(self.parts.shape.classes[: task + 1])
+        met = sum(self.spec.shape.classes[: task + 1])
         share = self.budget // met
         if not share:
             raise UserError(f"method.budget {self.budget} keeps no sample of each of the {met} classes met: give more")
         before, blocks = state["buffer"]["inputs"], torch.arange(len(data)).split(SAMPLES_AT_ONCE)
         labels = torch.cat([data[block][1] for block in blocks]).cpu()
         parts = [inputs.narrow(self.samples_axis, 0, min(share, count)) for inputs, count in self._by_class(state)]
-        for label in range(self.parts.shape.classes[task]):
+        for label in range(self.spec.shape.classes[task]):
             places = (labels == label).nonzero().squeeze(1)
             parts.append(self._chosen(data, places, share, (task, label)))
         counts = [part.shape[self.samples_axis] for part in parts]
@@ -90,7 +90,7 @@ class ERLearner(ReplayLearner):
 
     def _chosen(self, data: TaskData, places: Tensor, share: int, of: tuple[int, int]) -> Tensor:
         """Inputs of a class that each replica keeps: (samples, *input_shape), after an axis of replicas."""
-        drawn = [generator(seed, "kept", *of) for seed in self.parts.seeds]
+        drawn = [generator(seed, "kept", *of) for seed in self.spec.seeds]
         each = [places[torch.randperm(len(places), generator=draw)[:share]] for draw in drawn]
         inputs, _ = data[torch.cat(each)]
         return inputs.unflatten(0, (len(each), len(each[0]))) if self.bundled else inputs
@@ -98,25 +98,25 @@ class ERLearner(ReplayLearner):
     def _source(self, state: State, task: int) -> Kept | None:
         if not task:
             return None
-        classes, counts = self.parts.shape.classes[:task], self._counts(state)
+        classes, counts = self.spec.shape.classes[:task], self._counts(state)
         counts += [0] * (sum(classes) - len(counts))
         labels = torch.zeros(self.budget, dtype=torch.int64)
         of_class = torch.tensor([label for width in classes for label in range(width)])
         labels[: sum(counts)] = of_class.repeat_interleave(torch.tensor(counts))
         ends = list(accumulate(classes))
         sizes = [sum(counts[end - width : end]) for end, width in zip(ends, classes, strict=True)]
-        of_task = torch.tensor(sizes, device=self.parts.device)[:, None]
+        of_task = torch.tensor(sizes, device=self.spec.device)[:, None]
         return Kept(
             inputs=state["buffer"]["inputs"],
-            labels=labels.to(self.parts.device),
+            labels=labels.to(self.spec.device),
             starts=of_task.cumsum(0) - of_task,
             sizes=of_task.clamp(min=1),
         )
 
-    def _replay(self, source: Kept, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
-        count, device = ceil(batch[1].shape[-1] / now.task), self.parts.device
-        draws = [generator(seed, "replayed", now.task, now.step, device=device) for seed in self.parts.seeds]
-        drawn = [torch.randint(2**62, (now.task, count), generator=draw, device=device) for draw in draws]
+    def _replay(self, source: Kept, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
+        count, device = ceil(batch[1].shape[-1] / info.task), self.spec.device
+        draws = [generator(seed, "replayed", info.task, info.step, device=device) for seed in self.spec.seeds]
+        drawn = [torch.randint(2**62, (info.task, count), generator=draw, device=device) for draw in draws]
         places = (torch.stack(drawn) % source.sizes + source.starts).flatten(1)
         if self.bundled:
             inputs = source.inputs[torch.arange(len(places), device=device)[:, None], places]
@@ -137,15 +137,17 @@ class StoredRealLearner(ReplayLearner):
     def trains_on(self, task: int) -> Sequence[int]:
         return range(task + 1)
 
-    def step(self, state: State, memory: ReplayMemory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
+    def step(
+        self, state: State, context: ReplayContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
         *earlier, new = batches
-        return super().step(state, replace(memory, source=earlier), [new], now)
+        return super().step(state, replace(context, source=earlier), [new], info)
 
     def _adapts(self, task: int) -> Sequence[int]:
         return [task]
 
-    def _replay(self, source: Sequence[Batch], batch: Batch, now: StepInfo) -> Sequence[Replayed]:
-        count = ceil(batch[1].shape[-1] / now.task)
+    def _replay(self, source: Sequence[Batch], batch: Batch, info: StepInfo) -> Sequence[Replayed]:
+        count = ceil(batch[1].shape[-1] / info.task)
         return [
             Replayed(inputs.narrow(self.samples_axis, 0, count), task, labels[..., :count])
             for task, (inputs, labels) in enumerate(source)

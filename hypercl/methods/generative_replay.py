@@ -1,14 +1,32 @@
 """A classifier that replays what a generator draws; the generator learns each task's inputs beside it."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
-from hypercl.methods.generator import HnetGenerator, HnetGeneratorMemory, PlainGenerator
-from hypercl.methods.learner import Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
-from hypercl.methods.replay import Replayed, ReplayLearner
+from hypercl.config import Experiment
+from hypercl.methods.generator import HnetGenerator, HnetGeneratorContext, PlainGenerator
+from hypercl.methods.hnet import AnyAnchor, HnetLearner
+from hypercl.methods.learner import (
+    Batch,
+    Decision,
+    LearnerSpec,
+    Losses,
+    State,
+    StepInfo,
+    TaskContext,
+    TaskData,
+    TaskInference,
+)
+from hypercl.methods.plain import plain_network
+from hypercl.methods.replay import ReplayContext, Replayed, ReplayLearner
+from hypercl.seeds import derive
+from hypercl.tasks import Shape
 
 AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
 
@@ -21,8 +39,8 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     Adds to the state `generator`, its own state.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        super().__init__(parts)
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
         self.generator: AnyGenerator = self._generator()
 
     @abstractmethod
@@ -35,9 +53,11 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     def start_task(self, state: State, task: int) -> State:
         return {**super().start_task(state, task), "generator": self.generator.start_task(state["generator"], task)}
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
-        state, losses = super().step(state, memory, batches, now)
-        generator, costs = self.generator.step(state["generator"], memory.source, batches, now)
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
+        state, losses = super().step(state, context, batches, info)
+        generator, costs = self.generator.step(state["generator"], context.source, batches, info)
         return {**state, "generator": generator}, losses | named("generator", costs)
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
@@ -63,11 +83,11 @@ class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
     """Beside a batch of B, B samples of whichever earlier tasks; the classifier as it was answers."""
 
     def _generator(self) -> PlainGenerator:
-        return PlainGenerator(self.parts, self.share)
+        return PlainGenerator(self.spec, self.share)
 
-    def _replay(self, source: Tensor, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
+    def _replay(self, source: Tensor, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         _, labels = batch
-        return [Replayed(self.generator.draw(source, labels.shape[-1], now), None)]
+        return [Replayed(self.generator.draw(source, labels.shape[-1], info), None)]
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         """Samples of all tasks are drawn at once: they are given for the first one."""
@@ -78,9 +98,121 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
     """Beside a batch of B, ceil(B / t) samples of each of the t earlier tasks; the classifier as it was answers."""
 
     def _generator(self) -> HnetGenerator:
-        return HnetGenerator(self.parts)
+        return HnetGenerator(self.spec)
 
-    def _replay(self, source: HnetGeneratorMemory, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
+    def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         _, labels = batch
-        inputs = self.generator.draw(source, -(-labels.shape[-1] // now.task), now)
+        inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
         return [Replayed(own, task) for task, own in enumerate(inputs.unbind(1 if self.bundled else 0))]
+
+
+@dataclass(frozen=True)
+class HnetTirContext:
+    """What stays as it is while a task is learned."""
+
+    anchor: AnyAnchor | None
+    """Of the classifier's regulariser."""
+    generator: HnetGeneratorContext
+
+
+class HnetTirLearner(HnetLearner):
+    """Trained as `hnet`; where the task is not given, the inference network names it, and its network predicts.
+
+    Adds to the state `inference` and `generator`, the states of the inference network and of what it is replayed from.
+    At the first task there is one class to infer, and nothing is trained for it.
+    """
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        self.generator = HnetGenerator(spec)
+        self.inference = InferenceNetwork(spec, self.generator)
+
+    def init(self) -> State:
+        return {**super().init(), "inference": self.inference.init(), "generator": self.generator.init()}
+
+    def start_task(self, state: State, task: int) -> State:
+        inference = self.inference.start_task(state["inference"], task)
+        generator = self.generator.start_task(state["generator"], task)
+        return {**super().start_task(state, task), "inference": inference, "generator": generator}
+
+    def task_context(self, state: State, task: int) -> HnetTirContext:
+        return HnetTirContext(super().task_context(state, task), self.generator.task_context(state["generator"], task))
+
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
+        state, losses = super().step(state, context.anchor, batches, info)
+        if info.task:
+            one_class = [(inputs, torch.zeros_like(labels)) for inputs, labels in batches]
+            replayed = ReplayContext(None, context.generator)
+            state["inference"], costs = self.inference.step(state["inference"], replayed, one_class, info)
+            losses |= named("inference", costs)
+        state["generator"], costs = self.generator.step(state["generator"], context.generator, batches, info)
+        return state, losses | named("generator", costs)
+
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        inference = self.inference.end_task(state["inference"], task, data)
+        generator = self.generator.end_task(state["generator"], task, data)
+        return {**super().end_task(state, task, data), "inference": inference, "generator": generator}
+
+    def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
+        """A pass that infers tasks, then one of each task met, which decides for the samples taken for its own."""
+        for infer in self.inference.task_inferences(state["inference"], met):
+            yield partial(_inferred, infer)
+        for task, predict in enumerate(self.predictors(state, range(met))):
+            yield partial(_of_its_own, predict, task, self.spec.heads[task].start)
+
+    def replayed(self, state: State, task: int, count: int) -> Tensor | None:
+        return self.generator.sample(state["generator"], task, count)
+
+    def inference_state(self, state: State) -> State:
+        known = {key: value for key, value in super().inference_state(state).items() if key != "generator"}
+        return {**known, "inference": self.inference.inference_state(state["inference"])}
+
+
+class InferenceNetwork(ReplayLearner):
+    """A network of the classifier's kind with an output for each task: tasks are the classes of a stream of its own.
+
+    Args:
+        spec: the classifier's.
+        generator: what replays earlier tasks' inputs.
+    """
+
+    def __init__(self, spec: LearnerSpec, generator: HnetGenerator) -> None:
+        shape = Shape(spec.shape.input_shape, (1,) * spec.shape.num_tasks, "class")
+        network, weights = plain_network(
+            spec.experiment.target, shape.input_shape, shape.num_outputs, spec.device, spec.import_paths
+        )
+        variants = tuple(map(_of_inference, spec.variants))
+        super().__init__(replace(spec, target=network, hypernet=weights, shape=shape, variants=variants))
+        self.generator = generator
+
+    def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
+        """ceil(B / t) samples of each of the t earlier tasks."""
+        _, labels = batch
+        inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
+        axis = 1 if self.bundled else 0
+        only = labels.new_zeros((*labels.shape[:-1], inputs.shape[axis + 1]))
+        return [Replayed(own, task, only) for task, own in enumerate(inputs.unbind(axis))]
+
+
+def _of_inference(variant: Experiment) -> Experiment:
+    """The setting of a replica with random numbers of its own."""
+    training = variant.training.model_copy(update={"seed": derive(variant.training.seed, "inference")})
+    return variant.model_copy(update={"training": training})
+
+
+def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
+    """The task of each sample; no output is decided on yet."""
+    tasks = infer(inputs, before).outputs
+    return Decision(torch.zeros_like(tasks), tasks)
+
+
+def _of_its_own(
+    predict: Callable[[Tensor], Tensor], task: int, first_output: int, inputs: Tensor, before: Decision | None
+) -> Decision:
+    """A task's answers to the samples taken for its own."""
+    if before is None or before.tasks is None:
+        raise ValueError("tasks are inferred first")
+    outputs = predict(inputs).argmax(-1) + first_output
+    return Decision(torch.where(before.tasks == task, outputs, before.outputs), before.tasks)

@@ -6,13 +6,13 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hypercl.config import Experiment, UserError
 from hypercl.config.models import MLP, Autoencoder, Hnet, Regularizer, ReplayHypernet
 from hypercl.hypernets import build_hypernet
-from hypercl.methods.autoencoder import VariationalAutoencoder
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
-from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
+from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
 from hypercl.methods.plain import own_weights, plain_network
 from hypercl.regularizers import DirectAnchor
@@ -20,43 +20,112 @@ from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape
 
+
+@dataclass(frozen=True)
+class VariationalAutoencoder:
+    """An encoder to the mean and log variance of a code, and a decoder from a code, and a condition, to pixels.
+
+    All weights are arguments, (num_weights,), or (replicas, num_weights); all else then has an axis of replicas in
+    front too. What is random comes in as a tensor.
+    """
+
+    encoder: GeneratedModel
+    """(samples, *input_shape) -> (samples, 2 * latent)."""
+    decoder: GeneratedModel
+    """(samples, latent + condition) -> logits (samples, pixels)."""
+
+    def costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+        """The negative evidence lower bound of each sample, divided by the number of pixels.
+
+        Mean binary cross entropy of the pixels + KL / pixels, the code's prior being N(0, I).
+
+        Args:
+            weights: the encoder's and the decoder's.
+            inputs: (samples, *input_shape), in 0 .. 1.
+            noise: from N(0, I), (samples, latent).
+            condition: of all samples, (size,), or (replicas, size).
+
+        Returns:
+            (samples,), or (replicas, samples).
+        """
+        encoder, decoder = weights
+        mean, log_variance = _outputs(self.encoder, encoder, inputs).chunk(2, -1)
+        code = mean + (log_variance / 2).exp() * noise
+        logits = _outputs(self.decoder, decoder, _with(condition, code))
+        pixels = inputs.flatten(-len(self.encoder.input_shape)).to(logits.dtype)
+        misfit = binary_cross_entropy_with_logits(logits, pixels, reduction="none").mean(-1)
+        return misfit + divergence(mean, log_variance) / logits.shape[-1]
+
+    @torch.no_grad()
+    def decode(self, decoder: Tensor, code: Tensor, condition: Tensor) -> Tensor:
+        """Inputs in 0 .. 1 for codes.
+
+        Args:
+            decoder: weights of one decoder, or (decoders, num_weights).
+            code: (samples, latent), or (decoders, samples, latent).
+            condition: (size,), or (decoders, size).
+
+        Returns:
+            (samples, *input_shape), or (decoders, samples, *input_shape).
+        """
+        logits = _outputs(self.decoder, decoder, _with(condition, code.to(decoder.dtype)))
+        return logits.sigmoid().unflatten(-1, self.encoder.input_shape)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of N(mean, variance) from N(0, I): -1/2 sum (1 + log variance - mean^2 - variance), over the last axis."""
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(-1)
+
+
+def _outputs(network: GeneratedModel, weights: Tensor, inputs: Tensor) -> Tensor:
+    run = network if weights.dim() == 1 else network.bundle
+    outputs, _ = run(weights, {}, inputs, True)
+    return outputs if outputs.dtype == torch.float64 else outputs.float()
+
+
+def _with(condition: Tensor, code: Tensor) -> Tensor:
+    """[code, condition]: (..., samples, latent + size)."""
+    beside = condition.to(code.dtype).unsqueeze(-2).expand(*code.shape[:-1], -1)
+    return torch.cat([code, beside], -1)
+
+
 DECODERS_KEPT = 100_000_000
 """Numbers in the decoders of earlier tasks up to which they are kept while a task is learned (400 MB), which is as
 much as the regulariser's direct form keeps; above it they are generated at each step, in blocks of as many."""
 
 
 class GeneratorLearner(NetworkLearner):
-    """An autoencoder that learns a task's inputs; `target` of its own parts is the decoder.
+    """An autoencoder that learns a task's inputs; `target` of its own spec is the decoder.
 
     Its optimiser is the classifier's; its random numbers are its own. The encoder has weights of its own, which
     nothing protects.
     Adds to the state `encoder`, its weights, and their optimiser's state.
 
     Args:
-        parts: the classifier's.
+        spec: the classifier's.
         variants: the setting of each replica, whose method has a section `generator`, as the decoder's learner reads
             it.
         decoder: the decoder and what generates its weights.
     """
 
     def __init__(
-        self, parts: LearnerSpec, variants: Sequence[Experiment], decoder: tuple[GeneratedModel, AnyHypernetwork]
+        self, spec: LearnerSpec, variants: Sequence[Experiment], decoder: tuple[GeneratedModel, AnyHypernetwork]
     ) -> None:
         network, hypernet = decoder
-        tasks, pixels = parts.shape.num_tasks, prod(parts.shape.input_shape)
+        tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         shape = Shape(network.input_shape, (pixels,) * tasks, "domain")
-        super().__init__(LearnerSpec(network, hypernet, shape, parts.device, tuple(map(_of_its_own, variants))))
-        config: Autoencoder = parts.experiment.method.generator
+        super().__init__(LearnerSpec(network, hypernet, shape, spec.device, tuple(map(_of_its_own, variants))))
+        config: Autoencoder = spec.experiment.method.generator
         self.latent, coder, codes = config.latent, MLP(hidden=config.encoder), 2 * config.latent
-        encoder, self.encoder_weights = plain_network(coder, parts.shape.input_shape, codes, parts.device)
+        encoder, self.encoder_weights = plain_network(coder, spec.shape.input_shape, codes, spec.device)
         self.autoencoder = VariationalAutoencoder(encoder, network)
         self.conditions = self._conditions(config, network.input_shape[0] - config.latent)
         """(tasks, size), or (replicas, tasks, size)."""
 
     def init(self) -> State:
-        seeds = iter(self.parts.seeds)
+        seeds = iter(self.spec.seeds)
         encoder = self._of_each(lambda _: self.encoder_weights.init(generator(next(seeds), "encoder")))
-        return {**super().init(), "encoder": {name: value.to(self.parts.device) for name, value in encoder.items()}}
+        return {**super().init(), "encoder": {name: value.to(self.spec.device) for name, value in encoder.items()}}
 
     def start_task(self, state: State, task: int) -> State:
         begun, encoder = super().start_task(state, task), copied(state["encoder"])
@@ -67,59 +136,59 @@ class GeneratorLearner(NetworkLearner):
     def sample(self, state: State, task: int, count: int) -> Tensor:
         """Inputs of the first replica's decoder of a task as it is now: (count, *input_shape), in 0 .. 1."""
         code = self._normal((count, self.latent), "shown", task)
-        weights = self.parts.hypernet(state["theta"], state["embeddings"][..., [task], :]).squeeze(-2)
+        weights = self.spec.hypernet(state["theta"], state["embeddings"][..., [task], :]).squeeze(-2)
         inputs = self.autoencoder.decode(weights, code, self.conditions[..., task, :])
         return inputs[0] if self.bundled else inputs
 
     def _task_gradients(
-        self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """As of the base; the encoder takes its step here, since nothing but the batch has a say in it."""
         with self._networks_run():
-            embeddings = state["embeddings"][..., [now.task], :]
-            weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(1, now))
+            embeddings = state["embeddings"][..., [info.task], :]
+            weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(1, info))
         decoder = at_least_float32(weights).squeeze(-2).requires_grad_()
         encoder = state["encoder"]["weights"].detach().requires_grad_()
         ((inputs, _),) = batches
-        if not now.step:
+        if not info.step:
             _require_unit_interval(inputs)
-        loss = self._cost((encoder, decoder), inputs, memory, now)
+        loss = self._cost((encoder, decoder), inputs, context, info)
         of_encoder, of_decoder = torch.autograd.grad(loss.sum(), [encoder, decoder])
         of_encoder, moments = self._clipped({"weights": of_encoder}), state["optimizer"]["encoder"]
-        self.optimizer.step_(state["encoder"], of_encoder, moments, now.lr)
+        self.optimizer.step_(state["encoder"], of_encoder, moments, info.lr)
         return {"task": loss.detach()}, *back(of_decoder.unsqueeze(-2)), state["buffers"]
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: StepInfo) -> Tensor:
+    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
         """The loss of encoder and decoder on a batch: a scalar, or (replicas,)."""
-        del memory
-        return self._costs(weights, inputs, now).mean(-1)
+        del context
+        return self._costs(weights, inputs, info).mean(-1)
 
-    def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, now: StepInfo) -> Tensor:
+    def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, info: StepInfo) -> Tensor:
         """Of each sample."""
         samples = inputs.shape[1 if self.bundled else 0]
-        noise = self._normal((samples, self.latent), "latent", now.task, now.step)
+        noise = self._normal((samples, self.latent), "latent", info.task, info.step)
         with self._networks_run():
-            return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., now.task, :])
+            return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., info.task, :])
 
     def _conditions(self, config: Autoencoder, size: int) -> Tensor:
         """What the decoder is told of each task."""
-        tasks = len(self.parts.heads)
+        tasks = len(self.spec.heads)
         if isinstance(config, ReplayHypernet) and config.condition == "gaussian":
             each = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
-            return torch.stack(each, dim=-2).to(self.parts.device)
-        one_hot = torch.eye(tasks, size, device=self.parts.device)
-        return one_hot.expand(len(self.parts.seeds), -1, -1) if self.bundled else one_hot
+            return torch.stack(each, dim=-2).to(self.spec.device)
+        one_hot = torch.eye(tasks, size, device=self.spec.device)
+        return one_hot.expand(len(self.spec.seeds), -1, -1) if self.bundled else one_hot
 
     def _normal(self, shape: tuple[int, ...], *purpose: int | str, device: torch.device | str | None = None) -> Tensor:
         """N(0, 1) of each replica's own: (*shape), or (replicas, *shape)."""
-        device = self.parts.device if device is None else device
-        draws = [generator(seed, *purpose, device=device) for seed in self.parts.seeds]
+        device = self.spec.device if device is None else device
+        draws = [generator(seed, *purpose, device=device) for seed in self.spec.seeds]
         each = [torch.randn(shape, generator=draw, device=device) for draw in draws]
         return torch.stack(each) if self.bundled else each[0]
 
 
 @dataclass(frozen=True)
-class HnetGeneratorMemory:
+class HnetGeneratorContext:
     """What a generated decoder keeps while a task is learned."""
 
     anchor: AnyAnchor | None
@@ -133,14 +202,14 @@ class HnetGeneratorMemory:
 class HnetGenerator(GeneratorLearner, HnetLearner):
     """A decoder that a hypernetwork of its own generates for each task, under its own output regulariser."""
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        config: ReplayHypernet = parts.experiment.method.generator
-        tasks, pixels = parts.shape.num_tasks, prod(parts.shape.input_shape)
+    def __init__(self, spec: LearnerSpec) -> None:
+        config: ReplayHypernet = spec.experiment.method.generator
+        tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         size = config.latent + _condition_size(config)
-        decoder = build_target(MLP(hidden=config.decoder), (size,), pixels).to(parts.device)
+        decoder = build_target(MLP(hidden=config.decoder), (size,), pixels).to(spec.device)
         shapes = [(name, tuple(shape)) for name, shape in decoder.shapes.items()]
         hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes)
-        super().__init__(parts, [_generated(each) for each in parts.variants], (decoder, hypernet))
+        super().__init__(spec, [_generated(each) for each in spec.variants], (decoder, hypernet))
 
     def start_task(self, state: State, task: int) -> State:
         state = super().start_task(state, task)
@@ -150,34 +219,36 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         return {**state, "anchor": before}
 
     @torch.no_grad()
-    def task_context(self, state: State, task: int) -> HnetGeneratorMemory:
+    def task_context(self, state: State, task: int) -> HnetGeneratorContext:
         anchor, decoders = super().task_context(state, task), None
         if isinstance(anchor, DirectAnchor):
             decoders = anchor.targets
-        memory = HnetGeneratorMemory(anchor, state["anchor"], decoders)
+        context = HnetGeneratorContext(anchor, state["anchor"], decoders)
         if task and decoders is None and task <= self._decoders_kept:
-            return HnetGeneratorMemory(anchor, state["anchor"], self._decoders(memory, slice(0, task)))
-        return memory
+            return HnetGeneratorContext(anchor, state["anchor"], self._decoders(context, slice(0, task)))
+        return context
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
-        return super().step(state, memory.anchor, batches, now)
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
+        return super().step(state, context.anchor, batches, info)
 
-    def draw(self, memory: HnetGeneratorMemory, count: int, now: StepInfo) -> Tensor:
+    def draw(self, context: HnetGeneratorContext, count: int, info: StepInfo) -> Tensor:
         """Inputs of every earlier task, by its decoder as it was before the task that is learned.
 
         Args:
-            memory: from `task_context`.
+            context: from `task_context`.
             count: samples of each task.
-            now: where in the stream; the same inputs whenever it is asked.
+            info: where in the stream; the same inputs whenever it is asked.
 
         Returns:
             (tasks, count, *input_shape), after an axis of replicas where there are several; in 0 .. 1.
         """
-        codes = self._normal((now.task, count, self.latent), "replayed", now.task, now.step)
-        many, blocks = self._decoders_kept if memory.decoders is None else now.task, []
-        for start in range(0, now.task, many):
-            tasks = slice(start, min(start + many, now.task))
-            weights = self._decoders(memory, tasks)
+        codes = self._normal((info.task, count, self.latent), "replayed", info.task, info.step)
+        many, blocks = self._decoders_kept if context.decoders is None else info.task, []
+        for start in range(0, info.task, many):
+            tasks = slice(start, min(start + many, info.task))
+            weights = self._decoders(context, tasks)
             own, conditions = codes[..., tasks, :, :].flatten(0, -3), self.conditions[..., tasks, :].flatten(0, -2)
             with self._networks_run():
                 inputs = self.autoencoder.decode(weights.flatten(0, -2), own, conditions)
@@ -185,16 +256,16 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1 if self.bundled else 0)
 
     @torch.no_grad()
-    def _decoders(self, memory: HnetGeneratorMemory, tasks: slice) -> Tensor:
+    def _decoders(self, context: HnetGeneratorContext, tasks: slice) -> Tensor:
         """Weights of some earlier decoders: (tasks, num_weights)."""
-        if memory.decoders is not None:
-            return memory.decoders[..., tasks, :]
-        return self.parts.hypernet(memory.before["theta"], memory.before["embeddings"][..., tasks, :])
+        if context.decoders is not None:
+            return context.decoders[..., tasks, :]
+        return self.spec.hypernet(context.before["theta"], context.before["embeddings"][..., tasks, :])
 
     @property
     def _decoders_kept(self) -> int:
         """Decoders that may be held at once."""
-        return max(1, DECODERS_KEPT // (self.parts.target.num_weights * len(self.parts.seeds)))
+        return max(1, DECODERS_KEPT // (self.spec.target.num_weights * len(self.spec.seeds)))
 
 
 class PlainGenerator(GeneratorLearner):
@@ -203,16 +274,16 @@ class PlainGenerator(GeneratorLearner):
     Adds to the state `former`, the decoder's weights as they were before the task.
 
     Args:
-        parts: the classifier's.
+        spec: the classifier's.
         share: from a task to the weight of replayed samples in the loss, which is the classifier's.
     """
 
-    def __init__(self, parts: LearnerSpec, share: Callable[[int], float]) -> None:
-        config: Autoencoder = parts.experiment.method.generator
-        coder, pixels = MLP(hidden=config.decoder), prod(parts.shape.input_shape)
-        decoder = build_target(coder, (config.latent,), pixels).to(parts.device)
+    def __init__(self, spec: LearnerSpec, share: Callable[[int], float]) -> None:
+        config: Autoencoder = spec.experiment.method.generator
+        coder, pixels = MLP(hidden=config.decoder), prod(spec.shape.input_shape)
+        decoder = build_target(coder, (config.latent,), pixels).to(spec.device)
         weights = own_weights(coder, (config.latent,), pixels, decoder.num_weights, ())
-        super().__init__(parts, parts.variants, (decoder, weights))
+        super().__init__(spec, spec.variants, (decoder, weights))
         self.share = share
 
     def init(self) -> State:
@@ -230,23 +301,23 @@ class PlainGenerator(GeneratorLearner):
         del task, data
         return {**state, "former": {}}
 
-    def draw(self, memory: Tensor, count: int, now: StepInfo) -> Tensor:
+    def draw(self, context: Tensor, count: int, info: StepInfo) -> Tensor:
         """Inputs of whichever earlier tasks, by the decoder as it was before the task that is learned.
 
         Returns:
             (count, *input_shape), after an axis of replicas where there are several; in 0 .. 1.
         """
-        code = self._normal((count, self.latent), "replayed", now.task, now.step)
+        code = self._normal((count, self.latent), "replayed", info.task, info.step)
         with self._networks_run():
-            return self.autoencoder.decode(memory, code, self.conditions[..., 0, :])
+            return self.autoencoder.decode(context, code, self.conditions[..., 0, :])
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, memory: Memory, now: StepInfo) -> Tensor:
-        if memory is None:
-            return super()._cost(weights, inputs, memory, now)
+    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
+        if context is None:
+            return super()._cost(weights, inputs, context, info)
         axis = 1 if self.bundled else 0
-        samples, share = inputs.shape[axis], self.share(now.task)
-        both = torch.cat([inputs, self.draw(memory, samples, now)], dim=axis)
-        new, replayed = self._costs(weights, both, now).split(samples, dim=-1)
+        samples, share = inputs.shape[axis], self.share(info.task)
+        both = torch.cat([inputs, self.draw(context, samples, info)], dim=axis)
+        new, replayed = self._costs(weights, both, info).split(samples, dim=-1)
         return (1 - share) * new.mean(-1) + share * replayed.mean(-1)
 
 

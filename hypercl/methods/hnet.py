@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypercl.config.models import HnetEnt, HypernetMethod
 from hypercl.hypernets import Hypernetwork
-from hypercl.methods.learner import Decision, LearnerSpec, Memory, State, StepInfo, TaskData, TaskInference
+from hypercl.methods.learner import Decision, LearnerSpec, State, StepInfo, TaskContext, TaskData, TaskInference
 from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
 from hypercl.regularizers import (
     DirectAnchor,
@@ -34,19 +34,19 @@ class HnetLearner(NetworkLearner):
     An embedding is trained on its own task alone, which does not feel R, and frozen afterwards; or, if the method is
     asked to, it is trained on R alone while later tasks are learned, by an optimiser of its own.
     Adds to the state `anchor`, theta and the earlier embeddings as they were before the task; the outputs made with
-    them are memory, not state.
+    them are context, not state.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        super().__init__(parts)
-        configs = [each.method for each in parts.variants if isinstance(each.method, HypernetMethod)]
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        configs = [each.method for each in spec.variants if isinstance(each.method, HypernetMethod)]
         self.config = config = configs[0]
         self.betas = betas = [each.beta for each in configs]
-        self.strength = torch.tensor(betas, device=parts.device) if len(set(betas)) > 1 else betas[0]
-        heads = torch.tensor([[head.start, head.stop] for head in parts.heads], device=parts.device)
+        self.strength = torch.tensor(betas, device=spec.device) if len(set(betas)) > 1 else betas[0]
+        heads = torch.tensor([[head.start, head.stop] for head in spec.heads], device=spec.device)
         masked = config.regularizer.mask_heads and len(heads.unique(dim=0)) > 1
-        mask = HeadMask(parts.target.output_of().to(parts.device), heads) if masked else None
-        hypernet = cast(Hypernetwork, parts.hypernet)
+        mask = HeadMask(spec.target.output_of().to(spec.device), heads) if masked else None
+        hypernet = cast(Hypernetwork, spec.hypernet)
         self.direct = DirectForm(hypernet, mask, store=config.regularizer.tasks is None)
         self.gram = GramForm(hypernet, mask)
 
@@ -64,7 +64,7 @@ class HnetLearner(NetworkLearner):
         theta = {name: value.clone() for name, value in state["theta"].items()}
         return {**state, "anchor": {"theta": theta, "embeddings": earlier}}
 
-    def task_context(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> TaskContext:
         if not self._protects(task):
             return None
         form = self.gram if self._form(task) == "gram" else self.direct
@@ -77,56 +77,56 @@ class HnetLearner(NetworkLearner):
     def inference_state(self, state: State) -> State:
         return {key: value for key, value in super().inference_state(state).items() if key != "anchor"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
-        if memory is None:
+    def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
+        if context is None:
             return Protection(grads)
         theta, earlier, optimizer = state["theta"], None, state["optimizer"]
         if self.config.train_earlier_embeddings:
-            earlier = state["embeddings"][..., : now.task, :]
+            earlier = state["embeddings"][..., : info.task, :]
         unfelt = None if earlier is None else torch.zeros_like(earlier)
         if self.config.lookahead:
-            theta = self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], now.lr)
+            theta = self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], info.lr)
         if self.config.lookahead and earlier is not None and unfelt is not None:
             own = {"embeddings": earlier}
-            ahead = self.optimizer.look_ahead(own, {"embeddings": unfelt}, optimizer["earlier"], now.lr)
+            ahead = self.optimizer.look_ahead(own, {"embeddings": unfelt}, optimizer["earlier"], info.lr)
             earlier = ahead["embeddings"]
         gradient = grads if unfelt is None else {**grads, "embeddings": unfelt}
-        value = self._add_gradient_(gradient, theta, earlier, memory, now)
+        value = self._add_gradient_(gradient, theta, earlier, context, info)
         return Protection(grads, {"regularizer": value}, unfelt)
 
     def _add_gradient_(
-        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, memory: AnyAnchor, now: StepInfo
+        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, context: AnyAnchor, info: StepInfo
     ) -> Tensor:
         """R, and beta times its gradient added to another.
 
         Replicas that compare other tasks or pairs than each other do so one by one.
         """
-        chosen = [self._chosen(seed, memory, now) for seed in self.parts.seeds]
+        chosen = [self._chosen(seed, context, info) for seed in self.spec.seeds]
         if not (self.bundled and chosen[0]):
-            return self._compare(gradient, Point(theta, earlier), memory, chosen[0], self.strength)
+            return self._compare(gradient, Point(theta, earlier), context, chosen[0], self.strength)
         values = []
         for replica, own in enumerate(chosen):
             point = Point(_of(replica, theta), None if earlier is None else earlier[replica])
-            into, before = _of(replica, gradient), memory.of_replica(replica)
+            into, before = _of(replica, gradient), context.of_replica(replica)
             values.append(self._compare(into, point, before, own, self.betas[replica]))
         return torch.stack(values)
 
     def _compare(
-        self, gradient: Tensors, point: Point, memory: AnyAnchor, chosen: dict[str, Tensor], strength: Strength
+        self, gradient: Tensors, point: Point, context: AnyAnchor, chosen: dict[str, Tensor], strength: Strength
     ) -> Tensor:
         theta, earlier = point.theta, point.embeddings
-        if isinstance(memory, GramAnchor):
-            return self.gram.add_gradient_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
-        return self.direct.add_gradient_(gradient, theta, memory, strength, embeddings=earlier, **chosen)
+        if isinstance(context, GramAnchor):
+            return self.gram.add_gradient_(gradient, theta, context, strength, embeddings=earlier, **chosen)
+        return self.direct.add_gradient_(gradient, theta, context, strength, embeddings=earlier, **chosen)
 
-    def _chosen(self, seed: int, memory: AnyAnchor, now: StepInfo) -> dict[str, Tensor]:
+    def _chosen(self, seed: int, context: AnyAnchor, info: StepInfo) -> dict[str, Tensor]:
         """What this step compares of all: some `tasks`, some `pairs`, or nothing, which is everything."""
-        config, when = self.config.regularizer, (now.task, now.step)
-        if isinstance(memory, GramAnchor) and config.pairs is not None and config.pairs < memory.num_pairs:
+        config, when = self.config.regularizer, (info.task, info.step)
+        if isinstance(context, GramAnchor) and config.pairs is not None and config.pairs < context.num_pairs:
             draw = generator(seed, "regularized pairs", *when)
-            return {"pairs": draw_subset(memory.num_pairs, config.pairs, draw)}
-        if config.tasks is not None and config.tasks < now.task:
-            return {"tasks": draw_subset(now.task, config.tasks, generator(seed, "regularized tasks", *when))}
+            return {"pairs": draw_subset(context.num_pairs, config.pairs, draw)}
+        if config.tasks is not None and config.tasks < info.task:
+            return {"tasks": draw_subset(info.task, config.tasks, generator(seed, "regularized tasks", *when))}
         return {}
 
     def _protects(self, task: int) -> bool:
@@ -152,7 +152,7 @@ class HnetEntLearner(HnetLearner):
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         temperature = cast(HnetEnt, self.config).temperature
         for task, predict in enumerate(self.predictors(state, range(met))):
-            yield partial(_surer, predict, task, self.parts.heads[task].start, temperature)
+            yield partial(_surer, predict, task, self.spec.heads[task].start, temperature)
 
 
 def _surer(

@@ -22,7 +22,7 @@ State = dict[str, Any]
 With several replicas the first axis of each tensor is theirs.
 """
 
-Memory = Any
+TaskContext = Any
 """What is constant while a task is learned and derived from the state: computed anew after a restart, never saved."""
 
 Losses = dict[str, Tensor]
@@ -92,7 +92,7 @@ class Learner(ABC):
         Shares no tensor that a step changes with the state it is made from.
         """
 
-    def task_context(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> TaskContext:
         """What the task's steps need beside the state; after `start_task` and after each restart."""
         del state, task
 
@@ -101,7 +101,9 @@ class Learner(ABC):
         return [task]
 
     @abstractmethod
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
         """One training step: the new state, and the losses (`task` always).
 
         The state given is used up: tensors are changed in place. A new copy of each would cost more than the step's

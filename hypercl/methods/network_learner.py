@@ -18,9 +18,9 @@ from hypercl.methods.learner import (
     Learner,
     LearnerSpec,
     Losses,
-    Memory,
     State,
     StepInfo,
+    TaskContext,
     TaskInference,
 )
 from hypercl.methods.loss import autocast, classification_loss
@@ -85,24 +85,24 @@ class NetworkLearner(Learner):
             goes on where `training.optimizer.renew` is false.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        self.parts = parts
-        self.optimizer = build_optimizer(parts.training.optimizer)
-        self.bundled = len(parts.variants) > 1
-        self.own_weights = isinstance(parts.hypernet, OwnWeights)
-        rates = [variant.training.optimizer.lr for variant in parts.variants]
+    def __init__(self, spec: LearnerSpec) -> None:
+        self.spec = spec
+        self.optimizer = build_optimizer(spec.training.optimizer)
+        self.bundled = len(spec.variants) > 1
+        self.own_weights = isinstance(spec.hypernet, OwnWeights)
+        rates = [variant.training.optimizer.lr for variant in spec.variants]
         self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
 
     def init(self) -> State:
         """Initial weights are drawn on the CPU, so that they do not depend on the device."""
-        tasks = range(len(self.parts.heads))
-        buffers = self._of_each(lambda _: self.parts.target.initial_buffers())
+        tasks = range(len(self.spec.heads))
+        buffers = self._of_each(lambda _: self.spec.target.initial_buffers())
         embeddings = self._of_each(
             lambda each: {"all": self._hypernet_of(each).init_embeddings(len(tasks), _draw(each, "embeddings"))}
         )
         return {
             "theta": self._initial_theta("theta"),
-            "embeddings": embeddings["all"].to(self.parts.device),
+            "embeddings": embeddings["all"].to(self.spec.device),
             "buffers": {self._buffers_of(task): copied(buffers) for task in tasks},
             "optimizer": {},
         }
@@ -111,7 +111,7 @@ class NetworkLearner(Learner):
         theta = copied(state["theta"])
         state = self._with_room_for(state, task)
         embeddings = state["embeddings"].clone()
-        if task and self.parts.hypernet.embedding_init == "previous":
+        if task and self.spec.hypernet.embedding_init == "previous":
             embeddings[..., task, :] = embeddings[..., task - 1, :]
         optimizer = {
             "theta": self._optimizer_of("theta", theta, state),
@@ -119,23 +119,25 @@ class NetworkLearner(Learner):
         }
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
-        if self.rates is not None and isinstance(now.lr, float):
-            now = replace(now, lr=[now.lr * rate for rate in self.rates])
-        tasks, embeddings = list(self._adapts(now.task)), state["embeddings"]
-        losses, grads, of_embeddings, buffers = self._task_gradients(state, memory, batches, now)
-        protection = self._protected(state, memory, grads, now)
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
+        if self.rates is not None and isinstance(info.lr, float):
+            info = replace(info, lr=[info.lr * rate for rate in self.rates])
+        tasks, embeddings = list(self._adapts(info.task)), state["embeddings"]
+        losses, grads, of_embeddings, buffers = self._task_gradients(state, context, batches, info)
+        protection = self._protected(state, context, grads, info)
         optimizer = state["optimizer"]
-        self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], now.lr)
-        self._move_embeddings(embeddings, tasks, of_embeddings, optimizer["embeddings"], now)
+        self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], info.lr)
+        self._move_embeddings(embeddings, tasks, of_embeddings, optimizer["embeddings"], info)
         if protection.earlier is not None:
-            earlier = list(range(now.task))
-            self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], now)
+            earlier = list(range(info.task))
+            self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], info)
         return {**state, "buffers": buffers}, losses | protection.losses
 
     def _optimizer_of(self, name: str, params: Tensors, state: State) -> Tensors:
         """The optimiser's state as a task begins, of parameters that tasks share."""
-        if self.parts.training.optimizer.renew or name not in state["optimizer"]:
+        if self.spec.training.optimizer.renew or name not in state["optimizer"]:
             return self.optimizer.init(params)
         return copied(state["optimizer"][name])
 
@@ -146,7 +148,7 @@ class NetworkLearner(Learner):
         hypernet_of, key = self._hypernet_of, self._buffers_of(task)
         new = self._of_each(lambda each: {"new": hypernet_of(each).init_embeddings(1, _draw(each, "embedding", task))})
         embeddings = torch.cat([state["embeddings"], new["new"].to(state["embeddings"])], dim=-2)
-        buffers = {key: self._of_each(lambda _: self.parts.target.initial_buffers())} | state["buffers"]
+        buffers = {key: self._of_each(lambda _: self.spec.target.initial_buffers())} | state["buffers"]
         return {**state, "embeddings": embeddings, "buffers": buffers}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
@@ -154,23 +156,23 @@ class NetworkLearner(Learner):
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
         """As of the learner; the weights of as many tasks are generated at once as have room."""
-        room = WEIGHTS_AT_ONCE if self.parts.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
-        many = max(1, room // (self.parts.target.num_weights * len(self.parts.seeds)))
+        room = WEIGHTS_AT_ONCE if self.spec.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
+        many = max(1, room // (self.spec.target.num_weights * len(self.spec.seeds)))
         for theta, those in self._by_theta(state, tasks):
             for block in (those[start : start + many] for start in range(0, len(those), many)):
                 with torch.no_grad(), self._networks_run():
-                    weights = self.parts.hypernet(theta, state["embeddings"][..., block, :])
+                    weights = self.spec.hypernet(theta, state["embeddings"][..., block, :])
                 for task, own in zip(block, at_least_float32(weights).unbind(-2), strict=True):
                     buffers = state["buffers"][self._buffers_of(task)]
-                    yield partial(self._predict, own, buffers, self.parts.heads[task])
+                    yield partial(self._predict, own, buffers, self.spec.heads[task])
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """One pass of the target's own weights: the largest output of all that the tasks met so far have."""
         if not self.own_weights:
             yield from super().task_inferences(state, met)
         with torch.no_grad():
-            weights = self.parts.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
-        known = slice(0, max(head.stop for head in self.parts.heads[:met]))
+            weights = self.spec.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
+        known = slice(0, max(head.stop for head in self.spec.heads[:met]))
         predict = partial(self._predict, weights, state["buffers"]["0"], known)
         yield lambda inputs, _: Decision(predict(inputs).argmax(-1))
 
@@ -197,9 +199,9 @@ class NetworkLearner(Learner):
         """The tasks that a step lowers the loss of, each with a batch and an embedding of its own."""
         return self.trains_on(task)
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
+    def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
         """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
-        del state, memory, now
+        del state, context, info
         return Protection(grads)
 
     def _theta_of(self, state: State, task: int) -> Tensors:
@@ -211,42 +213,42 @@ class NetworkLearner(Learner):
         """By which name the state has a task's buffers."""
         return "0" if self.own_weights else str(task)
 
-    def _trained_outputs(self, task: int, now: StepInfo) -> slice:
+    def _trained_outputs(self, task: int, info: StepInfo) -> slice:
         """The outputs that a task's loss is over, while some task is learned."""
-        shape = self.parts.shape
+        shape = self.spec.shape
         if not self.own_weights or shape.scenario == "task":
             return shape.heads[task]
-        return slice(0, shape.heads[now.task].stop if shape.scenario == "class" else shape.num_outputs)
+        return slice(0, shape.heads[info.task].stop if shape.scenario == "class" else shape.num_outputs)
 
     def _initial_theta(self, *purpose: int | str) -> Tensors:
         theta = self._of_each(lambda each: self._hypernet_of(each).init(_draw(each, *purpose)))
-        return {name: value.to(self.parts.device) for name, value in theta.items()}
+        return {name: value.to(self.spec.device) for name, value in theta.items()}
 
     def _networks_run(self) -> AbstractContextManager[Any]:
-        return autocast(self.parts.training.precision, self.parts.device)
+        return autocast(self.spec.training.precision, self.spec.device)
 
     def _hypernet_of(self, variant: Experiment) -> AnyHypernetwork:
         """The hypernetwork with a replica's initial scales."""
-        hypernet, config = self.parts.hypernet, variant.hypernet
+        hypernet, config = self.spec.hypernet, variant.hypernet
         if isinstance(hypernet, OwnWeights):
             return hypernet
         return replace(hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
         """What is made for a replica; where there are several, that of each, one after the other."""
-        made = [make(variant) for variant in self.parts.variants]
+        made = [make(variant) for variant in self.spec.variants]
         return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
 
-    def _drawn(self, tasks: int, now: StepInfo) -> Tensors | None:
+    def _drawn(self, tasks: int, info: StepInfo) -> Tensors | None:
         """Noise and dropout masks of the hypernetwork at a step, drawn on the device."""
-        hypernet, device = self.parts.hypernet, self.parts.device
+        hypernet, device = self.spec.hypernet, self.spec.device
         if not hypernet.random:
             return None
-        keys = ("hypernetwork", now.task, now.step)
+        keys = ("hypernetwork", info.task, info.step)
         return self._of_each(lambda each: hypernet.draw(tasks, _draw(each, *keys, device=device)))
 
     def _task_gradients(
-        self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """The mean of the losses of the tasks trained on, its gradients, and all buffers after the step.
 
@@ -254,14 +256,14 @@ class NetworkLearner(Learner):
             Losses by name; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers
             by task.
         """
-        tasks, losses, buffers = list(self._adapts(now.task)), [], dict(state["buffers"])
+        tasks, losses, buffers = list(self._adapts(info.task)), [], dict(state["buffers"])
         with self._networks_run():
             embeddings = state["embeddings"][..., tasks, :]
-            weights, back = self.parts.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), now))
+            weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), info))
         of_tasks = [own.requires_grad_() for own in at_least_float32(weights).detach().unbind(-2)]
         for task, own, batch in zip(tasks, of_tasks, batches, strict=True):
             key = self._buffers_of(task)
-            loss = self._loss(task, Network(own, buffers[key]), batch, memory, now)
+            loss = self._loss(task, Network(own, buffers[key]), batch, context, info)
             buffers[key] = loss.buffers
             losses.append(loss)
         lowered = torch.stack([loss.lowered for loss in losses]).mean(0)
@@ -270,44 +272,44 @@ class NetworkLearner(Learner):
         told = {name: torch.stack([loss.told[name].detach() for loss in losses]).mean(0) for name in losses[0].told}
         return told, *back(gradient), buffers
 
-    def _loss(self, task: int, network: Network, batch: Batch, memory: Memory, now: StepInfo) -> Loss:
+    def _loss(self, task: int, network: Network, batch: Batch, context: TaskContext, info: StepInfo) -> Loss:
         """A task's loss on a batch."""
-        del memory
+        del context
         inputs, labels = batch
-        outputs, buffers = self._trained_pass(task, network, inputs, now)
-        loss = self._classified(task, outputs, labels, now)
+        outputs, buffers = self._trained_pass(task, network, inputs, info)
+        loss = self._classified(task, outputs, labels, info)
         return Loss(loss, buffers, {"task": loss})
 
-    def _trained_pass(self, task: int, network: Network, inputs: Tensor, now: StepInfo) -> tuple[Tensor, Tensors]:
+    def _trained_pass(self, task: int, network: Network, inputs: Tensor, info: StepInfo) -> tuple[Tensor, Tensors]:
         """All outputs (samples, num_outputs) for a step's inputs, and the network's buffers after the pass."""
-        seeds = [derive(seed, "dropout", task, now.step) for seed in self.parts.seeds]
+        seeds = [derive(seed, "dropout", task, info.step) for seed in self.spec.seeds]
         with self._networks_run():
             return self._outputs(network.weights, network.buffers, inputs, seeds)
 
-    def _classified(self, task: int, outputs: Tensor, labels: Tensor, now: StepInfo) -> Tensor:
+    def _classified(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
-        trained = self._trained_outputs(task, now)
-        labels = labels + (self.parts.heads[task].start - trained.start)
-        return classification_loss(outputs[..., trained], labels, self.parts.training.label_smoothing)
+        trained = self._trained_outputs(task, info)
+        labels = labels + (self.spec.heads[task].start - trained.start)
+        return classification_loss(outputs[..., trained], labels, self.spec.training.label_smoothing)
 
     def _outputs(
         self, weights: Tensor, buffers: Tensors, inputs: Tensor, seeds: Sequence[int] | None = None
     ) -> tuple[Tensor, Tensors]:
         """The target's outputs and buffers after the pass; in training there are seeds, for what it draws."""
-        target, training = self.parts.target, seeds is not None
+        target, training = self.spec.target, seeds is not None
         if self.bundled:
             return target.bundle(weights, buffers, inputs, training, seeds)
         return target(weights, buffers, inputs, training, seeds[0] if seeds else None)
 
     def _clipped(self, grads: Tensors) -> Tensors:
-        return clip_norm(grads, self.parts.training.clip_norm, self.bundled)
+        return clip_norm(grads, self.spec.training.clip_norm, self.bundled)
 
-    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, now: StepInfo) -> None:
+    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, info: StepInfo) -> None:
         """A step of some tasks' embeddings, in place."""
         if not all.shape[-1]:
             return
         moved = {"embeddings": all[..., tasks, :].contiguous()}
-        self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, now.lr)
+        self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, info.lr)
         all[..., tasks, :] = moved["embeddings"]
 
 

@@ -1,16 +1,20 @@
 """A network whose own weights are held by a quadratic penalty."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from hypercl.config import UserError
 from hypercl.config.models import SI, Ewc, OnlineEwc
-from hypercl.methods.learner import Batch, LearnerSpec, Losses, Memory, State, StepInfo, TaskData
-from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
-from hypercl.regularizers import Quadratic
+from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
+from hypercl.methods.network_learner import Network, NetworkLearner, Protection, Tensors
+from hypercl.regularizers import Quadratic, diagonal_fisher, layer_by_layer, quickest
+from hypercl.seeds import generator
+from hypercl.targets import GeneratedModel
 
 
 class PenaltyLearner(NetworkLearner):
@@ -19,34 +23,34 @@ class PenaltyLearner(NetworkLearner):
     Adds to the state `held`, that quadratic; its size does not grow with the tasks.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        super().__init__(parts)
-        self.configs = [each.method for each in parts.variants if isinstance(each.method, Ewc | OnlineEwc | SI)]
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        self.configs = [each.method for each in spec.variants if isinstance(each.method, Ewc | OnlineEwc | SI)]
         strengths = [config.strength for config in self.configs]
         self.protects = max(strengths) > 0
         """Whether any replica is held at all."""
-        self.remembers = self.protects or any(parts.experiment.by_task.get("method.strength", ()))
+        self.remembers = self.protects or any(spec.experiment.by_task.get("method.strength", ()))
         """Whether what a task is to be held by is measured: a later task of `by_task` may be held where this is not."""
         self.strength = strengths[0]
         if len(set(strengths)) > 1:
-            self.strength = torch.tensor(strengths, device=parts.device).unsqueeze(-1)
+            self.strength = torch.tensor(strengths, device=spec.device).unsqueeze(-1)
 
     def init(self) -> State:
         state = super().init()
         weights = state["theta"]["weights"]
         return {**state, "held": held(Quadratic.around(weights, torch.zeros_like(weights)))}
 
-    def task_context(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> TaskContext:
         return Quadratic(**state["held"]) if task and self.protects else None
 
     def inference_state(self, state: State) -> State:
         return {key: value for key, value in super().inference_state(state).items() if key != "held"}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
-        del now
-        if memory is None:
+    def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
+        del info
+        if context is None:
             return Protection(grads)
-        value = memory.add_gradient_(grads["weights"], state["theta"]["weights"], self.strength)
+        value = context.add_gradient_(grads["weights"], state["theta"]["weights"], self.strength)
         return Protection(grads, {"regularizer": value})
 
 
@@ -87,16 +91,18 @@ class SILearner(PenaltyLearner):
         state = super().start_task(state, task)
         return {**state, "path": torch.zeros_like(state["theta"]["weights"])}
 
-    def task_context(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> TaskContext:
         weights = state["theta"]["weights"]
         if not self.remembers:
             return None
         return _Path(super().task_context(state, task), torch.empty_like(weights), torch.empty_like(weights))
 
-    def step(self, state: State, memory: Memory, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
-        state, losses = super().step(state, memory, batches, now)
-        if memory is not None:
-            state["path"].addcmul_(memory.gradient, memory.before.sub_(state["theta"]["weights"]))
+    def step(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
+        state, losses = super().step(state, context, batches, info)
+        if context is not None:
+            state["path"].addcmul_(context.gradient, context.before.sub_(state["theta"]["weights"]))
         return state, losses
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
@@ -108,9 +114,142 @@ class SILearner(PenaltyLearner):
         precision = (before.precision + 2 * gained).clamp_(min=0)
         return {**state, "held": held(Quadratic.around(weights, precision))}
 
-    def _protected(self, state: State, memory: Memory, grads: Tensors, now: StepInfo) -> Protection:
-        if memory is None:
+    def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
+        if context is None:
             return Protection(grads)
-        memory.gradient.copy_(grads["weights"])
-        memory.before.copy_(state["theta"]["weights"])
-        return super()._protected(state, memory.pull, grads, now)
+        context.gradient.copy_(grads["weights"])
+        context.before.copy_(state["theta"]["weights"])
+        return super()._protected(state, context.pull, grads, info)
+
+
+SAMPLES, SAMPLES_OF_CONVOLUTIONS = 1000, 32
+"""Samples that go through the network at once; on a GPU 8 times as many convolve. A multilayer perceptron was quickest
+at 1000, convolutions take memory: ResNet-32 16 MB a sample."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Whose labels the likelihood is of."""
+
+    predicted: bool
+    """The network's own most probable ones, instead of the data's."""
+    first: int
+    """Among the outputs, the place of the task's first class: what is added to the data's labels."""
+
+
+class TargetFisher:
+    """The Fisher information of a target in evaluation mode, in float32 whatever the precision of training.
+
+    It is of the likelihood itself: without label smoothing.
+
+    Args:
+        target: the network.
+        device: where it computes.
+
+    Raises:
+        UserError: the target cannot compute a sample alone.
+    """
+
+    def __init__(self, target: GeneratedModel, device: torch.device) -> None:
+        self._target = target
+        fewer = SAMPLES_OF_CONVOLUTIONS * (1 if device.type == "cpu" else 8)
+        self._at_once = fewer if target.convolves else SAMPLES
+        likelihood = self._likelihood(target.initial_buffers(), slice(0, target.num_outputs))
+        draw = torch.Generator().manual_seed(0)
+        example = torch.rand(3, *target.input_shape, generator=draw).to(device)
+        layers = layer_by_layer(target.module, target.shapes)
+        try:
+            self._way = quickest(likelihood, layers, target.initial_weights(), example)
+        except Exception as error:
+            raise UserError(
+                f"target: {type(target.module).__name__} cannot compute a sample alone, of which the Fisher "
+                f"information is made: {error}"
+            ) from error
+
+    def __call__(self, network: Network, outputs: slice, data: TaskData, samples: Tensor, answers: Answers) -> Tensor:
+        """Mean over samples of the squared gradient of minus the log-likelihood: (num_weights,).
+
+        Args:
+            network: weights (num_weights,) and buffers.
+            outputs: those that the likelihood is over.
+            data: of the task.
+            samples: their places in the data, int64.
+            answers: whose labels.
+        """
+        likelihood = self._likelihood(network.buffers, outputs)
+
+        def batches() -> Iterator[Batch]:
+            for places in samples.split(self._at_once):
+                inputs, labels = data[places]
+                inputs = inputs.to(network.weights.dtype)
+                if answers.predicted:
+                    with torch.no_grad():
+                        logits, _ = self._target(network.weights, network.buffers, inputs, training=False)
+                    yield inputs, logits[..., outputs].argmax(-1)
+                else:
+                    yield inputs, labels + answers.first
+
+        return diagonal_fisher(likelihood, network.weights, batches(), self._way)
+
+    def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """Minus the log-likelihood of each sample: the cross entropy."""
+
+        def of(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+            logits, _ = self._target(weights, buffers, inputs, training=False)
+            return cross_entropy(logits[..., outputs], labels, reduction="none")
+
+        return of
+
+
+class EwcLearner(PenaltyLearner):
+    """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
+
+    F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it, of the outputs that
+    its loss was over.
+    """
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        self.config = cast(Ewc | OnlineEwc, self.configs[0])
+        self.fisher = TargetFisher(spec.target, spec.device)
+
+    def end_task(self, state: State, task: int, data: TaskData) -> State:
+        if not self.remembers:
+            return state
+        found = self._fisher(state, task, data)
+        return {**state, "held": held(self._joined(Quadratic(**state["held"]), found, state["theta"]["weights"]))}
+
+    def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
+        """What holds the weights once a further task is learned."""
+        return before.plus(fisher, weights)
+
+    def _fisher(self, state: State, task: int, data: TaskData) -> Tensor:
+        """Of each replica, one after the other, on samples of its own."""
+        weights, buffers = state["theta"]["weights"], state["buffers"][self._buffers_of(task)]
+        if not self.bundled:
+            return self._fisher_of(self.spec.seeds[0], Network(weights, buffers), task, data)
+        each = []
+        for replica, seed in enumerate(self.spec.seeds):
+            network = Network(weights[replica], {name: value[replica] for name, value in buffers.items()})
+            each.append(self._fisher_of(seed, network, task, data))
+        return torch.stack(each)
+
+    def _fisher_of(self, seed: int, network: Network, task: int, data: TaskData) -> Tensor:
+        samples, some = torch.arange(len(data)), self.config.fisher_samples
+        if some is not None and some < len(data):
+            samples = torch.randperm(len(data), generator=generator(seed, "fisher", task))[:some]
+        outputs = self._trained_outputs(task, StepInfo(task, 0, 0.0))
+        first = self.spec.heads[task].start - outputs.start
+        return self.fisher(network, outputs, data, samples, Answers(self.config.fisher_labels == "predicted", first))
+
+
+class OnlineEwcLearner(EwcLearner):
+    """loss = L_task + strength * 1/2 sum_i F_i (w_i - w*_i)^2, w* the weights after the last task.
+
+    F is decay times what it was, plus the task's own, once a task (Schwarz et al., 2018); the code of von Oswald et al.
+    (2020) multiplies it by decay at each step instead.
+    """
+
+    def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
+        decay = cast(OnlineEwc, self.config).decay
+        return Quadratic.around(weights, decay * before.precision + fisher)

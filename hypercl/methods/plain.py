@@ -80,6 +80,6 @@ class ScratchLearner(NetworkLearner):
 class LwFLearner(ReplayLearner):
     """The new batch stands for all earlier tasks: nothing of them is kept but the network as it was."""
 
-    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
-        del source, batch, now
+    def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
+        del source, batch, info
         return [Replayed(None, None)]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import DistillingMethod, HnetTir, ReplayMethod
-from hypercl.methods.distillation import Distillation
-from hypercl.methods.learner import Batch, LearnerSpec, Memory, State, StepInfo, TaskData
+from hypercl.methods.learner import Batch, LearnerSpec, State, StepInfo, TaskContext, TaskData
+from hypercl.methods.loss import Distillation
 from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
 
 
@@ -28,7 +28,7 @@ class Replayed:
 
 
 @dataclass(frozen=True)
-class ReplayMemory:
+class ReplayContext:
     """What stays as it is while a task is learned."""
 
     teacher: Network | None
@@ -49,14 +49,14 @@ class ReplayLearner(NetworkLearner):
     Adds to the state `teacher`, while a later task is learned by a method that asks one: its theta and buffers.
     """
 
-    def __init__(self, parts: LearnerSpec) -> None:
-        super().__init__(parts)
-        method = parts.experiment.method
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        method = spec.experiment.method
         if not isinstance(method, ReplayMethod | HnetTir):
             raise TypeError(f"method {method.name} has no replay_share")
         self.replay_share = method.replay_share
         self.samples_axis = 1 if self.bundled else 0
-        self.distillation = _distillation(method, parts.training.label_smoothing)
+        self.distillation = _distillation(method, spec.training.label_smoothing)
 
     def init(self) -> State:
         return {**super().init(), "teacher": {}}
@@ -67,13 +67,13 @@ class ReplayLearner(NetworkLearner):
             return state
         return {**state, "teacher": {"theta": copied(state["theta"]), "buffers": copied(state["buffers"]["0"])}}
 
-    def task_context(self, state: State, task: int) -> Memory:
+    def task_context(self, state: State, task: int) -> TaskContext:
         teacher = None
         if state["teacher"]:
             known = state["teacher"]
-            weights = self.parts.hypernet(known["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
+            weights = self.spec.hypernet(known["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
             teacher = Network(weights, known["buffers"])
-        return ReplayMemory(teacher, self._source(state, task))
+        return ReplayContext(teacher, self._source(state, task))
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         del task, data
@@ -87,13 +87,13 @@ class ReplayLearner(NetworkLearner):
         del state, task
 
     @abstractmethod
-    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
+    def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         """What is replayed beside a batch; not asked at the first task.
 
         Args:
             source: from `_source`.
             batch: the new task's, after an axis of replicas where there are several.
-            now: where in the stream; draws are made from it and the replicas' seeds alone.
+            info: where in the stream; draws are made from it and the replicas' seeds alone.
         """
 
     def share(self, task: int) -> float:
@@ -102,39 +102,39 @@ class ReplayLearner(NetworkLearner):
             return 0.0
         return 1 - 1 / (task + 1) if self.replay_share == "growing" else float(self.replay_share)
 
-    def _loss(self, task: int, network: Network, batch: Batch, memory: ReplayMemory, now: StepInfo) -> Loss:
-        replayed = self._replay(memory.source, batch, now) if now.task else []
+    def _loss(self, task: int, network: Network, batch: Batch, context: ReplayContext, info: StepInfo) -> Loss:
+        replayed = self._replay(context.source, batch, info) if info.task else []
         if not replayed:
-            return super()._loss(task, network, batch, memory, now)
+            return super()._loss(task, network, batch, context, info)
         inputs, labels = batch
         own = [each.inputs for each in replayed if each.inputs is not None]
         samples = [labels.shape[-1], *(each.shape[self.samples_axis] for each in own)]
         given = torch.cat([inputs, *own], dim=self.samples_axis) if own else inputs
-        outputs, buffers = self._trained_pass(task, network, given, now)
+        outputs, buffers = self._trained_pass(task, network, given, info)
         new, *others = at_least_float32(outputs).split(samples, dim=-2)
-        loss = self._classified(task, new, labels, now)
+        loss = self._classified(task, new, labels, info)
         students = iter(others)
         said = [new if each.inputs is None else next(students) for each in replayed]
-        replay = self._replay_loss(replayed, said, self._taught(replayed, inputs, memory), now)
-        share = self.share(now.task)
+        replay = self._replay_loss(replayed, said, self._taught(replayed, inputs, context), info)
+        share = self.share(info.task)
         return Loss((1 - share) * loss + share * replay, buffers, {"task": loss, "replay": replay})
 
-    def _taught(self, replayed: Sequence[Replayed], inputs: Tensor, memory: ReplayMemory) -> list[Tensor | None]:
+    def _taught(self, replayed: Sequence[Replayed], inputs: Tensor, context: ReplayContext) -> list[Tensor | None]:
         """The teacher's outputs for what is replayed without labels, from one pass."""
         asked = [inputs if each.inputs is None else each.inputs for each in replayed if each.labels is None]
         if not asked:
             return [None] * len(replayed)
-        if memory.teacher is None:
+        if context.teacher is None:
             raise TypeError(f"{type(self).__name__} replays samples without labels, and its method asks no teacher")
         with torch.no_grad(), self._networks_run():
             given = torch.cat(asked, dim=self.samples_axis) if len(asked) > 1 else asked[0]
-            outputs, _ = self._outputs(memory.teacher.weights, memory.teacher.buffers, given)
+            outputs, _ = self._outputs(context.teacher.weights, context.teacher.buffers, given)
         samples = [each.shape[self.samples_axis] for each in asked]
         answers = iter(at_least_float32(outputs).split(samples, dim=-2))
         return [next(answers) if each.labels is None else None for each in replayed]
 
     def _replay_loss(
-        self, replayed: Sequence[Replayed], said: Sequence[Tensor], taught: Sequence[Tensor | None], now: StepInfo
+        self, replayed: Sequence[Replayed], said: Sequence[Tensor], taught: Sequence[Tensor | None], info: StepInfo
     ) -> Tensor:
         """The mean over all replayed samples.
 
@@ -142,38 +142,38 @@ class ReplayLearner(NetworkLearner):
             replayed: what is replayed.
             said: the network's outputs for each, (samples, num_outputs).
             taught: the teacher's, where there are no labels.
-            now: where in the stream.
+            info: where in the stream.
         """
         parts = []
         for each, student, teacher in zip(replayed, said, taught, strict=True):
             if teacher is None:
-                loss = self._labelled(each, student, now)
+                loss = self._labelled(each, student, info)
             else:
-                loss = self._distilled(each.task, student, teacher, now)
+                loss = self._distilled(each.task, student, teacher, info)
             parts.append(loss * student.shape[-2])
         return torch.stack(parts).sum(0) / sum(student.shape[-2] for student in said)
 
-    def _labelled(self, replayed: Replayed, student: Tensor, now: StepInfo) -> Tensor:
+    def _labelled(self, replayed: Replayed, student: Tensor, info: StepInfo) -> Tensor:
         if replayed.task is None or replayed.labels is None:
             raise TypeError("labels are within a task: give it with them")
-        return self._classified(replayed.task, student, replayed.labels, now)
+        return self._classified(replayed.task, student, replayed.labels, info)
 
-    def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, now: StepInfo) -> Tensor:
+    def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, info: StepInfo) -> Tensor:
         if self.distillation is None:
             raise TypeError(f"the method of {type(self).__name__} does not say how to distil")
-        compared = self._compared(task, now)
+        compared = self._compared(task, info)
         losses = [self.distillation.loss(student[..., now_], teacher[..., then]) for now_, then in compared]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
 
-    def _compared(self, task: int | None, now: StepInfo) -> list[tuple[slice, slice]]:
+    def _compared(self, task: int | None, info: StepInfo) -> list[tuple[slice, slice]]:
         """Outputs of the student, and those of the teacher that they are compared with."""
-        shape = self.parts.shape
+        shape = self.spec.shape
         if shape.scenario == "class":
-            known = max(head.stop for head in shape.heads[: now.task])
-            return [(self._trained_outputs(now.task, now), slice(0, known))]
+            known = max(head.stop for head in shape.heads[: info.task])
+            return [(self._trained_outputs(info.task, info), slice(0, known))]
         if shape.scenario == "domain":
             return [(slice(0, shape.num_outputs), slice(0, shape.num_outputs))]
-        return [(head, head) for head in (shape.heads[: now.task] if task is None else [shape.heads[task]])]
+        return [(head, head) for head in (shape.heads[: info.task] if task is None else [shape.heads[task]])]
 
 
 def _distillation(method: ReplayMethod | HnetTir, smoothing: float) -> Distillation | None:

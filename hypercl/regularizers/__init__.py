@@ -2,7 +2,6 @@
 
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
-from hypercl.regularizers.layers import LayerByLayer, layer_by_layer
 from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer, clip_norm
 from hypercl.regularizers.output import (
@@ -14,7 +13,7 @@ from hypercl.regularizers.output import (
     cheaper_form,
     draw_subset,
 )
-from hypercl.regularizers.quadratic import Quadratic, diagonal_fisher, quickest
+from hypercl.regularizers.quadratic import LayerByLayer, Quadratic, diagonal_fisher, layer_by_layer, quickest
 
 __all__ = [
     "Anchor",

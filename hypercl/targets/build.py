@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from hypercl.config import UserError
 from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
-from hypercl.targets.convolutional import LeNetModule, ResNet, WideResNetModule, ZenkeNetModule, require_images
 from hypercl.targets.generated import GeneratedModel, generated_parameters
-from hypercl.targets.mlp import MLPNet
+from hypercl.targets.networks import LeNetModule, MLPNet, ResNet, WideResNetModule, ZenkeNetModule, require_images
 from hypercl.user_code import user_code
 
 

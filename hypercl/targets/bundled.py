@@ -15,21 +15,6 @@ Way = Literal["stacked", "vmap", "loop"]
 """How a bundle is computed: by the module itself, whose layers take stacked weights; by torch.vmap; one by one."""
 
 
-class StackedLinear(nn.Linear):
-    """A linear layer whose weights may also be stacked: (bundle, units, inputs), with inputs (bundle, batch, inputs).
-
-    One batched product with the bias in it. On a CPU core it was a tenth to a third quicker than torch.vmap, which
-    adds the bias apart (784-400-400-10, batch 128, 4 replicas), and half a millisecond a step cheaper to dispatch.
-    Inputs (batch, inputs) are shared by the bundle.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.weight.dim() == 2:
-            return super().forward(input)
-        shared = input.expand(len(self.weight), *input.shape[-2:])
-        return torch.baddbmm(self.bias.unsqueeze(1), shared, self.weight.transpose(1, 2))
-
-
 def way_of(stacks: bool, draws: bool, convolves: bool, vmaps: bool, device: torch.device) -> Way:
     """The quickest way that is right.
 

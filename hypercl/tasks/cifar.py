@@ -11,10 +11,9 @@ import torch
 
 from hypercl.config import UserError
 from hypercl.config.models import SplitCIFAR, SplitCIFAR10, SplitCIFAR100
-from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.download import DataSet, require_all
 from hypercl.tasks.image_files import cached, image_files, read_images
-from hypercl.tasks.inputs import IMAGENET, Normalized
+from hypercl.tasks.inputs import IMAGENET, FlipAndCrop, Form, Normalized
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, class_groups, class_order
 from hypercl.tasks.stream import DataFolder, Source
 

@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 
 from hypercl.config import UserError
-from hypercl.tasks.augment import Form
+from hypercl.tasks.inputs import Form
 from hypercl.tasks.stream import Source
 
 _FORMAT = 1

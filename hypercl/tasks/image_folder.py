@@ -7,9 +7,8 @@ from pathlib import Path
 from hypercl.config import UserError
 from hypercl.config.models import ImageFolder
 from hypercl.seeds import derive
-from hypercl.tasks.augment import FlipAndCrop, Form
 from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, read_images
-from hypercl.tasks.inputs import IMAGENET, Scaled
+from hypercl.tasks.inputs import IMAGENET, FlipAndCrop, Form, Scaled
 from hypercl.tasks.split_stream import SplitStream, class_groups, hold_out
 from hypercl.tasks.stream import Source
 

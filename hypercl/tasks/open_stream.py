@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from hypercl.config.models import (
@@ -20,9 +21,45 @@ from hypercl.config.models import (
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.image_folder import folder_of, open_image_folder
 from hypercl.tasks.imported import open_imported
-from hypercl.tasks.inputs import LeakingStream, PartOfStream
 from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_digits, open_split_idx
-from hypercl.tasks.stream import DataFolder, NoTestData, TaskStream
+from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, TaskStream
+
+
+class PartOfStream(TaskStream):
+    """The tasks of a stream from one of them on. What a task holds does not depend on whether others are left out."""
+
+    def __init__(self, whole: TaskStream, skip: int) -> None:
+        self._whole, self._skip = whole, skip
+
+    @property
+    def shape(self) -> Shape:
+        return replace(self._whole.shape, classes=self._whole.shape.classes[self._skip :])
+
+    def task(self, index: int) -> Task:
+        found = self._whole.task(self._place(index))
+        return replace(found, index=index, head=self.shape.heads[index])
+
+    def test(self, index: int) -> Split:
+        return self._whole.test(self._place(index))
+
+    def _place(self, index: int) -> int:
+        if index < 0:
+            raise IndexError(f"the stream has no task {index}")
+        return self._skip + index
+
+
+class LeakingStream(TaskStream):
+    """A stream whose validation data is its test data: what tuning on the test set would see."""
+
+    def __init__(self, whole: TaskStream) -> None:
+        self._whole = whole
+
+    @property
+    def shape(self) -> Shape:
+        return self._whole.shape
+
+    def task(self, index: int) -> Task:
+        return replace(self._whole.task(index), validation=self._whole.test(index))
 
 
 def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
@@ -47,10 +84,10 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
         NoTestData: something is tuned in this process (`test_data_guarded`).
         UserError: data is missing or broken.
     """
-    for guard in _seals:
+    for guard in _guards:
         guard.broken = True
-    if _seals:
-        _seals[-1].check()
+    if _guards:
+        _guards[-1].check()
     return _part(config, data_dir, offline, import_paths, with_test=True)
 
 
@@ -86,11 +123,11 @@ class TestDataGuard:
 def test_data_guarded() -> Iterator[TestDataGuard]:
     """While it lasts, whoever in this process asks for a stream with test data is refused."""
     guard = TestDataGuard()
-    _seals.append(guard)
+    _guards.append(guard)
     try:
         yield guard
     finally:
-        _seals.remove(guard)
+        _guards.remove(guard)
 
 
 def data_place(config: Stream, data_dir: Path) -> Path | None:
@@ -104,7 +141,7 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
             return Path(data_dir)
 
 
-_seals: list[TestDataGuard] = []
+_guards: list[TestDataGuard] = []
 """One for each thing that is being tuned in this process."""
 
 

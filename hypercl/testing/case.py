@@ -133,14 +133,14 @@ class Case:
         exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
         require_met(learner.trains_on(task), task)
         batches = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
-        memory, losses = learner.task_context(state, task), []
+        context, losses = learner.task_context(state, task), []
         for step in steps:
             drawn = [batch(step) for batch in batches]
             if len(seeds) == 1:
                 drawn = [(inputs[0], labels[0]) for inputs, labels in drawn]
             if exact:
                 drawn = [(inputs.double(), labels) for inputs, labels in drawn]
-            state, found = learner.step(state, memory, drawn, StepInfo(task, step, LR))
+            state, found = learner.step(state, context, drawn, StepInfo(task, step, LR))
             losses.append(found)
         self._require_tensors(state, f"a step of task {task}")
         return state, losses
@@ -159,7 +159,7 @@ class Case:
         found = strangers(state)
         assert not found, (
             f"a state is nested dicts of tensors, which is all that a checkpoint keeps; after {after} {found}: use "
-            "torch.tensor(...), or compute it in memory()"
+            "torch.tensor(...), or compute it in task_context"
         )
 
     def run(self, folder: Path, *stops: int) -> tuple[dict[str, Any], State]:

@@ -72,10 +72,10 @@ class MethodContract:
             told = difference(case.taught(learner, learner.init(), 0), case.course.first)
         assert not told, (
             f"two runs of one training.seed differ ({told}): draw with hypercl.seeds.generator(seed, purpose, task, "
-            "step), with the seeds of parts.seeds"
+            "step), with the seeds of spec.seeds"
         )
         told = difference(case.learner(1).init(), case.learner(2).init())
-        assert told, "two seeds begin with the same state: draw what is random in init from parts.seeds"
+        assert told, "two seeds begin with the same state: draw what is random in init from spec.seeds"
 
     def test_holds_tensors_only(self, scenario: str) -> None:
         """Also while it trains; `Case` asks after each task's beginning, steps and end."""
@@ -96,7 +96,7 @@ class MethodContract:
         told = difference(found, case.course.both)
         assert not told, (
             f"a new learner that goes on from the state ends elsewhere: {told}. What steps change belongs into the "
-            "state; what memory() gives must follow from it"
+            "state; what task_context returns must be derived from it"
         )
 
     def test_an_interrupted_run_equals_an_uninterrupted_one(self, scenario: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypercl.methods import Batch, Decision, Learner, Losses, Memory, State, StepInfo, TaskData, TaskInference
+from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, TaskContext, TaskData, TaskInference
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Bundle:
         """The state as a task begins."""
         return self._state(group.learner.start_task(own, task) for group, own in self._parts(state))
 
-    def task_context(self, state: State, task: int) -> list[Memory]:
+    def task_context(self, state: State, task: int) -> list[TaskContext]:
         """What the task's steps need beside the state."""
         return [group.learner.task_context(own, task) for group, own in self._parts(state)]
 
@@ -63,22 +63,24 @@ class Bundle:
         """The tasks of which each step needs a batch."""
         return self._groups[0].learner.trains_on(task)
 
-    def step(self, state: State, memory: list[Memory], batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
+    def step(
+        self, state: State, context: list[TaskContext], batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[State, Losses]:
         """One step of every replica.
 
         Args:
             state: of all.
-            memory: from `task_context`.
+            context: from `task_context`.
             batches: inputs (replicas, batch, *input_shape) and labels (replicas, batch).
-            now: where in the stream.
+            info: where in the stream.
 
         Returns:
             The new state, and losses (replicas,) by name.
         """
         states, losses = [], []
-        for (group, own), remembered in zip(self._parts(state), memory, strict=True):
+        for (group, own), remembered in zip(self._parts(state), context, strict=True):
             given = [(inputs[group.own], labels[group.own]) for inputs, labels in batches]
-            new, loss = group.learner.step(own, remembered, given, now)
+            new, loss = group.learner.step(own, remembered, given, info)
             states.append(new)
             losses.append(loss)
         joined = {name: torch.cat([loss[name].reshape(-1) for loss in losses]) for name in losses[0]}

@@ -21,26 +21,26 @@ from hypercl.training.run_state import RunState
 class Stepping(Protocol):
     """What makes a step: a bundle of replicas."""
 
-    def step(self, state: State, memory: Any, batches: Sequence[Batch], now: StepInfo) -> tuple[State, Losses]:
+    def step(self, state: State, context: Any, batches: Sequence[Batch], info: StepInfo) -> tuple[State, Losses]:
         """The state after a step, and its losses."""
         ...
 
 
-def step_(run_state: RunState, learner: Stepping, memory: Any, batches: Sequence[Batch], now: StepInfo) -> Losses:
+def step_(run_state: RunState, learner: Stepping, context: Any, batches: Sequence[Batch], info: StepInfo) -> Losses:
     """A step of a run_state's state, counted where its task has none counted yet; its losses."""
-    if now.task in run_state.flops_a_step or run_state.uncounted:
-        run_state.state, losses = learner.step(run_state.state, memory, batches, now)
+    if info.task in run_state.flops_a_step or run_state.uncounted:
+        run_state.state, losses = learner.step(run_state.state, context, batches, info)
         return losses
-    run_state.state, losses, found = counted_step(learner, run_state.state, memory, batches, now)
+    run_state.state, losses, found = counted_step(learner, run_state.state, context, batches, info)
     if isinstance(found, int):
-        run_state.flops_a_step[now.task] = found
+        run_state.flops_a_step[info.task] = found
     else:
         run_state.uncounted = found
     return losses
 
 
 def counted_step(
-    learner: Stepping, state: State, memory: Any, batches: Sequence[Batch], now: StepInfo
+    learner: Stepping, state: State, context: Any, batches: Sequence[Batch], info: StepInfo
 ) -> tuple[State, Losses, int | str]:
     """A step as `learner.step` makes it, bit for bit, and its floating-point operations.
 
@@ -54,9 +54,9 @@ def counted_step(
     Args:
         learner: makes the step.
         state: changed in place, as by a plain step.
-        memory: what the step needs beside the state.
+        context: what the step needs beside the state.
         batches: of the tasks trained on.
-        now: where in the stream.
+        info: where in the stream.
 
     Returns:
         The new state; losses by name; operations of all replicas, or a sentence on why they are not counted.
@@ -64,13 +64,13 @@ def counted_step(
     same, saved = _structure(state), [(leaf, leaf.to("cpu", copy=True)) for leaf in leaves(state)]
     try:
         with _Counter() as counter:
-            new, losses = learner.step(state, memory, batches, now)
+            new, losses = learner.step(state, context, batches, info)
         return new, losses, counter.total
     except Exception as error:
         with torch.no_grad():
             for leaf, copy in saved:
                 leaf.copy_(copy)
-        new, losses = learner.step(same, memory, batches, now)
+        new, losses = learner.step(same, context, batches, info)
         return new, losses, f"a step cannot be made under the counter: {type(error).__name__}: {error}".split("\n")[0]
 
 
@@ -129,14 +129,14 @@ def two_steps(experiment: Experiment, place: RunFolders) -> float:
         seconds = []
         for task in (0, stream.shape.num_tasks - 1):
             state = learner.start_task(learner.init(), task)
-            memory = learner.task_context(state, task)
+            context = learner.task_context(state, task)
             tasks = [stream.task(index).to(device) for index in learner.trains_on(task)]
             batches = [BundledBatches(each, training.batch_size, seeds_of(experiment)) for each in tasks]
             took = 0.0
             for step in range(2):
                 began = time.monotonic()
                 state, losses = learner.step(
-                    state, memory, [batch(step) for batch in batches], StepInfo(task, step, training.optimizer.lr)
+                    state, context, [batch(step) for batch in batches], StepInfo(task, step, training.optimizer.lr)
                 )
                 losses["task"].tolist()
                 took = time.monotonic() - began

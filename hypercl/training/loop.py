@@ -182,7 +182,7 @@ class _Run:
             run_state.state = self.learner.start_task(run_state.state, task)
             run_state.notes, run_state.best = {}, None
         monitor = ValidationMonitor(training, steps, run_state.notes)
-        memory = self.learner.task_context(run_state.state, task)
+        context = self.learner.task_context(run_state.state, task)
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
@@ -201,7 +201,7 @@ class _Run:
             factor = lr_factor(training.schedule, run_state.step, steps) * monitor.factor
             lr = training.optimizer.lr * factor
             drawn = [batch(run_state.step) for batch in batches]
-            losses = step_(run_state, self.learner, memory, drawn, StepInfo(task, run_state.step, lr))
+            losses = step_(run_state, self.learner, context, drawn, StepInfo(task, run_state.step, lr))
             if run_state.diverged:
                 self.learner.blank_(run_state.state, run_state.diverged)
             run_state.step += 1

@@ -91,7 +91,7 @@ def require_close(what: str, ours: Tensor, theirs: Tensor, tolerance: float) -> 
 
 def _order_as_theirs(ours: Ours, theirs: Theirs) -> None:
     """hypnettorch's ResNet has all normalisations' scales and shifts first: its chunks hold other weights than ours."""
-    target: GeneratedModel = ours.learner.parts.target
+    target: GeneratedModel = ours.learner.spec.target
     names = sorted(target.shapes, key=lambda name: "norm" not in name)
     target.shapes = {name: target.shapes[name] for name in names}
     if [list(shape) for shape in target.shapes.values()] != theirs.mnet.param_shapes:

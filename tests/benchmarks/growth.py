@@ -26,7 +26,7 @@ def measures(options: Options) -> Iterator[Row]:
         sides = _sides(setting)
         if setting is PERMUTED_MNIST_100:
             learner = sides["many"].learner
-            products = products_of_step(setting.experiment(), learner.parts.hypernet, learner.parts.target, MANY)
+            products = products_of_step(setting.experiment(), learner.spec.hypernet, learner.spec.target, MANY)
             more = {"products": timed(products_stepper(products, CPU))}
         else:
             products, more = [], {}

@@ -45,7 +45,7 @@ def measure(threads: int) -> dict[str, int]:
     torch.set_num_threads(threads)
     learner = learner_of(PERMUTED_MNIST_100.experiment(), PERMUTED_MNIST_100.shape(), torch.device("cpu"))
     state = learner.init()
-    form = GramForm(learner.parts.hypernet)
+    form = GramForm(learner.spec.hypernet)
     moved = {name: value + 1e-3 for name, value in state["theta"].items()}
     gradient = {name: torch.ones_like(value) for name, value in moved.items()}
 
@@ -58,7 +58,7 @@ def measure(threads: int) -> dict[str, int]:
     CLEAR.write_text("5")
     before = _status("VmRSS")
     assert regularize(EARLIER) > 0
-    weights = learner.parts.target.num_weights
+    weights = learner.spec.target.num_weights
     return {"peak": _status("VmHWM") - before, "targets": EARLIER * weights * 4}
 
 

@@ -63,7 +63,7 @@ def learner_of(experiment: Experiment, shape: Shape, device: torch.device) -> Le
 def synthetic_batches(shape: Shape, size: int, device: torch.device, number: int = 4) -> list[tuple[Any, Any]]:
     """Batches of uniform inputs (size, *input_shape) and random labels (size,), always the same.
 
-    Channels lie last in memory, as the streams of colour images give them.
+    Channels lie last in context, as the streams of colour images give them.
     """
     draw = torch.Generator().manual_seed(SEED)
     return [

@@ -46,12 +46,12 @@ class Ours:
         self.learner = learner_of(experiment, shape, device)
         self.task, self.lr, self.steps = task, experiment.training.optimizer.lr, 0
         self.state = self.learner.start_task(self.learner.init(), task)
-        self.memory = self.learner.task_context(self.state, task)
+        self.context = self.learner.task_context(self.state, task)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One training step; the losses `task` and `regularizer`."""
-        now = StepInfo(self.task, self.steps, self.lr)
-        self.state, losses = self.learner.step(self.state, self.memory, [batch], now)
+        info = StepInfo(self.task, self.steps, self.lr)
+        self.state, losses = self.learner.step(self.state, self.context, [batch], info)
         self.steps += 1
         return losses
 

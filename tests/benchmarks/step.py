@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from hypercl.config import Experiment
-from hypercl.targets.convolutional import ResNet
+from hypercl.targets.networks import ResNet
 from hypercl.tasks import Shape
 from tests.benchmarks.agreement import require_agreement, require_equal_steps
 from tests.benchmarks.apart import Apart

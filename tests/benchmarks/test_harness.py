@@ -175,15 +175,15 @@ def test_both_sides_compute_the_same_steps_with_adam():
 def test_one_head_serves_all_tasks_and_cl1_has_a_head_a_task(cl1):
     shape = RESNET_32.shape(cl1)
     learner = learner_of(RESNET_32.experiment(cl1), shape, CPU)
-    assert learner.parts.heads[5] == (slice(50, 60) if cl1 else slice(0, 10))
-    assert learner.parts.target.num_outputs == (60 if cl1 else 10)
+    assert learner.spec.heads[5] == (slice(50, 60) if cl1 else slice(0, 10))
+    assert learner.spec.target.num_outputs == (60 if cl1 else 10)
     assert (learner.gram.mask is not None) is cl1
 
 
 def test_the_products_of_a_step_are_those_of_the_gram_form():
     experiment = PERMUTED_MNIST_100.experiment()
     learner = learner_of(experiment, PERMUTED_MNIST_100.shape(), CPU)
-    found = products.products_of_step(experiment, learner.parts.hypernet, learner.parts.target, earlier=99)
+    found = products.products_of_step(experiment, learner.spec.hypernet, learner.spec.target, earlier=99)
     pairs, own, rows, batch = 99 * 272, 272, 7500, 128
     trunk = 3 * pairs * (200 * 250 + 250 * 350)
     weights = 3 * own * (140 * 200 + 200 * 250 + 250 * 350 + 350 * rows)

@@ -17,7 +17,7 @@ from hypercl.config.models.hypernet import (
     Xavier,
 )
 from hypercl.hypernets import Hypernetwork, build_hypernet
-from hypercl.hypernets.hyperfan import chunk_variances, tensors_of
+from hypercl.hypernets.initialize import chunk_variances, tensors_of
 
 SEEDS = 200
 SHAPES = [

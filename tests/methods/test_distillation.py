@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypercl.methods.distillation import Distillation
+from hypercl.methods.loss import Distillation
 
 
 def logits(samples: int, classes: int, seed: int) -> Tensor:

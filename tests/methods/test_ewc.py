@@ -28,13 +28,13 @@ def method(*changes: str, name: str = "ewc", strength: float = 100.0) -> Any:
 def looped_fisher(of: Any, state: State, task: int, samples: Sequence[int], true: bool) -> Tensor:
     """Written out: one sample at a time, over the outputs that the task's loss is over."""
     weights, buffers = state["theta"]["weights"].clone().requires_grad_(), state["buffers"]["0"]
-    head = of.parts.heads[task]
-    first = 0 if of.parts.shape.scenario == "class" else head.start
+    head = of.spec.heads[task]
+    first = 0 if of.spec.shape.scenario == "class" else head.start
     data, total = FewSamples(task), torch.zeros_like(weights)
     for sample in samples:
         inputs, labels = data[torch.tensor([sample])]
         inputs = inputs.to(weights.dtype)
-        logits, _ = of.parts.target(weights, buffers, inputs, training=False)
+        logits, _ = of.spec.target(weights, buffers, inputs, training=False)
         logits = logits[:, first : head.stop]
         answer = labels + head.start - first if true else logits.argmax(1)
         total += torch.autograd.grad(cross_entropy(logits, answer), weights)[0] ** 2
@@ -83,7 +83,7 @@ def test_its_gradient_is_that_of_the_list_of_earlier_tasks() -> None:
     weights = state["theta"]["weights"].add_(0.01).clone().requires_grad_()
     inputs, labels = batch(2)
     inputs = inputs.double()
-    logits, _ = of.parts.target(weights, {}, inputs, training=True)
+    logits, _ = of.spec.target(weights, {}, inputs, training=True)
     penalty = 0.5 * (torch.stack(fishers) * (weights - torch.stack(centres)) ** 2).sum()
     loss = cross_entropy(logits[:, 4:6], labels) + 3.0 * penalty
     (gradient,) = torch.autograd.grad(loss, weights)
@@ -94,7 +94,7 @@ def test_its_gradient_is_that_of_the_list_of_earlier_tasks() -> None:
 
 def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task() -> None:
     of = method("method.decay=0.25", name="online_ewc")
-    state, expected = of.init(), torch.zeros(of.parts.target.num_weights)
+    state, expected = of.init(), torch.zeros(of.spec.target.num_weights)
     for task in range(3):
         state = of.start_task(state, task)
         for step in range(4):

@@ -49,25 +49,25 @@ def test_replicas_may_differ_in_the_generators_beta() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_restart_amid_a_task_changes_nothing(name: str) -> None:
-    def steps(method: Learner, state: State, memory: Any, first: int) -> State:
+    def steps(method: Learner, state: State, context: Any, first: int) -> State:
         for step in range(first, first + 3):
-            state, _ = method.step(state, memory, [batch(step)], StepInfo(2, step, 1e-2))
+            state, _ = method.step(state, context, [batch(step)], StepInfo(2, step, 1e-2))
         return state
 
     method = generative(name)
-    state, memory = memory_of(method)
-    whole = steps(method, steps(method, state, memory, 0), memory, 3)
-    half, memory = memory_of(generative(name))
-    half, other = steps(method, half, memory, 0), generative(name)
+    state, context = memory_of(method)
+    whole = steps(method, steps(method, state, context, 0), context, 3)
+    half, context = memory_of(generative(name))
+    half, other = steps(method, half, context, 0), generative(name)
     assert same(steps(other, half, other.task_context(half, 2), 3), whole)
 
 
 def test_hnet_replay_shares_the_replay_among_the_earlier_tasks() -> None:
     method: Any = generative("hnet_replay")
-    _, memory = memory_of(method)
+    _, context = memory_of(method)
     for samples in (16, 15):
         inputs, labels = batch(1)
-        found = method._replay(memory.source, (inputs[:samples], labels[:samples]), NOW)
+        found = method._replay(context.source, (inputs[:samples], labels[:samples]), NOW)
         assert [each.task for each in found] == [0, 1]
         assert [each.inputs.shape for each in found] == [(8, 1, 8, 8)] * 2  # ceil(B / t)
         assert all(each.labels is None for each in found)
@@ -75,8 +75,8 @@ def test_hnet_replay_shares_the_replay_among_the_earlier_tasks() -> None:
 
 def test_dgr_replays_as_many_samples_as_are_new_of_no_known_task() -> None:
     method: Any = generative("dgr")
-    _, memory = memory_of(method)
-    (found,) = method._replay(memory.source, batch(1), NOW)
+    _, context = memory_of(method)
+    (found,) = method._replay(context.source, batch(1), NOW)
     assert found.inputs.shape == (16, 1, 8, 8)
     assert found.task is None
     assert found.labels is None
@@ -117,9 +117,9 @@ def test_predictions_need_no_generator(name: str) -> None:
 def test_a_state_put_back_to_its_best_knowledge_goes_on(name: str) -> None:
     """As a run does when a task is learned whose validation accuracy had been higher."""
     method = generative(name, "tasks.scenario=class")
-    state, memory = memory_of(method)
+    state, context = memory_of(method)
     best = method.inference_state(state)
-    state, _ = method.step(state, memory, [batch(1)], NOW)
+    state, _ = method.step(state, context, [batch(1)], NOW)
     ended = method.end_task({**state, **best}, 2, FewSamples(2))
     assert same(method.inference_state(ended), best)
     assert method.replayed(ended, 2, 3) is not None or name == "dgr"
@@ -145,22 +145,22 @@ class TestTaskInference:
         inputs = torch.rand(60, 1, 8, 8)
         found = decided(method, state, 3, inputs)
         inference = method.inference
-        logits, _ = inference.parts.target(state["inference"]["theta"]["weights"], {}, inputs, training=False)
+        logits, _ = inference.spec.target(state["inference"]["theta"]["weights"], {}, inputs, training=False)
         assert logits.shape == (60, 3)
         assert found.tasks is not None
         assert torch.equal(found.tasks, logits.argmax(1))
-        for task, head in enumerate(method.parts.heads):
+        for task, head in enumerate(method.spec.heads):
             own = found.tasks == task
             expected = method.predictor(state, task)(inputs[own]).argmax(1) + head.start
             assert torch.equal(found.outputs[own], expected)
 
     def test_samples_of_an_earlier_task_are_labelled_by_it(self) -> None:
         method: Any = generative("hnet_tir", "method.replay_share=0.25")
-        _, memory = memory_of(method)
-        found = method.inference._replay(memory.generator, batch(1), NOW)
+        _, context = memory_of(method)
+        found = method.inference._replay(context.generator, batch(1), NOW)
         assert [each.task for each in found] == [0, 1]
         assert all(each.labels.tolist() == [0] * 8 for each in found)
-        assert method.inference.parts.heads == (slice(0, 1), slice(1, 2), slice(2, 3))
+        assert method.inference.spec.heads == (slice(0, 1), slice(1, 2), slice(2, 3))
         assert method.inference.share(2) == 0.25
 
 
@@ -178,10 +178,10 @@ def test_digits_of_earlier_tasks_are_told_apart_thanks_to_replay(name: str, tmp_
     state, tasks = method.init(), [stream.task(index) for index in range(3)]
     for task in range(3):
         state, batches = method.start_task(state, task), BundledBatches(tasks[task], 32, [1])
-        memory = method.task_context(state, task)
+        context = method.task_context(state, task)
         for step in range(80):
             inputs, labels = (each[0] for each in batches(step))
-            state, _ = method.step(state, memory, [(inputs, labels)], StepInfo(task, step, 1e-2))
+            state, _ = method.step(state, context, [(inputs, labels)], StepInfo(task, step, 1e-2))
         state = method.end_task(state, task, FewSamples(task))
     right = []
     for task in tasks:

@@ -18,15 +18,15 @@ def begun(method: Any, task: int = 2) -> State:
     return method.generator.start_task(trained(method, task)["generator"], task)
 
 
-def drawn(method: Any, state: State, now: StepInfo = NOW) -> torch.Tensor:
-    return method.generator.draw(method.generator.task_context(state, now.task), 5, now)
+def drawn(method: Any, state: State, info: StepInfo = NOW) -> torch.Tensor:
+    return method.generator.draw(method.generator.task_context(state, info.task), 5, info)
 
 
 def go_on(method: Learner, state: State, steps: int = 5, task: int = 2) -> State:
     generator: Any = method.generator  # pyright: ignore[reportAttributeAccessIssue]
-    memory = generator.task_context(state, task)
+    context = generator.task_context(state, task)
     for step in range(steps):
-        state, _ = generator.step(state, memory, [batch(step)], StepInfo(task, step, 1e-2))
+        state, _ = generator.step(state, context, [batch(step)], StepInfo(task, step, 1e-2))
     return state
 
 
@@ -71,16 +71,16 @@ def test_a_decoder_draws_of_its_task_what_it_was_before_the_next() -> None:
     state, generator = begun(method), method.generator
     codes = generator._normal((2, 5, 3), "replayed", 2, 3)
     for task, inputs in enumerate(drawn(method, go_on(method, copied(state)))):
-        weights = generator.parts.hypernet(state["theta"], state["embeddings"][task : task + 1])[0]
+        weights = generator.spec.hypernet(state["theta"], state["embeddings"][task : task + 1])[0]
         told = torch.eye(3, 4)[task].expand(5, -1)
-        logits, _ = generator.parts.target(weights, {}, torch.cat([codes[task], told], -1), training=False)
+        logits, _ = generator.spec.target(weights, {}, torch.cat([codes[task], told], -1), training=False)
         torch.testing.assert_close(inputs.flatten(1), logits.sigmoid())
 
 
 @pytest.mark.parametrize(("condition", "inputs"), [("one_hot", 7), ("gaussian", 7), ("none", 3)])
 def test_a_condition_lies_beside_the_code(condition: str, inputs: int) -> None:
     method: Any = generative("hnet_replay", f"method.generator.condition={condition}")
-    assert method.generator.parts.target.input_shape == (inputs,)
+    assert method.generator.spec.target.input_shape == (inputs,)
     conditions = method.generator.conditions
     assert conditions.shape == (3, inputs - 3)
     if condition != "none":
@@ -113,12 +113,12 @@ def test_earlier_samples_stay_with_a_strong_regulariser() -> None:
 def test_the_plain_generator_learns_from_the_new_batch_and_from_its_former_self() -> None:
     method: Any = generative("dgr")
     generator, state = method.generator, begun(method)
-    memory, (inputs, _) = generator.task_context(state, 2), batch(1)
+    context, (inputs, _) = generator.task_context(state, 2), batch(1)
     weights = state["encoder"]["weights"], state["theta"]["weights"]
-    both = torch.cat([inputs, generator.draw(memory, 16, NOW)])
+    both = torch.cat([inputs, generator.draw(context, 16, NOW)])
     costs = generator._costs(weights, both, NOW)
     expected = costs[:16].mean() / 3 + costs[16:].mean() * 2 / 3  # growing: 1 - 1 / t at the third task
-    torch.testing.assert_close(generator._cost(weights, inputs, memory, NOW), expected)
+    torch.testing.assert_close(generator._cost(weights, inputs, context, NOW), expected)
 
 
 def test_a_generator_draws_numbers_of_its_own() -> None:
@@ -128,13 +128,13 @@ def test_a_generator_draws_numbers_of_its_own() -> None:
         plain = trained(generative(name), 1), trained(learner(*alone), 1)
         assert same(plain[0]["theta"], plain[1]["theta"])
     method: Any = generative("hnet_replay")
-    assert not set(method.generator.parts.seeds) & set(method.parts.seeds)
+    assert not set(method.generator.spec.seeds) & set(method.spec.seeds)
 
 
 def test_inputs_beyond_black_and_white_are_refused() -> None:
     method = generative("dgr")
     state = method.start_task(method.init(), 0)
     inputs, labels = batch(1)
-    memory, negative = method.task_context(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
+    context, negative = method.task_context(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
     with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*replays inputs in 0 \.\. 1"):
-        method.step(state, memory, [(negative, labels)], StepInfo(0, 0, 1e-2))
+        method.step(state, context, [(negative, labels)], StepInfo(0, 0, 1e-2))

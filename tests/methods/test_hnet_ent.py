@@ -65,7 +65,7 @@ def test_replicas_decide_each_for_itself() -> None:
     bundle = learner(*ENT, "training.replicas=2")
     state, inputs = bundle.init(), torch.rand(30, 1, 8, 8)
     found = decided(bundle, state, inputs, 3)
-    for replica, seed in enumerate(bundle.parts.seeds):
+    for replica, seed in enumerate(bundle.spec.seeds):
         alone = learner(*ENT, f"training.seed={seed}")
         single = decided(alone, alone.init(), inputs, 3)
         assert torch.equal(found.outputs[replica], single.outputs)

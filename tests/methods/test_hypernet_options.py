@@ -25,7 +25,7 @@ EARLIER = "method.train_earlier_embeddings=true"
 
 
 def begun(method: Learner, task: int, steps: int = 5) -> tuple[State, Any]:
-    """The state and the memory as a task begins."""
+    """The state and the context as a task begins."""
     state = method.start_task(trained(method, task, steps), task)
     return state, method.task_context(state, task)
 
@@ -55,9 +55,9 @@ class TestEveryMethodWithEveryOption:
         state, inputs = trained(method, 1), batch(5)[0]
         assert torch.equal(method.predictor(state, 0)(inputs), method.predictor(state, 0)(inputs))
         dropped = method._drawn(1, StepInfo(0, 0, 1e-2))
-        hypernet = method.parts.hypernet
+        hypernet = method.spec.hypernet
         evaluated, noisy = (hypernet(state["theta"], state["embeddings"][:1], draws) for draws in (None, dropped))
-        target = method.parts.target
+        target = method.spec.target
         outputs, _ = target(evaluated[0], state["buffers"]["0"], inputs, training=False)
         if name != "scratch":  # whose theta of a learned task lies elsewhere
             torch.testing.assert_close(method.predictor(state, 0)(inputs), outputs[:, :2].detach())
@@ -68,15 +68,15 @@ class TestEveryMethodWithEveryOption:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_each_step_draws_anew_from_seed_task_and_step(option: str, seed: int) -> None:
     method = learner(option, f"training.seed={seed}")
-    state, memory = begun(method, 0)
+    state, context = begun(method, 0)
     torch.manual_seed(3)  # nothing is drawn from torch's own generator
     moments = [StepInfo(0, step, 1e-2) for step in (0, 0, 1)]
-    first, again, later = (method.step(copied(state), memory, [batch(1)], now)[0] for now in moments)
+    first, again, later = (method.step(copied(state), context, [batch(1)], info)[0] for info in moments)
     assert same(first["theta"], again["theta"])
     assert not same(first["theta"], later["theta"])
     plain = learner(f"training.seed={seed}")
-    state, memory = begun(plain, 0)
-    first, later = (plain.step(state, memory, [batch(1)], StepInfo(0, step, 1e-2))[0] for step in (0, 1))
+    state, context = begun(plain, 0)
+    first, later = (plain.step(state, context, [batch(1)], StepInfo(0, step, 1e-2))[0] for step in (0, 1))
     assert same(first["theta"], later["theta"])
 
 
@@ -84,17 +84,17 @@ def test_each_step_draws_anew_from_seed_task_and_step(option: str, seed: int) ->
 def test_the_regularizer_sees_neither_noise_nor_dropout(subset: str) -> None:
     """Where nothing has moved yet, it is zero."""
     method = learner(*NOISY, "method.lookahead=false", f"method.regularizer.tasks={subset}")
-    state, memory = begun(method, 2)
-    _, losses = method.step(state, memory, [batch(1)], StepInfo(2, 0, 1e-2))
+    state, context = begun(method, 2)
+    _, losses = method.step(state, context, [batch(1)], StepInfo(2, 0, 1e-2))
     assert losses["regularizer"] == 0
 
 
 def test_noise_makes_the_weights_of_a_step_differ_from_those_that_predict() -> None:
     """With noise the loss of a step is not the loss of the network that predicts."""
     method = learner("hypernet.noise=3")
-    state, memory = begun(method, 0)
+    state, context = begun(method, 0)
     inputs, labels = batch(1)
-    _, losses = method.step(state, memory, [(inputs, labels)], StepInfo(0, 0, 1e-2))
+    _, losses = method.step(state, context, [(inputs, labels)], StepInfo(0, 0, 1e-2))
     assert losses["task"] != cross_entropy(method.predictor(state, 0)(inputs), labels)
 
 
@@ -129,12 +129,12 @@ def test_an_initialisation_is_drawn_from_the_seed_with_the_targets_shapes(init: 
 class TestEarlierEmbeddings:
     def test_move_on_the_regularizer_alone(self) -> None:
         method = learner(EARLIER)
-        state, memory = begun(method, 2)
-        later, _ = method.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
+        state, context = begun(method, 2)
+        later, _ = method.step(copied(state), context, [batch(1)], StepInfo(2, 0, 1e-2))
         assert not torch.equal(later["embeddings"][:2], state["embeddings"][:2])
         loose = learner(EARLIER, "method.beta=1e-30", "training.optimizer.name=sgd")
-        state, memory = begun(loose, 2)
-        later, _ = loose.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
+        state, context = begun(loose, 2)
+        later, _ = loose.step(copied(state), context, [batch(1)], StepInfo(2, 0, 1e-2))
         assert torch.equal(later["embeddings"][:2], state["embeddings"][:2])
 
     def test_of_the_task_being_learned_does_not_feel_the_regularizer(self) -> None:
@@ -153,9 +153,9 @@ class TestEarlierEmbeddings:
         for change in ("method.train_earlier_embeddings=false", EARLIER):
             method = learner(change, "method.beta=0.005")
             state = method.start_task(trained(learner(), 2, steps=20), 2)
-            memory, values = method.task_context(state, 2), []
+            context, values = method.task_context(state, 2), []
             for step in range(60):
-                state, losses = method.step(state, memory, [batch(step)], StepInfo(2, step, 1e-2))
+                state, losses = method.step(state, context, [batch(step)], StepInfo(2, step, 1e-2))
                 values.append(float(losses["regularizer"]))
             means.append(sum(values[-10:]) / 10)
         assert means[1] < 0.6 * means[0]
@@ -164,15 +164,15 @@ class TestEarlierEmbeddings:
     def test_take_the_steps_of_an_optimizer_of_their_own(self, lookahead: bool) -> None:
         """Written out with autograd and torch's Adam; the look-ahead of an embedding is a step on no gradient."""
         method: Any = learner(EARLIER, f"method.lookahead={lookahead}".lower(), "method.regularizer.mask_heads=false")
-        state, memory = begun(method, 2)
-        hypernet = method.parts.hypernet
+        state, context = begun(method, 2)
+        hypernet = method.spec.hypernet
         stored = hypernet(state["theta"], state["embeddings"][:2]).detach()
         rows = state["embeddings"][:2].clone().requires_grad_()
         adam = torch.optim.Adam([rows], lr=1e-2)
         for step in range(4):
-            now, drawn = StepInfo(2, step, 1e-2), [batch(step)]
-            _, grads, _, _ = method._task_gradients(state, [2], drawn, now)
-            theta = method.optimizer.look_ahead(state["theta"], grads, state["optimizer"]["theta"], now.lr)
+            info, drawn = StepInfo(2, step, 1e-2), [batch(step)]
+            _, grads, _, _ = method._task_gradients(state, [2], drawn, info)
+            theta = method.optimizer.look_ahead(state["theta"], grads, state["optimizer"]["theta"], info.lr)
             point = rows.detach().clone().requires_grad_()
             if lookahead:
                 trial = torch.optim.Adam([point], lr=1e-2)
@@ -182,26 +182,26 @@ class TestEarlierEmbeddings:
             moved = hypernet(theta if lookahead else state["theta"], point)
             value = (moved - stored).square().sum() / 2
             rows.grad = 0.5 * torch.autograd.grad(value, point)[0]
-            state, losses = method.step(state, memory, drawn, now)
+            state, losses = method.step(state, context, drawn, info)
             torch.testing.assert_close(losses["regularizer"], value.detach(), rtol=1e-4, atol=1e-6)
             adam.step()
             torch.testing.assert_close(state["embeddings"][:2], rows.detach(), rtol=1e-4, atol=1e-5)
 
     def test_go_with_subsets_and_head_masks(self) -> None:
         method = learner(EARLIER, "method.regularizer.tasks=1", "training.optimizer.name=sgd")
-        state, memory = begun(method, 2)
-        later, _ = method.step(copied(state), memory, [batch(1)], StepInfo(2, 0, 1e-2))
+        state, context = begun(method, 2)
+        later, _ = method.step(copied(state), context, [batch(1)], StepInfo(2, 0, 1e-2))
         moved: Tensor = (later["embeddings"] != state["embeddings"]).any(1)
         assert moved[:2].sum() == 1
 
     def test_are_compared_with_what_they_were_as_the_task_began(self) -> None:
         """Also after a restart in the middle of a task."""
         method = learner(EARLIER)
-        state, memory = begun(method, 2)
+        state, context = begun(method, 2)
         whole = copied(state)
         for step in range(6):
-            whole, _ = method.step(whole, memory, [batch(step)], StepInfo(2, step, 1e-2))
+            whole, _ = method.step(whole, context, [batch(step)], StepInfo(2, step, 1e-2))
         for step in range(6):
-            memory = learner(EARLIER).task_context(state, 2)
-            state, _ = method.step(copied(state), memory, [batch(step)], StepInfo(2, step, 1e-2))
+            context = learner(EARLIER).task_context(state, 2)
+            state, _ = method.step(copied(state), context, [batch(step)], StepInfo(2, step, 1e-2))
         assert same(state, whole)

@@ -46,10 +46,10 @@ def trained(method: Learner, tasks: int, steps: int = 5, state: State | None = N
     state = method.init() if state is None else state
     for task in range(first, tasks):
         state = method.start_task(state, task)
-        memory = method.task_context(state, task)
+        context = method.task_context(state, task)
         for step in range(steps):
             batches = [batch(100 * each + step) for each in method.trains_on(task)]
-            state, _ = method.step(state, memory, batches, StepInfo(task, step, 1e-2))
+            state, _ = method.step(state, context, batches, StepInfo(task, step, 1e-2))
         state = method.end_task(state, task, FewSamples(task))
     return state
 
@@ -80,9 +80,9 @@ def test_hnet_takes_the_steps_of_the_paper(lookahead: bool, optimizer: str, boun
     changes += [f"training.optimizer.name={optimizer}", f"training.clip_norm={bound or 'null'}"]
     method: Any = learner(*changes)
     state = method.start_task(trained(method, 2), 2)
-    memory = method.task_context(state, 2)
+    context = method.task_context(state, 2)
 
-    hypernet, target = method.parts.hypernet, method.parts.target
+    hypernet, target = method.spec.hypernet, method.spec.target
     theta = {name: value.clone().requires_grad_() for name, value in state["theta"].items()}
     embedding = state["embeddings"][2:3].clone().requires_grad_()
     stored = [hypernet(state["theta"], state["embeddings"][task : task + 1]).detach() for task in range(2)]
@@ -90,7 +90,7 @@ def test_hnet_takes_the_steps_of_the_paper(lookahead: bool, optimizer: str, boun
     of_embedding = _optimizer(optimizer)([embedding])
     for step in range(4):
         inputs, labels = batch(200 + step)
-        state, _ = method.step(state, memory, [(inputs, labels)], StepInfo(2, step, 1e-2))
+        state, _ = method.step(state, context, [(inputs, labels)], StepInfo(2, step, 1e-2))
 
         outputs, _ = target(hypernet(theta, embedding)[0], {}, inputs, training=True)
         loss = cross_entropy(outputs[:, 4:6], labels)

@@ -44,12 +44,12 @@ def test_the_cheaper_form_is_taken_at_each_task() -> None:
 def test_a_step_compares_so_many_pairs_as_asked_others_at_each_step() -> None:
     some, every = learner("method.regularizer.pairs=3"), learner(f"{FORM}=gram")
     state = every.start_task(trained(every, 2), 2)
-    memory = every.task_context(state, 2)
+    context = every.task_context(state, 2)
     assert isinstance(some.task_context(state, 2), GramAnchor)
-    state, _ = every.step(state, memory, [batch(0)], StepInfo(2, 0, 1e-2))
+    state, _ = every.step(state, context, [batch(0)], StepInfo(2, 0, 1e-2))
 
     def value(method: Learner, step: int) -> Tensor:
-        return method.step(copied(state), memory, [batch(0)], StepInfo(2, step, 1e-2))[1]["regularizer"]
+        return method.step(copied(state), context, [batch(0)], StepInfo(2, step, 1e-2))[1]["regularizer"]
 
     still = [value(some, step) for step in range(400)]
     again, whole = value(some, 7), value(every, 7)

@@ -30,7 +30,7 @@ class Replaying(ReplayLearner):
 
     replayed_now: Sequence[Replayed] = ()
 
-    def _replay(self, source: Any, batch: Batch, now: StepInfo) -> Sequence[Replayed]:
+    def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         return self.replayed_now
 
 
@@ -125,7 +125,7 @@ def test_a_step_lowers_the_loss_of_the_new_batch_and_of_all_that_is_replayed(
     weights = state["theta"]["weights"].clone().requires_grad_()
 
     def said(by: Tensor, samples: Any) -> Tensor:
-        return method.parts.target(by, {}, samples, training=True)[0]
+        return method.spec.target(by, {}, samples, training=True)[0]
 
     of_teacher = state["teacher"]["theta"]["weights"]
     expected = Expected(scenario, targets, new_classes)
@@ -152,7 +152,7 @@ def test_all_inputs_go_through_the_network_in_one_pass(monkeypatch: pytest.Monke
     method = replaying("class", *SOFT)
     state = at_third_task(method)
     method.replayed_now = of_three_kinds()
-    memory, seen = method.task_context(state, 2), []
+    context, seen = method.task_context(state, 2), []
     forward = method._outputs
 
     def counted(weights: Tensor, buffers: Any, inputs: Tensor, seeds: Any = None) -> Any:
@@ -160,7 +160,7 @@ def test_all_inputs_go_through_the_network_in_one_pass(monkeypatch: pytest.Monke
         return forward(weights, buffers, inputs, seeds)
 
     monkeypatch.setattr(method, "_outputs", counted)
-    method.step(state, memory, [batch(33)], StepInfo(2, 0, 1e-2))
+    method.step(state, context, [batch(33)], StepInfo(2, 0, 1e-2))
     assert sorted(seen) == [(5 + 16, False), (16 + 5 + 7, True)]
 
 
@@ -170,7 +170,7 @@ def test_the_teacher_answers_in_evaluation_mode() -> None:
     state = at_third_task(method)
     given = batch(31)[0]
     (answers,) = method._taught([Replayed(given, 0)], given, method.task_context(state, 2))
-    expected, _ = method.parts.target(state["teacher"]["theta"]["weights"], {}, given, training=False)
+    expected, _ = method.spec.target(state["teacher"]["theta"]["weights"], {}, given, training=False)
     torch.testing.assert_close(answers, expected)
 
 
@@ -191,8 +191,8 @@ def test_the_teachers_statistics_stay_as_they_were() -> None:
     state = method.start_task(trained(method, 1), 1)
     taught = copied(state["teacher"])
     assert same(taught["buffers"], state["buffers"]["0"])
-    memory = method.task_context(state, 1)
-    state, _ = method.step(state, memory, [batch(1)], StepInfo(1, 0, 1e-2))
+    context = method.task_context(state, 1)
+    state, _ = method.step(state, context, [batch(1)], StepInfo(1, 0, 1e-2))
     assert same(state["teacher"], taught)
     assert not same(taught["buffers"], state["buffers"]["0"])
 

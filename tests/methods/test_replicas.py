@@ -54,14 +54,14 @@ def trained(method: Learner, steps: int, seeds: tuple[int, ...], lr: float = 1e-
     state, losses = doubled(method.init()), []
     for task in range(3):
         state = doubled(method.start_task(state, task))
-        memory = method.task_context(state, task)
+        context = method.task_context(state, task)
         for step in range(steps):
             each = [batches_of(method, task, step, seed) for seed in seeds]
             if len(seeds) > 1:
                 drawn = [tuple(map(torch.stack, zip(*own, strict=True))) for own in zip(*each, strict=True)]
             else:
                 (drawn,) = each
-            state, found = method.step(state, memory, drawn, StepInfo(task, step, lr))
+            state, found = method.step(state, context, drawn, StepInfo(task, step, lr))
             losses.append(found)
         state = method.end_task(state, task, FewSamples(task))
     return state, losses

@@ -20,18 +20,18 @@ def method(*changes: str, strength: float = 1.0) -> Any:
 
 def stepped(of: Any, state: State, steps: range) -> State:
     """After some steps of the second task."""
-    memory = of.task_context(state, 1)
+    context = of.task_context(state, 1)
     for step in steps:
-        state, _ = of.step(state, memory, [batch(step)], StepInfo(1, step, 1e-2))
+        state, _ = of.step(state, context, [batch(step)], StepInfo(1, step, 1e-2))
     return state
 
 
 def test_along_small_steps_of_descent_omega_is_by_how_much_the_loss_fell() -> None:
     of = method(SGD)
     state = of.start_task(of.init(), 0)
-    memory, losses = of.task_context(state, 0), []
+    context, losses = of.task_context(state, 0), []
     for step in range(200):
-        state, found = of.step(state, memory, [batch(0)], StepInfo(0, step, 5e-3))
+        state, found = of.step(state, context, [batch(0)], StepInfo(0, step, 5e-3))
         losses.append(float(found["task"]))
     assert losses[-1] < 0.8 * losses[0]
     assert float(state["path"].sum()) == pytest.approx(losses[0] - losses[-1], rel=0.03)
@@ -42,13 +42,13 @@ def test_omega_is_of_the_tasks_gradient_alone_and_of_the_real_step(optimizer: st
     """On a later task, where the penalty pulls too, and the gradient is clipped."""
     of = method(f"training.optimizer={optimizer}", "training.clip_norm=0.01", strength=1000.0)
     state = of.start_task(trained(of, 1), 1)
-    memory, expected, losses = of.task_context(state, 1), torch.zeros(of.parts.target.num_weights), {}
+    context, expected, losses = of.task_context(state, 1), torch.zeros(of.spec.target.num_weights), {}
     for step in range(4):
         inputs, labels = batch(50 + step)
         before = state["theta"]["weights"].clone().requires_grad_()
-        logits, _ = of.parts.target(before, {}, inputs, training=True)
+        logits, _ = of.spec.target(before, {}, inputs, training=True)
         (gradient,) = torch.autograd.grad(cross_entropy(logits[:, 2:4], labels), before)
-        state, losses = of.step(state, memory, [(inputs, labels)], StepInfo(1, step, 1e-2))
+        state, losses = of.step(state, context, [(inputs, labels)], StepInfo(1, step, 1e-2))
         expected -= gradient * (state["theta"]["weights"] - before.detach())
     assert losses["regularizer"] > 0
     assert expected.abs().max() > 1e-6
@@ -67,7 +67,7 @@ def test_importance_is_what_the_path_gained_over_the_squared_way_and_its_penalty
     state["theta"]["weights"] += 0.1
     moved = state["theta"]["weights"].clone().requires_grad_()
     inputs, labels = batch(60)
-    logits, _ = of.parts.target(moved, {}, inputs, training=True)
+    logits, _ = of.spec.target(moved, {}, inputs, training=True)
     penalty = (importance * (moved - weights) ** 2).sum()
     (gradient,) = torch.autograd.grad(cross_entropy(logits[:, 2:4], labels) + 7.0 * penalty, moved)
     state, losses = of.step(state, of.task_context(state, 1), [(inputs, labels)], StepInfo(1, 0, 0.1))

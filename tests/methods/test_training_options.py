@@ -36,19 +36,19 @@ def batch(seed: int) -> Batch:
 def masks_of(method: Any, moments: list[StepInfo]) -> list[Tensor]:
     """What the dropout layer of `DropNet` dropped, call by call."""
     found: list[Tensor] = []
-    method.parts.target.module[2].register_forward_hook(lambda _, __, output: found.append(output == 0))
+    method.spec.target.module[2].register_forward_hook(lambda _, __, output: found.append(output == 0))
     state = method.init()
-    for now in moments:
-        state = method.start_task(state, now.task)
-        state, _ = method.step(state, None, [batch(0) for _ in method.trains_on(now.task)], now)
+    for info in moments:
+        state = method.start_task(state, info.task)
+        state, _ = method.step(state, None, [batch(0) for _ in method.trains_on(info.task)], info)
     return found
 
 
 def trained(method: Learner, steps: int, task: int = 0, state: State | None = None) -> State:
     state = method.start_task(state or method.init(), task)
-    memory = method.task_context(state, task)
+    context = method.task_context(state, task)
     for step in range(steps):
-        state, _ = method.step(state, memory, [batch(step % 3)], StepInfo(task, step, 1e-2))
+        state, _ = method.step(state, context, [batch(step % 3)], StepInfo(task, step, 1e-2))
     return state
 
 
@@ -91,8 +91,8 @@ def test_soft_targets_keep_answers_from_growing_certain() -> None:
 def test_bf16_rounds_training_and_answers_alike_and_keeps_the_state_in_float32() -> None:
     exact, rounded = learner(), learner("training.precision=bf16")
     state = exact.start_task(exact.init(), 0)
-    now = StepInfo(0, 0, 1e-2)
-    losses = [float(each.step(deepcopy(state), None, [batch(0)], now)[1]["task"]) for each in (exact, rounded)]
+    info = StepInfo(0, 0, 1e-2)
+    losses = [float(each.step(deepcopy(state), None, [batch(0)], info)[1]["task"]) for each in (exact, rounded)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     answers = [each.predictor(state, 0)(batch(0)[0]) for each in (exact, rounded)]
@@ -117,9 +117,9 @@ def test_bf16_leaves_the_regulariser_exact() -> None:
     still = ("method.lookahead=false", "training.optimizer.lr=1e-6")
     exact, rounded = learner(*still), learner(*still, "training.precision=bf16")
     state = exact.start_task(trained(exact, 5), 1)
-    memory = exact.task_context(state, 1)
-    state, _ = exact.step(state, memory, [batch(0)], StepInfo(1, 0, 1e-6))
-    now, methods = StepInfo(1, 1, 1e-6), (exact, rounded)
-    values = [each.step(deepcopy(state), memory, [batch(1)], now)[1]["regularizer"] for each in methods]
+    context = exact.task_context(state, 1)
+    state, _ = exact.step(state, context, [batch(0)], StepInfo(1, 0, 1e-6))
+    info, methods = StepInfo(1, 1, 1e-6), (exact, rounded)
+    values = [each.step(deepcopy(state), context, [batch(1)], info)[1]["regularizer"] for each in methods]
     assert torch.equal(*values)
     assert 0 < float(values[0]) < 1e-5

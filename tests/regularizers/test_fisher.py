@@ -126,7 +126,7 @@ def test_samples_in_pieces_give_the_same_as_all_at_once(name: str, room: int, mo
     ways: list[Way] = [together] if layers is None or name == "tied" else [together, layers]
     whole = [way(likelihood, weights, inputs, labels) for way in ways]
     monkeypatch.setattr("hypercl.regularizers.quadratic.NUMBERS_AT_ONCE", room)
-    monkeypatch.setattr("hypercl.regularizers.layers.PIECE", room)
+    monkeypatch.setattr("hypercl.regularizers.quadratic.PIECE", room)
     for way, expected in zip(ways, whole, strict=True):
         torch.testing.assert_close(way(likelihood, weights, inputs, labels), expected, rtol=1e-10, atol=1e-14)
 

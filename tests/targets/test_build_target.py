@@ -7,7 +7,7 @@ from torch import nn
 from hypercl.config import UserError
 from hypercl.config.models.target import MLP, ImportedTarget, ResNet32
 from hypercl.targets import build_target, count_weights
-from hypercl.targets.convolutional import ResNet
+from hypercl.targets.networks import ResNet
 
 TARGETS = {
     "mlp": (MLP(hidden=(20, 10), activation="tanh"), (1, 8, 8), 64 * 20 + 20 + 210 + 66),

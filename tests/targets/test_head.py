@@ -2,7 +2,7 @@ import pytest
 from torch import nn
 
 from hypercl.config import UserError
-from hypercl.targets.mlp import find_head
+from hypercl.targets.generated import find_head
 
 
 def network(**layers: nn.Module) -> nn.Module:

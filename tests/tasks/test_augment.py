@@ -1,6 +1,6 @@
 import torch
 
-from hypercl.tasks.augment import FlipAndCrop
+from hypercl.tasks.inputs import FlipAndCrop
 
 
 def random(seed=0):

@@ -4,8 +4,8 @@ from task_data import make_image_folder
 
 from hypercl.config import UserError
 from hypercl.tasks import image_files as image_cache
-from hypercl.tasks.augment import Form
 from hypercl.tasks.image_files import image_files, read_images
+from hypercl.tasks.inputs import Form
 
 
 @pytest.fixture

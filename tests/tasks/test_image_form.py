@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hypercl.tasks.augment import Form
+from hypercl.tasks.inputs import Form
 
 RGB, GREY = Form((8, 8), "rgb", resized=True), Form((8, 8), "grey", resized=True)
 

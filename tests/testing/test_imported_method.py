@@ -69,16 +69,21 @@ def test_it_trains_the_targets_own_weights_unless_a_hypernetwork_is_given() -> N
         ("method.path=users_method:Pulled", r"method.path: there is no module 'users_method'"),
         ("method.path=users_methods:Puled", "did you mean 'Pulled'"),
         ("method.path=users_methods:LearnerSpec", "is a class, not a subclass of hypercl.methods.Learner"),
-        ("method.kwargs={alhpa: 1}", r"(?s)does not take these.*'alhpa'.*allowed: alpha.*did you mean 'alpha'"),
-        ("method.kwargs={parts: 1}", "multiple values for argument 'parts'"),
+        ("method.kwargs={alhpa: 1}", r"(?s)does not accept these.*'alhpa'.*allowed: alpha.*did you mean 'alpha'"),
+        ("method.kwargs={spec: 1}", "multiple values for argument 'spec'"),
         (
             "method.kwargs={alpha: -1}",
             r"(?s)users_methods:Pulled failed: ValueError: alpha is -1.*users_methods.py:\d+",
         ),
-        ("method={name: import, path: 'users_methods:Unsure'}", "lacks init, knowledge"),
+        ("method={name: import, path: 'users_methods:Unsure'}", "lacks inference_state, init"),
+        (
+            "method={name: import, path: 'users_methods:Dated'}",
+            "defines memory, knowledge, deciders.*\n.*rename memory to task_context, knowledge to inference_state, "
+            "deciders to task_inferences",
+        ),
         ("tasks.scenario=domain,method={name: import, path: 'users_methods:Alone'}", "only in class, task"),
         ("training.replicas=2,method={name: import, path: 'users_methods:Alone'}", "means over all replicas"),
-        ("hypernet={name: full},tasks.scenario=class", "does not say how it predicts where the task is not given"),
+        ("hypernet={name: full},tasks.scenario=class", "cannot predict without the task's identity"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_written(change: str, message: str, tmp_path: Path) -> None:
@@ -86,6 +91,11 @@ def test_a_mistake_is_told_before_anything_is_written(change: str, message: str,
     with pytest.raises(UserError, match=message):
         next(run(given, RunFolders(tmp_path / "run", Path("data"), True, (HERE,))))
     assert not (tmp_path / "run").exists()
+
+
+def test_an_old_name_beside_the_new_one_is_the_users_own() -> None:
+    method = experiment("method={name: import, path: 'users_methods:Renamed'}")
+    assert build_learner(method, torch.device("cpu"), [HERE])
 
 
 def test_a_space_may_vary_a_keyword_and_no_other(tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_a_sweep_tells_a_mistake_before_it_starts(mine: Path, capsys: pytest.Cap
     given = ["--set", "method.path=mine_of_a_user:Unsure", "--set", "method.kwargs={}", "--set", "space=null"]
     space = ["--set", "space={training.optimizer.lr: {uniform: [0.001, 0.1]}}"]
     assert main(["sweep", str(mine), *given, *space]) == 2
-    assert "lacks init" in capsys.readouterr().err
+    assert "lacks inference_state" in capsys.readouterr().err
     assert not (mine.parent / "results" / "mine" / "study.journal").exists()
 
 

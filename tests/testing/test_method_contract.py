@@ -51,7 +51,7 @@ def contract(name: str, **more: Any) -> Any:
         ("Random", "all_randomness_comes_from_its_seed", r"state\['drawn'\] differs.*hypercl.seeds.generator"),
         ("Still", "learns_a_first_task", r"after 50 steps of its first task \d+% of the validation data is right"),
         ("Mixing", "each_replica_is_its_own_single_run_or_is_refused", "replica 0 is not what a run of its seed"),
-        ("Unsure", "holds_tensors_only", "lacks init, knowledge, predictor, start_task, step"),
+        ("Unsure", "holds_tensors_only", "lacks inference_state, init, predictor, start_task, step"),
         ("Everywhere", "holds_tensors_only", "not a set of some of class, domain, task"),
         ("make", "holds_tensors_only", "is a function, not a subclass of hypercl.methods.Learner"),
         ("Pulle", "holds_tensors_only", "did you mean 'Pulled'"),
@@ -71,12 +71,12 @@ def test_what_a_method_claims_is_tested_and_nothing_else() -> None:
 
 
 def test_a_network_of_its_own_for_each_task_does_not_say_where_the_task_is_not_given() -> None:
-    with pytest.raises(UserError, match="does not say how it predicts where the task is not given"):
+    with pytest.raises(UserError, match="cannot predict without the task's identity"):
         contract("Pulled", sections={"hypernet": HYPERNET}).test_holds_tensors_only(scenario="class")
 
 
 def test_a_refusal_of_replicas_that_is_not_kept_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercl.methods.imported._require_replicas", lambda *_: None)
+    monkeypatch.setattr("hypercl.methods.build._require_replicas", lambda *_: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         contract("Alone").test_each_replica_is_its_own_single_run_or_is_refused(scenario="task")
 

@@ -13,8 +13,8 @@ from hypercl.tasks import open_with_test
 class Pulled(NetworkLearner):
     """Weights are pulled towards those that the task before has left."""
 
-    def __init__(self, parts: LearnerSpec, alpha: float = 1.0) -> None:
-        super().__init__(parts)
+    def __init__(self, spec: LearnerSpec, alpha: float = 1.0) -> None:
+        super().__init__(spec)
         if alpha < 0:
             raise ValueError(f"alpha is {alpha}")
         self.alpha = alpha
@@ -23,8 +23,8 @@ class Pulled(NetworkLearner):
         old = {name: value.clone() for name, value in state["theta"].items()}
         return super().start_task({**state, "old": old}, task)
 
-    def _protected(self, state: State, memory: Any, grads: Any, now: Any) -> Protection:
-        if now.task == 0:
+    def _protected(self, state: State, context: Any, grads: Any, info: Any) -> Protection:
+        if info.task == 0:
             return Protection(grads)
         theta, old = state["theta"], state["old"]
         return Protection({name: grad + self.alpha * (theta[name] - old[name]) for name, grad in grads.items()})
@@ -41,7 +41,7 @@ class Peeking(NetworkLearner):
     """Reads test data as a task ends."""
 
     def end_task(self, state: State, task: int, data: Any) -> State:
-        test = open_with_test(self.parts.experiment.tasks, Path("data"), True).test(task)
+        test = open_with_test(self.spec.experiment.tasks, Path("data"), True).test(task)
         return {**state, "peeked": test.images[test.rows[:1]].float()}
 
 
@@ -86,7 +86,7 @@ class Forgetful(NetworkLearner):
 
     scale = 1.0
 
-    def _protected(self, state: State, memory: Any, grads: Any, now: Any) -> Protection:
+    def _protected(self, state: State, context: Any, grads: Any, info: Any) -> Protection:
         self.scale *= 0.9
         return Protection({name: self.scale * grad for name, grad in grads.items()})
 
@@ -108,14 +108,14 @@ class Random(NetworkLearner):
 class Still(NetworkLearner):
     """Never learns."""
 
-    def _protected(self, state: State, memory: Any, grads: Any, now: Any) -> Protection:
+    def _protected(self, state: State, context: Any, grads: Any, info: Any) -> Protection:
         return Protection({name: torch.zeros_like(grad) for name, grad in grads.items()})
 
 
 class Mixing(NetworkLearner):
     """Mixes its replicas."""
 
-    def _protected(self, state: State, memory: Any, grads: Any, now: Any) -> Protection:
+    def _protected(self, state: State, context: Any, grads: Any, info: Any) -> Protection:
         if not self.bundled:
             return Protection(grads)
         return Protection({name: grad.mean(0, keepdim=True).expand_as(grad).clone() for name, grad in grads.items()})
@@ -132,12 +132,35 @@ class Unsure(Learner):
     """Lacks most of a learner."""
 
 
+class Dated(NetworkLearner):
+    """Written for hypercl 0.1.0."""
+
+    def memory(self, state: State, task: int) -> Any:
+        return state["theta"]
+
+    def knowledge(self, state: State) -> State:
+        return state
+
+    def deciders(self, state: State, met: int) -> Any:
+        return []
+
+
+class Renamed(NetworkLearner):
+    """Defines a method of its own under an old name."""
+
+    def memory(self) -> int:
+        return 0
+
+    def task_context(self, state: State, task: int) -> Any:
+        return self.memory()
+
+
 class Everywhere(NetworkLearner):
     """Claims a scenario that there is not."""
 
     scenarios: ClassVar[frozenset[str]] = frozenset({"task", "stream"})
 
 
-def make(parts: LearnerSpec) -> NetworkLearner:
+def make(spec: LearnerSpec) -> NetworkLearner:
     """No class."""
-    return NetworkLearner(parts)
+    return NetworkLearner(spec)

@@ -51,10 +51,10 @@ def trained(bundle: Bundle, steps: int) -> tuple[list[Tensor], Tensor, Tensor]:
     state, losses = doubled(bundle.init()), []
     for task in range(2):
         state = doubled(bundle.start_task(state, task))
-        memory = bundle.task_context(state, task)
+        context = bundle.task_context(state, task)
         for step in range(steps):
             drawn = [batch(bundle.replicas, 10 * task + step) for _ in bundle.trains_on(task)]
-            state, found = bundle.step(state, memory, drawn, StepInfo(task, step, 1e-2))
+            state, found = bundle.step(state, context, drawn, StepInfo(task, step, 1e-2))
             losses.append(found["task"])
         state = bundle.end_task(state, task, ())
     inputs = batch(1, 99)[0][0]

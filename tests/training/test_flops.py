@@ -54,8 +54,8 @@ def test_all_replicas_are_counted(tmp_path: Path) -> None:
 
 def test_a_product_in_place_and_one_with_a_vector_are_counted() -> None:
     class Products:
-        def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
-            del memory, batches, now
+        def step(self, state: dict, context: Any, batches: Any, info: StepInfo) -> Any:
+            del context, batches, info
             matrix, vector = torch.ones(3, 5), torch.ones(5)
             state["w"].addmm_(torch.ones(2, 4), torch.ones(4, 3)).add_(matrix.mv(vector)).add_(vector.dot(vector))
             return state, {}
@@ -66,8 +66,8 @@ def test_a_product_in_place_and_one_with_a_vector_are_counted() -> None:
 class Shy:
     """A learner whose step fails under a counter, when it has changed its state already."""
 
-    def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
-        del memory, batches, now
+    def step(self, state: dict, context: Any, batches: Any, info: StepInfo) -> Any:
+        del context, batches, info
         state["w"]["of"] += 1
         state["w"]["steps"] = state["w"].get("steps", torch.zeros(())) + 1
         if _get_current_dispatch_mode() is not None:
@@ -99,7 +99,7 @@ def test_what_cannot_be_counted_is_null_with_a_reason(tmp_path: Path, monkeypatc
 
 def test_an_error_of_the_method_itself_is_still_raised() -> None:
     class Broken:
-        def step(self, state: dict, memory: Any, batches: Any, now: StepInfo) -> Any:
+        def step(self, state: dict, context: Any, batches: Any, info: StepInfo) -> Any:
             raise ValueError("of the method")
 
     with pytest.raises(ValueError, match="of the method"):
@@ -130,8 +130,8 @@ def test_counting_changes_no_number(options: tuple[str, ...], tmp_path: Path, mo
     assert left["state"]
 
 
-def uncounted(run_state: RunState, learner: Any, memory: Any, batches: Any, now: StepInfo) -> Any:
-    run_state.state, losses = learner.step(run_state.state, memory, batches, now)
+def uncounted(run_state: RunState, learner: Any, context: Any, batches: Any, info: StepInfo) -> Any:
+    run_state.state, losses = learner.step(run_state.state, context, batches, info)
     return losses
 
 

@@ -66,7 +66,7 @@ def own(function: str) -> Experiment:
 def test_tasks_of_unequal_size_are_learned_each_with_a_head_of_its_width(place: RunFolders) -> None:
     unequal = experiment("name: split_digits, classes_per_task: [2, 3, 5]", iterations=150)
     learner = build_learner(unequal, torch.device("cpu"))
-    assert [head.stop - head.start for head in learner.parts.heads] == [2, 3, 5]
+    assert [head.stop - head.start for head in learner.spec.heads] == [2, 3, 5]
     assert sizes(unequal).target_parameters == 64 * 24 + 24 + 24 * 10 + 10
     summary = summary_of(run(unequal, place, test=True))
     assert summary["test"]["final_accuracy"] > 0.95

@@ -63,12 +63,12 @@ def one_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
 def breaks(monkeypatch: pytest.MonkeyPatch, when: dict[int, int]) -> None:
     original = Bundle.step
 
-    def step(self: Bundle, state: Any, memory: Any, batches: Any, now: Any) -> Any:
+    def step(self: Bundle, state: Any, context: Any, batches: Any, info: Any) -> Any:
         for replica, iteration in when.items():
-            if ITERATIONS * now.task + now.step + 1 == iteration:
+            if ITERATIONS * info.task + info.step + 1 == iteration:
                 first = state if "theta" in state else state["group 0"]
                 first["theta"]["head"][replica] = torch.inf
-        return original(self, state, memory, batches, now)
+        return original(self, state, context, batches, info)
 
     monkeypatch.setattr(Bundle, "step", step)
 
