@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.final_table import final_rows, title
     from hypercl.analysis.final_text import LEAK, Content, counterpart
     from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
-    from hypercl.analysis.matrix import matrix_figure, read_matrix, write_matrix_png
+    from hypercl.analysis.matrix import matrix_figure, write_matrix_png
     from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
     from hypercl.analysis.race import draw_race, race_markdown, race_table
     from hypercl.analysis.racing import Plan, RaceRecord, Round, level_of, race_record_of
@@ -59,7 +59,6 @@ __all__ = [
     "race_record_of",
     "race_table",
     "read_final",
-    "read_matrix",
     "read_trials",
     "stability_trace",
     "title",

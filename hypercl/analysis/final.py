@@ -100,13 +100,13 @@ def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tup
     base = {seed.number: seed for seed in seeds.get(BASE, [])} if reported.label != BASE else {}
     metrics = {key: _measure(key, own, base) for key in MEASURES}
     promises = reported.promises(goals)
-    flops = [summary.get("flops") or nan for summary in reported.summaries]
+    flops = [summary.flops or nan for summary in reported.summaries]
     return {
         "label": reported.label,
         "settings": dict(reported.settings),
         "seeds": [seed.number for seed in own],
         "lost": [{"seed": seed.number, "why": seed.lost} for seed in own if seed.lost],
-        "seconds": sum(summary["seconds"] for summary in reported.summaries),
+        "seconds": sum(summary.seconds for summary in reported.summaries),
         "flops": None if isnan(sum(flops)) else sum(flops),
         "metrics": metrics,
         "promised": {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypercl.config.models import Goal
-from hypercl.training import WORST
+from hypercl.training import WORST, RunSummary
 
 BASE, SCRATCH = "base", "scratch"
 """Labels of the experiment as written, and of its target trained anew on each task; others are such as `trial-7`."""
@@ -21,8 +21,8 @@ class Reported:
     """What it has over the experiment as written: key path -> value."""
     promised: float | tuple[float, ...] | None
     """Its objective value in the search, of several goals one each; None where the search never measured it."""
-    summaries: list[dict[str, Any]]
-    """summary.json of its runs, each of one or several replicas (`hypercl.training.summary`)."""
+    summaries: list[RunSummary]
+    """Of its runs, each of one or several seeds."""
     lost: list[tuple[int, str]] = field(default_factory=list)
     """Seeds whose run left no summary, each with the reason. (Replicas that diverged stand in the summaries.)"""
 
@@ -110,14 +110,14 @@ def seeds_of_all(reported: Sequence[Reported]) -> dict[str, list[Seed]]:
 def _seeds(reported: Reported) -> list[Seed]:
     found = {number: Seed(number, why, {}, {}) for number, why in reported.lost}
     for summary in reported.summaries:
-        parts = summary.get("replicas") or [{**summary, "diverged": None}]
-        costs = {"seconds": summary["seconds"], "seeds_together": len(parts), "flops": summary.get("flops")}
-        for part in parts:
-            values = {f"{data}/{metric}": part[data][metric] for data in DATA for metric in METRICS}
-            why = {f"{data}/{metric}": text for data in DATA for metric, text in part[data].get("why", {}).items()}
-            values |= {"compression_ratio": summary["compression_ratio"], **costs}
-            lost = f"diverged: {part['diverged']}" if part["diverged"] else ""
-            found[part["seed"]] = Seed(part["seed"], lost, values, why)
+        costs = {"seconds": summary.seconds, "seeds_together": len(summary.seeds), "flops": summary.flops}
+        for result in summary.seeds:
+            values = {f"{data}/{metric}": result.metrics[data][metric] for data in DATA for metric in METRICS}
+            reasons = {data: result.metrics[data].get("why", {}) for data in DATA}
+            why = {f"{data}/{metric}": text for data in DATA for metric, text in reasons[data].items()}
+            values |= {"compression_ratio": summary.compression_ratio, **costs}
+            lost = f"diverged: {result.diverged}" if result.diverged else ""
+            found[result.seed] = Seed(result.seed, lost, values, why)
     return [found[number] for number in sorted(found)]
 
 

@@ -1,48 +1,31 @@
-"""The accuracy matrix of a run: its file and its heat map."""
+"""The heat map of an accuracy matrix."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hypercl.config import UserError
+from hypercl.training import MATRIX_FILES, AccuracyMatrix, read_matrices
 
-FILES = {
-    "validation": ("accuracy_matrix.csv", "accuracy_matrix.png"),
-    "test": ("accuracy_matrix_test.csv", "accuracy_matrix_test.png"),
-}
-"""Data set -> the matrix's file and its picture, in the run's folder."""
 MOST_NUMBERS = 20
 """Cells of a larger matrix are too small for numbers."""
 
 
-def read_matrix(path: Path) -> pd.DataFrame:
-    """An accuracy matrix: a row for each moment (`before`, `task 1`, ...), a column a task; NaN where not evaluated.
-
-    Raises:
-        UserError: the file is missing or holds no accuracy matrix.
-    """
-    try:
-        frame = pd.read_csv(path, index_col="after", dtype={"after": str})
-        return frame.astype(float)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} holds no accuracy matrix: {error}") from None
-
-
-def matrix_figure(frame: pd.DataFrame, title: str) -> Figure:
+def matrix_figure(matrix: AccuracyMatrix, title: str) -> Figure:
     """A heat map of an accuracy matrix, in percent.
 
     The colours span what was reached by learning, so that forgetting shows; chance, before training, lies below them.
 
     Args:
-        frame: as from `read_matrix`, fractions.
+        matrix: of a run.
         title: written above it.
     """
-    values = 100 * frame.to_numpy(dtype=float)
+    values = 100 * np.array(matrix.cells)
     rows, columns = values.shape
     cell = 0.52 if columns <= MOST_NUMBERS else max(0.06, 8 / columns)
     width, height = max(4.2, cell * columns + 2.0), max(2.6, 0.62 * cell * rows + 1.3)
@@ -53,7 +36,7 @@ def matrix_figure(frame: pd.DataFrame, title: str) -> Figure:
     low = 5 * np.floor(np.nanmin(values[rows - columns :], initial=95.0) / 5)
     shades = Normalize(vmin=float(low), vmax=100.0)
     image = axes.imshow(np.ma.masked_invalid(values), cmap="cividis", norm=shades, aspect="auto")
-    _tick_tasks(axes, frame)
+    _tick_tasks(axes, matrix)
     if columns <= MOST_NUMBERS:
         for row, column in np.argwhere(np.isfinite(values)):
             value = values[row, column]
@@ -64,35 +47,37 @@ def matrix_figure(frame: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def write_matrix_png(folder: Path) -> list[Path]:
-    """Draws the matrices of a run's folder beside their files.
+def write_matrix_png(folder: Path, matrices: Mapping[str, AccuracyMatrix] | None = None) -> list[Path]:
+    """Draws the matrices of a finished run beside their files.
+
+    Args:
+        folder: of the run.
+        matrices: by data set, as in `Finished`; None reads them from the folder.
 
     Returns:
-        The pictures: `accuracy_matrix.png` (validation) and, where the test set was opened, `accuracy_matrix_test.png`.
+        The pictures: `accuracy_matrix.png` (validation) and, where test data was opened, `accuracy_matrix_test.png`.
 
     Raises:
         UserError: the folder holds no accuracy matrix.
     """
-    found = [split for split, (source, _) in FILES.items() if (folder / source).is_file()]
-    if not found:
-        raise UserError(f"{folder} holds no accuracy matrix ({FILES['validation'][0]}): the run has not finished")
-    pictures: list[Path] = []
-    for split in found:
-        source, picture = FILES[split]
-        figure = matrix_figure(read_matrix(folder / source), f"Accuracy on {split} data")
-        figure.savefig(folder / picture)
-        pictures.append(folder / picture)
+    matrices = read_matrices(folder) if matrices is None else matrices
+    if not matrices:
+        raise UserError(f"{folder} holds no {MATRIX_FILES['validation']}: the run has not finished")
+    pictures = []
+    for data, matrix in matrices.items():
+        pictures.append((folder / MATRIX_FILES[data]).with_suffix(".png"))
+        matrix_figure(matrix, f"Accuracy on {data} data").savefig(pictures[-1])
     return pictures
 
 
-def _tick_tasks(axes: Axes, frame: pd.DataFrame) -> None:
+def _tick_tasks(axes: Axes, matrix: AccuracyMatrix) -> None:
     """Labels every task, or, where there are many, every fifth, tenth or so."""
-    rows, columns = frame.shape
+    rows, columns = len(matrix.after), len(matrix.tasks)
     stride = next(step for step in (1, 5, 10, 25, 50, 10**6) if columns / step <= MOST_NUMBERS)
     shift = rows - columns
     kept = [column for column in range(columns) if (column + 1) % stride == 0]
     axes.set_xticks(kept, [str(column + 1) for column in kept])
-    names = [str(name).removeprefix("task ") for name in frame.index]
+    names = [name.removeprefix("task ") for name in matrix.after]
     shown = [*range(shift), *(column + shift for column in kept)]
     axes.set_yticks(shown, [names[row] for row in shown])
     axes.set_xlabel("task")

@@ -1,18 +1,19 @@
 """`hypercl sweep FILE --show N`: one trial of a sweep."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.analysis import read_matrix
 from hypercl.cli.report import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
 from hypercl.sweep.study import StudyRecord, attempted_settings, decided, progress_of, read_sweep, state_of
+from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
 WIDTH, HEIGHT = 62, 10
 
@@ -73,9 +74,9 @@ def print_trial(folder: Path, number: int) -> int:
     if outcome is not None and outcome.metrics:
         console.print()
         console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
-    if (own / "accuracy_matrix.csv").is_file():
+    if (matrix := own / MATRIX_FILES["validation"]).is_file():
         console.print()
-        console.print(_matrix(own / "accuracy_matrix.csv"))
+        console.print(_matrix(matrix))
     if (own / "error.txt").is_file():
         console.print(f"\n{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
     if (own / "config.yaml").is_file():
@@ -131,14 +132,14 @@ def _scale(record: StudyRecord) -> tuple[int, dict[int, str]]:
 
 
 def _matrix(path: Path) -> Table | str:
-    frame = read_matrix(path)
-    if frame.shape[1] > WIDEST:
+    matrix = AccuracyMatrix.read(path)
+    if len(matrix.tasks) > WIDEST:
         return f"accuracy matrix: {shown(path)}"
     table = Table(title="accuracy on validation data, %", box=None, title_justify="left")
-    for heading in ("after", *frame.columns):
+    for heading in ("after", *matrix.tasks):
         table.add_column(heading, justify="right")
-    for after, row in zip(frame.index, frame.to_numpy(dtype=float).tolist(), strict=True):
-        table.add_row(str(after), *("" if cell != cell else f"{100 * cell:.1f}" for cell in row))
+    for after, row in zip(matrix.after, matrix.cells, strict=True):
+        table.add_row(after, *("" if isnan(cell) else f"{100 * cell:.1f}" for cell in row))
     return table
 
 

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hypercl.loggers.wandb import FILES, Matrix, flatten, matrices
-from hypercl.training import Finished, Report, Started, Tick
+from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, RunSummary, Started, Tick
 
 WIDEST = 10
 """Matrices of more tasks do not fit into 80 columns; their file is named instead."""
@@ -96,12 +95,12 @@ class Terminal:
     def finished(self, item: Finished) -> None:
         """Writes the accuracy matrices and the metrics."""
         self._stop()
-        for split, matrix in matrices(self._folder).items():
+        for data, matrix in item.matrices.items():
             if len(matrix.tasks) <= WIDEST:
-                self._console.print(_matrix_table(split, matrix))
+                self._console.print(_matrix_table(data, matrix))
             else:
-                self._line(f"accuracy matrix ({split}): {self._folder / FILES[split]}")
-        self._console.print(_metrics_table(flatten(item.summary)))
+                self._line(f"accuracy matrix ({data}): {self._folder / MATRIX_FILES[data]}")
+        self._console.print(_metrics_table(item.summary))
 
     def close(self, outcome: str) -> None:
         """Takes the bar away; says how a run that did not finish ended."""
@@ -135,31 +134,29 @@ class Terminal:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _matrix_table(split: str, matrix: Matrix) -> Table:
-    table = Table(title=f"accuracy on {split} data, %", box=None, title_justify="left")
+def _matrix_table(data: str, matrix: AccuracyMatrix) -> Table:
+    table = Table(title=f"accuracy on {data} data, %", box=None, title_justify="left")
     table.add_column("after")
     for number in range(1, len(matrix.tasks) + 1):
         table.add_column(f"task {number}" if len(matrix.tasks) <= 6 else str(number), justify="right")
     for after, cells in zip(matrix.after, matrix.cells, strict=True):
-        table.add_row(after, *("" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+        table.add_row(after, *("" if isnan(cell) else f"{100 * cell:.1f}" for cell in cells))
     return table
 
 
-def _metrics_table(summary: dict[str, object]) -> Table:
-    splits = [split for split in FILES if any(key.startswith(f"{split}/") for key in summary)]
+def _metrics_table(summary: RunSummary) -> Table:
     table = Table(box=None)
     table.add_column("metric")
-    for split in splits:
-        table.add_column(split, justify="right")
+    for data in summary.metrics:
+        table.add_column(data, justify="right")
     for metric in METRICS:
-        values = [summary.get(f"{split}/{metric}") for split in splits]
-        if any(isinstance(value, float | int) for value in values):
-            spreads = [summary.get(f"spread/{split}/{metric}") for split in splits]
+        values = [metrics.get(metric) for metrics in summary.metrics.values()]
+        if any(value is not None for value in values):
+            spreads = [summary.spread.get(data, {}).get(metric) for data in summary.metrics]
             shown = (_with_spread(value, spread) for value, spread in zip(values, spreads, strict=True))
             table.add_row(metric.replace("_", " "), *shown)
-    ratio = summary.get("compression_ratio")
-    if isinstance(ratio, float | int):
-        table.add_row("compression ratio", f"{ratio:.3f}")
+    if summary.compression_ratio is not None:
+        table.add_row("compression ratio", f"{summary.compression_ratio:.3f}")
     return table
 
 
@@ -177,11 +174,11 @@ def _replicas(item: Started) -> str:
     return f"{text}\nmemory has no room for all at once: each step takes them in {len(item.groups)} groups"
 
 
-def _with_spread(value: object, spread: object) -> str:
+def _with_spread(value: float | None, spread: float | None) -> str:
     """A mean, with the sample standard deviation over replicas where there are several."""
-    if not isinstance(value, float | int):
+    if value is None:
         return ""
-    return _percent(value) + (f" ± {_percent(spread)}" if isinstance(spread, float | int) else "")
+    return _percent(value) + (f" ± {_percent(spread)}" if spread is not None else "")
 
 
 def _plus_minus(replicas: tuple[tuple[float, ...], ...]) -> str:

@@ -1,6 +1,5 @@
 """A run in Weights & Biases. Nothing else in the package imports wandb."""
 
-import csv
 import json
 import logging
 import os
@@ -8,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,7 @@ from hypercl.config import resolved
 from hypercl.files import write_text
 from hypercl.loggers.jsonl import read_rows
 from hypercl.loggers.spec import LoggerSpec
-from hypercl.training import Finished, Report, Row, Started, Tick
-
-FILES = {"validation": "accuracy_matrix.csv", "test": "accuracy_matrix_test.csv"}
-"""Data set -> file in the run's folder."""
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Accuracies, fractions: one row for each moment (`before`, `task 1`, ...), one column a task."""
-
-    after: tuple[str, ...]
-    tasks: tuple[str, ...]
-    cells: tuple[tuple[float | None, ...], ...]
-    """None where nothing was evaluated."""
-
-
-def matrices(folder: Path) -> dict[str, Matrix]:
-    """The matrices that a run's folder holds, by data set."""
-    return {split: _read_matrix(folder / name) for split, name in FILES.items() if (folder / name).is_file()}
-
-
-def _read_matrix(path: Path) -> Matrix:
-    with path.open(newline="", encoding="utf-8") as file:
-        (_, *tasks), *rows = csv.reader(file)
-    cells = tuple(tuple(float(cell) if cell else None for cell in cells) for _, *cells in rows)
-    return Matrix(tuple(row[0] for row in rows), tuple(tasks), cells)
+from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started, Tick
 
 
 def flatten(summary: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -208,13 +183,15 @@ class WandbLogger:
             self._write_cursor()
 
     def _log_results(self, item: Finished) -> None:
-        known = {key: value for key, value in flatten(item.summary).items() if isinstance(value, int | float)}
+        flat = flatten(item.summary.plain())
+        known = {key: value for key, value in flat.items() if isinstance(value, int | float)}
         self._run.summary.update(known)
         values: dict[str, Any] = {}
-        for split, matrix in matrices(self._folder).items():
-            rows: list[Any] = [[after, *cells] for after, cells in zip(matrix.after, matrix.cells, strict=True)]
-            values[f"{split}/accuracy_matrix"] = wandb.Table(columns=["after", *matrix.tasks], data=rows)
-            values[f"{split}/accuracy_matrix_map"] = wandb.Image(_heat_map(matrix))
+        for data, matrix in item.matrices.items():
+            cells = [[None if isnan(cell) else cell for cell in row] for row in matrix.cells]
+            rows: list[Any] = [[after, *row] for after, row in zip(matrix.after, cells, strict=True)]
+            values[f"{data}/accuracy_matrix"] = wandb.Table(columns=["after", *matrix.tasks], data=rows)
+            values[f"{data}/accuracy_matrix_map"] = wandb.Image(_heat_map(matrix))
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
             self._run.log({"iteration": max(self._state.sent, 0), **values}, step=self._state.sent + 1)
@@ -247,9 +224,9 @@ def _read(cursor: Path) -> _Cursor | None:
         return None
 
 
-def _heat_map(matrix: Matrix) -> np.ndarray:
+def _heat_map(matrix: AccuracyMatrix) -> np.ndarray:
     """A picture (height, width, 4); a figure itself W&B takes from pyplot only (wandb 0.31)."""
-    cells = np.array([[np.nan if cell is None else 100 * cell for cell in row] for row in matrix.cells])
+    cells = 100 * np.array(matrix.cells)
     before = len(matrix.after) - len(matrix.tasks)
     figure = Figure(figsize=(5.5, 4.5), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)

@@ -10,7 +10,7 @@ import hypercl
 from hypercl.config import ConfigError, Experiment, UserError, did_you_mean, difference_line, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
 from hypercl.shipped_files import folder as shipped_folder
-from hypercl.training import seeds_name
+from hypercl.training import SUMMARY, seeds_name
 
 ENDS = (".yaml", ".yml")
 
@@ -27,7 +27,7 @@ class Job:
     @property
     def state(self) -> str:
         """Whether there is anything left to do."""
-        if (self.folder / "summary.json").exists():
+        if (self.folder / SUMMARY).exists():
             return "done"
         return "goes on" if (self.folder / "config.yaml").exists() else "to do"
 

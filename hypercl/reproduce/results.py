@@ -15,6 +15,7 @@ from pandas import isna
 from hypercl.analysis import BLUE, ORANGE, empty_figure
 from hypercl.config import Experiment, UserError, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
+from hypercl.training import RunSummary
 
 Records = list[dict[Hashable, Any]]
 COLUMNS: dict[str, Any] = {
@@ -58,7 +59,7 @@ def reproduction_results(cells: Sequence[tuple[Cell, Experiment]], folder: Path)
     rows: list[dict[str, Any]] = []
     for cell, published in cells:
         runs = sorted((folder / cell.name).glob("seed*"))
-        done = [row for run in runs if (run / "summary.json").exists() for row in _rows(run, published)]
+        done = [row for run in runs for row in _rows(run, published)]
         by_seed = {row["seed"]: row for row in sorted(done, key=lambda row: row["seeds_together"])}
         found = [by_seed[seed] for seed in sorted(by_seed)] or [{"note": _why_none(runs)}]
         rows += [{"cell": cell.name, "method": cell.label, "scenario": cell.scenario, **row} for row in found]
@@ -110,30 +111,30 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
 
 def _rows(run: Path, published: Experiment) -> list[dict[str, Any]]:
     """A row for each seed of a finished run."""
-    summary, trained = json.loads((run / "summary.json").read_text()), load(run / "config.yaml").experiment
-    each = summary.get("replicas") or [{"seed": summary["seed"], "diverged": None, "test": summary["test"]}]
+    summary, trained = RunSummary.read(run), load(run / "config.yaml").experiment
+    if summary is None:
+        return []
     settings = settings_of(trained)
     changed = differences(settings_of(published), settings)
     common = {
-        "seconds": summary["seconds"],
-        "seeds_together": len(each),
-        "iterations": summary["iterations"],
-        **{name: summary[name] for name in ("device", "hardware", "threads")},
-        "torch": summary["versions"]["torch"],
-        "hypercl": summary["versions"]["hypercl"],
+        "seconds": summary.seconds,
+        "seeds_together": len(summary.seeds),
+        "iterations": summary.iterations,
+        **{name: getattr(summary, name) for name in ("device", "hardware", "threads")},
+        **{name: summary.versions[name] for name in ("torch", "hypercl")},
         "settings": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12],
         "changed": "; ".join(f"{path}={json.dumps(new)}" for path, _, new in changed),
     }
     return [
         {
-            "seed": one["seed"],
-            "accuracy": one["test"]["final_accuracy"],
-            "during_accuracy": one["test"]["during_accuracy"],
-            "task_inference_accuracy": one["test"]["task_inference_accuracy"],
+            "seed": result.seed,
+            "accuracy": result.value("test/final_accuracy"),
+            "during_accuracy": result.value("test/during_accuracy"),
+            "task_inference_accuracy": result.value("test/task_inference_accuracy"),
             **common,
-            "note": f"diverged: {one['diverged']}" if one["diverged"] else "",
+            "note": f"diverged: {result.diverged}" if result.diverged else "",
         }
-        for one in each
+        for result in summary.seeds
     ]
 
 

@@ -1,6 +1,5 @@
 """A method on a small stream of real images, in one scenario."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from hypercl.config.reading import dump
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.testing.guard import OwnData, copied, require_met, strangers
-from hypercl.training import Checkpoints, Report, RunFolders, build_learner, run
+from hypercl.training import Checkpoints, Report, RunFolders, RunSummary, build_learner, run
 
 CPU = torch.device("cpu")
 TASKS, STEPS = 3, 4
@@ -178,10 +177,11 @@ class Case:
                 for item in progress:
                     if isinstance(item, Report) and item.step == stop:
                         break
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = RunSummary.read(folder)
         content = Checkpoints(folder / "checkpoints").newest()
         assert content is not None
-        return {key: value for key, value in summary.items() if key not in _MEASURED}, content["state"]
+        assert summary is not None
+        return {key: value for key, value in summary.plain().items() if key not in _MEASURED}, content["state"]
 
 
 class _Double:

@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
+    from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix, read_matrices
     from hypercl.training.checkpoint import Checkpoints, read, write
     from hypercl.training.device import available_cpus
     from hypercl.training.flops import two_steps
     from hypercl.training.folder import RunFolders, seeds_name
     from hypercl.training.loop import run
     from hypercl.training.memory import free_memory, give_back_freed_memory
-    from hypercl.training.metrics import of_summary
     from hypercl.training.parts import Sizes, build_bundle, build_learner, require_buildable, sizes
     from hypercl.training.progress import Diverged, Finished, Progress, Report, Row, Started, Tick
     from hypercl.training.replicas import WORST
+    from hypercl.training.run_summary import SUMMARY, RunSummary, SeedResult
 
 __all__ = [
+    "MATRIX_FILES",
+    "SUMMARY",
     "WORST",
+    "AccuracyMatrix",
     "Checkpoints",
     "Diverged",
     "Finished",
@@ -25,6 +29,8 @@ __all__ = [
     "Report",
     "Row",
     "RunFolders",
+    "RunSummary",
+    "SeedResult",
     "Sizes",
     "Started",
     "Tick",
@@ -33,8 +39,8 @@ __all__ = [
     "build_learner",
     "free_memory",
     "give_back_freed_memory",
-    "of_summary",
     "read",
+    "read_matrices",
     "require_buildable",
     "run",
     "seeds_name",

@@ -1,14 +1,9 @@
 """The folder of one run: every file in it is for people too."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from math import isnan
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -19,9 +14,12 @@ from hypercl.config.reading import dump
 from hypercl.files import remove_partials, write_bytes, write_text
 from hypercl.methods import State
 from hypercl.tasks import Task, as_images
+from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix, read_matrices
 from hypercl.training.bundle import Bundle
 from hypercl.training.metrics import Matrix
+from hypercl.training.progress import Finished
 from hypercl.training.replicas import mean_matrix
+from hypercl.training.run_summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -94,30 +92,19 @@ class RunFolder:
                 "Use another --name (or --seed) for the new settings, or put the old ones back to go on."
             )
 
-    def summary(self) -> dict[str, Any] | None:
-        """The summary of the finished run, or None."""
-        path = self.path / "summary.json"
-        return json.loads(path.read_text()) if path.exists() else None
+    def result(self) -> Finished | None:
+        """What the finished run measured; None while it is not finished."""
+        summary = RunSummary.read(self.path)
+        return None if summary is None else Finished(summary, read_matrices(self.path))
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json: from then on the run is finished."""
-        write_text(self.path / "summary.json", json.dumps(summary, indent=2) + "\n")
-
-    def write_matrices(self, matrices: Sequence[Matrix], name: str = "accuracy_matrix") -> None:
-        """The accuracy matrix of a run; of several replicas their mean, and one file each."""
-        self._write_matrix(mean_matrix(matrices), f"{name}.csv")
-        for number, matrix in enumerate(matrices, start=1) if len(matrices) > 1 else ():
-            self._write_matrix(matrix, f"{name}_replica_{number}.csv")
-
-    def _write_matrix(self, matrix: Matrix, file: str) -> None:
-        """Accuracy on each task (columns) before training and after each task (rows); empty where not measured."""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["after", *(f"task {task + 1}" for task in range(len(matrix[0])))])
-        for index, row in enumerate(matrix):
-            name = f"task {index}" if index else "before"
-            table.writerow([name, *("" if isnan(value) else f"{value:.6f}" for value in row)])
-        write_text(self.path / file, text.getvalue())
+    def write_matrices(self, replicas: Sequence[Matrix], file: str = MATRIX_FILES["validation"]) -> AccuracyMatrix:
+        """Writes an accuracy matrix, which it returns; of several replicas their mean, and one file each."""
+        mean = AccuracyMatrix.of(mean_matrix(replicas))
+        write_text(self.path / file, mean.csv())
+        for number, matrix in enumerate(replicas, start=1) if len(replicas) > 1 else ():
+            name = file.replace(".csv", f"_replica_{number}.csv")
+            write_text(self.path / name, AccuracyMatrix.of(matrix).csv())
+        return mean
 
 
 COLUMNS = 10

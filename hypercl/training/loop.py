@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from math import ceil, isnan, nan
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,6 +25,7 @@ from hypercl.tasks import (
     steps_in_epochs,
     test_data_guarded,
 )
+from hypercl.training.accuracy_matrix import MATRIX_FILES
 from hypercl.training.bundle import copied
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
@@ -133,9 +133,8 @@ class _Run:
             self._comes(task, run_state)
         self.began -= run_state.seconds
         yield self._started(run_state)
-        summary = self.folder.summary()
-        if summary is not None:
-            yield Finished(summary)
+        if result := self.folder.result():
+            yield result
             return
         if run_state.untold:
             yield run_state.untold
@@ -148,11 +147,11 @@ class _Run:
                 run_state.inferred = [[row] for row in found.inferred or []]
             while self._comes(run_state.task, run_state):
                 yield from self._learn(run_state)
-            summary = yield from self._finish(run_state)
+            result = yield from self._finish(run_state)
         except GeneratorExit:
             self._save(run_state)
             raise
-        yield Finished(summary)
+        yield result
 
     def _build(self) -> None:
         """The networks for the tasks that have come."""
@@ -286,24 +285,25 @@ class _Run:
         self._save(run_state)
         yield told
 
-    def _finish(self, run_state: RunState) -> Generator[Progress, None, dict[str, Any]]:
-        """Summary and matrices; the test data is read here and nowhere else."""
+    def _finish(self, run_state: RunState) -> Generator[Progress, None, Finished]:
+        """Summary and matrices; test data is read here and nowhere else."""
         for matrix in (*run_state.matrices, *run_state.inferred):
-            for row in matrix:  # of a stream whose length nobody knew
+            for row in matrix:  # of a stream of unknown length
                 row += [nan] * (len(self.tasks) - len(row))
-        found = {"validation": Matrices(run_state.matrices, run_state.inferred)}
+        measured = {"validation": Matrices(run_state.matrices, run_state.inferred)}
         if self.test:
-            found["test"] = yield from self._test_matrices(run_state)
-        for name, matrices in found.items():
-            end = "" if name == "validation" else f"_{name}"
-            self.folder.write_matrices(matrices.accuracies, f"accuracy_matrix{end}")
+            measured["test"] = yield from self._test_matrices(run_state)
+        written = {}
+        for data, matrices in measured.items():
+            file = MATRIX_FILES[data]
+            written[data] = self.folder.write_matrices(matrices.accuracies, file)
             if matrices.inferred:
-                self.folder.write_matrices(matrices.inferred, f"task_inference_matrix{end}")
+                self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
         seconds = time.monotonic() - self.began
-        summary = summary_of(found, run_state, self.sizes, self.experiment, seconds)
-        self.folder.finish(summary)
+        summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds)
+        summary.write(self.folder.path)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
-        return summary
+        return Finished(summary, written)
 
     def _test_matrices(self, run_state: RunState) -> Generator[Progress, None, Matrices]:
         """Each replica's; nan where its validation matrix has it, once it diverged."""

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from hypercl.config import UserError
-
 Matrix = Sequence[Sequence[float]]
 
 
@@ -77,22 +75,6 @@ def unknown(summary: dict[str, Any], reason: str) -> dict[str, Any]:
     values = [key for key, value in summary.items() if not isinstance(value, dict)]
     per_task = dict.fromkeys(summary["final_accuracy_per_task"])
     return {**dict.fromkeys(values), "final_accuracy_per_task": per_task, "why": dict.fromkeys(values, reason)}
-
-
-def of_summary(summary: dict[str, Any], key: str) -> float:
-    """A metric of a summary by its key, such as `validation/final_accuracy` or `compression_ratio`.
-
-    Raises:
-        UserError: the summary has no value for it; says why.
-    """
-    node: Any = summary
-    for part in key.split("/"):
-        node = node.get(part) if isinstance(node, dict) else None
-    if node is None:
-        why = summary.get(key.split("/")[0], {})
-        reason = why.get("why", {}).get(key.split("/")[-1], "") if isinstance(why, dict) else ""
-        raise UserError(f"the run has no value for '{key}'" + (f": {reason}" if reason else ""))
-    return float(node)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,10 +1,12 @@
 """What a run tells while it goes: the items of `hypercl.training.loop`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hypercl.config import Experiment
+from hypercl.training.accuracy_matrix import AccuracyMatrix
+from hypercl.training.run_summary import RunSummary
 
 Row = dict[str, float | int]
 """One line of metrics.jsonl: `iteration` (over the whole run), `task`, `task_iteration`, and what was measured."""
@@ -73,9 +75,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last item: the run's summary, as in summary.json."""
+    """The last item: what the run measured."""
 
-    summary: dict[str, Any]
+    summary: RunSummary
+    matrices: Mapping[str, AccuracyMatrix] = field(default_factory=dict)
+    """By data set; the mean of several replicas."""
 
 
 Progress = Started | Tick | Report | Finished

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypercl.analysis.final import About, Reported
 from hypercl.config.models.sweep import Goal
+from hypercl.training import RunSummary
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.replicas import mean_of
 
@@ -22,7 +23,7 @@ def metrics(final: float, during: float | None = None) -> dict[str, Any]:
     return summarize([[0.5, 0.5], [learned, nan], [2 * final - learned, learned]])
 
 
-def bundle(accuracies: Sequence[float | None], first: int = FIRST, ratio: float | None = 0.5) -> dict[str, Any]:
+def bundle(accuracies: Sequence[float | None], first: int = FIRST, ratio: float | None = 0.5) -> RunSummary:
     """summary.json of seeds trained together; None is one that diverged. Validation is 0.01 above test."""
     known = [value for value in accuracies if value is not None]
     own = [metrics(0.5 if value is None else value) for value in accuracies]
@@ -38,7 +39,7 @@ def bundle(accuracies: Sequence[float | None], first: int = FIRST, ratio: float 
         for place in range(len(accuracies))
     ]
     assert known
-    return {
+    content = {
         "test": mean_of(own, diverged)[0] if len(own) > 1 else own[0],
         "validation": mean_of(validation, diverged)[0] if len(own) > 1 else validation[0],
         "compression_ratio": ratio,
@@ -47,6 +48,7 @@ def bundle(accuracies: Sequence[float | None], first: int = FIRST, ratio: float 
         "flops": 10**12,
         **({"replicas": replicas} if len(replicas) > 1 else {}),
     }
+    return RunSummary.of(content)
 
 
 def about(protocol: str = "stream", goals: tuple[Goal, ...] = (ACCURACY,), **cost: float | None) -> About:

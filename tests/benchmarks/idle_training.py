@@ -10,6 +10,7 @@ from hypercl.config import Experiment
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.trainable import RunTrainable
+from hypercl.training import RunSummary
 from hypercl.training.progress import Finished, Progress, Report, Started, Tick
 
 SECONDS = 10.0
@@ -49,7 +50,8 @@ def idle_run(experiment: Experiment, folder: Path, reports_per_task: int) -> Ite
         yield Tick(task, step, step)
     (folder / "accuracy_matrix.csv").write_text("after,task 1\nbefore,0.5\ntask 1,0.9\n")
     (folder / TIMES).write_text(json.dumps({"began": began, "ended": time.time()}))
-    yield Finished({"validation": {"final_accuracy": 0.9, "forgetting": 0.01}, "compression_ratio": 0.1})
+    content = {"validation": {"final_accuracy": 0.9, "forgetting": 0.01}, "compression_ratio": 0.1}
+    yield Finished(RunSummary.of(content))
 
 
 class IdleTrainable(RunTrainable):

@@ -49,7 +49,7 @@ def _run(experiment: Experiment, options: Options) -> tuple[float, float]:
         *_, last = run(experiment, RunFolders(Path(folder), options.data_dir, offline=True))
         took = time.perf_counter() - began
     assert isinstance(last, Finished)
-    return took, last.summary["validation"]["final_accuracy"]
+    return took, last.summary.plain()["validation"]["final_accuracy"]
 
 
 def _name(experiment: Experiment, replicas: int) -> str:

@@ -1,11 +1,11 @@
 """Runs as a logger hears them, without training."""
 
-import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from hypercl.config import Experiment, loads
+from hypercl.training import RunSummary, read_matrices
 from hypercl.training.progress import Finished, Report, Started
 
 TASKS, REPORTS, STEPS = 3, 2, 10
@@ -72,5 +72,6 @@ def finished(folder: Path) -> Finished:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("accuracy_matrix.csv", "accuracy_matrix_test.csv"):
         (folder / name).write_text(matrix)
-    (folder / "summary.json").write_text(json.dumps(SUMMARY))
-    return Finished(SUMMARY)
+    summary = RunSummary.of(SUMMARY)
+    summary.write(folder)
+    return Finished(summary, read_matrices(folder))

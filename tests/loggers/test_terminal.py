@@ -8,6 +8,7 @@ from logger_contract import LoggerContract
 from rich.console import Console
 
 from hypercl.loggers import Terminal
+from hypercl.training import AccuracyMatrix
 from hypercl.training.progress import Tick
 
 
@@ -75,9 +76,7 @@ def test_tasks_that_ended_early_shorten_neither_the_bar_nor_the_run(tmp_path):
 
 
 def test_a_long_stream_names_the_file_of_its_matrix(tmp_path):
-    ending = finished(tmp_path)
-    head = "after," + ",".join(f"task {task}" for task in range(1, 12))
-    (tmp_path / "accuracy_matrix.csv").write_text(head + "\n" + "before" + ",0.1" * 11 + "\n")
+    ending = replace(finished(tmp_path), matrices={"validation": AccuracyMatrix.of([[0.1] * 11] * 12)})
     text = screen(False, started(tmp_path), ending)
     assert str(tmp_path / "accuracy_matrix.csv") in text
     assert "accuracy on validation data" not in text
@@ -108,7 +107,7 @@ def test_a_bundle_shows_its_seeds_and_means_with_their_spread(tmp_path):
 def test_the_metrics_of_a_bundle_have_their_spread(tmp_path):
     ending = finished(tmp_path)
     spread = {"validation": {"final_accuracy": 0.0123}, "test": {"final_accuracy": 0.0234}}
-    text = screen(False, started(tmp_path), replace(ending, summary={**ending.summary, "spread": spread}))
+    text = screen(False, started(tmp_path), replace(ending, summary=replace(ending.summary, spread=spread)))
     assert re.search(r"final accuracy +90.00 % ± 1.23 % +89.00 % ± 2.34 %", text)
     assert re.search(r"forgetting +2.00 % +3.00 %", text)
 

@@ -13,6 +13,7 @@ from hypercl.seeds import derive
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.trainable import RunTrainable
+from hypercl.training import RunSummary, read_matrices
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS = "FAKE_SECONDS_A_REPORT"
@@ -76,16 +77,16 @@ def fake_run(experiment: Experiment, folder: Path, reports_per_task: int, test: 
     (folder / "accuracy_matrix.csv").write_text("after,task 1\nbefore,0.5\ntask 1,0.9\n")
     final = sum(accuracy(experiment, each) for each in range(tasks)) / tasks
     if kind == "missing":
-        yield Finished({"validation": {"forgetting": 0.0}})
+        yield Finished(RunSummary.of({"validation": {"forgetting": 0.0}}))
         return
     if kind == "nan":
         final = math.nan
     summary = _summary(experiment, final, test)
-    (folder / "summary.json").write_text(json.dumps(summary))
-    yield Finished(summary)
+    summary.write(folder)
+    yield Finished(summary, read_matrices(folder))
 
 
-def _summary(experiment: Experiment, final: float, test: bool) -> dict[str, Any]:
+def _summary(experiment: Experiment, final: float, test: bool) -> RunSummary:
     """As of a run: of each replica, and their means; a seed moves an accuracy by up to 0.01."""
     training = experiment.training
     names = ("validation", "test") if test else ("validation",)
@@ -97,7 +98,8 @@ def _summary(experiment: Experiment, final: float, test: bool) -> dict[str, Any]
         replicas.append({"seed": seed, "diverged": None, **{name: {**own, **unknown} for name in names}})
     several = {"replicas": replicas, "diverged_replicas": 0} if len(replicas) > 1 else {}
     means = {name: replicas[0][name] for name in names}
-    return {**means, "compression_ratio": 0.5, "seed": training.seed, "seconds": 1.0, "hardware": "fake", **several}
+    cost = {"compression_ratio": 0.5, "seed": training.seed, "seconds": 1.0, "hardware": "fake"}
+    return RunSummary.of({**means, **cost, **several})
 
 
 def _kind_here(kind: str, folder: Path) -> str:

@@ -7,7 +7,6 @@ from fake_training import SECONDS, fake_run
 
 from hypercl.config import Experiment
 from hypercl.sweep.workers.job import TrialJob
-from hypercl.sweep.workers.trainable import metrics_of
 from hypercl.training import Finished
 
 
@@ -27,7 +26,7 @@ class InThisProcess:
             *_, last = fake_run(experiment, own.folder, own.reports_per_task, own.data == "report")
             self.jobs.append(own)
             assert isinstance(last, Finished)
-            result = {"outcome": "finished", "metrics": metrics_of(last.summary), "seconds": 1.0}
+            result = {"outcome": "finished", "metrics": tuple(last.summary.measures().items()), "seconds": 1.0}
             searcher.on_trial_complete(name, result)
 
     @property

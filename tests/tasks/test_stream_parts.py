@@ -91,7 +91,7 @@ def test_a_leaking_run_reads_test_data_where_others_read_validation_data(tmp_pat
     experiment = loads(text, "x.yaml").experiment
     *_, leaked = run(experiment, RunFolders(tmp_path / "leak", tmp_path), leak=True)
     *_, honest = run(experiment, RunFolders(tmp_path / "honest", tmp_path), test=True)
-    found = leaked.summary["validation"]
-    assert found["final_accuracy"] == honest.summary["test"]["final_accuracy"]
-    assert "test" not in leaked.summary
+    found = leaked.summary.plain()["validation"]
+    assert found["final_accuracy"] == honest.summary.plain()["test"]["final_accuracy"]
+    assert "test" not in leaked.summary.plain()
     assert torch.isfinite(torch.tensor(found["forgetting"]))

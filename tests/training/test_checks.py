@@ -63,21 +63,21 @@ def same(left: Any, right: Any) -> bool:
 
 def test_early_stopping_ends_tasks_and_tells_the_steps_taken(place: RunFolders) -> None:
     items = list(run(experiment(STOPPING), place, test=True))
-    steps = items[-1].summary["iterations_per_task"]
+    steps = items[-1].summary.plain()["iterations_per_task"]
     assert any(taken < ITERATIONS for taken in steps)
     assert all(taken % 4 == 0 for taken in steps)
-    assert items[-1].summary["iterations"] == sum(steps)
+    assert items[-1].summary.plain()["iterations"] == sum(steps)
     learned = [report for report in reports_of(items) if report.learned]
     assert [report.step for report in learned] == [4, 8, 12]
     assert [report.iteration for report in learned] == [sum(steps[: task + 1]) for task in range(3)]
     told = [report.step for report in reports_of(items)]
     assert told == sorted(set(told))
-    assert items[-1].summary["test"]["final_accuracy"] > 0.6
+    assert items[-1].summary.plain()["test"]["final_accuracy"] > 0.6
 
 
 def test_a_task_ends_once_patience_checks_brought_nothing_better(place: RunFolders) -> None:
     items = list(run(experiment(STOPPING), place))
-    taken_by = items[-1].summary["iterations_per_task"]
+    taken_by = items[-1].summary.plain()["iterations_per_task"]
     assert len(taken_by) == 3
     for task, taken in enumerate(taken_by, start=1):
         found = [row["check/accuracy"] for row in rows_of(items) if row["task"] == task and "check/accuracy" in row]
@@ -103,7 +103,7 @@ def test_without_a_stop_the_best_state_is_put_back_too(place: RunFolders) -> Non
     wild = ("training.optimizer.lr=0.5", "training.batch_size=2", "method.name=finetune", "tasks.num_tasks=1")
     items = list(run(experiment(patient, *wild, "training.seed=3"), place))
     found = [row["check/accuracy"] for row in rows_of(items) if "check/accuracy" in row]
-    assert items[-1].summary["iterations_per_task"] == [ITERATIONS]
+    assert items[-1].summary.plain()["iterations_per_task"] == [ITERATIONS]
     assert max(found) > found[-1]
     assert reports_of(items)[-1].accuracies[0] == max(found)
 
@@ -187,7 +187,7 @@ def test_checks_change_nothing_but_what_they_decide(tmp_path: Path) -> None:
     plain, checked = (
         list(run(experiment(*extra), RunFolders(tmp_path / str(len(extra)), tmp_path))) for extra in ((), (idle,))
     )
-    assert checked[-1].summary["validation"] == plain[-1].summary["validation"]
+    assert checked[-1].summary.plain()["validation"] == plain[-1].summary.plain()["validation"]
     losses = [[row["loss/task"] for row in rows_of(items)] for items in (plain, checked)]
     assert losses[0] == losses[1]
 

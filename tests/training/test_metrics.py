@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypercl.config import UserError
 from hypercl.training.metrics import (
     backward_transfer,
     during_accuracy,
     final_accuracy,
     forgetting,
-    of_summary,
     summarize,
 )
 
@@ -31,14 +29,6 @@ def test_one_task_has_no_forgetting_and_says_why() -> None:
     summary = summarize([[0.1], [0.9]])
     assert summary["forgetting"] is None
     assert summary["why"]["forgetting"] == "needs at least two tasks"
-
-
-def test_a_metric_is_found_by_its_key_or_missing_with_its_reason() -> None:
-    summary = {"validation": summarize(BY_HAND), "compression_ratio": 0.5}
-    assert of_summary(summary, "validation/final_accuracy") == final_accuracy(BY_HAND)
-    assert of_summary(summary, "compression_ratio") == 0.5
-    with pytest.raises(UserError, match="from scratch"):
-        of_summary(summary, "validation/forward_transfer")
 
 
 @given(st.integers(2, 6).flatmap(lambda n: st.lists(st.floats(0, 1), min_size=n * n, max_size=n * n)))

@@ -55,7 +55,7 @@ def test_a_run_in_bf16_learns_with_other_numbers(tmp_path: Path) -> None:
         items = list(run(experiment, RunFolders(tmp_path / precision, tmp_path), test=True))
         losses[precision] = [row["loss/task"] for item in items if isinstance(item, Report) for row in item.rows]
         assert isinstance(items[-1], Finished)
-        accuracy[precision] = items[-1].summary["test"]["final_accuracy"]
+        accuracy[precision] = items[-1].summary.plain()["test"]["final_accuracy"]
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], rel=0.05)
     assert accuracy["bf16"] > 0.85

@@ -46,7 +46,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:
     *_, last = items
     assert isinstance(last, Finished)
-    return last.summary
+    return last.summary.plain()
 
 
 def equal(left: Any, right: Any) -> bool:

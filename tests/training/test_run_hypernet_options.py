@@ -37,11 +37,11 @@ def test_a_run_tells_the_chunk_size_that_was_solved(place: RunFolders) -> None:
     items: list[Any] = list(run(setting, place))
     assert isinstance(items[0], Started)
     chunk = items[0].chunk_size
-    assert items[-1].summary["chunk_size"] == chunk
-    assert 0.85 < items[-1].summary["compression_ratio"] <= 0.9
+    assert items[-1].summary.plain()["chunk_size"] == chunk
+    assert 0.85 < items[-1].summary.plain()["compression_ratio"] <= 0.9
     given = experiment(f"hypernet.chunk_size={chunk}", "training.iterations=2")
     again: list[Any] = list(run(given, RunFolders(place.folder.with_name("given"), place.data_dir)))
-    assert metrics({"test": None, **again[-1].summary}) == metrics({"test": None, **items[-1].summary})
+    assert metrics({"test": None, **again[-1].summary.plain()}) == metrics({"test": None, **items[-1].summary.plain()})
     assert resolved(setting)["hypernet"]["chunk_size"] == "auto"
 
 

@@ -48,7 +48,7 @@ experiment:
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:
     *_, last = items
     assert isinstance(last, Finished)
-    return last.summary
+    return last.summary.plain()
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     *_, cut = run(EXPERIMENT, RunFolders(tmp_path / "cut", tmp_path), test=True)
     assert isinstance(whole, Finished)
     assert isinstance(cut, Finished)
-    assert cut.summary["test"] == whole.summary["test"]
-    assert whole.summary["test"]["final_accuracy"] > 0.9
-    assert whole.summary["device"] == "cuda"
+    assert cut.summary.plain()["test"] == whole.summary.plain()["test"]
+    assert whole.summary.plain()["test"]["final_accuracy"] > 0.9
+    assert whole.summary.plain()["device"] == "cuda"
 
 
 def test_tf32_and_bf16_round_the_numbers_and_learn(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_tf32_and_bf16_round_the_numbers_and_learn(tmp_path: Path) -> None:
         items = list(run(experiment, RunFolders(tmp_path / precision, tmp_path)))
         losses[precision] = [row["loss/task"] for item in items if isinstance(item, Report) for row in item.rows]
         assert isinstance(items[-1], Finished)
-        assert items[-1].summary["validation"]["final_accuracy"] > 0.8
+        assert items[-1].summary.plain()["validation"]["final_accuracy"] > 0.8
     assert losses["fp32"] != losses["tf32"]
     assert losses["fp32"] != losses["bf16"]
 
@@ -59,4 +59,4 @@ def test_dropout_is_the_same_for_the_same_seed_and_leaves_the_devices_state(tmp_
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert isinstance(first, Finished)
     assert isinstance(second, Finished)
-    assert first.summary["validation"] == second.summary["validation"]
+    assert first.summary.plain()["validation"] == second.summary.plain()["validation"]

@@ -54,7 +54,7 @@ experiment:
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:
     *_, last = items
     assert isinstance(last, Finished)
-    return last.summary
+    return last.summary.plain()
 
 
 def test_tasks_are_learned_as_they_come(place: RunFolders) -> None:
@@ -63,7 +63,7 @@ def test_tasks_are_learned_as_they_come(place: RunFolders) -> None:
     assert isinstance(started, Started)
     assert started.num_tasks is None
     assert [len(report.accuracies) for report in reports if report.learned] == [1, 2, 3]
-    summary = items[-1].summary
+    summary = items[-1].summary.plain()
     assert summary["iterations_per_task"] == [30, 30, 30]
     assert summary["test"]["final_accuracy"] > 0.8
     assert len(summary["test"]["final_accuracy_per_task"]) == 3

@@ -84,7 +84,7 @@ def rows_of(items: list[Any]) -> list[dict[str, float]]:
 def summary_of(items: Iterator[Any] | list[Any]) -> dict[str, Any]:
     *_, last = items
     assert isinstance(last, Finished)
-    return last.summary
+    return last.summary.plain()
 
 
 def final_state(folder: Path) -> Any:

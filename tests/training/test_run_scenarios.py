@@ -32,7 +32,7 @@ def plain(method: str, *overrides: str) -> Experiment:
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:
     *_, last = items
     assert isinstance(last, Finished)
-    return last.summary
+    return last.summary.plain()
 
 
 @pytest.mark.parametrize("replicas", [1, 2])

@@ -26,7 +26,7 @@ from hypercl.sweep.study import (
     settings_of_trial,
 )
 from hypercl.sweep.workers import PlannedRun, RanRun, RunSession, train_all
-from hypercl.training import WORST, seeds_name
+from hypercl.training import WORST, SeedResult, seeds_name
 
 FOLDER = "race"
 
@@ -152,15 +152,14 @@ def values_in(ran: Sequence[RanRun], metric: str) -> list[tuple[int, float, str]
 
     A seed that is lost counts as the worst value: it is never averaged away.
     """
-    data, _, key = metric.partition("/")
+    worst = WORST[metric.split("/")[-1]]
     found: list[tuple[int, float, str]] = []
     for one in ran:
-        training, summary = one.run.experiment.training, one.summary
-        each = summary.get("replicas", [summary]) if summary is not None else [{}] * training.replicas
-        for seed, own in enumerate(each, start=training.seed):
-            value = own.get(data, {}).get(key)
-            why = one.why or own.get("diverged") or ("" if value is not None else f"its summary holds no {metric}")
-            found.append((seed, WORST[key] if value is None or why else float(value), why))
+        results = one.summary.seeds if one.summary is not None else [SeedResult(seed, {}) for seed in one.run.seeds]
+        for seed, result in zip(one.run.seeds, results, strict=True):
+            value = result.value(metric)
+            why = one.why or result.diverged or ("" if value is not None else f"its summary holds no {metric}")
+            found.append((seed, worst if value is None or why else value, why))
     return sorted(found)
 
 

@@ -19,7 +19,6 @@ from hypercl.analysis import (
     joined_optimism,
     matrix_figure,
     read_final,
-    read_matrix,
     read_trials,
     under_protocol,
     write_optimism,
@@ -43,8 +42,7 @@ from hypercl.sweep.study import (
     ranked_trials,
     read_sweep,
 )
-
-MATRIX = "accuracy_matrix"
+from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
 
 def read_sweeps(folders: Sequence[Path]) -> dict[str, StudyRecord]:
@@ -205,15 +203,16 @@ def _write_protocols(sweeps: Mapping[str, StudyRecord], folder: Path) -> list[Pa
 def _write_matrix(record: StudyRecord, folder: Path) -> list[Path]:
     """The accuracy matrix of the best trial, if its folder still holds it."""
     best = record.best() or next(iter(record.ranked()), None)
-    source = record.trial_folder(best.number) / f"{MATRIX}.csv" if best else None
+    source = record.trial_folder(best.number) / MATRIX_FILES["validation"] if best else None
     if best is None or source is None or not source.is_file():
         return []
-    frame = read_matrix(source)
-    write_text(folder / f"{MATRIX}.csv", source.read_text())
+    matrix = AccuracyMatrix.read(source)
+    write_text(folder / source.name, source.read_text())
     data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
     title = f"Trial {best.number}, the best: accuracy on {data}"
-    matrix_figure(frame, title).savefig(folder / f"{MATRIX}.png")
-    return [folder / f"{MATRIX}.png"]
+    picture = (folder / source.name).with_suffix(".png")
+    matrix_figure(matrix, title).savefig(picture)
+    return [picture]
 
 
 def _joined(records: Mapping[str, StudyRecord], several: bool) -> list[dict[str, Any]]:

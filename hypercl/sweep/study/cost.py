@@ -1,7 +1,6 @@
 """What a sweep cost: hours of training, GPU-hours, floating-point operations; of the search, races and the final step
 apart."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from hypercl.config import UserError
 from hypercl.sweep.study.outcome import TRAINED
 from hypercl.sweep.study.record import StudyRecord, decided
+from hypercl.training import RunSummary
 
 GPUS = "gpus"
 """The user attribute of a study that holds the share of GPUs of a trial."""
@@ -67,9 +68,9 @@ def cost_of_runs(folder: Path, gpus: float = 0.0) -> TuningCost:
         gpus: the share of GPUs of a run.
     """
     runs = [path for path in sorted(folder.glob("*/*")) if path.is_dir()]
-    summaries = [_summary(path / "summary.json") for path in runs]
-    each = [(summary.get("seconds"), summary.get("flops")) for summary in summaries]
-    return _sum(each, sum(bool(summary) for summary in summaries), gpus)
+    summaries = [_summary(path) for path in runs]
+    each = [(summary.seconds, summary.flops) if summary else (None, None) for summary in summaries]
+    return _sum(each, sum(summary is not None for summary in summaries), gpus)
 
 
 def note_gpus(study: Study, gpus: float) -> None:
@@ -93,9 +94,9 @@ def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: floa
     )
 
 
-def _summary(path: Path) -> dict[str, Any]:
-    """What a run came to; empty while it is not done."""
+def _summary(folder: Path) -> RunSummary | None:
+    """What a run measured; None while it is not done, and where its file is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+        return RunSummary.read(folder)
+    except (OSError, UserError):
+        return None

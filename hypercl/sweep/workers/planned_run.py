@@ -1,13 +1,12 @@
 """One run beside the study, and how its folder says it stands."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hypercl.config import Experiment, assign
-from hypercl.training import seeds_name
+from hypercl.training import RunSummary, seeds_name
 
 LOST = "lost.txt"
 Data = Literal["tune", "report", "leak"]
@@ -42,10 +41,9 @@ class PlannedRun:
         return range(first, first + self.experiment.training.replicas)
 
     @property
-    def summary(self) -> dict[str, Any] | None:
-        """What it came to, once it is done."""
-        path = self.folder / "summary.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    def summary(self) -> RunSummary | None:
+        """What it measured; None while it is not done."""
+        return RunSummary.read(self.folder)
 
     @property
     def lost(self) -> str:
@@ -67,8 +65,8 @@ class RanRun:
     """How a run stands when `train_all` returns."""
 
     run: PlannedRun
-    summary: dict[str, Any] | None
-    """As in its summary.json; None where it is lost or was interrupted."""
+    summary: RunSummary | None
+    """None where it is lost or was interrupted."""
     why: str = ""
     """Why it is lost: its seeds count as the worst. '' of a run that is done, and of one that was interrupted."""
 

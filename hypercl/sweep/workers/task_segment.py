@@ -61,8 +61,7 @@ class TaskSegment:
     @property
     def why(self) -> str:
         """What is to be said of replicas that diverged."""
-        lost = self._newest.diverged if self._newest else ()
-        return f"counted as the worst, since diverged: {'; '.join(lost)}" if lost else ""
+        return lost_in_words(self._newest.diverged if self._newest else ())
 
     def spent(self, item: Report) -> tuple[float, int | None]:
         """The trial's own seconds and floating-point operations up to a report, without those of its parents."""
@@ -81,3 +80,8 @@ class TaskSegment:
         seconds, flops = self.spent(newest)
         counted = {} if flops is None else {"flops": float(flops)}
         return {NEW_TASK: newest.accuracies[-1], "seconds": seconds, **counted}
+
+
+def lost_in_words(diverged: tuple[str, ...]) -> str:
+    """What to say of the replicas that diverged; '' where none did."""
+    return f"counted as the worst, since diverged: {'; '.join(diverged)}" if diverged else ""

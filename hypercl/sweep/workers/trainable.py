@@ -3,7 +3,7 @@
 import os
 import traceback
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from ray import tune
 
@@ -11,7 +11,7 @@ from hypercl.config import Experiment, UserError
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
-from hypercl.sweep.workers.task_segment import TaskSegment
+from hypercl.sweep.workers.task_segment import TaskSegment, lost_in_words
 from hypercl.training import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS_TO_DRAW = 60.0
@@ -94,10 +94,10 @@ class RunTrainable(tune.Trainable):
                 return self._reported(item)
             elif isinstance(item, Finished):
                 self._tell("finished", item)
-                self._draw()
-                why = lost_of(item.summary)
-                found = dict(metrics_of(item.summary)) | self._segment.metrics
-                return self._end(job.FINISHED, why, "finished") | {job.METRICS: tuple(found.items())}
+                self._draw(item)
+                metrics = item.summary.measures() | self._segment.metrics  # pairs, since Ray flattens mappings
+                why = lost_in_words(item.summary.diverged)
+                return self._end(job.FINISHED, why, "finished") | {job.METRICS: tuple(metrics.items())}
             elif isinstance(item, Tick):
                 self._tell("tick", item)
                 if self._job.stop_file.exists():
@@ -127,12 +127,12 @@ class RunTrainable(tune.Trainable):
 
         return list(build(self._job.loggers, self._job.folder))
 
-    def _draw(self) -> None:
+    def _draw(self, item: Finished) -> None:
         """The accuracy matrix as a picture, as in a run's folder; a short trial is spared the time it takes."""
         if (self._seconds or 0.0) >= SECONDS_TO_DRAW:
             from hypercl.analysis import write_matrix_png
 
-            write_matrix_png(self._job.folder)
+            write_matrix_png(self._job.folder, item.matrices)
 
     def _tell(self, event: str, item: Progress) -> None:
         for logger in self._loggers:
@@ -161,37 +161,6 @@ class RunTrainable(tune.Trainable):
             logger.close(outcome)
 
 
-_SETTINGS = ("version", "seed", "threads", "peak_memory_bytes")
-"""Numbers of a summary that measure nothing, and one that is told in another unit."""
-GIB = 2**30
-
-
-def metrics_of(summary: dict[str, Any]) -> tuple[tuple[str, float], ...]:
-    """A summary's measures by their keys, `validation/...` and those at its top; pairs, since Ray flattens mappings.
-
-    Memory is in GiB here, `peak_memory_gib`: on an accelerator of the trial's tensors, on a CPU of its process. Of
-    several replicas also `spread/validation/...` and `replica_<number>/validation/...`.
-    """
-    found = {key: float(value) for key, value in summary.items() if key not in _SETTINGS and _is_number(value)}
-    if _is_number(peak := summary.get("peak_memory_bytes")):
-        found["peak_memory_gib"] = peak / GIB
-    replicas = {f"replica_{number}/": own for number, own in enumerate(summary.get("replicas", ()), start=1)}
-    for prefix, part in {"": summary, "spread/": summary.get("spread", {}), **replicas}.items():
-        measured = part.get("validation", {}).items()
-        found |= {f"{prefix}validation/{name}": float(number) for name, number in measured if _is_number(number)}
-    return tuple(found.items())
-
-
-def lost_of(summary: dict[str, Any]) -> str:
-    """What to say of the replicas that diverged; '' where there is nothing."""
-    lost = [own["diverged"] for own in summary.get("replicas", ()) if own["diverged"]]
-    return f"counted as the worst, since diverged: {'; '.join(lost)}" if lost else ""
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_out_of_memory(error: Exception) -> bool:
     text = str(error)
     return (
@@ -202,4 +171,4 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-__all__ = ["RunTrainable", "metrics_of"]
+__all__ = ["RunTrainable"]

@@ -28,6 +28,7 @@ from hypercl.sweep.study.ranking import RACE, races_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.runs import PlannedRun, RanRun
+from hypercl.training import RunSummary, SeedResult
 
 METRIC = "validation/final_accuracy"
 RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
@@ -58,9 +59,8 @@ class FakeRuns:
         values = [self.quality(number, seed) for seed in range(training.seed, training.seed + training.replicas)]
         if None in values:
             return RanRun(run, None, "its process died")
-        replicas = [{"validation": {"final_accuracy": value}, "diverged": None} for value in values]
-        summary: dict[str, Any] = {"replicas": replicas} if len(replicas) > 1 else replicas[0]
-        return RanRun(run, summary if done else None)
+        seeds = tuple(SeedResult(seed, {"validation": {"final_accuracy": value}}) for seed, value in enumerate(values))
+        return RanRun(run, RunSummary({}, seeds) if done else None)
 
 
 def noisy(number: int, seed: int, best: int = 2) -> float:
@@ -202,11 +202,11 @@ def test_a_replica_that_diverged_counts_as_the_worst(file: SweepFile, tmp_path: 
         update={"training": file.experiment.training.model_copy(update={"seed": 7, "replicas": 2})}
     )
     run = PlannedRun("trial-1", experiment, tmp_path, "tune")
-    replicas = [
-        {"validation": {"final_accuracy": 0.9}, "diverged": None},
-        {"validation": {"final_accuracy": None}, "diverged": "nan at step 3"},
-    ]
-    found = values_in([RanRun(run, {"replicas": replicas})], METRIC)
+    seeds = (
+        SeedResult(7, {"validation": {"final_accuracy": 0.9}}),
+        SeedResult(8, {"validation": {"final_accuracy": None}}, "nan at step 3"),
+    )
+    found = values_in([RanRun(run, RunSummary({}, seeds))], METRIC)
     assert found == [(7, 0.9, ""), (8, 0.0, "nan at step 3")]
     assert values_in([RanRun(run, None, "lost")], METRIC) == [(7, 0.0, "lost"), (8, 0.0, "lost")]
 

@@ -3,7 +3,6 @@
 import re
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,12 +15,14 @@ from hypercl.config import UserError
 from hypercl.config.models.sweep import Goal
 from hypercl.sweep.results.report import protocols_table
 from hypercl.sweep.study.record import read_sweep
+from hypercl.training import RunSummary
 from hypercl.training.metrics import summarize
 
 
-def summary(seed: int, final: float) -> dict[str, Any]:
+def summary(seed: int, final: float) -> RunSummary:
     metrics = summarize([[0.5, 0.5], [final, nan], [final, final]])
-    return {"seed": seed, "test": metrics, "validation": metrics, "compression_ratio": 0.5, "seconds": 1.0}
+    content = {"seed": seed, "test": metrics, "validation": metrics, "compression_ratio": 0.5, "seconds": 1.0}
+    return RunSummary.of(content)
 
 
 def made_final(folder: Path, protocol: str) -> None:

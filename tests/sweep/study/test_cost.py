@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from bridge import Bridge
 
 from hypercl.config import SweepFile
@@ -16,7 +15,6 @@ from hypercl.sweep.study.cost import TuningCost, cost_of, cost_of_runs, note_gpu
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.trainable import metrics_of
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]
@@ -114,9 +112,3 @@ def test_the_share_of_gpus_is_written_once(sweep_file: Files, open_study: Studie
     size = (tmp_path / "study.journal").stat().st_size
     note_gpus(study.optuna, 0.5)
     assert (tmp_path / "study.journal").stat().st_size == size
-
-
-def test_memory_and_operations_are_metrics_of_a_trial() -> None:
-    summary = {"validation": {}, "peak_memory_bytes": 3 * 2**29, "flops": 12, "flops_per_task": [5, 7], "seed": 1}
-    assert dict(metrics_of(summary)) == pytest.approx({"peak_memory_gib": 1.5, "flops": 12.0})
-    assert dict(metrics_of({"validation": {}, "flops": None, "why": {"flops": "x"}})) == {}

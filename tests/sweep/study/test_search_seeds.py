@@ -21,12 +21,12 @@ from hypercl.sweep.results.live import PlainLines
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.resume_check import check_same
 from hypercl.sweep.study.study import outcome_of
-from hypercl.sweep.workers.trainable import metrics_of
+from hypercl.training import RunSummary
 
 Files = Callable[..., SweepFile]
 
 
-def summary_of(values: list[float | None]) -> dict:
+def summary_of(values: list[float | None]) -> RunSummary:
     """As of a run of several replicas; None for one that diverged."""
     counted = [value or 0.0 for value in values]
     replicas = [
@@ -35,11 +35,12 @@ def summary_of(values: list[float | None]) -> dict:
     ]
     for replica, value in zip(replicas, values, strict=True):
         replica["validation"] = {"final_accuracy": value}
-    return {
+    content = {
         "validation": {"final_accuracy": fmean(counted)},
         "spread": {"validation": {"final_accuracy": stdev(counted)}},
         "replicas": replicas,
     }
+    return RunSummary.of(content)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def bridge(sweep_file: Files, tmp_path: Path) -> Bridge:
 
 def ended(bridge: Bridge, *values: float | None, name: str = "a", why: str = "") -> None:
     bridge.start(name)
-    bridge.end(name, "finished", metrics_of(summary_of(list(values))), why=why)
+    bridge.end(name, "finished", tuple(summary_of(list(values)).measures().items()), why=why)
 
 
 def test_each_trial_trains_the_seeds_as_one_bundle(bridge: Bridge) -> None:

@@ -11,7 +11,8 @@ from fake_training import FAULT, FakeTrainable
 
 from hypercl.config import Experiment, SweepFile, UserError, resolved
 from hypercl.sweep.workers.job import TrialJob
-from hypercl.sweep.workers.trainable import RunTrainable, metrics_of
+from hypercl.sweep.workers.trainable import RunTrainable
+from hypercl.training import RunSummary
 from hypercl.training.progress import Diverged, Finished, Progress, Report
 
 
@@ -146,17 +147,6 @@ def test_the_matrix_of_a_short_trial_is_not_drawn(job: TrialJob, seconds: float,
     assert (job.folder / "accuracy_matrix.csv").exists()
 
 
-def test_metrics_are_numbers_only() -> None:
-    summary = {
-        "validation": {"final_accuracy": 0.5, "forgetting": None, "why": {"forgetting": "one task"}},
-        "test": {"final_accuracy": 0.4},
-        "compression_ratio": 0.3,
-        "device": "cpu",
-        "flag": True,
-    }
-    assert dict(metrics_of(summary)) == {"validation/final_accuracy": 0.5, "compression_ratio": 0.3}
-
-
 def test_a_trial_never_sees_a_gpu_it_was_not_given(job: TrialJob) -> None:
     import os
 
@@ -180,19 +170,10 @@ BUNDLE = {
 }
 
 
-def test_metrics_of_a_bundle_hold_its_mean_its_spread_and_each_replica() -> None:
-    assert dict(metrics_of(BUNDLE)) == {
-        "validation/final_accuracy": 0.4,
-        "spread/validation/final_accuracy": 0.5,
-        "replica_1/validation/final_accuracy": 0.8,
-        "diverged_replicas": 1.0,
-    }
-
-
 def test_a_trial_says_which_of_its_replicas_diverged(job: TrialJob) -> None:
     class Bundle(RunTrainable):
         def start(self) -> Iterator[Progress]:
-            yield Finished(BUNDLE)
+            yield Finished(RunSummary.of(BUNDLE))
 
     last = Bundle({"job": job}).step()
     assert last["outcome"] == "finished"
