@@ -74,8 +74,9 @@ class RunSummary:
 
     def plain(self) -> dict[str, Any]:
         """As in summary.json."""
+        first, *others = self.seeds
         several: dict[str, Any] = {}
-        if len(self.seeds) > 1:
+        if others:
             replicas = [{"seed": one.seed, "diverged": one.diverged or None, **one.metrics} for one in self.seeds]
             several = {"spread": self.spread, "diverged_replicas": len(self.diverged), "replicas": replicas}
         return {
@@ -87,7 +88,7 @@ class RunSummary:
             "target_parameters": self.target_parameters,
             "chunk_size": self.chunk_size,
             "generator_parameters": self.generator_parameters,
-            "seed": self.seeds[0].seed,
+            "seed": first.seed,
             "iterations": self.iterations,
             "iterations_per_task": list(self.iterations_per_task),
             "flops": self.flops,

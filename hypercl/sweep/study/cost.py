@@ -1,7 +1,7 @@
 """What a sweep cost: hours of training, GPU-hours, floating-point operations; of the search, races and the final step
 apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def note_gpus(study: Study, gpus: float) -> None:
         study.set_user_attr(GPUS, gpus)
 
 
-def _sum(each: list[tuple[float | None, float | None]], trained: int, gpus: float) -> TuningCost:
+def _sum(each: Sequence[tuple[float | None, float | None]], trained: int, gpus: float) -> TuningCost:
     seconds = [time for time, _ in each if time is not None]
     counted = [int(flops) for _, flops in each if flops is not None]
     hours = sum(seconds) / 3600
