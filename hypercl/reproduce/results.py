@@ -110,10 +110,11 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
 
 
 def _rows(run: Path, published: Experiment) -> list[dict[str, Any]]:
-    """A row for each seed of a finished run."""
-    summary, trained = RunSummary.read(run), load(run / "config.yaml").experiment
+    """A row for each seed of a run; none while it is not finished."""
+    summary = RunSummary.read(run)
     if summary is None:
         return []
+    trained = load(run / "config.yaml").experiment
     settings = settings_of(trained)
     changed = differences(settings_of(published), settings)
     common = {
