@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from hypercl.cli.report import pairs
+from hypercl.cli.tables import pairs
 from hypercl.config.explain import Kind, Part, Setting, explain_key, schema_text
 from hypercl.files import write_text
 

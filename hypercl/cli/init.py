@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.cli.paths import require_writable
-from hypercl.cli.report import pairs
+from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
 from hypercl.config.reading import content_of
 from hypercl.files import write_text

@@ -12,7 +12,6 @@ import shtab
 
 from hypercl import __version__
 from hypercl.config import UserError, did_you_mean
-from hypercl.config.explain import known_keys
 from hypercl.exit_codes import EXIT_CODES, ExitCode
 
 YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
@@ -30,6 +29,8 @@ _TAKES = {
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
+    from hypercl.config.explain import known_keys
+
     for command, own in commands_of(parser).items():
         for action in own._actions:
             takes = FOLDER if action.dest in ("results", "data_dir") else _TAKES.get((command, action.dest))
@@ -318,6 +319,10 @@ def _train(given: argparse.Namespace) -> int:
 
 
 def _sweep(given: argparse.Namespace) -> int:
+    if given.status is not None:
+        from hypercl.cli.show import print_status
+
+        return print_status(given.status)
     from hypercl.cli.sweep import sweep_command
 
     return sweep_command(given)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hypercl.analysis import LEAK, Content, final_rows, title
 from hypercl.cli.paths import require_writable
+from hypercl.cli.tables import pairs
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
 from hypercl.formatting import shown
@@ -36,16 +37,6 @@ from hypercl.sweep.results import (
     write_report,
 )
 from hypercl.sweep.study import StudyRecord, leaks
-
-
-def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
-    """Rows of a name and a sentence (or more columns)."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for index in range(len(rows[0]) if rows else 0):
-        table.add_column(no_wrap=index == 0, overflow="fold", style="bold" if index == 0 else "")
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:

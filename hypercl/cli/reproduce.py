@@ -14,7 +14,7 @@ from rich.console import Console
 from hypercl.analysis import write_matrix_png
 from hypercl.cli.interrupt import Interrupt
 from hypercl.cli.paths import folder_name, import_paths, offline, results_of
-from hypercl.cli.report import pairs
+from hypercl.cli.tables import pairs
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.exit_codes import ExitCode

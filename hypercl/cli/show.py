@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.cli.report import pairs
+from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown

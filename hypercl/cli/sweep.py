@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.cli.paths import import_paths, name_of, offline, results_of
-from hypercl.cli.report import final_tables, pairs, ranked, widened
+from hypercl.cli.report import final_tables, ranked, widened
+from hypercl.cli.tables import pairs
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep
@@ -27,10 +28,6 @@ def sweep_command(given: argparse.Namespace) -> int:
     Raises:
         UserError: there is no file, or a mistake in it.
     """
-    if given.status is not None:
-        from hypercl.cli.show import print_status
-
-        return print_status(given.status)
     if given.file is None:
         raise UserError("a sweep needs a file\n    fix:     hypercl sweep FILE; hypercl init lists the shipped ones")
     if given.show is not None:
