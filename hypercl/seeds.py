@@ -5,8 +5,10 @@ generator to equal an uninterrupted one.
 """
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(*keys: int | str) -> int:
@@ -15,6 +17,8 @@ def derive(*keys: int | str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def generator(*keys: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(*keys: int | str, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """A fresh generator seeded by a sequence of keys."""
+    import torch  # here, since `derive` alone is read by commands that train nothing
+
     return torch.Generator(device=device).manual_seed(derive(*keys))

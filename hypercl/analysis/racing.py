@@ -16,8 +16,6 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy.special import stdtr
-
 LEAST = 5
 """Seeds before the first decision, or all of the race's where those are fewer: on three, a t test at such a level all
 but never decides, and where differences are far from normal it does so wrongly. irace's `firstTest` is 5, too."""
@@ -122,6 +120,8 @@ def p_worse(differences: Sequence[float]) -> float:
     spread = stdev(differences)
     if spread <= 1e-12 * max(abs(mean), 1e-300):
         return 0.5**count if mean > 0 else 1.0
+    from scipy.special import stdtr
+
     return float(stdtr(count - 1, -mean / (spread / sqrt(count))))
 
 

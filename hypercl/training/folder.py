@@ -39,12 +39,6 @@ class RunFolders:
     """Name written into config.yaml, under which the run can be trained again."""
 
 
-def seeds_name(experiment: Experiment) -> str:
-    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
-    first, count = experiment.training.seed, experiment.training.replicas
-    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
-
-
 class RunFolder:
     """Reads and writes the files of a run's folder."""
 

@@ -8,6 +8,7 @@ from math import isnan, nan
 from statistics import stdev
 from typing import Any, TypeVar
 
+from hypercl.config import Experiment
 from hypercl.training.metrics import Matrix
 from hypercl.training.progress import Row
 
@@ -21,6 +22,12 @@ WORST = {
     "task_inference_accuracy": 0.0,
 }
 """What a replica that diverged counts as in the means of the metrics."""
+
+
+def seeds_name(experiment: Experiment) -> str:
+    """`seed-1`, or `seeds-1-4` of replicas: a run's own folder."""
+    first, count = experiment.training.seed, experiment.training.replicas
+    return f"seed-{first}" if count == 1 else f"seeds-{first}-{first + count - 1}"
 
 
 def without(each: Sequence[Value], diverged: Container[int], instead: Value) -> list[Value]:

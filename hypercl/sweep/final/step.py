@@ -27,7 +27,7 @@ from hypercl.sweep.final.selection import (
     write_selections,
 )
 from hypercl.sweep.options import FinalMode
-from hypercl.sweep.study import StudyRecord, SweepStudy, protocol_in_words
+from hypercl.sweep.study import SweepStudy, protocol_in_words
 from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
 
 if TYPE_CHECKING:
@@ -216,24 +216,3 @@ def _beware(result: FinalResult) -> str:
         "The setting as written came out better on test data. best.yaml stays the search's best: for a setting that is "
         "chosen by test data, none would be left to measure it on"
     )
-
-
-def final_rows(record: StudyRecord) -> list[tuple[str, str]]:
-    """The final step as a row of a name and a sentence; none before test data is opened."""
-    openings = selections_of(record.attributes)
-    if not openings:
-        return []
-    times = f", the last of {len(openings)} times" if len(openings) > 1 else ""
-    return [("final step", f"test data was opened at {openings[-1].when}{times}; {_stands(record, openings[-1])}")]
-
-
-def final_is_open(record: StudyRecord) -> bool:
-    """Whether test data was opened and the final step is not finished."""
-    openings = selections_of(record.attributes)
-    return bool(openings) and not openings[-1].finished
-
-
-def _stands(record: StudyRecord, opening: FinalSelection) -> str:
-    if opening.finished:
-        return f"finished at {opening.finished}"
-    return progress(as_begun(runs_of(record.asked, opening, record.folder)))

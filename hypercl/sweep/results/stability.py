@@ -6,7 +6,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import by_task_rows, stability_trace, write_stability
 from hypercl.config import SweepFile
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep.study import OUTCOME, TRAINED, Rules, Stage, StudyRecord, Tried, current_stage, outcome_of, tried_of
@@ -17,6 +16,8 @@ def stability_rows(record: StudyRecord) -> list[dict[str, str]]:
     rules = Rules.of(record.file)
     if rules is None:
         return []
+    from hypercl.analysis import by_task_rows, stability_trace  # and so pandas, which `--status` needs not wait for
+
     return by_task_rows(stability_trace(_rows(record, rules)), _name(rules))
 
 
@@ -27,7 +28,11 @@ def write_stability_files(record: StudyRecord, folder: Path) -> list[Path]:
         The picture, if any.
     """
     rules = Rules.of(record.file)
-    return [] if rules is None else write_stability(stability_trace(_rows(record, rules)), _name(rules), folder)
+    if rules is None:
+        return []
+    from hypercl.analysis import stability_trace, write_stability
+
+    return write_stability(stability_trace(_rows(record, rules)), _name(rules), folder)
 
 
 def _name(rules: Rules) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, resolved
 from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer
 from hypercl.config.reading import validated
-from hypercl.tasks import shape_of
 
 APART = 1_000_000
 """Seeds of two roles are at least so far apart."""
@@ -89,6 +88,8 @@ def _elsewhere(file: SweepFile, protocol: Transfer) -> Experiment:
     other, problems = validated(Experiment, {**own, "tasks": {**kept, **given}}, {})
     if other is None:
         raise ConfigError("protocol.to", problems)
+    from hypercl.tasks import shape_of  # and so torch, which `--status` needs not wait for
+
     here, there = shape_of(file.experiment.tasks), shape_of(other.tasks)
     if (here.input_shape, here.scenario) != (there.input_shape, there.scenario):
         raise UserError(

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers.control import AtOnce, Control, signals_handled
     from hypercl.sweep.workers.engine import Engine
     from hypercl.sweep.workers.job import TrialJob
-    from hypercl.sweep.workers.planned_run import as_begun
+    from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
     from hypercl.sweep.workers.resources import Machine, Slots, fit_slots, this_machine
-    from hypercl.sweep.workers.runs import PlannedRun, RanRun, RunSession, train_all
+    from hypercl.sweep.workers.runs import RunSession, train_all
     from hypercl.sweep.workers.scheduler import StudyScheduler
     from hypercl.sweep.workers.searcher import StudySearcher
     from hypercl.sweep.workers.session import Heartbeat, tune_study

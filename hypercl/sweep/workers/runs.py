@@ -23,8 +23,6 @@ from hypercl.sweep.workers.resources import Slots
 from hypercl.sweep.workers.scheduler import death_of, let_go_after_fault
 from hypercl.sweep.workers.session import Heartbeat, Retrying, tune_study
 
-__all__ = ["PlannedRun", "RanRun", "RunSession", "train_all"]
-
 
 @dataclass(frozen=True)
 class RunSession:

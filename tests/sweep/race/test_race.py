@@ -27,7 +27,7 @@ from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE, races_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.runs import PlannedRun, RanRun
+from hypercl.sweep.workers import PlannedRun, RanRun
 from hypercl.training import RunSummary, SeedResult
 
 METRIC = "validation/final_accuracy"
