@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hypercl.config import ConfigError, Problem
 from hypercl.config.checks import load_sweep
 from hypercl.config.models import Experiment, Name, Number, Section, SweepFile
-from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.reading import content_of, load, resolved, text_of, validated
 
 

@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hypercl.config import SweepFile, UserError
+from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.config.models import METRICS, Objective
-from hypercl.config.problems import did_you_mean
 
 PREFER = "prefer"
 """The user attribute of the study in which it stands."""
