@@ -46,7 +46,7 @@ def front_figure(trials: pd.DataFrame, front: pd.DataFrame, objective: Objective
         if len(pairs) == 1:
             _staircase(axes, front, along, up)
     pruned = list(trials["state"]).count("pruned")
-    early = f"; {pruned} stopped early have no values" if pruned else ""
+    early = f"; {pruned} pruned ones have no values" if pruned else ""
     text = f"{len(complete)} complete trials, {len(front)} on the front{early}"
     handles, labels = panels[0, 0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
@@ -87,14 +87,11 @@ def _label(goal: Goal) -> str:
     return f"{words(goal.metric)} ({better})"
 
 
-_TRAINED = ("complete", "learned", "pruned", "diverged", "out_of_memory")
-
-
 def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -> pd.DataFrame:
     """The best value of each sweep after so many trained trials.
 
     Args:
-        sweeps: name -> trials, as from `read_trials`.
+        sweeps: name -> trained trials, as from `read_trials`.
         objective: their common metric and direction.
 
     Returns:
@@ -103,7 +100,7 @@ def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -
     tables = []
     for name, trials in sweeps.items():
         table = history_table(trials, objective)
-        table = table[table["state"].isin(_TRAINED)].reset_index(drop=True)
+        table = table.reset_index(drop=True)
         tables.append(table.assign(sweep=name, trained=table.index + 1)[["sweep", "trained", "best"]])
     return pd.concat(tables, ignore_index=True)
 

@@ -49,7 +49,7 @@ def history_table(trials: pd.DataFrame, objective: Objective) -> pd.DataFrame:
 
 
 def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
-    """Objective value by trial number, the best so far as a line, trials stopped early along the bottom.
+    """Objective value by trial number, the best so far as a line, pruned trials along the bottom.
 
     Args:
         trials: as from `read_trials`.
@@ -194,7 +194,7 @@ def _name(value: object) -> str:
 
 
 def _rug(axes: Axes, places: np.ndarray) -> None:
-    """Trials stopped early: they have no final value, so they stand along the bottom."""
+    """Pruned trials: they have no final value, so they stand along the bottom."""
     if len(places):
         heights = np.full(len(places), 0.03)
         axes.plot(places, heights, "|", color=GREY, markersize=8, transform=axes.get_xaxis_transform(), label="pruned")

@@ -42,7 +42,7 @@ def test_two_goals_are_a_staircase_from_the_best_of_the_one_to_the_best_of_the_o
     assert figure.axes[0].get_lines()[-1].get_drawstyle() == "steps-post"
     assert {text.get_text() for text in figure.axes[0].texts} == {"0", "1", "3"}
     title = figure.legends[0].get_title().get_text()
-    assert title == "4 complete trials, 3 on the front; 1 stopped early have no values"
+    assert title == "4 complete trials, 3 on the front; 1 pruned ones have no values"
 
 
 def test_more_goals_have_a_panel_for_each_pair_and_no_stairs() -> None:

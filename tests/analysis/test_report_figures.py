@@ -25,9 +25,9 @@ def test_each_parameter_has_a_bar_and_its_chance_the_greatest_on_top() -> None:
 def test_sweeps_are_compared_by_trained_trials() -> None:
     first = pd.DataFrame(
         {
-            "number": [0, 1, 2, 3],
-            "state": ["complete", "infeasible", "pruned", "complete"],
-            "value": [0.5, NAN, NAN, 0.7],
+            "number": [0, 2, 3],
+            "state": ["complete", "pruned", "complete"],
+            "value": [0.5, NAN, 0.7],
         }
     )
     second = pd.DataFrame({"number": [0], "state": ["complete"], "value": [0.6]})

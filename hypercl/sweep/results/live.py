@@ -16,17 +16,8 @@ from hypercl.formatting import duration
 from hypercl.sweep.listener import Front, Listener, Silent
 from hypercl.sweep.results.bounds import broken_of
 from hypercl.sweep.results.goals import beats, measured, several, told, trials_in_words
-from hypercl.sweep.study import TRAINED, Outcome, Rules
+from hypercl.sweep.study import ENDINGS, TRAINED, Outcome, Rules, counts_in_words
 
-WORDS = {
-    "complete": "complete",
-    "learned": "learned one task",
-    "pruned": "stopped early",
-    "infeasible": "out of bounds",
-    "diverged": "diverged",
-    "out_of_memory": "out of memory",
-    "failed": "failed",
-}
 SECONDS_PER_FRAME = 0.5
 LINES_OF_NEWS = 6
 
@@ -82,7 +73,7 @@ class _Score(Silent):
             return f"trial {number} {outcome.why}"
         if outcome.kind == "complete" and self.planned is not None:
             return f"trial {number} {outcome.why}; accuracy on all {self.tasks} tasks {outcome.value:.4f}"
-        text = f"trial {number} {WORDS[outcome.kind]}"
+        text = f"trial {number} {ENDINGS[outcome.kind].words}"
         if outcome.value is not None:
             values = outcome.values([goal.metric for goal in self.objective.goals]) or [outcome.value]
             value = measured(self.objective, values, outcome.metrics)
@@ -189,7 +180,7 @@ class LiveTable(_Score):
         if several(self.objective) and self.front:
             numbers = sorted(number for number, _ in self.front)
             best = f"front: {trials_in_words(numbers)}; newest {best.removeprefix('best: ')}"
-        counts = ", ".join(f"{self.counts[kind]} {word}" for kind, word in WORDS.items() if self.counts[kind])
+        counts = counts_in_words(self.counts)
         heading = "run" if any(isinstance(name, str) for name in self._running) else "trial"
         table = Table(heading, "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)
         for name, (began, step, mean) in self._running.items():

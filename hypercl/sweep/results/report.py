@@ -32,6 +32,7 @@ from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
 from hypercl.sweep.results.stability import write_stability_files
 from hypercl.sweep.study import (
+    TRAINED,
     StudyRecord,
     best_experiment,
     goal_values,
@@ -183,7 +184,8 @@ _COLUMNS = ["parameter", "importance", "chance"]
 
 def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, folder: Path) -> Path:
     path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}.png"
-    table = comparison_table(tables, objective)
+    trained = {name: trials[trials["state"].isin(TRAINED)] for name, trials in tables.items()}
+    table = comparison_table(trained, objective)
     table.to_csv(path.with_suffix(".csv"), index=False)
     comparison_figure(table, objective).savefig(path)
     return path

@@ -12,9 +12,19 @@ from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.results.bounds import kept_words, none_feasible
 from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
-from hypercl.sweep.results.live import WORDS
 from hypercl.sweep.results.stability import stage_rows
-from hypercl.sweep.study import TRAINED, Driver, StudyRecord, driver_of, is_over, progress_of, read_sweep, state_of
+from hypercl.sweep.study import (
+    ENDINGS,
+    TRAINED,
+    Driver,
+    StudyRecord,
+    counts_in_words,
+    driver_of,
+    is_over,
+    progress_of,
+    read_sweep,
+    state_of,
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ def status_of(folder: Path, now: datetime | None = None) -> Status:
 def status_rows(status: Status) -> list[tuple[str, str]]:
     """The status as rows of a name and a sentence."""
     file, best = status.record.file, status.record.ranked()
-    ended = ", ".join(f"{status.counts[kind]} {word}" for kind, word in WORDS.items() if status.counts[kind])
+    ended = counts_in_words(status.counts)
     rows = [
         ("sweep", str(status.record.folder)),
         ("driver", _driver(status)),
@@ -107,7 +117,8 @@ def state_words(folder: Path) -> dict[str, str]:
     """How a trial stands (`hypercl.sweep.study.record.state_of`) in words; without a driver nothing is running."""
     driver = driver_of(folder)
     alive = driver is not None and driver.alive is not False
-    return {**WORDS, "running": "running" if alive else "to be taken up again", "waiting": "waiting"}
+    open_words = {"running": "running" if alive else "to be resumed", "waiting": "waiting"}
+    return {kind: ending.words for kind, ending in ENDINGS.items()} | open_words
 
 
 def _driver(status: Status) -> str:

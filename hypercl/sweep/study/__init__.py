@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
     from hypercl.sweep.study.lock import Driver, driver_lock, driver_of
     from hypercl.sweep.study.outcome import (
+        ENDINGS,
         NEW_TASK,
         OUTCOME,
         TRAINED,
         Kind,
         Outcome,
+        counts_in_words,
         is_complete,
         outcome_of,
         spread_of,
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APART",
+    "ENDINGS",
     "GPUS",
     "JOURNAL",
     "KNEE",
@@ -105,6 +108,7 @@ __all__ = [
     "check_same",
     "cost_of",
     "cost_of_runs",
+    "counts_in_words",
     "current_stage",
     "decided",
     "deciding_race",

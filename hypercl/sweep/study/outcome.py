@@ -1,8 +1,8 @@
 """How a trial ended: decided and written first, told to the study second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hypercl.config import SweepFile
 from hypercl.training import WORST
@@ -12,9 +12,38 @@ if TYPE_CHECKING:
 
 Kind = Literal["complete", "learned", "pruned", "infeasible", "diverged", "out_of_memory", "failed"]
 
-TRAINED: tuple[Kind, ...] = ("complete", "learned", "pruned", "diverged", "out_of_memory")
+
+class Ending(NamedTuple):
+    """What follows from the kind of an outcome."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    """The state that the study records (`optuna.trial.TrialState`)."""
+    words: str
+    """As people read it."""
+    trained: bool = True
+    """Whether it counts towards `search.trials`."""
+    fatal: bool = False
+    """Whether the setting itself prevented a result: a constraint that the sampler learns from."""
+
+
+ENDINGS: dict[Kind, Ending] = {
+    "complete": Ending("COMPLETE", "complete"),
+    "learned": Ending("PRUNED", "learned one task"),
+    "pruned": Ending("PRUNED", "pruned"),
+    "infeasible": Ending("PRUNED", "out of bounds", trained=False),
+    "diverged": Ending("PRUNED", "diverged", fatal=True),
+    "out_of_memory": Ending("PRUNED", "out of memory", fatal=True),
+    "failed": Ending("FAIL", "failed", trained=False),
+}
+TRAINED: tuple[Kind, ...] = tuple(kind for kind, ending in ENDINGS.items() if ending.trained)
 """What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's. Only a
 complete trial is a result; one that `learned` was an attempt at one task (`hypercl.sweep.study.stability_decay`)."""
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """'9 complete, 5 pruned, 1 failed', of trials by kind."""
+    return ", ".join(f"{counts[kind]} {ending.words}" for kind, ending in ENDINGS.items() if counts.get(kind))
+
 
 OUTCOME = "outcome"
 """The user attribute of a trial in which its outcome stands."""

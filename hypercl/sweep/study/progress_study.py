@@ -9,12 +9,10 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypercl.sweep.study.outcome import Kind, Outcome
+from hypercl.sweep.study.outcome import ENDINGS, Outcome
 
 ENDING = "/progress"
 """The second study's name is the first one's with this; no name of a sweep holds a slash."""
-
-_STATES: dict[Kind, TrialState] = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL}
 
 
 class ProgressStudy:
@@ -62,7 +60,7 @@ class ProgressStudy:
         """Ends a trial as it ends in the sweep's study, complete ones with the last value reported: pruners count
         them."""
         self._trial(number)
-        values, state = self.values(number), _STATES.get(outcome.kind, TrialState.PRUNED)
+        values, state = self.values(number), TrialState[ENDINGS[outcome.kind].state]
         if state == TrialState.COMPLETE and not values:
             state = TrialState.PRUNED
         last = values[max(values)] if state == TrialState.COMPLETE else None

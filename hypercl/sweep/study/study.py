@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.models import Goal, SweepFile
 from hypercl.sweep.study.journal import open_journal
-from hypercl.sweep.study.outcome import OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
+from hypercl.sweep.study.outcome import ENDINGS, OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import ProgressStudy, names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
@@ -27,19 +27,6 @@ from hypercl.sweep.study.space import distributions, params_of, suggested
 from hypercl.sweep.study.stability_decay import ATTEMPT, current_stage, is_over
 
 _UID, _BASE, _ENQUEUED = "uid", "base", "enqueued"
-_FATAL = ("diverged", "out_of_memory")
-
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "learned": TrialState.PRUNED,
-    "pruned": TrialState.PRUNED,
-    "infeasible": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "out_of_memory": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-
-
 WORST: dict[str, tuple[float, float]] = {
     "validation/final_accuracy": (0.0, 1.0),
     "validation/during_accuracy": (0.0, 1.0),
@@ -223,7 +210,7 @@ class SweepStudy:
         if outcome is None or self.trial(number).state.is_finished():
             return outcome
         state, values = self._told(outcome)
-        fatal = {name: float(outcome.kind == name) for name in _FATAL}
+        fatal = {kind: float(outcome.kind == kind) for kind, ending in ENDINGS.items() if ending.fatal}
         known = dict.fromkeys(self.file.constraints.known_before, 0.0)
         measured = dict.fromkeys(self.file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
         # The same names in the same order for all that are complete: the Gaussian process stacks them. What was not
@@ -244,9 +231,10 @@ class SweepStudy:
     def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
         """The state and values, one a goal, that the sampler learns from."""
         goals = self.file.objective.goals
-        if outcome.kind in ("infeasible", *_FATAL) and self.file.search.sampler in COMPLETE_ONLY:
+        ending = ENDINGS[outcome.kind]
+        if (outcome.kind == "infeasible" or ending.fatal) and self.file.search.sampler in COMPLETE_ONLY:
             return TrialState.COMPLETE, [self._worst(goal) for goal in goals]
-        return _STATES[outcome.kind], outcome.values([goal.metric for goal in goals])
+        return TrialState[ending.state], outcome.values([goal.metric for goal in goals])
 
     def _worst(self, goal: Goal) -> float:
         """Of what has no bounds, the worst that was measured so far: a number far beyond all others would leave the

@@ -126,7 +126,7 @@ def test_a_sweep_that_has_only_begun_has_no_trials(tmp_path: Path) -> None:
 def test_the_status_tells_counts_best_and_running_trials(made: Path) -> None:
     status = status_of(made, datetime.now(UTC) + timedelta(hours=1))
     rows = dict(status_rows(status))
-    assert rows["trained"] == "14 of 40: 9 complete, 5 stopped early, 1 failed"
+    assert rows["trained"] == "14 of 40: 9 complete, 5 pruned, 1 failed"
     best = status.record.ranked()[0]
     assert rows["best"] == f"trial {best.number}, validation/final_accuracy {best.value:.4f}"
     assert rows["driver"].startswith("none: the command that began the sweep goes on")
@@ -290,6 +290,6 @@ def test_sweeps_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_without_a_driver_a_trial_that_has_begun_is_not_called_running(tmp_path: Path) -> None:
-    assert state_words(tmp_path)["running"] == "to be taken up again"
+    assert state_words(tmp_path)["running"] == "to be resumed"
     with driver_lock(tmp_path):
         assert state_words(tmp_path)["running"] == "running"
