@@ -11,8 +11,9 @@ from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
-from hypercl.sweep.study import StudyRecord, attempted_settings, decided, progress_of, read_sweep, state_of
+from hypercl.sweep.study import StudyRecord, decided, progress_of, read_sweep, state_of
 from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
 WIDTH, HEIGHT = 62, 10
@@ -104,7 +105,7 @@ def _head(record: StudyRecord, number: int) -> list[tuple[str, str]]:
 
 def _setting(record: StudyRecord, number: int) -> Table:
     """Each key of the space, and what it was in the experiment as written where that differs."""
-    base, values = record.file.experiment, attempted_settings(record.file, record.trial(number))
+    base, values = record.file.experiment, planner_of(record.file).tried(record.trial(number))
     table = Table(title="setting (* differs from the experiment as written)", title_justify="left", box=None)
     table.add_column("")
     for heading in ("key", "value", "as written"):

@@ -17,6 +17,7 @@ from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages
 from hypercl.sweep.results import (
     TrialsTable,
@@ -25,7 +26,6 @@ from hypercl.sweep.results import (
     none_feasible,
     ranked_rows,
     several,
-    stability_ending,
     write_best,
     write_report,
     write_sweep,
@@ -43,7 +43,6 @@ from hypercl.sweep.study import (
     last_race,
     leaks,
     mend_journal,
-    most_trials,
     note_gpus,
     pareto_front,
     read_sweep,
@@ -136,6 +135,7 @@ class _Session:
         self.name = file.name or self.folder.name
         self.logged, self.reporting = "", False
         self.control = Control(self.folder / STOP_FILE)
+        self.planner = planner_of(self.file)
         self.bounds = Bounds(self.file, engine.sizes, given.import_paths)
 
     def run(self) -> SweepResult:
@@ -187,6 +187,7 @@ class _Session:
         anew = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
         kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, anew)
         self.import_paths = tuple(dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, anew)))
+        most = self.planner.most_trials
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.study.record())
@@ -197,10 +198,10 @@ class _Session:
             self.study.set_prefer(self.given.prefer)
         best = pareto_front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
-        self.listener.begun(most_trials(self.file), self.study.trained, front)
+        self.listener.begun(most, self.study.trained, front)
 
     def _finished(self) -> bool:
-        over = self.study.trained >= self.file.search.trials or self.study.over
+        over = self.study.trained >= self.file.search.trials or self.planner.over(self.study.trials())
         return over and not race_due(self.study.record())
 
     def _searches(self) -> bool:
@@ -229,7 +230,7 @@ class _Session:
 
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
-        searcher = StudySearcher(file, self.study, self.bounds, self.control, self.listener, self._job)
+        searcher = StudySearcher(file, self.study, self.planner, self.bounds, self.control, self.listener, self._job)
         scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
         storage = self.folder / RAY_FOLDER
         tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
@@ -373,7 +374,7 @@ class _Session:
             missing = none_feasible(self.file, record.ranked())
             if missing:
                 return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
-            told = stability_ending(self.file, self.study.trials())
+            told = self.planner.ending(self.study.trials())
             if told is not None:
                 return told
             if not record.ranked():

@@ -8,6 +8,7 @@ from fake_training import FakeSizes
 
 from hypercl.config import Experiment, SweepFile, resolved
 from hypercl.sweep.listener import Silent
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.control import Control
@@ -26,7 +27,7 @@ class Bridge:
         self.study = SweepStudy(folder / "study.journal", "test", file, threads=1)
         file, listener = self.study.file, Silent()
         bounds = Bounds(file, sizes)
-        self.searcher = StudySearcher(file, self.study, bounds, self.control, listener, self.job)
+        self.searcher = StudySearcher(file, self.study, planner_of(file), bounds, self.control, listener, self.job)
         self.scheduler = StudyScheduler(file, self.study, self.searcher, listener)
         self.folder = folder
 

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
     GPUS,
@@ -26,7 +27,6 @@ from hypercl.sweep.study import (
     is_complete,
     leaders,
     outcome_of,
-    settings_of_trial,
 )
 from hypercl.sweep.workers import PlannedRun
 
@@ -155,11 +155,11 @@ def choice(record: StudyRecord) -> list[Chosen]:
     The order is that of the last race where there was one, of several goals that of the front, else that of the search.
     Test data has no part in it.
     """
-    asked = record.asked
+    asked, planner = record.asked, planner_of(record.asked)
     base, found, wanted = final_config(asked, {}), [], asked.final.settings
     seen: list[Experiment] = []
     for trial in best_first(record):
-        settings = settings_of_trial(asked, trial)
+        settings = planner.settings(trial)
         experiment = final_config(asked, settings)
         if experiment in seen:
             continue
@@ -224,9 +224,9 @@ def best_first(record: StudyRecord) -> list[FrozenTrial]:
 
 def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:
     """The complete trial of the experiment as written, where the search had it."""
-    asked = record.asked
+    asked, planner = record.asked, planner_of(record.asked)
     complete = [trial for trial in record.trials if is_complete(trial)]
-    return next((one for one in complete if final_config(asked, settings_of_trial(asked, one)) == base), None)
+    return next((one for one in complete if final_config(asked, planner.settings(one)) == base), None)
 
 
 def _selection_of(stored: Mapping[str, Any]) -> FinalSelection:

@@ -185,7 +185,7 @@ class FinalStep:
         return write_final(self.folder / FOLDER, reported, self._about(opening, ran))
 
     def _about(self, opening: FinalSelection, ran: Sequence[RanRun]) -> About:
-        hardware = {str(one.summary.get("hardware", "")) for one in ran if one.summary is not None} - {""}
+        hardware = {one.summary.hardware for one in ran if one.summary is not None} - {""}
         return About(
             name=self.folder.name,
             protocol=self.asked.protocol.name,

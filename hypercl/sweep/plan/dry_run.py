@@ -8,7 +8,8 @@ from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import race_time, rehearsed
 from hypercl.sweep.plan.plan import Rows, resources_row
-from hypercl.sweep.study import Bounds, Rules, Verdict, draw, final_config, most_trials, search_config
+from hypercl.sweep.planner import planner_of
+from hypercl.sweep.study import Bounds, Verdict, draw, final_config, search_config
 from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 SETTINGS = 20
@@ -48,10 +49,11 @@ def dry_run_rows(
         largest = assign(largest, {"training.threads": slots.threads})
     sizes = engine.sizes(largest, given.import_paths)
     seconds = (measure or _two_steps(given))(largest)
-    tasks, part = (largest.tasks.num_tasks, " (one task)") if Rules.of(file) is not None else (1, "")
+    planner = planner_of(file)
+    tasks, part = (largest.tasks.num_tasks, " (one task)") if planner.one_task else (1, "")
     steps = steps_of(largest, given) // tasks
     trial = seconds * steps
-    trials = most_trials(file)
+    trials = planner.most_trials
     rounds = -(-trials // slots.concurrent)
     return [
         ("settings", f"{len(verdicts)} drawn, {len(experiments)} within the bounds"),

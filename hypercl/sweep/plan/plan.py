@@ -9,13 +9,13 @@ from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_row, race_rows
-from hypercl.sweep.results import bounds_in_words, chosen_rows, stability_plan
+from hypercl.sweep.planner import planner_of
+from hypercl.sweep.results import bounds_in_words, chosen_rows
 from hypercl.sweep.study import (
     JOURNAL,
     TRAINED,
     Bounds,
     check_preference,
-    most_trials,
     names_of,
     open_journal,
     outcome_of,
@@ -42,7 +42,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
-        *(stability_plan(file) or _searched(file)),
+        *(planner_of(file).plan_rows() or _searched(file)),
         *_replicas(file),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
@@ -117,7 +117,7 @@ def _trials(file: SweepFile) -> str:
     first = ", the experiment as written first" if search.include_base else ""
     given = f"{', then' if first else ', first'} {len(search.enqueue)} given" if search.enqueue else ""
     start = f", {search.startup_trials} at random before it models" if search.startup_trials is not None else ""
-    number = most_trials(file)
+    number = planner_of(file).most_trials
     grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
     return f"{number} trained ones, suggested by {search.sampler}{start}{first}{given}{grid}"
 

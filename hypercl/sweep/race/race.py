@@ -13,6 +13,7 @@ from typing import Any
 from hypercl.analysis import RaceRecord, Round, race_markdown, race_table
 from hypercl.config import SweepFile
 from hypercl.files import write_text
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race.results import race_in_words, standing_of
 from hypercl.sweep.race.schedule import race_plan, race_points
 from hypercl.sweep.study import (
@@ -23,7 +24,6 @@ from hypercl.sweep.study import (
     leaks,
     outcome_of,
     race_config,
-    settings_of_trial,
 )
 from hypercl.sweep.workers import PlannedRun, RanRun, RunSession, train_all
 from hypercl.training import WORST, SeedResult, seeds_name
@@ -100,7 +100,7 @@ class Racing:
 
     def _runs(self, number: int, start: int, end: int) -> list[PlannedRun]:
         """The runs of a setting from one seed to another: one bundle, or one run a seed where each has an order."""
-        settings = settings_of_trial(self.file, self.study.trial(number))
+        settings = planner_of(self.file).settings(self.study.trial(number))
         alone = has_orders(self.file.experiment)
         parts = [(place, 1) for place in range(start, end)] if alone else [(start, end - start)]
         found = []
@@ -135,10 +135,10 @@ def contenders(record: StudyRecord, races: Sequence[RaceRecord]) -> list[int]:
     out = {number for race in races for one in race.rounds for number in one.dropped}
     first = [number for race in races[-1:] for number in race.left[:1]]
     feasible = [trial.number for trial in record.ranked() if outcome_of(trial).feasible and trial.number not in out]
-    found: dict[str, int] = {}
+    planner, settings = planner_of(record.file), {}
     for number in dict.fromkeys([*first, *feasible]):
-        found.setdefault(json.dumps(settings_of_trial(record.file, record.trial(number)), sort_keys=True), number)
-    return list(found.values())[: record.file.search.race.settings]
+        settings.setdefault(json.dumps(planner.settings(record.trial(number)), sort_keys=True), number)
+    return list(settings.values())[: record.file.search.race.settings]
 
 
 def next_count(race: RaceRecord) -> int:
@@ -181,7 +181,8 @@ def round_in_words(one: Round) -> str:
 def write_account(record: StudyRecord) -> None:
     """Writes race/race.csv and race/race.md: what was decided, round by round."""
     file, races, folder = record.file, record.races, record.folder / FOLDER
-    settings = {number: settings_of_trial(file, record.trial(number)) for race in races for number in race.settings}
+    planner = planner_of(file)
+    settings = {number: planner.settings(record.trial(number)) for race in races for number in race.settings}
     searched = {number: float(record.trial(number).value or 0.0) for number in settings}
     write_text(folder / "race.csv", race_table(races).to_csv(index=False))
     text = race_markdown(races, file.objective.metric, settings, searched, leaks(file))

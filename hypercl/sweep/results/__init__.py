@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         write_preferred,
         write_report,
     )
-    from hypercl.sweep.results.stability import stability_ending, stability_plan, stability_rows
+    from hypercl.sweep.results.stability import stability_rows
     from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
 
 __all__ = [
@@ -47,8 +47,6 @@ __all__ = [
     "read_sweeps",
     "several",
     "sought",
-    "stability_ending",
-    "stability_plan",
     "stability_rows",
     "state_words",
     "status_of",

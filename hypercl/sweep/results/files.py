@@ -18,6 +18,7 @@ from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.formatting import shown
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_in_words
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.bounds import bound_cells, broken_of, none_feasible
@@ -26,16 +27,12 @@ from hypercl.sweep.study import (
     Outcome,
     StudyRecord,
     SweepStudy,
-    attempt_columns,
-    attempted_settings,
     best_experiment,
     last_race,
     leaks,
     outcome_of,
     pareto_front,
-    settings_of,
     spread_of,
-    values_by_task,
     with_spread,
 )
 
@@ -109,8 +106,8 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
     if best is None:
         (folder / "best.yaml").unlink(missing_ok=True)  # of what was preferred before
         return None
-    experiment = best_experiment(file, best, record.threads)
-    by_task = values_by_task(file, best)
+    settings = planner_of(file).settings(best)
+    experiment = best_experiment(file, settings, record.threads)
     head = [
         f"# The best of the sweep '{name}': trial {best.number}, {_values(file, best)}",
         *(f"# {line}" for line in goals.why_chosen(file, record.trials, prefer)),
@@ -119,7 +116,11 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
             f"# {line}"
             for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)
         ),
-        *(["# Its by_task holds what was found task by task; trained with these values, frozen."] if by_task else []),
+        *(
+            ["# Its by_task holds what was found task by task; trained with these values, frozen."]
+            if "by_task" in settings
+            else []
+        ),
         f"# found in {len(record.trials)} trials. Trained anew, on a seed that the search did not use, by",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
         *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
@@ -139,7 +140,7 @@ def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
     """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), where
     they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
     parameter; '' for one that is no part of the setting."""
-    file, ranked = record.file, record.ranked()
+    file, ranked, planner = record.file, record.ranked(), planner_of(record.file)
     front = {trial.number for trial in pareto_front(file, ranked)}
     return [
         {
@@ -149,9 +150,9 @@ def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
             **dict.fromkeys(file.space, ""),
-            **(values_by_task(file, trial) or settings_of(file.experiment, file.space, trial.params)),
+            **settings.get("by_task", settings),
         }
-        for trial in ranked
+        for trial, settings in zip(ranked, map(planner.settings, ranked), strict=True)
     ]
 
 
@@ -172,7 +173,7 @@ def _first(file: SweepFile) -> list[str]:
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     done = trial.state.is_finished()
     outcome = outcome_of(trial) if done else Outcome("complete")
-    settings = attempted_settings(file, trial)
+    planner = planner_of(file)
     return {
         "number": trial.number,
         **({"protocol": f"{LEAK}: tuned on test data"} if leaks(file) else {}),
@@ -182,8 +183,8 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
         **bound_cells(file, outcome),
         "seconds": outcome.seconds,
         "step": trial.last_step,
-        **{path: _plain(value) for path, value in settings.items()},
-        **attempt_columns(trial),
+        **{path: _plain(value) for path, value in planner.tried(trial).items()},
+        **planner.columns(trial),
         **outcome.metrics,
     }
 

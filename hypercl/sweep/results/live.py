@@ -14,9 +14,10 @@ from hypercl.config import SweepFile
 from hypercl.config.reading import value_in_short
 from hypercl.formatting import duration
 from hypercl.sweep.listener import Front, Listener, Silent
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results.bounds import broken_of
 from hypercl.sweep.results.goals import beats, measured, several, told, trials_in_words
-from hypercl.sweep.study import ENDINGS, TRAINED, Outcome, Rules, counts_in_words
+from hypercl.sweep.study import ENDINGS, TRAINED, Outcome, counts_in_words
 
 SECONDS_PER_FRAME = 0.5
 LINES_OF_NEWS = 6
@@ -38,7 +39,7 @@ class _Score(Silent):
         self.front: list[tuple[int, Sequence[float]]] = []
         """The best trial, of several goals the front."""
         self.counts: Counter[str] = Counter()
-        self.planned = Rules.of(file)
+        self.planner = planner_of(file)
         self.began, self.trained_before = time.monotonic(), 0
 
     def begun(self, trials: int, trained: int, front: Front) -> None:
@@ -63,7 +64,7 @@ class _Score(Silent):
         """The time left, from the pace of this session; '' before it is known, where none is left, and of attempts,
         whose number nobody knows."""
         done, rest = self.trained - self.trained_before, self.budget - self.trained
-        if done <= 0 or rest <= 0 or self.planned is not None:
+        if done <= 0 or rest <= 0 or self.planner.one_task:
             return ""
         return duration((time.monotonic() - self.began) / done * rest)
 
@@ -71,8 +72,9 @@ class _Score(Silent):
         """A trial's end as a line."""
         if outcome.kind in ("pruned", "learned"):
             return f"trial {number} {outcome.why}"
-        if outcome.kind == "complete" and self.planned is not None:
-            return f"trial {number} {outcome.why}; accuracy on all {self.tasks} tasks {outcome.value:.4f}"
+        words = self.planner.complete_in_words(outcome) if outcome.kind == "complete" else ""
+        if words:
+            return f"trial {number} {words}"
         text = f"trial {number} {ENDINGS[outcome.kind].words}"
         if outcome.value is not None:
             values = outcome.values([goal.metric for goal in self.objective.goals]) or [outcome.value]

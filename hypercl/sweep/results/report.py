@@ -27,6 +27,7 @@ from hypercl.config import UserError, resolved
 from hypercl.config.models import Objective
 from hypercl.config.reading import dump
 from hypercl.files import write_text
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
@@ -114,7 +115,7 @@ def write_preferred(record: StudyRecord, folder: Path, prefer: str) -> tuple[Pat
     trial = preferred_trial(record.file, record.trials, prefer)
     if trial is None:
         return None, None
-    experiment = best_experiment(record.asked, trial, record.threads)
+    experiment = best_experiment(record.asked, planner_of(record.asked).settings(trial), record.threads)
     values = ", ".join(f"{metric} = {value:.6g}" for metric, value in goal_values(record.file, trial).items())
     lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
     lines += goals.why_chosen(record.file, record.trials, prefer)

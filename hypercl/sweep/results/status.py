@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial
 
 from hypercl.formatting import duration
 from hypercl.sweep.final import final_is_open, final_rows
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results.bounds import kept_words, none_feasible
 from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
-from hypercl.sweep.results.stability import stage_rows
 from hypercl.sweep.study import (
     ENDINGS,
     TRAINED,
@@ -20,7 +20,6 @@ from hypercl.sweep.study import (
     StudyRecord,
     counts_in_words,
     driver_of,
-    is_over,
     progress_of,
     read_sweep,
     state_of,
@@ -92,7 +91,7 @@ def status_rows(status: Status) -> list[tuple[str, str]]:
         ("sweep", str(status.record.folder)),
         ("driver", _driver(status)),
         ("trained", f"{status.trained} of {file.search.trials}" + (f": {ended}" if ended else "")),
-        *stage_rows(file, status.record.trials),
+        *planner_of(file).status_rows(status.record.trials),
     ]
     none = none_feasible(file, best)
     if none:
@@ -123,7 +122,7 @@ def state_words(folder: Path) -> dict[str, str]:
 
 def _driver(status: Status) -> str:
     driver, file, trials = status.driver, status.record.file, status.record.trials
-    done = (status.trained >= file.search.trials or is_over(file, trials)) and not final_is_open(status.record)
+    done = (status.trained >= file.search.trials or planner_of(file).over(trials)) and not final_is_open(status.record)
     if done and (driver is None or driver.alive is False):
         return "none: the sweep is done"
     if driver is None:

@@ -51,23 +51,10 @@ if TYPE_CHECKING:
     )
     from hypercl.sweep.study.record import StudyRecord, decided, progress_of, read_sweep, state_of
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
-    from hypercl.sweep.study.samplers import most_trials, sampler_in_words
-    from hypercl.sweep.study.settings import best_experiment, settings_of_trial
+    from hypercl.sweep.study.samplers import Grid, sampler_in_words
+    from hypercl.sweep.study.settings import best_experiment
     from hypercl.sweep.study.space import draw, settings_of
-    from hypercl.sweep.study.stability_decay import (
-        Rules,
-        Stage,
-        Tried,
-        attempt_columns,
-        attempt_of,
-        attempted_settings,
-        current_stage,
-        is_over,
-        judged_attempt,
-        tried_of,
-        values_by_task,
-    )
-    from hypercl.sweep.study.study import Suggestion, SweepStudy
+    from hypercl.sweep.study.study import PLANNED, Suggestion, SweepStudy
 
 __all__ = [
     "APART",
@@ -78,28 +65,24 @@ __all__ = [
     "METRIC_OF",
     "NEW_TASK",
     "OUTCOME",
+    "PLANNED",
     "PREFER",
     "RACE",
     "SWEEP_YAML",
     "TRAINED",
     "Bounds",
     "Driver",
+    "Grid",
     "Kind",
     "Outcome",
     "Role",
-    "Rules",
     "Sized",
-    "Stage",
     "StudyRecord",
     "Suggestion",
     "SweepStudy",
-    "Tried",
     "TuningCost",
     "Verdict",
     "Weights",
-    "attempt_columns",
-    "attempt_of",
-    "attempted_settings",
     "best_experiment",
     "best_trial",
     "beyond",
@@ -109,7 +92,6 @@ __all__ = [
     "cost_of",
     "cost_of_runs",
     "counts_in_words",
-    "current_stage",
     "decided",
     "deciding_race",
     "draw",
@@ -119,14 +101,11 @@ __all__ = [
     "goal_values",
     "has_orders",
     "is_complete",
-    "is_over",
-    "judged_attempt",
     "knee_trial",
     "last_race",
     "leaders",
     "leaks",
     "mend_journal",
-    "most_trials",
     "names_of",
     "note_gpus",
     "open_journal",
@@ -144,11 +123,8 @@ __all__ = [
     "sampler_in_words",
     "search_config",
     "settings_of",
-    "settings_of_trial",
     "spread_of",
     "state_of",
-    "tried_of",
-    "values_by_task",
     "violations_of",
     "with_spread",
 ]

@@ -37,7 +37,7 @@ ENDINGS: dict[Kind, Ending] = {
 }
 TRAINED: tuple[Kind, ...] = tuple(kind for kind, ending in ENDINGS.items() if ending.trained)
 """What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's. Only a
-complete trial is a result; one that `learned` was an attempt at one task (`hypercl.sweep.study.stability_decay`)."""
+complete trial is a result; one that `learned` was an attempt at one task (protocol stability_decay)."""
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:

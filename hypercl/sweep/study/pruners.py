@@ -1,7 +1,9 @@
 """Which trials are stopped early. First rung, last rung and warm-up are always explicit steps of the one scale."""
 
 from itertools import takewhile
+from warnings import catch_warnings
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -24,7 +26,6 @@ from hypercl.config.models import (
     SweepFile,
     ThresholdRule,
 )
-from hypercl.sweep.study.samplers import quiet
 
 Rule = ASHARule | MedianRule | PercentileRule | ThresholdRule
 
@@ -46,7 +47,8 @@ def pruner_of(file: SweepFile) -> BasePruner:
         )
     if isinstance(pruner, Patient):
         inner = _rule_of(pruner.rule, file) if pruner.rule is not None else None
-        return Warmed(quiet(lambda: PatientPruner(inner, pruner.patience - 1, pruner.min_delta)), first)
+        with catch_warnings(action="ignore", category=ExperimentalWarning):
+            return Warmed(PatientPruner(inner, pruner.patience - 1, pruner.min_delta), first)
     return _rule_of(pruner, file)
 
 

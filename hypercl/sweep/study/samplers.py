@@ -3,10 +3,10 @@
 import logging
 import math
 import random
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
+from warnings import catch_warnings
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -23,7 +23,7 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from hypercl.config import Distribution, SweepFile, UserError
+from hypercl.config import Distribution, UserError
 from hypercl.config.checks import is_active
 from hypercl.config.models import Search
 from hypercl.seeds import derive
@@ -55,9 +55,8 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
         return RandomSampler(seed=seed)
     if name == "tpe":
         groups = any(one.when for one in space.values())
-        return quiet(
-            lambda: TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
-        )
+        with catch_warnings(action="ignore", category=ExperimentalWarning):
+            return TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
     always = {path: known for path, known in distributions(space).items() if not space[path].when}
     numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}
     if name == "gp":
@@ -70,9 +69,11 @@ def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: 
         return Declared(cmaes, numbers)
     if name in ("nsga2", "nsga3"):
         genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
-        return Declared(quiet(lambda: genetic(seed=seed, population_size=search.population or 2)), always)
+        with catch_warnings(action="ignore", category=ExperimentalWarning):
+            return Declared(genetic(seed=seed, population_size=search.population or 2), always)
     fixed = derive(search.seed, "sampler") % 2**32
-    qmc = quiet(lambda: QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False))
+    with catch_warnings(action="ignore", category=ExperimentalWarning):
+        qmc = QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False)
     return Declared(qmc, distributions(space))
 
 
@@ -102,13 +103,6 @@ def sampler_in_words(search: Search, space: Mapping[str, Distribution]) -> str:
     if search.sampler in ("nsga2", "nsga3"):
         parts.append(f"generations of {search.population}, the first at random")
     return "; ".join(parts)
-
-
-def quiet(build: Callable[[], Any]) -> Any:
-    """Builds a part of Optuna's that it calls experimental, without its warning of that."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return build()
 
 
 class Declared(BaseSampler):
@@ -144,15 +138,6 @@ class Declared(BaseSampler):
 
 
 MOST_CELLS = 1_000_000
-
-
-def most_trials(file: SweepFile) -> int:
-    """Trials that a sweep trains at most: of a grid no more than it has cells, beside what was given."""
-    search = file.search
-    if search.sampler != "grid":
-        return search.trials
-    given = len(search.enqueue) + int(bool(search.include_base))
-    return min(search.trials, Grid(file.space, search.seed).cells + given)
 
 
 class Grid:

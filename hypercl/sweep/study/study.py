@@ -22,10 +22,11 @@ from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.pruners import final_step, pruner_of
 from hypercl.sweep.study.ranking import goal_values
 from hypercl.sweep.study.record import THREADS, StudyRecord
-from hypercl.sweep.study.samplers import COMPLETE_ONLY, Grid, sampler_of
+from hypercl.sweep.study.samplers import COMPLETE_ONLY, sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
-from hypercl.sweep.study.stability_decay import ATTEMPT, current_stage, is_over
 
+PLANNED = "attempt"
+"""The user attribute of a trial whose values its planner set itself; none is suggested."""
 _UID, _BASE, _ENQUEUED = "uid", "base", "enqueued"
 WORST: dict[str, tuple[float, float]] = {
     "validation/final_accuracy": (0.0, 1.0),
@@ -77,7 +78,6 @@ class SweepStudy:
         if names is not None:
             name = names[0]
             there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
-        self._grid = Grid(file.space, file.search.seed) if file.search.sampler == "grid" else None
         self.optuna = optuna.create_study(
             storage=storage,
             study_name=name,
@@ -134,29 +134,26 @@ class SweepStudy:
         return self._ended.total()
 
     @property
-    def over(self) -> bool:
-        """Whether nothing is left to try, whatever the budget: of protocol stability_decay the stream is learned."""
-        return is_over(self.file, self.trials())
+    def waiting(self) -> bool:
+        """Whether a trial is enqueued."""
+        return any(trial.state == TrialState.WAITING for trial in self.trials())
+
+    def enqueue(self, params: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> None:
+        """Writes a trial that `ask` hands out before the sampler's own.
+
+        Args:
+            params: its parameters; missing ones are suggested, unless `PLANNED` is among the attributes.
+            attributes: user attributes.
+        """
+        self.optuna.enqueue_trial(dict(params), dict(attributes or {}))
 
     def leftovers(self) -> list[Suggestion]:
         """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
         return [self._taken_up(frozen) for frozen in running if frozen.number not in self._live]
 
-    def ask(self) -> Suggestion | None:
-        """The next trial, enqueued ones first; None when a grid has no cell left, and when an attempt of protocol
-        stability_decay must wait for others, or none is left."""
-        if not any(trial.state == TrialState.WAITING for trial in self.trials()):
-            if self._grid is not None:
-                cell = self._grid.next_cell(self.trials())
-                if cell is None:
-                    return None
-                self.optuna.enqueue_trial(cell)
-            now = current_stage(self.file, self.trials())
-            if now is not None:
-                if not now.attempts:
-                    return None
-                self.optuna.enqueue_trial({}, {ATTEMPT: now.attempts[0].plain()})
+    def ask(self) -> Suggestion:
+        """The next trial, enqueued ones first."""
         trial = self.optuna.ask()
         self._live[trial.number] = trial
         return Suggestion(trial.number, self._suggested(trial))
@@ -271,9 +268,9 @@ class SweepStudy:
         return Suggestion(frozen.number, self._suggested(self._trial(frozen.number)))
 
     def _suggested(self, trial: Trial) -> dict[str, Any]:
-        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first. An attempt's
-        values stand in its attributes."""
-        if ATTEMPT in trial.user_attrs:
+        """The parameters of a trial: stored ones stay, what is missing is suggested, conditions first. A planned
+        trial has none."""
+        if PLANNED in trial.user_attrs:
             return {}
         return suggested(self.file.space, lambda path: self._suggest(trial, path))
 

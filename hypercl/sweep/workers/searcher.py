@@ -8,9 +8,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
-from hypercl.config import Experiment, assign, resolved
+from hypercl.config import Experiment, assign
 from hypercl.config.models import SweepFile
 from hypercl.sweep.listener import Listener
+from hypercl.sweep.planner import Planner
 from hypercl.sweep.study import (
     METRIC_OF,
     Bounds,
@@ -19,11 +20,6 @@ from hypercl.sweep.study import (
     Suggestion,
     SweepStudy,
     Verdict,
-    attempt_columns,
-    attempt_of,
-    attempted_settings,
-    judged_attempt,
-    values_by_task,
     violations_of,
 )
 from hypercl.sweep.workers import job
@@ -41,6 +37,7 @@ class StudySearcher(Retrying):
     Args:
         file: the sweep.
         study: what is asked and told.
+        planner: says what is tried next.
         bounds: judges suggestions before they are trained.
         control: whether the sweep is stopping.
         listener: hears of starts and ends.
@@ -51,6 +48,7 @@ class StudySearcher(Retrying):
         self,
         file: SweepFile,
         study: SweepStudy,
+        planner: Planner,
         bounds: Bounds,
         control: Control,
         listener: Listener,
@@ -58,7 +56,7 @@ class StudySearcher(Retrying):
     ) -> None:
         super().__init__()
         self.retries = file.search.retries
-        self._file, self._study, self._bounds = file, study, bounds
+        self._file, self._study, self._planner, self._bounds = file, study, planner, bounds
         self._control, self._listener, self._job_of = control, listener, job_of
         self._leftovers = study.leftovers()
         self._numbers: dict[str, int] = {}
@@ -80,9 +78,9 @@ class StudySearcher(Retrying):
                 continue
             self._numbers[trial_id] = suggestion.number
             trial = self._study.trial(suggestion.number)
-            told = attempt_columns(trial, "task") | attempted_settings(self._file, trial)
-            self._listener.trial_started(suggestion.number, told, again)
-            return {"job": as_attempt(self._file, trial, self._job_of(suggestion.number, verdict.experiment))}
+            task = {name: value for name, value in self._planner.columns(trial).items() if name == "task"}
+            self._listener.trial_started(suggestion.number, task | self._planner.tried(trial), again)
+            return {"job": self._planned_job(trial, verdict.experiment)}
         return None if self._numbers and self._control.reason is None else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -93,9 +91,8 @@ class StudySearcher(Retrying):
         for step, value in (result or {}).get(job.HISTORY, ()):
             self._study.report(number, step, value)
         outcome = self._death(number) if error else self._outcome(result or {})
-        outcome = judged_attempt(self._file, self._study.trial(number), outcome)
         if outcome is not None:
-            self._study.decide(number, outcome)
+            self._study.decide(number, self._planner.judged(self._study.trial(number), outcome))
         settled = self._study.settle(number)
         if settled is None:
             self._listener.trial_interrupted(number)
@@ -109,7 +106,14 @@ class StudySearcher(Retrying):
     def _next(self) -> tuple[Suggestion | None, bool]:
         if self._leftovers:
             return self._leftovers.pop(0), True
-        return self._study.ask(), False
+        return self._planner.next(self._study), False
+
+    def _planned_job(self, trial: FrozenTrial, experiment: Experiment) -> TrialJob:
+        """A trial's job, of the part of its experiment that the planner says."""
+        part = self._planner.part(trial)
+        job = self._job_of(trial.number, assign(experiment, part.changes))
+        parent = None if part.parent is None else job.folder.parent / str(part.parent)
+        return replace(job, until_task=part.until_task, parent=parent)
 
     def _judged(self, suggestion: Suggestion) -> Verdict | None:
         """The verdict on a feasible suggestion; an infeasible one is told at once."""
@@ -174,13 +178,3 @@ class StudySearcher(Retrying):
         self._control.first_failure = self._control.first_failure or outcome.why
         if self._control.failed_in_row >= self._file.search.max_failed:
             self._control.stop("failed")
-
-
-def as_attempt(file: SweepFile, trial: FrozenTrial, job: TrialJob) -> TrialJob:
-    """A trial's job as that of its attempt; under another protocol as it is."""
-    attempt, values = attempt_of(trial), values_by_task(file, trial)
-    if attempt is None:
-        return job
-    experiment = assign(Experiment.model_validate(job.experiment), {"by_task": values})
-    parent = None if attempt.parent is None else job.folder.parent / str(attempt.parent)
-    return replace(job, experiment=resolved(experiment), until_task=attempt.task, parent=parent)

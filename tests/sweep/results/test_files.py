@@ -4,8 +4,6 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from optuna.trial import create_trial
-
 from hypercl.config import SweepFile, assign, load
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.study.outcome import Outcome
@@ -62,7 +60,7 @@ def test_the_winner_of_replicas_is_trained_on_seeds_of_which_none_was_used(sweep
         for replicas in (1, 256):
             training = {"training.seed": first, "training.replicas": replicas}
             own = file.model_copy(update={"experiment": assign(file.experiment, training)})
-            fresh = best_experiment(own, create_trial(value=0.5), threads=1).training
+            fresh = best_experiment(own, {}, threads=1).training
             used, new = (set(range(seed, seed + replicas)) for seed in (first, fresh.seed))
             assert fresh.replicas == replicas
             assert not used & new

@@ -17,6 +17,7 @@ from hypercl.config import Distribution, Experiment, SweepFile, UserError, check
 from hypercl.sweep import plan_rows
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.dry_run import sampled
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
@@ -186,7 +187,7 @@ pruner: {name: hyperband}
         "x",
     )
     cells = []
-    while (asked := SweepStudy(tmp_path / "j", "t", file, 1).ask()) is not None:
+    while (asked := planner_of(file).next(SweepStudy(tmp_path / "j", "t", file, 1))) is not None:
         cells.append(
             (asked.params["hypernet.name"], asked.params["hypernet.hidden"], asked.params.get("hypernet.chunk_size"))
         )

@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hypercl.config import SweepFile
+from hypercl.sweep.planner import planner_of
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.pruners import final_step, pruner_in_words
 from hypercl.sweep.study.study import SweepStudy
@@ -196,8 +197,9 @@ def test_a_grid_trains_every_cell_once_and_ends(sweep_file: Files, open_study: S
     )
     cells = []
     while True:
-        study = open_study(sweep_file(*overrides))
-        suggestion = study.ask()
+        file = sweep_file(*overrides)
+        study = open_study(file)
+        suggestion = planner_of(file).next(study)
         if suggestion is None:
             break
         cells.append(tuple(suggestion.params.values()))
