@@ -75,7 +75,7 @@ def read_final(folder: Path) -> FinalResult | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         return FinalResult(content["sentence"], content["optimism"], final_markdown(content), content)
     except (ValueError, KeyError, TypeError) as error:
-        fix = "hypercl final writes it anew from its runs"
+        fix = "hypercl final rewrites it from its runs"
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}\n    fix:     {fix}") from None
 
 
@@ -87,7 +87,7 @@ def _head(about: About) -> dict[str, Any]:
         **(leak if about.leaks else {}),
         "protocol": about.protocol,
         "described": about.described,
-        "goals": [{"metric": goal.metric, "direction": goal.direction} for goal in _anew(about.goals)],
+        "goals": [{"metric": goal.metric, "direction": goal.direction} for goal in _measured_again(about.goals)],
         "opened": about.opened,
         "first_opened": about.first_opened,
         "cost": dict(about.cost),
@@ -111,14 +111,14 @@ def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tup
         "metrics": metrics,
         "promised": {
             goal.metric: _promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal)
-            for goal in _anew(goals)
+            for goal in _measured_again(goals)
             if goal.metric in promises
         },
     }
 
 
-def _anew(goals: tuple[Goal, ...]) -> list[Goal]:
-    """The goals that each seed measures anew: time and memory are those of a run of several seeds, and parameters are
+def _measured_again(goals: tuple[Goal, ...]) -> list[Goal]:
+    """The goals that each seed measures again: time and memory are those of a run of several seeds, and parameters are
     no measurement."""
     return [goal for goal in goals if counterpart(goal.metric) in MEASURES]
 

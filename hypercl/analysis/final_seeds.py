@@ -8,7 +8,7 @@ from hypercl.config.models import Goal
 from hypercl.training import WORST, RunSummary
 
 BASE, SCRATCH = "base", "scratch"
-"""Labels of the experiment as written, and of its target trained anew on each task; others are such as `trial-7`."""
+"""Labels of the experiment as written, and of its target trained from scratch on each task; others: `trial-7`, ..."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ METRICS = (
 MEASURES = (*(f"{data}/{metric}" for data in DATA for metric in METRICS), "compression_ratio")
 """What has statistics. Definitions: `hypercl.training.metrics`."""
 COSTS = ("seconds", "seeds_together", "flops")
-"""Of the run a seed belongs to, which trained so many seeds together."""
+"""Of the run a seed belongs to, which trained `seeds_together` seeds at once."""
 
 _NO_SCRATCH = "needs the same target trained from scratch on the same seeds (final.from_scratch)"
 

@@ -17,7 +17,7 @@ from hypercl.config.models import Goal, Objective
 MOST_COLUMNS = 3
 MOST_NAMED = 15
 WIDE = 30.0
-"""Sizes and times that are so many times apart stand on a logarithmic axis."""
+"""Sizes and times whose ratio is at least this stand on a logarithmic axis."""
 _SIZES = ("compression_ratio", "parameters", "seconds", "peak_memory_gib")
 
 
@@ -88,7 +88,7 @@ def _label(goal: Goal) -> str:
 
 
 def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -> pd.DataFrame:
-    """The best value of each sweep after so many trained trials.
+    """The best value of each sweep by the number of trained trials.
 
     Args:
         sweeps: name -> trained trials, as from `read_trials`.

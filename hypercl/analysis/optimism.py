@@ -156,7 +156,7 @@ def _joined_notes(contents: Mapping[str, Content]) -> str:
     lines = [f"{marked(content, name)}: {content['described']}." for name, content in contents.items()]
     text = (
         "In percent and points, with 95 % t intervals over seeds. Promised: the best value of the search, on the data "
-        "it tuned on. Came out: its setting trained anew on fresh seeds, on the test data that the protocol reports "
+        "it tuned on. Came out: its setting retrained on fresh seeds, on the test data that the protocol reports "
         "on. Hours and floating-point operations are those of the search."
     )
     return "\n\n".join([text, *lines]) + "\n"

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hypercl.analysis.final_table import markdown_table
 from hypercl.analysis.final_text import LEAK
 from hypercl.analysis.racing import LEAST, RaceRecord
 from hypercl.analysis.statistics import t_interval
@@ -104,7 +105,7 @@ def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searc
         "separated": "One setting is left.",
         "seeds": "All seeds are spent; those left cannot be told apart, and the best mean goes first.",
         "alone": "",
-        "": "The race is not over: the command that began the sweep goes on with it.",
+        "": "The race is not over: rerun the command that started the sweep to resume it.",
     }
     paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
     head = ["place", "trial", "mean of the race", "95 % interval", "seeds", "value of the search", *paths]
@@ -120,8 +121,7 @@ def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searc
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table([dict(zip(head, row, strict=True)) for row in rows]) + "\n"
 
 
 def read_race(path: Path) -> pd.DataFrame:

@@ -12,7 +12,6 @@ at most the chance `alpha / (looks * others)` if the setting is truly as good, s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
 
@@ -71,7 +70,7 @@ class Round:
 
     @property
     def left(self) -> list[int]:
-        """Those that go on, the best mean first."""
+        """Those still in the race, the best mean first."""
         return [number for number in self.means if number not in self.dropped]
 
 
@@ -108,7 +107,8 @@ def _compared(order: Sequence[int], values: Mapping[int, Sequence[float]], count
 
 
 def p_worse(differences: Sequence[float]) -> float:
-    """One-sided p of the paired t test: how probable a mean difference so far above zero is where the true one is zero.
+    """One-sided p of the paired t test: the probability of a mean difference this far above zero where the true one is
+    zero.
 
     Where all differences are the same there is no scale to judge them by (accuracies are counts of samples, so that
     this happens); then it is the sign test's `2 ** -n`.
@@ -116,17 +116,16 @@ def p_worse(differences: Sequence[float]) -> float:
     Args:
         differences: the leader's value minus the other's on each seed; two or more, higher being better.
     """
-    mean, count = fmean(differences), len(differences)
-    spread = stdev(differences)
-    if spread <= 1e-12 * max(abs(mean), 1e-300):
-        return 0.5**count if mean > 0 else 1.0
-    from scipy.special import stdtr
+    mean = fmean(differences)
+    if stdev(differences) <= 1e-12 * max(abs(mean), 1e-300):
+        return 0.5 ** len(differences) if mean > 0 else 1.0
+    from scipy.stats import ttest_1samp  # 0.5 s that those who only read a race are spared
 
-    return float(stdtr(count - 1, -mean / (spread / sqrt(count))))
+    return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 
 def ended(rounds: Sequence[Round], plan: Plan) -> str:
-    """Why a race is over: 'separated' or 'seeds'; '' while it goes on."""
+    """Why a race is over: 'separated' or 'seeds'; '' while it is running."""
     if not rounds:
         return ""
     if len(rounds[-1].left) == 1:
@@ -167,7 +166,7 @@ class RaceRecord:
 
     @property
     def ended(self) -> str:
-        """'separated', 'seeds', 'alone' where there was one setting only; '' while it goes on."""
+        """'separated', 'seeds', 'alone' where there was one setting only; '' while it is running."""
         return "alone" if len(self.settings) < 2 else ended(self.rounds, self.plan)
 
     @property

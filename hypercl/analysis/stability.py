@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hypercl.analysis.final_table import markdown_table
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure
 from hypercl.files import write_text
 
@@ -82,10 +83,7 @@ def _percent(value: float) -> str:
 def stability_markdown(trace: pd.DataFrame, strength: str) -> str:
     """`by_task_rows` as a table in Markdown."""
     rows = by_task_rows(trace, strength)
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table(rows) + "\n" if rows else ""
 
 
 def stability_figure(trace: pd.DataFrame, strength: str) -> Figure:

@@ -10,7 +10,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure without pyplot, of so many inches."""
+    """A figure without pyplot; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -1,7 +1,6 @@
 """`hypercl sweep FILE --show N`: one trial of a sweep."""
 
 from collections.abc import Sequence
-from math import isnan
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
+from hypercl.loggers import matrix_table
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
 from hypercl.sweep.study import StudyRecord, decided, progress_of, read_sweep, state_of
@@ -136,12 +136,7 @@ def _matrix(path: Path) -> Table | str:
     matrix = AccuracyMatrix.read(path)
     if len(matrix.tasks) > WIDEST:
         return f"accuracy matrix: {shown(path)}"
-    table = Table(title="accuracy on validation data, %", box=None, title_justify="left")
-    for heading in ("after", *matrix.tasks):
-        table.add_column(heading, justify="right")
-    for after, row in zip(matrix.after, matrix.cells, strict=True):
-        table.add_row(after, *("" if isnan(cell) else f"{100 * cell:.1f}" for cell in row))
-    return table
+    return matrix_table("validation", matrix)
 
 
 def print_status(folder: Path) -> int:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from hypercl.loggers.composite import Logger, Loggers, build
     from hypercl.loggers.jsonl import JsonLines
     from hypercl.loggers.spec import LoggerSpec
-    from hypercl.loggers.terminal import Terminal
+    from hypercl.loggers.terminal import Terminal, matrix_table
     from hypercl.loggers.wandb_mode import decide_mode, sync_hint
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Terminal",
     "build",
     "decide_mode",
+    "matrix_table",
     "sync_hint",
 ]
 

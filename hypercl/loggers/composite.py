@@ -13,7 +13,7 @@ class Logger(Protocol):
     """Hears every item of a run. A report may come twice after a restart: by its `iteration` a logger knows it."""
 
     def started(self, item: Started) -> None:
-        """The run begins or goes on."""
+        """The run starts or resumes."""
 
     def tick(self, item: Tick) -> None:
         """The run is alive."""

@@ -10,9 +10,9 @@ from hypercl.training import Finished, Report, Row, Started, Tick
 
 
 class JsonLines:
-    """Appends the rows of each report to `metrics.jsonl`, one JSON object a line, on disk before the run goes on.
+    """Appends the rows of each report to `metrics.jsonl`, one JSON object a line, on disk before the run continues.
 
-    A run may die between its checkpoint and the append, and may be taken up again from an older checkpoint. So the file
+    A run may die between its checkpoint and the append, and may resume from an older checkpoint. So the file
     is cut back at the start to the newest report of the run's history, and a row that is there is not written again:
     the newest report, which a resumed run tells again, fills what is missing.
 

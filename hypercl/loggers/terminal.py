@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hypercl.formatting import duration
 from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, RunSummary, Started, Tick
 
 WIDEST = 10
@@ -35,7 +36,7 @@ class Terminal:
         self._diverged = 0
 
     def started(self, item: Started) -> None:
-        """Says what is trained and, for a run that was interrupted, where it goes on."""
+        """Says what is trained and, for a run that was interrupted, where it resumes."""
         self._iterations, self._tasks, self._folder = item.iterations, item.num_tasks, item.folder
         ratio = item.parameters / item.target_parameters
         threads = f"{item.threads} thread" + "s" * (item.threads != 1)
@@ -56,7 +57,7 @@ class Terminal:
             self._line(
                 "was trained before, to its last step"
                 if done
-                else f"goes on after step {newest.iteration:,}{of} (task {newest.task + 1}, "
+                else f"resumes after step {newest.iteration:,}{of} (task {newest.task + 1}, "
                 f"validation accuracy {_percent(_mean(newest.accuracies))} on the tasks met)"
             )
         if self._console.is_terminal:
@@ -90,14 +91,14 @@ class Terminal:
             dots = "... " if len(item.accuracies) > WIDEST else ""
             tasks = self._place(item.task)
             mean = _percent(_mean(item.accuracies)) + _plus_minus(item.replicas)
-            self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {_time(item.seconds)}")
+            self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {duration(item.seconds)}")
 
     def finished(self, item: Finished) -> None:
         """Writes the accuracy matrices and the metrics."""
         self._stop()
         for data, matrix in item.matrices.items():
             if len(matrix.tasks) <= WIDEST:
-                self._console.print(_matrix_table(data, matrix))
+                self._console.print(matrix_table(data, matrix))
             else:
                 self._line(f"accuracy matrix ({data}): {self._folder / MATRIX_FILES[data]}")
         self._console.print(_metrics_table(item.summary))
@@ -134,7 +135,8 @@ class Terminal:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _matrix_table(data: str, matrix: AccuracyMatrix) -> Table:
+def matrix_table(data: str, matrix: AccuracyMatrix) -> Table:
+    """Accuracies in percent; cells that were not measured are empty."""
     table = Table(title=f"accuracy on {data} data, %", box=None, title_justify="left")
     table.add_column("after")
     for number in range(1, len(matrix.tasks) + 1):
@@ -195,9 +197,3 @@ def _mean(values: tuple[float, ...]) -> float:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import wandb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from hypercl.analysis import matrix_figure
 from hypercl.config import resolved
 from hypercl.files import write_text
 from hypercl.loggers.jsonl import read_rows
@@ -81,7 +81,7 @@ class WandbLogger:
         self._run: Any = None
 
     def started(self, item: Started) -> None:
-        """Opens the W&B run, or goes on with it; a run that W&B holds to its end is not opened again."""
+        """Opens or resumes the W&B run; a run that W&B holds to its end is not opened again."""
         self._state = _read(self._cursor) or _Cursor(self._spec.run_id)
         if not self._state.finished:
             self._safely(lambda: self._open(item))
@@ -191,7 +191,7 @@ class WandbLogger:
             cells = [[None if isnan(cell) else cell for cell in row] for row in matrix.cells]
             rows: list[Any] = [[after, *row] for after, row in zip(matrix.after, cells, strict=True)]
             values[f"{data}/accuracy_matrix"] = wandb.Table(columns=["after", *matrix.tasks], data=rows)
-            values[f"{data}/accuracy_matrix_map"] = wandb.Image(_heat_map(matrix))
+            values[f"{data}/accuracy_matrix_map"] = wandb.Image(_heat_map(data, matrix))
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
             self._run.log({"iteration": max(self._state.sent, 0), **values}, step=self._state.sent + 1)
@@ -224,19 +224,9 @@ def _read(cursor: Path) -> _Cursor | None:
         return None
 
 
-def _heat_map(matrix: AccuracyMatrix) -> np.ndarray:
-    """A picture (height, width, 4); a figure itself W&B takes from pyplot only (wandb 0.31)."""
-    cells = 100 * np.array(matrix.cells)
-    before = len(matrix.after) - len(matrix.tasks)
-    figure = Figure(figsize=(5.5, 4.5), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="task", ylabel="after learning task")
-    low = float(np.nanmin(cells[before:], initial=95.0))
-    image = axes.imshow(cells, cmap="cividis", vmin=low, vmax=100.0, aspect="auto")
-    kept = range(0, len(matrix.tasks), -(-len(matrix.tasks) // 10))
-    axes.set_xticks(list(kept), [str(task + 1) for task in kept])
-    axes.set_yticks([task + before for task in kept], [str(task + 1) for task in kept])
-    figure.colorbar(image, ax=axes, label="accuracy, %", extend="min")
+def _heat_map(data: str, matrix: AccuracyMatrix) -> Any:
+    """A picture (height, width, 4); W&B takes a figure itself from pyplot only (wandb 0.31)."""
+    canvas = FigureCanvasAgg(matrix_figure(matrix, f"Accuracy on {data} data"))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())
 

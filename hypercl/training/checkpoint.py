@@ -45,7 +45,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
 
     Raises:
         BrokenFile: the file was cut, changed, or is of a later version.
-        UserError: it is of an earlier version, from which a run cannot go on.
+        UserError: an earlier version wrote it, and this one cannot resume from it.
     """
     first, _, payload = path.read_bytes().partition(b"\n")
     try:

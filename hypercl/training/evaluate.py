@@ -1,4 +1,4 @@
-"""How many samples each replica of a bundle classifies rightly."""
+"""How many samples each replica of a bundle classifies correctly."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Measured:
 
     accuracies: list[list[float]]
     inferred: list[list[float]] | None = None
-    """Samples whose task was inferred rightly, by the method or, in scenario class, by the output decided on, which
+    """Samples whose task was inferred correctly, by the method or, in scenario class, by the output decided on, which
     belongs to one task; None where no task is inferred."""
 
 
@@ -31,7 +31,7 @@ class Evaluation:
     scenario: str = "task"
 
     def batches(self, place: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and labels of the split at a place, so many samples at once."""
+        """Inputs and labels of the split at a place, `size` samples at once."""
         task, split = self.tasks[place], self.splits[place]
         for samples in torch.arange(len(split), device=split.rows.device).split(size):
             images, labels = split[samples]
@@ -101,7 +101,7 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
 def _right(
     bundle: Bundle, predict: Callable[[Tensor], Tensor], what: Evaluation, place: int
 ) -> Generator[None, None, Tensor]:
-    """Samples that each replica classifies rightly: int64, (replicas,)."""
+    """Samples that each replica classifies correctly: int64, (replicas,)."""
     device = what.splits[place].rows.device
     right = torch.zeros(bundle.replicas, dtype=torch.int64, device=device)
     for inputs, labels in what.batches(place, bundle.samples):

@@ -83,7 +83,7 @@ class RunFolder:
             lines = "\n".join(difference_line(*each) for each in differences(resolved(stored), resolved(experiment)))
             raise UserError(
                 f"{self.path} holds a run with other settings:\n{lines}\n"
-                "Use another --name (or --seed) for the new settings, or put the old ones back to go on."
+                "Use another --name (or --seed) for the new settings, or restore the old ones to resume."
             )
 
     def result(self) -> Finished | None:

@@ -56,7 +56,7 @@ def run(
     Args:
         experiment: what to train.
         place: where data lies and where the run's folder is.
-        test: open the test data at the end and measure on it. A run without it has none, and while it lasts nobody in
+        test: open the test data at the end and measure on it. A run without it has none, and while it lasts nothing in
             this process can open any.
         leak: take test data as validation data: a sweep's protocol `test_leak` alone.
         reports_per_task: reports for each task, the last one when it is learned.
@@ -67,7 +67,7 @@ def run(
     Raises:
         Diverged: a loss or a weight is no longer finite, of every replica.
         UserError: missing data, another experiment in the folder, a device that is not there, a target or a
-            method that cannot be built, a compression ratio that cannot be had.
+            method that cannot be built, a compression ratio that is not achievable.
     """
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
@@ -160,7 +160,7 @@ class _Run:
         self.steps = tuple(self._steps_of(task) for task in self.tasks)
 
     def _comes(self, task: int, run_state: RunState) -> bool:
-        """Whether there is such a task; of a stream whose length nobody knows it may be read only now."""
+        """Whether there is such a task; of a stream of unknown length it may be read only now."""
         if task < len(self.tasks) or not self.open_ended:
             return task < len(self.tasks)
         try:
@@ -331,7 +331,7 @@ class _Run:
     def _measure(
         self, run_state: RunState, state: State, splits: Mapping[int, Split], met: int
     ) -> Generator[Progress, None, Measured]:
-        """Each replica's accuracy on a split of some tasks, by the tasks' places, among so many tasks met."""
+        """Each replica's accuracy on a split of some tasks, by the tasks' places, among `met` tasks."""
         what = Evaluation([self.tasks[index] for index in splits], list(splits.values()), self.stream.shape.scenario)
         if what.scenario == "task":
             measuring = accuracies(self.learner, state, what)

@@ -30,7 +30,7 @@ def group_sizes(replicas: int, bytes_each: int, free: int | None) -> list[int]:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that this process can still take on a device; on the CPU within its cgroup. None where nobody says."""
+    """Bytes that this process can still take on a device; on the CPU within its cgroup. None where it is unknown."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -108,7 +108,7 @@ _NEVER, _LARGEST = 2**31 - 1, 2**30
 
 
 def keep_freed_memory() -> None:
-    """Has the C library keep what is freed, instead of giving it back to the system and taking it anew.
+    """Has the C library keep what is freed, instead of returning it to the system and asking for it again.
 
     A step makes and drops the same large tensors each time. What was given back comes again page by page, each filled
     with zeros first: in the SplitMNIST setting 1,300 pages a step, a third of its time on the CPU. glibc alone (Linux)

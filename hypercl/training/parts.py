@@ -139,7 +139,7 @@ class Networks:
         return group_sizes(replicas, self._bytes_each(experiment), free_memory(self.device))
 
     def bundle(self, experiment: Experiment, groups: Sequence[int]) -> Bundle:
-        """The replicas of an experiment, so many a group."""
+        """The replicas of an experiment, in groups of these sizes."""
         first, learners = experiment.training.seed, []
         for size in groups:
             learners.append(self.learner(assign(experiment, {"training.seed": first, "training.replicas": size})))
@@ -167,7 +167,7 @@ def require_buildable(experiment: Experiment, import_paths: Sequence[Path] = ())
 
     Raises:
         UserError: a target or a method of the user's own is not found, fails, or does not do what is asked of it; a
-            compression ratio that cannot be had.
+            compression ratio that is not achievable.
     """
     sizes(experiment, import_paths)
     if isinstance(experiment.method, ImportedMethod) or isinstance(experiment.target, ImportedTarget):

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: the items of `hypercl.training.loop`."""
+"""What a run reports while it trains: the items of `hypercl.training.loop`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class Started:
     experiment: Experiment
     folder: Path
     num_tasks: int | None
-    """None where nobody knows how many will come."""
+    """None where the length of the stream is unknown."""
     iterations: tuple[int, ...]
     """Steps of each task that has come."""
     parameters: int
@@ -37,7 +37,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Tick:
-    """The run is alive: told about once a second, measured by nobody, logged nowhere."""
+    """The run is alive: sent about once a second, never logged."""
 
     task: int
     task_iteration: int
@@ -51,8 +51,8 @@ class Report:
     step: int
     """Reports so far on the one scale of progress: R x tasks learned + the report's index within the task."""
     value: float
-    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream (where nobody
-    knows that, of those that have come). Of replicas the mean, one that diverged counting 0."""
+    """Sum of the validation accuracies of the tasks met, divided by the number of tasks of the stream (of those seen
+    so far where its length is unknown). Of replicas the mean, one that diverged counting 0."""
     task: int
     """The task being learned."""
     iteration: int

@@ -1,4 +1,4 @@
-"""How far a run has come: all that a checkpoint holds."""
+"""The state of a run: all that a checkpoint holds."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -21,7 +21,7 @@ class RunState:
     iteration: int = 0
     """Steps of the whole run done."""
     spent: list[int] = field(default_factory=list)
-    """Steps of each task learned: fewer than planned where a task was stopped early."""
+    """Steps of each task learned: fewer than planned where early stopping ended a task."""
     flops_a_step: dict[int, int] = field(default_factory=dict)
     """Task -> floating-point operations of one of its steps, of all replicas."""
     uncounted: str = ""
@@ -33,7 +33,7 @@ class RunState:
     matrices: list[list[list[float]]] = field(default_factory=list)
     """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
     inferred: list[list[list[float]]] = field(default_factory=list)
-    """The same of the shares of samples whose task was inferred rightly; empty where no task is inferred."""
+    """The same of the shares of samples whose task was inferred correctly; empty where no task is inferred."""
     diverged: dict[int, str] = field(default_factory=dict)
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])

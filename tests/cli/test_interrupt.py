@@ -38,7 +38,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, 
         assert "the same command goes on" in rest
         assert "task 3/3" not in rest
     resumed = subprocess.run(command(tmp_path, "cut"), cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "goes on after step" in resumed.stdout
+    assert "resumes after step" in resumed.stdout
     subprocess.run(command(tmp_path, "whole"), cwd=tmp_path, capture_output=True, check=True)
     cut, whole = (tmp_path / "results" / name / "runs" / "seed-1" for name in ("cut", "whole"))
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (cut, whole)]

@@ -52,7 +52,7 @@ def test_the_end_shows_matrices_metrics_and_ratio(tmp_path):
 
 def test_a_resumed_run_says_where_it_goes_on(tmp_path):
     text = screen(False, started(tmp_path, after=3), *resumed(3)[:1])
-    assert "goes on after step 15 of 30 (task 2" in text
+    assert "resumes after step 15 of 30 (task 2" in text
 
 
 def test_a_run_trained_before_says_so(tmp_path):

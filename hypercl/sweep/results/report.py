@@ -185,7 +185,7 @@ _COLUMNS = ["parameter", "importance", "chance"]
 
 def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, folder: Path) -> Path:
     path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}.png"
-    trained = {name: trials[trials["state"].isin(TRAINED)] for name, trials in tables.items()}
+    trained = {name: pd.DataFrame(trials[trials["state"].isin(TRAINED)]) for name, trials in tables.items()}
     table = comparison_table(trained, objective)
     table.to_csv(path.with_suffix(".csv"), index=False)
     comparison_figure(table, objective).savefig(path)
