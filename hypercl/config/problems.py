@@ -62,7 +62,7 @@ def located(problem: Problem, locations: Mapping[str, Location]) -> Problem:
 
 
 class UserError(Exception):
-    """A mistake of the user's that is told as a message, never as a traceback. Exit code 2."""
+    """A user's mistake, reported as a message and never as a traceback. Exit code 2."""
 
 
 class OutOfReach(UserError):

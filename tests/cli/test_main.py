@@ -83,7 +83,7 @@ def test_options_are_part_of_the_run(file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "missing.yaml"], ["there is no such file"]),
+        (["train", "missing.yaml"], ["file not found"]),
         (["train", "small.yaml", "--set", "method.betta=1"], ["did you mean 'beta'?"]),
         (["train", "small.yaml", "--name", "../out"], ["cannot name a folder"]),
         (["train", "small.yaml", "--device", "cuda:9"], ["there is no device"]),

@@ -155,7 +155,7 @@ def test_numbers_of_other_settings_do_not_come_into_the_same_cell(place: Path, c
         (["digits.yaml", "--only", "hnt"], ["did you mean 'hnet'?"]),
         (["digits.yaml", "--set", "method.betta=1"], ["cell hnet-task", "cell none-class", "method.betta"]),
         (["digits.yaml", "--name", "../out"], ["cannot name a folder"]),
-        (["missing.yaml"], ["there is no such file"]),
+        (["missing.yaml"], ["file not found"]),
         (["digits.yaml", "--table", "no.csv"], ["no.csv"]),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_dry_run_tells_the_protocols_and_writes_nothing(place: Path, capsys: C
     [
         (["--only", "honset"], "did you mean 'honest'"),
         (["--table", "table.csv"], "this is one of sweeps"),
-        (["--set", "method.betta=1"], "there is no such key"),
+        (["--set", "method.betta=1"], "unknown key"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_trained(

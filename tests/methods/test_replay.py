@@ -320,7 +320,7 @@ def test_stored_real_replays_the_first_samples_of_a_batch_of_each_earlier_task(r
         ("task", ["method.name=lwf", "method.new_classes=zero_logit"], "would do nothing in scenario task"),
         ("domain", [*SOFT, "method.new_classes=zero_logit"], "would do nothing in scenario domain"),
         ("class", [*HARD, "method.new_classes=zero_logit"], "would do nothing with hard targets"),
-        ("class", [*HARD, "method.temperature=3"], "temperature 3.0 would do nothing with hard targets"),
+        ("class", [*HARD, "method.temperature=3"], "temperature 3.0 would have no effect with hard targets"),
         ("class", ["method.name=er", "method.budget=8"], "each of the stream's 9 classes: give at least 9"),
         ("class", ["method.name=er", "method.replay_share=1"], "replay_share"),
     ],

@@ -26,7 +26,7 @@ def strength_path(experiment: Experiment) -> str | None:
 
 
 def by_task_problems(file: SweepFile) -> list[Problem]:
-    """What of `experiment.by_task` would do nothing in a sweep, or cannot be cut to a part of the stream."""
+    """What of `experiment.by_task` would have no effect in a sweep, or cannot be cut to a part of the stream."""
     given = file.experiment.by_task
     if not given:
         return []
@@ -39,7 +39,7 @@ def by_task_problems(file: SweepFile) -> list[Problem]:
         message = f"protocol {file.protocol.name} tunes on a part of the stream, and these are values for all of it"
         found.append(Problem(where, message, dict(given), fix="use protocol {name: stream}, or give one value for all"))
     return found + [
-        Problem(f"space.{path}", "experiment.by_task has a value for each task, so that a drawn one does nothing",
+        Problem(f"space.{path}", "experiment.by_task has a value for each task, so a drawn value has no effect",
                 fix=f"take {path} out of the space, or out of by_task")
         for path in file.space
         if path in given
@@ -110,7 +110,7 @@ def _search(file: SweepFile) -> list[Problem]:
 def _judging(file: SweepFile) -> list[Problem]:
     found = []
     if file.pruner.name != "none":
-        message = "an attempt of protocol stability_decay ends with its task, and none is stopped early"
+        message = "an attempt of protocol stability_decay ends with its task, and none is pruned"
         found.append(Problem("pruner.name", message, file.pruner.name, "none", "set it to none, or remove it"))
     if file.final.settings != 1:
         message = "protocol stability_decay finds one setting, a value for each task"
@@ -118,7 +118,7 @@ def _judging(file: SweepFile) -> list[Problem]:
     goals, only = file.objective.goals, Goal("validation/final_accuracy", "maximize")
     if len(goals) == 1 and goals[0] != only:
         message = "stability_decay judges each attempt by its accuracy on one task, by no other metric"
-        fix = "remove it: the result is told with every metric"
+        fix = "remove it: every metric is reported"
         found.append(Problem("objective", message, goals[0].metric, only.metric, fix))
     return found
 
@@ -143,7 +143,7 @@ def _strength(file: SweepFile) -> list[Problem]:
     alone = isinstance(protocol, FirstTask) or (isinstance(protocol, FirstK) and protocol.k == 1)
     if not alone or path is None or path not in file.space:
         return []
-    message = "tuned on the first task alone it does nothing: it acts from the second task on"
+    message = "it has no effect when tuned on the first task alone: it acts from the second task on"
     fix = "take it out of the space, or use protocol first_k with k of 2 or more"
     return [Problem(f"space.{path}", message, fix=fix)]
 

@@ -26,7 +26,7 @@ def _goals(file: SweepFile) -> list[Problem]:
         message = f"by {' and '.join(sorted(asked))} alone the best setting is one that learns nothing"
         found.append(Problem("objective", message, fix="add validation/final_accuracy to what is maximized"))
     if len(goals) == 1 and file.final.settings == "all":
-        message = "with one goal there is no front, of which `all` would be trained anew"
+        message = "`all` means the whole Pareto front, and one objective has no front"
         found.append(Problem("final.settings", message, "all", fix="give a number, such as 3"))
     if len(goals) == 1:
         return found
@@ -69,7 +69,7 @@ def _race(file: SweepFile) -> list[Problem]:
         message = "several goals cannot be raced: no one value says which setting leads"
         found.append(Problem("search.race", message, fix="remove it, or seek one metric"))
     elif not metric.startswith("validation/"):
-        message = f"{metric} is not measured anew by each seed, so that further seeds tell nothing about it"
+        message = f"{metric} does not vary with the seed, so further seeds add no information"
         found.append(Problem("search.race", message, fix="remove it"))
     if isinstance(file.protocol, StabilityDecay):
         message = "trials of stability_decay are attempts at one task, not settings that could be raced"
@@ -96,7 +96,7 @@ def _enqueue(file: SweepFile) -> list[Problem]:
         ]
         if not wrong and values in whole:
             first = file.search.include_base and values == whole[0]
-            message = "it is the experiment as written, which comes first" if first else "the setting is there twice"
+            message = "it is the experiment as written, which comes first" if first else "duplicate setting"
             problems.append(Problem(where, message, dict(given), fix="remove it"))
         whole.append(values)
     return problems

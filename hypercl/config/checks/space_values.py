@@ -43,7 +43,7 @@ def _drawn(file: SweepFile, space: Space, path: str, tried: list[dict[str, Any]]
     """Its values, each under every one of the conditions with which it is drawn."""
     where, one = f"space.{path}", space[path]
     problems = _distinct(
-        Problem(where, f"{value!r} cannot stand there: {problem.message}", value, problem.allowed)
+        Problem(where, f"{value!r} is not allowed here: {problem.message}", value, problem.allowed)
         for value in one.values
         for context in tried
         for problem in _refusals(file, space, path, context | {path: value})
@@ -104,7 +104,7 @@ def _not_there(
         good = [value for value in space[name].values if any(same(context.get(name), value) for context in there)]
         if name in lacking and good:
             values = good[0] if len(good) == 1 else f"[{', '.join(map(str, good))}]"
-            message = f"there is no such key with {name} {lacking[name]}"
+            message = f"the key does not exist with {name} {lacking[name]}"
             return Problem(where, message, fix=f"add when: {{{name}: {values}}}")
     experiment = _under(file, space, lacking) or file.experiment
     names = [name for name in known_paths(experiment) if not why_not_tunable(name)]

@@ -93,14 +93,14 @@ def explain_key(path: str) -> Setting | Part:
     The leading `experiment` may be left out, and a key of the space is the key of the experiment that it varies.
 
     Raises:
-        UserError: there is no such key.
+        UserError: unknown key.
     """
     wanted = path.strip().strip(".")
     found = _all()
     names = (wanted, f"experiment.{wanted}", f"experiment.{wanted.removeprefix('space.')}")
     full = next((name for name in names if name in found or not name), None)
     if full is None:
-        raise UserError(f"there is no key '{wanted}' in a file\n    fix:     {_instead_of(wanted)}")
+        raise UserError(f"unknown key '{wanted}'\n    fix:     {_instead_of(wanted)}")
     group = found.get(full, [])
     if full.endswith(".name") and group[0].kinds:
         full = full.removesuffix(".name")

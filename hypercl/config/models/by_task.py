@@ -38,7 +38,9 @@ def checked(by_task: Mapping[str, Sequence[float]], sections: Mapping[str, Secti
             raise ValueError(f"method {name} has no {path}; with it {' and '.join(there)} can change from task to task")
         tasks = getattr(sections["tasks"], "num_tasks", None)
         if tasks is None:
-            raise ValueError(f"{path} has a value for each task, and nobody knows how many come: give tasks.num_tasks")
+            raise ValueError(
+                f"{path} has a value for each task, but the number of tasks is unknown: give tasks.num_tasks"
+            )
         if len(values) != tasks:
             raise ValueError(f"{path} needs a value for each task: {len(values)} are given, the stream has {tasks}")
         for task, value in enumerate(values, start=1):

@@ -94,7 +94,7 @@ class Experiment(Section):
         method, scenario = self.method, self.tasks.scenario
         if isinstance(method, DistillingMethod) and method.new_classes != "exclude" and scenario != "class":
             raise ValueError(
-                f"method.new_classes {method.new_classes} would do nothing in scenario {scenario}, whose targets "
+                f"method.new_classes {method.new_classes} would have no effect in scenario {scenario}, whose targets "
                 "hold no new classes: leave it out"
             )
         return self

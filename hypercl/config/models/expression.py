@@ -53,7 +53,7 @@ class Expression:
             self._value = self._read(ast.parse(text.strip(), mode="eval").body)
         except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
             why = error if isinstance(error, ExpressionError) else "check its brackets and operators"
-            raise ExpressionError(f"{text!r} is no expression: {why}") from None
+            raise ExpressionError(f"{text!r} is not an expression: {why}") from None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,13 +95,13 @@ class Expression:
                     raise ExpressionError(f"{name}(...) takes {taken}")
                 return _applied(function, [self._read(argument) for argument in arguments])
             case ast.Call(func=ast.Name(id=name)):
-                raise ExpressionError(f"there is no function {name}(...) of this form: {', '.join(FUNCTIONS)}")
-        raise ExpressionError(f"{ast.unparse(node)} cannot stand in it")
+                raise ExpressionError(f"unknown function {name}(...); known: {', '.join(FUNCTIONS)}")
+        raise ExpressionError(f"{ast.unparse(node)} is not allowed in an expression")
 
     def _name(self, node: ast.AST) -> Value:
         path = ast.unparse(node)
         if not all(part.isidentifier() for part in path.split(".")):
-            raise ExpressionError(f"{path} is no key path")
+            raise ExpressionError(f"{path} is not a key path")
         self._names[path] = None
         return lambda values: _known(values, path)
 
@@ -137,5 +137,5 @@ def _power(base: float, exponent: float) -> float:
 
 def _finite(number: Any) -> Any:
     if isinstance(number, complex) or not abs(number) <= LARGEST:
-        raise ExpressionError(f"{number if isinstance(number, complex) else 'the result'} is no finite real number")
+        raise ExpressionError(f"{number if isinstance(number, complex) else 'the result'} is not a finite real number")
     return number

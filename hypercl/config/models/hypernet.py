@@ -55,28 +55,28 @@ class Hypernet(Section):
     activation: Activation = "relu"
     """After each layer of the trunk."""
     normalization: Literal["none", "layer"] = "none"
-    """Of each trunk layer, before its activation; there is no batch norm, since with it the weights of one task would
-    depend on the tasks they are generated with."""
+    """Normalisation of each trunk layer, before its activation. Batch norm is not offered: the weights of one task
+    would depend on the tasks they are generated with."""
     dropout: Fraction = 0.0
     """Share of the trunk's activations set to zero in training; the output regulariser and predictions have none."""
     noise: Annotated[Whole, Field(ge=0), at_most(1_000_000)] = 0
     """Numbers of N(0, 1) noise in the input, drawn once a step for all chunks; zeros in predictions and in the output
     regulariser (hypnettorch and the paper's code, which use none by default)."""
     task_embedding: Units = 96
-    """Numbers in a task embedding. Source: von Oswald et al. (2020), Split MNIST."""
+    """Size of a task embedding. Source: von Oswald et al. (2020), Split MNIST."""
     embedding_scale: Positive = 1.0
     """Standard deviation of initial task and chunk embeddings; a chunked hyperfan sets the chunk embeddings' itself."""
     embedding_init: Literal["normal", "previous"] = "normal"
     """previous: from the second task on, a task's embedding starts as a copy of the one before, as learned."""
     init: Annotated[Xavier | Normal | HyperfanIn | HyperfanOut, Kinds(default=Xavier)] = Xavier()
-    """How trunk and head begin; the paper's runs use xavier."""
+    """Initialisation of trunk and head; the paper's runs use xavier."""
 
     @model_validator(mode="after")
     def _trunk_options(self) -> "Hypernet":
         given = [f"dropout {self.dropout:g}"] if self.dropout else []
         given += [f"normalization {self.normalization}"] if self.normalization != "none" else []
         if given and not self.hidden:
-            raise ValueError(f"{' and '.join(given)} would do nothing: they act on trunk layers, and hidden is []")
+            raise ValueError(f"{' and '.join(given)} would have no effect: they act on trunk layers, and hidden is []")
         return self
 
 
@@ -90,7 +90,7 @@ class ChunkedHypernet(Hypernet):
     compression_ratio: Positive | None = None
     """With chunk_size auto: (hypernetwork parameters + task embeddings) / target weights is to be at most this."""
     chunk_embedding: Units = 96
-    """Numbers in a chunk embedding; chunk embeddings are shared by all tasks.
+    """Size of a chunk embedding; chunk embeddings are shared by all tasks.
 
     Source: von Oswald et al. (2020), Split MNIST.
     """
@@ -101,7 +101,8 @@ class ChunkedHypernet(Hypernet):
             raise ValueError("chunk_size auto needs a compression_ratio to be solved from, such as 1.0")
         if self.chunk_size != "auto" and self.compression_ratio is not None:
             raise ValueError(
-                f"compression_ratio {self.compression_ratio:g} would do nothing beside chunk_size {self.chunk_size}: "
+                f"compression_ratio {self.compression_ratio:g} would have no effect beside chunk_size "
+                f"{self.chunk_size}: "
                 "give chunk_size: auto, or leave compression_ratio out"
             )
         return self

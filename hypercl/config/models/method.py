@@ -23,9 +23,9 @@ class Regularizer(Section):
     gradient, up to rounding, from products of the hypernetwork's last layer and its inputs, without generating them.
     `auto` takes at each task the one that costs less."""
     tasks: Count | None = None
-    """Earlier tasks compared at each step, drawn anew without replacement; null compares all. S is then these tasks."""
+    """Earlier tasks compared at each step, drawn without replacement; null compares all. S is then these tasks."""
     pairs: Count | None = None
-    """Pairs of an earlier task and a chunk compared at each step, drawn anew without replacement and scaled to stand
+    """Pairs of an earlier task and a chunk compared at each step, drawn without replacement and scaled to stand
     for all: an unbiased estimate of the whole sum at the same cost for any number of tasks. Null compares all."""
     mask_heads: Flag = True
     """With one head a task, leave out the heads that an earlier task does not use."""
@@ -56,12 +56,12 @@ class HypernetMethod(AnyMethod):
     beta: NotNegative = 0.01
     """Weight of the output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
-    """Evaluate the regulariser where the optimiser would go on the task's gradient alone.
+    """Evaluate the regulariser at the parameters that a step on the task's gradient alone would reach.
 
     Source: von Oswald et al. (2020).
     """
     train_earlier_embeddings: Flag = False
-    """Embeddings of earlier tasks go on being trained, on the regulariser alone, so that they follow the hypernetwork;
+    """Keep training the embeddings of earlier tasks, on the regulariser alone, so that they follow the hypernetwork;
     its look-ahead then includes their own drift."""
     regularizer: Regularizer = Regularizer()
     """What the regulariser compares, always without noise and dropout: what is kept is the network that predicts."""
@@ -69,7 +69,10 @@ class HypernetMethod(AnyMethod):
     @model_validator(mode="after")
     def _earlier_need_beta(self) -> "HypernetMethod":
         if self.train_earlier_embeddings and not self.beta:
-            raise ValueError("train_earlier_embeddings would do nothing with beta 0: earlier ones feel the regulariser")
+            raise ValueError(
+                "train_earlier_embeddings would have no effect with beta 0: earlier embeddings are trained on "
+                "the regulariser only"
+            )
         return self
 
 
@@ -81,7 +84,7 @@ class Hnet(HypernetMethod):
 
 
 class HnetEnt(HypernetMethod):
-    """HNET+ENT: the task is the one whose network is surest of its answer, by the entropy of its predictions.
+    """HNET+ENT: the inferred task is the one whose predictions have the lowest entropy.
 
     Entropies of tasks with unequal numbers of classes are compared as shares of the largest there can be.
     """
@@ -89,7 +92,7 @@ class HnetEnt(HypernetMethod):
     name: Literal["hnet_ent"] = "hnet_ent"
     scenarios: ClassVar[Scenarios] = UNKNOWN
     temperature: Positive = 1.0
-    """What logits are divided by before their entropy is taken. Source: von Oswald et al. (2020)."""
+    """Temperature of the softmax whose entropy is compared. Source: von Oswald et al. (2020)."""
 
 
 class Autoencoder(Section):
@@ -115,14 +118,14 @@ class ReplayHypernet(Autoencoder):
     decoder: tuple[Units, ...] = (250, 350)
     """Units of each hidden layer of the decoder. Source: von Oswald et al. (2020), HNET+R on Split MNIST."""
     condition: Literal["one_hot", "gaussian", "none"] = "one_hot"
-    """What the decoder is told of the task beside its latent code: the task's number as a one-hot vector, a fixed
+    """What the decoder receives about the task beside its latent code: the task's number as a one-hot vector, a fixed
     random vector, or nothing. Source: von Oswald et al. (2020) use one_hot."""
     condition_size: Units = 100
     """Numbers of the condition, where there is one; one_hot needs as many as there are tasks."""
     beta: NotNegative = 0.01
     """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
-    """As of the method hnet."""
+    """Evaluate the decoder's regulariser at the look-ahead parameters, as method hnet does."""
     hypernet: AnyHypernet = ChunkedHypernet(activation="elu", chunk_size=50_000)
     """What generates the decoder. Source: von Oswald et al. (2020), Split MNIST."""
 
@@ -157,7 +160,7 @@ class HnetTir(HypernetMethod):
 
 
 class ReplayMethod(AnyMethod):
-    """A plain classifier that goes on seeing what stands for earlier tasks."""
+    """A plain classifier that replays samples of earlier tasks."""
 
     replay_share: ReplayShare = "growing"
     """Weight of what is replayed in the loss, the rest is the new task's; growing: 1 - 1/t at the t-th task.
@@ -185,7 +188,9 @@ class DistillingMethod(ReplayMethod):
         if self.hard_targets:
             for name, given in (("temperature", self.temperature), ("new_classes", self.new_classes)):
                 if given != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} {given} would do nothing with hard targets: leave it out, or use soft")
+                    raise ValueError(
+                        f"{name} {given} would have no effect with hard targets: leave it out, or use soft"
+                    )
         return self
 
 
@@ -209,14 +214,14 @@ class HnetReplay(DistillingMethod):
 
 
 class Finetune(AnyMethod):
-    """The same network without protection: what forgetting looks like."""
+    """Plain fine-tuning without protection: the lower baseline."""
 
     name: Literal["finetune"] = "finetune"
     generated: ClassVar[bool | None] = None
 
 
 class Scratch(AnyMethod):
-    """A new network for each task: what a task reaches without its past."""
+    """A new network for each task: the baseline without transfer."""
 
     name: Literal["scratch"] = "scratch"
     scenarios: ClassVar[Scenarios] = TASK
@@ -224,7 +229,7 @@ class Scratch(AnyMethod):
 
 
 class Joint(AnyMethod):
-    """All tasks met so far are trained together, one batch of each a step: the upper reference."""
+    """All tasks met so far are trained together, one batch of each per step: the upper baseline."""
 
     name: Literal["joint"] = "joint"
     generated: ClassVar[bool | None] = None

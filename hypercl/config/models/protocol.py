@@ -49,9 +49,10 @@ class StabilityDecay(Section):
     drop: Fraction = 0.2
     """How far the accuracy on the new task may stay below that of fine-tuning, as a share of it."""
     halvings: Annotated[Whole, Field(ge=0, le=30)] = 7
-    """At most so many halvings of the strength; the last attempt is accepted as it is."""
+    """Maximum number of times the strength is halved; the last attempt is accepted as it is."""
     rates: Annotated[Whole, Field(ge=1, le=20)] = 3
-    """Learning rates tried at each task: so many, evenly apart on their distribution's scale; of a choice all."""
+    """Number of learning rates tried at each task, evenly spaced on the distribution's scale; every value of a
+    choice."""
 
 
 class TestLeak(Section):
@@ -67,16 +68,16 @@ Protocol = Annotated[
 
 
 class Final(Section):
-    """The end of a sweep: the best settings and the experiment as written are trained anew on fresh seeds, and test
+    """The end of a sweep: the best settings and the experiment as written are retrained on fresh seeds, and test
     data is opened, once."""
 
     settings: Count | Literal["all"] = 3
-    """The best so many settings, beside the experiment as written; with several objectives so many of the front, or
-    all of it."""
+    """Number of best settings, beside the experiment as written; with several objectives the number taken from the
+    Pareto front, or all of it."""
     seeds: Annotated[Whole, Field(ge=5, le=1000)] = 10
     """Fresh seeds of each setting, at least 5; from 10 on there is a bootstrap interval as well."""
     from_scratch: Flag = False
-    """Also train the target anew on each task, which is what forward transfer is measured against."""
+    """Also train a new target on each task alone: the reference of forward transfer."""
 
 
 class Race(Section):
@@ -84,14 +85,14 @@ class Race(Section):
     Source: Birattari et al. (2002), F-Race."""
 
     settings: Annotated[Whole, Field(ge=2, le=100)] = 4
-    """So many of the best settings race."""
+    """Number of best settings that race."""
     seeds: Annotated[Whole, Field(ge=3, le=1000)] = 12
-    """At most so many further seeds of each."""
+    """Maximum number of further seeds per setting."""
     block: Annotated[Whole, Field(ge=1, le=100)] = 3
     """Seeds of each setting in a round, trained together; where the stream has `order_seed`, each by itself, with an
     order of its own. From the fifth seed on it is decided after each round who is dropped."""
     alpha: Annotated[Fraction, Field(gt=0)] = 0.05
     """Chance, over all rounds and races, that a setting is dropped though none of the others is better (Bonferroni)."""
     every: Count | None = None
-    """Race after every so many trained trials, too, the leader of the race before among the settings; null is after the
-    search alone."""
+    """Also race each time this many trials have been trained, including the leader of the last race; null races only
+    after the search."""

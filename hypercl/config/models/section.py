@@ -35,7 +35,7 @@ def _single(value: float) -> float:
 
 
 def at_most(limit: int) -> BeforeValidator:
-    """A bound far beyond all use, which keeps a slip of the pen from taking the machine's memory."""
+    """A generous upper bound, so that a typo cannot exhaust memory."""
 
     def check(value: Any) -> Any:
         if isinstance(value, int | float) and value > limit:

@@ -116,7 +116,7 @@ class Objective(Section):
     """What is sought, always measured on validation data: one metric, or several at once."""
 
     maximize: Metrics = None
-    """The metric to raise, or a list of them (validation/final_accuracy where nothing is said)."""
+    """The metric to raise, or a list of them (default: validation/final_accuracy)."""
     minimize: Metrics = None
     """The metric to lower, or a list of them; beside maximize, the sweep looks for the best compromises."""
 
@@ -136,7 +136,7 @@ class Objective(Section):
         if not metrics:
             raise ValueError("give maximize, minimize or both")
         if len(set(metrics)) < len(metrics):
-            raise ValueError("a metric is there twice")
+            raise ValueError("duplicate metric")
         return self
 
     @property
@@ -165,20 +165,20 @@ SETTINGS_OF: dict[str, dict[str, int]] = {
     "nsga2": {"population": 20},
     "nsga3": {"population": 20},
 }
-"""Sampler -> its own settings and their defaults; elsewhere they would do nothing."""
+"""Sampler -> its own settings and their defaults; elsewhere they would have no effect."""
 SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
 
 
 class Search(Section):
     sampler: Sampler = "tpe"
-    """Who suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian process,
-    CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
+    """Sampler that suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian
+    process, CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
     trials: Count = 100
     """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
-    """Settings drawn at random before tpe, gp or cmaes starts to model: 10 where nothing is said."""
+    """Settings drawn at random before tpe, gp or cmaes starts to model; default 10."""
     population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])
-    """Settings a generation of nsga2 or nsga3: 20 where nothing is said (Optuna's 50 leaves most sweeps at random)."""
+    """Population size of nsga2 or nsga3; default 20 (with Optuna's 50 most sweeps stay random)."""
     include_base: Flag = True
     """The experiment as written is the first trial; it must then lie inside the space."""
     enqueue: tuple[dict[str, Any], ...] = ()
@@ -187,13 +187,13 @@ class Search(Section):
     seed: Whole = 1
     """Seed of the sampler."""
     seeds: Annotated[Count, at_most(1000)] | None = None
-    """Each setting is trained on so many seeds, together, and their mean is judged; null is training.replicas."""
+    """Number of seeds per setting, trained together; their mean is the trial's value. Null is training.replicas."""
     race: Annotated[Race | None, switched] = None
     """Further seeds for the leaders: true, or the keys that differ from the defaults; null is no race."""
     max_failed: Count = 5
-    """The sweep stops after so many failed trials in a row."""
+    """Number of failed trials in a row after which the sweep stops."""
     retries: Annotated[Whole, Field(ge=0)] = 3
-    """How often a trial whose process died is taken up again."""
+    """Maximum restarts of a trial whose process died."""
 
     @model_validator(mode="before")
     @classmethod
@@ -208,7 +208,7 @@ class Search(Section):
         for key in sorted(SAMPLER_SETTINGS):
             if getattr(self, key) is not None and key not in SETTINGS_OF.get(self.sampler, {}):
                 users = ", ".join(sampler for sampler, own in SETTINGS_OF.items() if key in own)
-                raise ValueError(f"{key} does nothing with {self.sampler} (it is a setting of {users}): remove it")
+                raise ValueError(f"{key} has no effect with {self.sampler} (it is a setting of {users}): remove it")
         return self
 
 
@@ -219,17 +219,17 @@ class _Pruner(Section):
 
 class _Stopping(Section):
     warmup_tasks: Count = 2
-    """Tasks learned before the first trial may be stopped: earlier than two nothing can be forgotten."""
+    """Tasks learned before a trial may be pruned: before the second task nothing can be forgotten."""
 
 
 class _Halving(_Stopping):
     reduction_factor: Annotated[Whole, Field(ge=2)] = 2
-    """One in so many goes on at each rung; rungs are apart by this factor."""
+    """One trial in this many is kept at each rung; also the ratio between rungs."""
 
 
 class _Ranking(_Stopping):
     startup_trials: Annotated[Whole, Field(ge=0)] = 5
-    """Trials that must be complete before any is stopped."""
+    """Trials that must be complete before any is pruned."""
 
 
 class ASHARule(_Halving):
@@ -239,21 +239,21 @@ class ASHARule(_Halving):
 
 
 class MedianRule(_Ranking):
-    """Stops a trial that is below the median of the earlier ones at the same step."""
+    """Prunes a trial that is below the median of the earlier ones at the same step."""
 
     name: Literal["median"] = "median"
 
 
 class PercentileRule(_Ranking):
-    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+    """Prunes a trial that is below a percentile of the earlier ones at the same step."""
 
     name: Literal["percentile"] = "percentile"
     percentile: Annotated[Number, Field(gt=0, lt=100)] = 25.0
-    """The best so many percent go on; 50 is the median."""
+    """Percentage of best trials that are kept; 50 is the median."""
 
 
 class ThresholdRule(_Stopping):
-    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+    """Prunes a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
 
     name: Literal["threshold"] = "threshold"
     floor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
@@ -274,27 +274,27 @@ class Hyperband(_Halving, _Pruner):
 
 
 class Median(MedianRule, _Pruner):
-    """Stops a trial that is below the median of the earlier ones at the same step."""
+    """Prunes a trial that is below the median of the earlier ones at the same step."""
 
 
 class Percentile(PercentileRule, _Pruner):
-    """Stops a trial that is not among the best so many percent of the earlier ones at the same step."""
+    """Prunes a trial that is below a percentile of the earlier ones at the same step."""
 
 
 class Threshold(ThresholdRule, _Pruner):
-    """Stops a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
+    """Prunes a trial whose mean accuracy over the tasks met so far is below a floor when a task has been learned."""
 
 
 class Patient(_Stopping, _Pruner):
-    """Stops a trial whose progress (mean accuracy over the whole stream, which rises as tasks are met) fell back."""
+    """Prunes a trial whose progress (mean accuracy over the whole stream, which rises as tasks are met) fell back."""
 
     name: Literal["patient"] = "patient"
     patience: Count = 4
-    """So many reports in a row, all below the best earlier one, stop a trial."""
+    """Number of reports in a row below the best earlier one after which a trial is pruned."""
     min_delta: Fraction = 0.0
     """How far below it they must stay, in mean accuracy over the whole stream."""
     rule: _Rule | None = None
-    """Another rule that must want to stop the trial, too; null is none."""
+    """Another rule that must also want to prune the trial; null is none."""
 
 
 class NoPruner(_Pruner):
@@ -307,14 +307,14 @@ Pruner = Annotated[ASHA | Hyperband | Median | Percentile | Patient | Threshold 
 
 
 class Resources(Section):
-    """What one trial takes, and how many run at once."""
+    """Resources of one trial, and how many trials run at once."""
 
     cpus: Positive | Literal["auto"] = "auto"
-    """CPUs a trial; auto is one."""
+    """CPUs per trial; auto is one."""
     gpus: NotNegative | Literal["auto"] = "auto"
-    """GPUs a trial, fractions allowed; auto is a quarter of one; dropped, and said, where there is no GPU."""
+    """GPUs per trial, fractions allowed; auto is a quarter. Ignored, with a note, on a machine without a GPU."""
     max_concurrent: Count | None = None
-    """Trials at once; null is what fits."""
+    """Maximum number of concurrent trials; null is as many as fit."""
 
 
 class Wandb(Section):
@@ -331,7 +331,7 @@ class Wandb(Section):
 
 
 class Logging(Section):
-    """Who listens beside the files of the results folder."""
+    """Loggers beside the files of the results folder."""
 
     wandb: Annotated[Wandb | None, switched] = None
     """true, or the keys that differ from the defaults; null, and wandb is not imported."""
@@ -358,21 +358,21 @@ class SweepFile(Section):
     space: dict[str, Distribution] = {}
     """Key path in the experiment -> distribution."""
     constraints: Constraints = Constraints()
-    """Bounds that a setting must keep."""
+    """Bounds on a setting."""
     objective: Objective = Objective(maximize="validation/final_accuracy")
-    """What is sought."""
+    """Metric or metrics to optimise."""
     search: Search = Search()
-    """Who searches, and how long."""
+    """Sampler and budget of the search."""
     pruner: Pruner = ASHA()
-    """Which trials are stopped early."""
+    """Which trials are pruned."""
     protocol: Protocol = StreamProtocol()
-    """On what is tuned, on what reported."""
+    """Which data is tuned on, and which is reported."""
     final: Final = Final()
-    """How the end result is measured."""
+    """How the final result is measured."""
     resources: Resources = Resources()
-    """What a trial takes."""
+    """Resources of a trial."""
     logging: Logging = Logging()
-    """Who listens."""
+    """Loggers."""
 
     @model_validator(mode="before")
     @classmethod

@@ -74,7 +74,7 @@ class WideResNet(Section):
 
 
 class ImportedTarget(Section):
-    """Any `nn.Module` by import path; it needs to know nothing of hypernetworks."""
+    """Any `nn.Module` by import path; it need not know about hypernetworks."""
 
     name: Literal["import"] = "import"
     path: ImportPath

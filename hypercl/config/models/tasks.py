@@ -101,7 +101,7 @@ class ClassTasks(Stream):
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Number of classes of each task; of the first one, where nobody knows how many will come."""
+        """Number of classes of each task; of the first one, where the number of tasks is unknown."""
         return self._from_the_first[self.skip :]
 
     @property
@@ -247,8 +247,8 @@ class ImportedStream(ClassTasks):
 
     name: Literal["import"] = "import"
     num_tasks: TaskCount | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-    """Number of tasks. Null: nobody knows; the callable may return an iterator, and the run learns each task as it
-    comes until there is none. That needs outputs that all tasks share (scenario domain, or heads shared)."""
+    """Number of tasks. Null: unknown in advance; the callable may return an iterator, and the run learns each task as
+    it arrives. That needs outputs that all tasks share (scenario domain, or heads shared)."""
     path: ImportPath
     """`package.module:callable`, found beside the file, in the working directory, or installed."""
     input_shape: Annotated[tuple[Units, ...], Field(min_length=1)]
@@ -272,7 +272,7 @@ class ImportedStream(ClassTasks):
     def _without_what_is_given(cls, value: dict[str, Any]) -> dict[str, Any]:
         given = sorted({"root", "train"} & set(value))
         if given:
-            raise ValueError(f"{' and '.join(given)} cannot stand here: hypercl gives the callable `root` and `train`")
+            raise ValueError(f"{' and '.join(given)} must not be given: hypercl passes `root` and `train` itself")
         return value
 
 

@@ -27,8 +27,8 @@ class _Optimizer(Section):
     weight_decay: NotNegative = 0.0
     """Adam and SGD add it to the gradient, AdamW shrinks the weights by lr times it."""
     renew: Flag = True
-    """Begin each task with new running means and sums, as in von Oswald et al. (2020). Without it those of a network's
-    weights go on over the whole stream, as in van de Ven & Tolias (2019); a task embedding's are new in any case."""
+    """Reset the running means and sums at each task, as in von Oswald et al. (2020). Without it those of a network's
+    weights are kept over the whole stream, as in van de Ven & Tolias (2019); a task embedding's are always new."""
 
 
 class Adam(_Optimizer):
@@ -182,22 +182,23 @@ class Training(Section):
     batch_size: Units = 128
     """Samples a step. Source: von Oswald et al. (2020), Split MNIST."""
     optimizer: Annotated[Adam | AdamW | SGD | RMSprop, Kinds(default=Adam)] = Adam()
-    """Made anew for each task."""
+    """Optimiser; see `renew` for what is kept between tasks."""
     schedule: Annotated[Constant | Step | Cosine | OneCycle | Plateau, Kinds(default=Constant)] = Constant()
-    """The learning rate over a task's steps; each task starts anew."""
+    """Learning rate over a task's steps; restarts at each task."""
     early_stopping: Annotated[EarlyStopping | None, switched] = None
     """End a task's training when its validation accuracy no longer rises: true, or the keys that differ from the
     defaults; null trains all steps."""
     label_smoothing: Annotated[Number, Field(ge=0, lt=0.5)] = 0.0
-    """What the right class gives up, shared equally by a task's other classes; 0.05 is the paper's 'soft targets'."""
+    """Probability taken from the correct class and shared equally by a task's other classes; 0.05 is the paper's 'soft
+    targets'."""
     clip_norm: Positive | None = None
-    """Bound of the gradient's norm, applied to the sum of both gradients (and to the look-ahead's)."""
+    """Maximum norm of the gradient, applied to the sum of both gradients (and to the look-ahead's)."""
     report_samples: Count = 1000
-    """At most so many validation samples a task are read by the reports inside a task."""
+    """Maximum number of validation samples per task that the reports within a task read."""
     seed: Whole = 1
     """Seed of initial weights, batches and augmentation."""
     replicas: Annotated[Whole, Field(ge=1, le=256)] = 1
-    """Seeds (seed, seed + 1, ...) that are trained together; every result is their mean, and told for each."""
+    """Seeds (seed, seed + 1, ...) that are trained together; every result is their mean, and is also given per seed."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """auto is cuda, else mps, else cpu."""
     threads: Count | Literal["auto"] = "auto"

@@ -56,7 +56,7 @@ def text_of(file: str | Path) -> str:
     except FileNotFoundError:
         beside = [other.name for other in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
         fix = did_you_mean(path.name, beside)
-        raise ConfigError(str(file), [Problem("", "there is no such file", fix=fix)]) from None
+        raise ConfigError(str(file), [Problem("", "file not found", fix=fix)]) from None
     except (OSError, ValueError) as error:
         raise ConfigError(str(file), [Problem("", f"the file cannot be read: {error}")]) from None
 

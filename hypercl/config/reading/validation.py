@@ -49,11 +49,11 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         fix = did_you_mean(keys[-1], names) or _at_the_top(model, keys) or _elsewhere(model, keys) or "remove the key"
         close = closest(keys[-1], names)
         meant = ".".join([*keys[:-1], close]) if close else ""
-        return Problem(path, "there is no such key", value, ", ".join(names), fix, meant=meant)
+        return Problem(path, "unknown key", value, ", ".join(names), fix, meant=meant)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
         given = value.get("name") if isinstance(value, dict) else value
-        message = "the section has no name" if given is None else "there is no such kind"
+        message = "the section has no name" if given is None else "unknown kind"
         fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""
         named = isinstance(value, dict) and given is not None
         return Problem(f"{path}.name" if named else path, message, given, ", ".join(tags), fix)
@@ -64,7 +64,7 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", expected)
         allowed = ", ".join(choices) or expected
-        return Problem(path, "there is no such choice", value, allowed, did_you_mean(value, choices), about=about)
+        return Problem(path, "unknown value", value, allowed, did_you_mean(value, choices), about=about)
     return Problem(path, _sentence(details), value, expected, about=about)
 
 

@@ -30,7 +30,7 @@ def _no_key_twice(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -
     for key_node, _ in node.value:
         key = str(getattr(key_node, "value", key_node))
         if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is there twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key '{key}'", key_node.start_mark)
         seen.add(key)
     return yaml.SafeLoader.construct_mapping(loader, node, deep)
 
@@ -62,7 +62,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
         message = getattr(error, "problem", None) or str(error)
         fix = "write plain values only" if "constructor" in message else "check indentation, colons and brackets"
         if "'\\t'" in message:
-            message, fix = "there is a tab, and YAML is indented with spaces only", "replace the tab by spaces"
+            message, fix = "tab found; YAML is indented with spaces only", "replace the tab with spaces"
         problem = Problem("", f"this is not valid YAML: {message}", fix=fix, line=mark.line + 1 if mark else None)
         raise ConfigError(source, [problem]) from None
     except (ValueError, RecursionError, TypeError) as error:

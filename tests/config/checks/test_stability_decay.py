@@ -1,4 +1,4 @@
-"""What a sweep under protocol stability_decay may say, and what in it would do nothing."""
+"""What a sweep under protocol stability_decay may say, and what in it would have no effect."""
 
 import pytest
 

@@ -46,7 +46,7 @@ def test_what_cannot_change_or_does_not_fit_is_refused(override: str, message: s
 
 
 def test_a_value_is_judged_with_its_whole_section() -> None:
-    with pytest.raises(ConfigError, match="train_earlier_embeddings would do nothing with beta 0"):
+    with pytest.raises(ConfigError, match="train_earlier_embeddings would have no effect with beta 0"):
         experiment("by_task.method.beta=[1, 0, 1]", "method.train_earlier_embeddings=true")
 
 

@@ -1,4 +1,4 @@
-"""Settings of the hypernetwork that cannot stand together, or would do nothing."""
+"""Settings of the hypernetwork that cannot stand together, or would have no effect."""
 
 import pytest
 
@@ -14,15 +14,15 @@ def experiment(*overrides: str) -> Experiment:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["hypernet.hidden=[]", "hypernet.dropout=0.1"], "dropout 0.1 would do nothing"),
-        (["hypernet.hidden=[]", "hypernet.normalization=layer"], "normalization layer would do nothing"),
+        (["hypernet.hidden=[]", "hypernet.dropout=0.1"], "dropout 0.1 would have no effect"),
+        (["hypernet.hidden=[]", "hypernet.normalization=layer"], "normalization layer would have no effect"),
         (["hypernet.chunk_size=auto"], "chunk_size auto needs a compression_ratio"),
-        (["hypernet.compression_ratio=0.5"], "compression_ratio 0.5 would do nothing beside chunk_size 200"),
+        (["hypernet.compression_ratio=0.5"], "compression_ratio 0.5 would have no effect beside chunk_size 200"),
         (["hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"], "layer normalization in the trunk hides"),
         (["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid"], "a sigmoid in the trunk hides"),
         (["hypernet.embedding_init=previous", "method.name=scratch"], "no meaning with method scratch"),
         (["method.train_earlier_embeddings=true", "method.beta=0"], "would do nothing with beta 0"),
-        (["hypernet.init.std=0.1"], "there is no such key"),
+        (["hypernet.init.std=0.1"], "unknown key"),
         (["hypernet.dropout=1"], "less than 1"),
     ],
 )

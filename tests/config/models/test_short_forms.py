@@ -104,5 +104,5 @@ def test_the_models_take_short_forms_from_python() -> None:
 
 @pytest.mark.parametrize("name", ["[]", "{}", "3"])
 def test_a_name_that_is_no_text_is_a_problem(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"experiment\.method\.name: there is no such kind"):
+    with pytest.raises(ConfigError, match=r"experiment\.method\.name: unknown kind"):
         loads(TEXT, "x", [f"method.name={name}"])

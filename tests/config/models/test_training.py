@@ -44,7 +44,7 @@ def test_another_schedule_keeps_the_warm_up_where_it_has_one() -> None:
     [
         ("training.precision=fp16", "fp32"),
         ("training.label_smoothing=0.5", "less than 0.5"),
-        ("training.schedule={name: one_cycle, warmup: 0.1}", "there is no such key"),
+        ("training.schedule={name: one_cycle, warmup: 0.1}", "unknown key"),
         ("training.early_stopping.patience=0", "greater than or equal to 1"),
         ("target={name: zenkenet, dropout: 1.0}", "less than 1"),
         ("target={name: lenet, channels: [3]}", "channels"),

@@ -148,7 +148,7 @@ def test_a_mistake_names_the_file_and_the_line_in_which_it_was_made(folder: Path
     }
     with pytest.raises(ConfigError, match=f"3 problems in {mine}\n") as caught:
         load_sweep(mine)
-    assert f"{shared}:6  experiment.training.batch_sise: there is no such key" in str(caught.value)
+    assert f"{shared}:6  experiment.training.batch_sise: unknown key" in str(caught.value)
 
 
 def test_what_was_replaced_is_no_longer_blamed(folder: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_missing_include_names_the_key_the_file_and_the_nearest_one(folder: Pa
     inner, own = found["include.0"], found["include.1"]
     assert (inner.file, inner.line, inner.value) == (str(folder / "shared" / "middle.yaml"), 2, "bass.yaml")
     assert inner.fix == "did you mean 'base.yaml'?"
-    assert (own.file, own.line, own.message) == (str(mine), 1, "there is no such file")
+    assert (own.file, own.line, own.message) == (str(mine), 1, "file not found")
     assert "from the folder of" in own.fix
 
 

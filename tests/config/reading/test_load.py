@@ -216,9 +216,9 @@ def test_a_mutated_file_is_valid_or_a_list_of_problems(
 
 @pytest.mark.parametrize("key", ["int", "nullable"])
 def test_an_unknown_key_is_named_whatever_it_is_called(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"experiment.training.{key}: there is no such key"):
+    with pytest.raises(ConfigError, match=f"experiment.training.{key}: unknown key"):
         loads(f"experiment: {{tasks: {{name: split_digits}}, training: {{{key}: 3}}}}", "x.yaml")
-    with pytest.raises(ConfigError, match=f"{key}: there is no such key"):
+    with pytest.raises(ConfigError, match=f"{key}: unknown key"):
         loads(f"{{{key}: []}}", "x.yaml")
 
 
@@ -246,7 +246,7 @@ def test_a_mistake_is_told_in_the_words_of_yaml(override: str, words: str) -> No
 
 
 def test_a_tab_is_told_with_its_line() -> None:
-    with pytest.raises(ConfigError, match=r"(?s)test.yaml:2: .*there is a tab.*replace the tab by spaces"):
+    with pytest.raises(ConfigError, match=r"(?s)test.yaml:2: .*tab found.*replace the tab with spaces"):
         loads("experiment:\n\ttasks: {name: split_digits}\n", "test.yaml")
 
 
