@@ -63,7 +63,8 @@ def with_tied(base: Experiment, space: Space, values: Values) -> tuple[dict[str,
     Returns:
         the values, without those that cannot be computed, and a problem for each of these.
     """
-    found, problems = dict(values), []
+    found = dict(values)
+    problems: list[Problem] = []
     for path in ordered(space):
         text = space[path].equals
         if text is None or not is_active(space, path, found):

@@ -34,7 +34,7 @@ def by_task_problems(file: SweepFile) -> list[Problem]:
     if isinstance(file.protocol, StabilityDecay):
         message = "protocol stability_decay finds the values for each task itself"
         return [Problem(where, message, dict(given), fix="remove it")]
-    found = []
+    found: list[Problem] = []
     if isinstance(file.protocol, FirstK | FirstTask):
         message = f"protocol {file.protocol.name} tunes on a part of the stream, and these are values for all of it"
         found.append(Problem(where, message, dict(given), fix="use protocol {name: stream}, or give one value for all"))
@@ -59,7 +59,7 @@ def _decayed_strength(file: SweepFile) -> list[Problem]:
         message = "protocol stability_decay halves a strength, and this method has none that is plain fine-tuning at 0"
         with_one = "hnet, hnet_ent, hnet_tir, ewc, online_ewc, si"
         return [Problem("experiment.method.name", message, method.name, with_one, "use another method, or protocol")]
-    if getattr(method, "train_earlier_embeddings", False):
+    if isinstance(method, HypernetMethod) and method.train_earlier_embeddings:
         message = "at strength 0, which protocol stability_decay begins with, earlier embeddings cannot be trained"
         return [Problem("experiment.method.train_earlier_embeddings", message, True, fix="set it to false")]
     return []
@@ -95,7 +95,8 @@ def _may_begin(strength: object) -> bool:
 
 def _search(file: SweepFile) -> list[Problem]:
     """Race and several goals are refused where they are checked."""
-    search, found = file.search, []
+    search = file.search
+    found: list[Problem] = []
     planned = "under protocol stability_decay the protocol itself says what is tried next"
     if search.sampler != "tpe" or search.startup_trials != 10:
         setting = "sampler" if search.sampler != "tpe" else "startup_trials"
@@ -108,7 +109,7 @@ def _search(file: SweepFile) -> list[Problem]:
 
 
 def _judging(file: SweepFile) -> list[Problem]:
-    found = []
+    found: list[Problem] = []
     if file.pruner.name != "none":
         message = "an attempt of protocol stability_decay ends with its task, and none is pruned"
         found.append(Problem("pruner.name", message, file.pruner.name, "none", "set it to none, or remove it"))

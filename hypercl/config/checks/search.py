@@ -15,7 +15,8 @@ def search_problems(file: SweepFile) -> list[Problem]:
 
 
 def _goals(file: SweepFile) -> list[Problem]:
-    goals, found = file.objective.goals, []
+    goals = file.objective.goals
+    found: list[Problem] = []
     asked, scenario = {goal.metric for goal in goals}, file.experiment.tasks.scenario
     varied = "method.name" in file.space or file.experiment.method.name in _INFERRING
     if _INFERENCE in asked and (scenario == "task" or (scenario == "domain" and not varied)):
@@ -64,7 +65,7 @@ def _race(file: SweepFile) -> list[Problem]:
     race, search, metric = file.search.race, file.search, file.objective.metric
     if race is None:
         return []
-    found = []
+    found: list[Problem] = []
     if len(file.objective.goals) > 1:
         message = "several goals cannot be raced: no one value says which setting leads"
         found.append(Problem("search.race", message, fix="remove it, or seek one metric"))

@@ -17,7 +17,7 @@ from hypercl.config.checks.conditions import (
     with_tied,
 )
 from hypercl.config.checks.fixed_keys import why_not_tunable
-from hypercl.config.models import Experiment, SweepFile, expression, kind_of, kinds_of
+from hypercl.config.models import Distribution, Experiment, SweepFile, expression, kind_of, kinds_of
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 
@@ -123,7 +123,7 @@ def _refusals(file: SweepFile, space: Space, path: str, chosen: Mapping[str, Any
 def _tied(file: SweepFile, space: Space, path: str) -> list[Problem]:
     """A computed value at the corners of what it follows from, and for the experiment as written."""
     where, text = f"space.{path}", space[path].equals
-    problems = []
+    problems: list[Problem] = []
     for corner in _corners(space, path):
         values, wrong = with_tied(file.experiment, space, corner)
         told = [problem for problem in wrong if problem.path == path]
@@ -152,7 +152,7 @@ def _own_is(experiment: Experiment, path: str, value: Any) -> bool:
 def _corners(space: Space, path: str) -> list[dict[str, Any]]:
     """The ends of ranges and all choices of what a computed value follows from, where it is part of a setting."""
     wanted = _roots(space, path)
-    found = []
+    found: list[dict[str, Any]] = []
     for values in islice(product(*(space[name].values for name in wanted)), MOST_CORNERS):
         chosen = dict(zip(wanted, values, strict=True))
         active = {name: value for name, value in chosen.items() if is_active(space, name, chosen)}
@@ -163,7 +163,8 @@ def _corners(space: Space, path: str) -> list[dict[str, Any]]:
 
 def _roots(space: Space, path: str) -> list[str]:
     """The drawn entries that an entry hangs on, through others too, each after those it hangs on itself."""
-    pending, found = needs(space, path), set()
+    pending = needs(space, path)
+    found: set[str] = set()
     while pending:
         name = pending.pop()
         found.add(name)
@@ -206,7 +207,7 @@ def _without(space: Space, broken: set[str]) -> Space:
             del sound[path]
 
 
-def _mentions(one) -> tuple[str, ...]:
+def _mentions(one: Distribution) -> tuple[str, ...]:
     return (*one.when, *(expression(one.equals).names if one.equals is not None else ()))
 
 
@@ -226,7 +227,7 @@ def _kinds(file: SweepFile, path: str) -> list[Problem]:
 
 def _parents(file: SweepFile, path: str) -> list[Problem]:
     """Conditions are put on drawn entries of the space, with values that these can take."""
-    problems = []
+    problems: list[Problem] = []
     for parent in file.space[path].when:
         where = f"space.{path}.when.{parent}"
         if parent not in file.space:
@@ -253,7 +254,7 @@ def _parents(file: SweepFile, path: str) -> list[Problem]:
 def _names(file: SweepFile, path: str) -> list[Problem]:
     """The names of an expression are values of the space or of the experiment."""
     text, known = file.space[path].equals, known_paths(file.experiment)
-    problems = []
+    problems: list[Problem] = []
     for name in expression(text).names if text is not None else ():
         if name in file.space or name in known:
             continue

@@ -41,15 +41,15 @@ class Experiment(Section):
     """The network whose weights are generated."""
     hypernet: AnyHypernet = ChunkedHypernet()
     """The network that generates them; `none` where the target's weights are trained themselves, which is the default
-    with methods that know no hypernetwork."""
+    with methods that have no hypernetwork."""
     method: Method = Hnet()
-    """How a learner meets a new task."""
+    """How a new task is learned."""
     training: Training = Training()
-    """How long, with what optimiser, on what."""
+    """Length of training, optimiser, learning rate, seeds and device."""
     by_task: dict[str, tuple[Number, ...]] = Field(default={}, examples=[{"method.beta": [0.1, 0.1, 0.05, 0.05, 0.02]}])
-    """Settings that change along the stream: key path -> a value for each task, in the place of the one value that
-    stands there. Can be given for training.optimizer.lr, method.beta, method.strength and method.generator.beta; this
-    is how protocol stability_decay writes what it found."""
+    """Settings that change along the stream: key path -> a value for each task, in place of the one value that
+    the key has. Allowed for training.optimizer.lr, method.beta, method.strength and method.generator.beta; protocol
+    stability_decay writes its result in this form."""
 
     @field_validator("by_task")
     @classmethod

@@ -76,7 +76,7 @@ class Hypernet(Section):
         given = [f"dropout {self.dropout:g}"] if self.dropout else []
         given += [f"normalization {self.normalization}"] if self.normalization != "none" else []
         if given and not self.hidden:
-            raise ValueError(f"{' and '.join(given)} would have no effect: they act on trunk layers, and hidden is []")
+            raise ValueError(f"{' and '.join(given)} would have no effect without trunk layers: hidden is []")
         return self
 
 
@@ -85,8 +85,8 @@ class ChunkedHypernet(Hypernet):
 
     name: Literal["chunked"] = "chunked"
     chunk_size: Count | Literal["auto"] = 42_000
-    """Weights a chunk; the last chunk is cut at the target's size. auto: the largest with which the hypernetwork keeps
-    to compression_ratio, so the fewest chunks. Source: von Oswald et al. (2020), Split MNIST."""
+    """Weights per chunk; the last chunk is cut at the target's size. auto: the largest with which the hypernetwork
+    keeps to compression_ratio, so the fewest chunks. Source: von Oswald et al. (2020), Split MNIST."""
     compression_ratio: Positive | None = None
     """With chunk_size auto: (hypernetwork parameters + task embeddings) / target weights is to be at most this."""
     chunk_embedding: Units = 96

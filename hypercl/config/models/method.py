@@ -28,7 +28,7 @@ class Regularizer(Section):
     """Pairs of an earlier task and a chunk compared at each step, drawn without replacement and scaled to stand
     for all: an unbiased estimate of the whole sum at the same cost for any number of tasks. Null compares all."""
     mask_heads: Flag = True
-    """With one head a task, leave out the heads that an earlier task does not use."""
+    """With per-task heads, leave out the heads that an earlier task does not use."""
 
     @model_validator(mode="after")
     def _one_subset(self) -> "Regularizer":
@@ -106,7 +106,7 @@ class Autoencoder(Section):
     decoder: tuple[Units, ...] = (400, 400)
     """Units of each hidden layer of the decoder."""
     latent: Units = 100
-    """Numbers of the latent code. Source: von Oswald et al. (2020) and van de Ven and Tolias (2019)."""
+    """Size of the latent code. Source: von Oswald et al. (2020) and van de Ven and Tolias (2019)."""
 
 
 class ReplayHypernet(Autoencoder):
@@ -206,7 +206,7 @@ class HnetReplay(DistillingMethod):
     Source: von Oswald et al. (2020) use 0.5.
     """
     targets: Literal["soft", "hard"] = "soft"
-    """What the classifier as it was before the task says of replayed samples: its probabilities, or its answer."""
+    """Targets of replayed samples, from the classifier as it was before the task: its probabilities, or its answer."""
 
     @property
     def hard_targets(self) -> bool:
@@ -239,7 +239,7 @@ class _Fisher(AnyMethod):
     strength: NotNegative = 1e7
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     fisher_labels: Literal["predicted", "given"] = "predicted"
-    """Whose answers the squared gradients are of: the network's own, or the data's (the empirical Fisher)."""
+    """Labels of the squared gradients: the network's predictions, or the data's labels (the empirical Fisher)."""
     fisher_samples: Count | None = None
     """Training samples of a task from which its Fisher information is estimated; null takes all."""
 
@@ -295,7 +295,7 @@ class DGR(DistillingMethod):
     generator: Autoencoder = Autoencoder()
     """Replays inputs of earlier tasks."""
     targets: Literal["hard", "soft"] = "hard"
-    """What the classifier as it was before the task says of replayed samples: its answer, or its probabilities (DGR
+    """Targets of replayed samples, from the classifier as it was before the task: its answer, or its probabilities (DGR
     with distillation)."""
 
     @property
@@ -304,11 +304,14 @@ class DGR(DistillingMethod):
 
 
 class ER(ReplayMethod):
-    """Experience replay: some training samples of each class met are kept and learned on."""
+    """Experience replay: a replay buffer of training samples of each class met."""
 
     name: Literal["er"] = "er"
     budget: Count = 2000
-    """Samples kept in all, shared evenly by the classes met. Source: van de Ven and Tolias (2019), iCaRL."""
+    """Size of the replay buffer in samples, shared evenly by the classes met.
+
+    Source: van de Ven and Tolias (2019), iCaRL.
+    """
 
 
 class StoredReal(ReplayMethod):
@@ -333,7 +336,7 @@ class ImportedMethod(AnyMethod):
     path: ImportPath
     """`package.module:Class`, found beside the file, in the working directory, or installed."""
     kwargs: dict[str, Any] = {}
-    """Further keywords of the class; a space can vary each, such as `method.kwargs.alpha`."""
+    """Further keyword arguments of the class; a space can vary each, such as `method.kwargs.alpha`."""
 
 
 Method = Annotated[

@@ -69,7 +69,7 @@ class Constraints(Section):
     seconds: Bound | None = None
     """Seconds of training of a trial; measured."""
     peak_memory_gib: Bound | None = None
-    """Most memory that a trial took, in GiB: of the accelerator where there is one; measured."""
+    """Peak memory of a trial in GiB: of the accelerator where there is one; measured."""
 
     @property
     def known_before(self) -> dict[str, Bound]:
@@ -174,7 +174,7 @@ class Search(Section):
     """Sampler that suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian
     process, CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
     trials: Count = 100
-    """Trained trials in all, resumed sweeps included; suggestions out of bounds do not count."""
+    """Total number of trained trials, over all resumes; suggestions outside the constraints do not count."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
     """Settings drawn at random before tpe, gp or cmaes starts to model; default 10."""
     population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])
@@ -183,7 +183,7 @@ class Search(Section):
     """The experiment as written is the first trial; it must then lie inside the space."""
     enqueue: tuple[dict[str, Any], ...] = ()
     """Settings tried first, after the base: key path -> value; a key left out is the experiment's own value. Entries
-    added to the file of a sweep that was begun are tried next."""
+    added to the file of a running sweep are tried next."""
     seed: Whole = 1
     """Seed of the sampler."""
     seeds: Annotated[Count, at_most(1000)] | None = None
@@ -214,7 +214,7 @@ class Search(Section):
 
 class _Pruner(Section):
     reports_per_task: Count = 4
-    """Intermediate values a task: the scale of progress, equal for all trials."""
+    """Intermediate values per task: the scale of progress, equal for all trials."""
 
 
 class _Stopping(Section):
@@ -354,7 +354,7 @@ class SweepFile(Section):
     name: Name | None = None
     """Name of the results folder; null is the file's own name."""
     experiment: Experiment
-    """The base: a run complete on its own, and the first trial."""
+    """The run that the sweep varies; also the first trial."""
     space: dict[str, Distribution] = {}
     """Key path in the experiment -> distribution."""
     constraints: Constraints = Constraints()

@@ -12,7 +12,7 @@ def _counts(value: Any) -> Any:
     each = value if isinstance(value, list | tuple) else [value]
     whole = [not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1 for count in each]
     if not each or not all(whole) or min(each) < 1:
-        raise ValueError("give the classes of every task as one whole number from 1, or as a list of them, one a task")
+        raise ValueError("give one whole number of classes, 1 or more, or a list with one per task")
     return value
 
 
@@ -28,7 +28,7 @@ class Stream(Section):
     heads: Literal["own", "shared"] = "own"
     """With scenario task: outputs of its own for each task, or the same for all, as hypnettorch's example has it."""
     validation: Annotated[Number, Field(gt=0, le=0.5)] = 0.1
-    """Share of each task's training data held out, stratified by class; what a sweep is judged by."""
+    """Share of each task's training data held out, stratified by class; a sweep optimises its accuracy."""
     split_seed: Whole = 42
     """Seed of the validation split: the same for all trials of a sweep."""
     skip: Annotated[Whole, Field(ge=0), at_most(10_000)] = 0
@@ -46,7 +46,7 @@ class Stream(Section):
     def _heads_of_the_scenario(self) -> Self:
         if self.heads == "shared" and self.scenario != "task":
             always = "all tasks share outputs" if self.scenario == "domain" else "classes of all tasks are told apart"
-            raise ValueError(f"heads says something in scenario task alone: in scenario {self.scenario} {always}")
+            raise ValueError(f"heads applies to scenario task only: in scenario {self.scenario} {always}")
         return self
 
 
@@ -66,7 +66,7 @@ class ClassTasks(Stream):
     num_tasks: TaskCount
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts
-    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+    """Classes per task, or a list with one number per task, such as [2, 3, 5]; classes may be left unused."""
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +132,7 @@ class TenClasses(SplitTasks):
     num_tasks: TaskCount = 5
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts = 2
-    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+    """Classes per task, or a list with one number per task, such as [2, 3, 5]; classes may be left unused."""
 
 
 class SplitDigits(TenClasses):
@@ -146,7 +146,7 @@ class SplitMNIST(TenClasses):
 
     name: Literal["split_mnist"] = "split_mnist"
     download: Flag = False
-    """Let torchvision fetch what is missing."""
+    """Download missing files with torchvision."""
 
 
 class SplitFashionMNIST(TenClasses):
@@ -154,7 +154,7 @@ class SplitFashionMNIST(TenClasses):
 
     name: Literal["split_fashion_mnist"] = "split_fashion_mnist"
     download: Flag = False
-    """Let torchvision fetch what is missing."""
+    """Download missing files with torchvision."""
 
 
 class PermutedTasks(Stream):
@@ -167,7 +167,7 @@ class PermutedTasks(Stream):
     order_seed: Whole = 42
     """Seed of the permutations."""
     download: Flag = False
-    """Let torchvision fetch what is missing."""
+    """Download missing files with torchvision."""
 
 
 class PermutedMNIST(PermutedTasks):
@@ -190,7 +190,7 @@ class CIFAR(Section):
     normalize: Flag = True
     """Take ImageNet's mean off each channel and divide by its deviation; false leaves pixels in 0 .. 1."""
     download: Flag = False
-    """Let torchvision fetch what is missing."""
+    """Download missing files with torchvision."""
 
 
 class SplitCIFAR(CIFAR, Stream):
@@ -223,7 +223,7 @@ class SplitCIFAR100(CIFAR, SplitTasks):
     num_tasks: TaskCount = 10
     """Number of tasks; may be left out where classes_per_task is a list."""
     classes_per_task: ClassCounts = 10
-    """Classes of every task, or a list with one number a task, such as [2, 3, 5]; not all classes need be used."""
+    """Classes per task, or a list with one number per task, such as [2, 3, 5]; classes may be left unused."""
 
 
 class ImageFolder(SplitTasks):

@@ -134,13 +134,13 @@ class Plateau(_Warm):
     factor: Annotated[Number, Field(gt=0, lt=1)] = 0.31622776601683794
     """The rate is multiplied by this; the root of 0.1."""
     patience: Annotated[Whole, Field(ge=0)] = 5
-    """Checks in a row without a new best that are borne; the next one lowers the rate."""
+    """Number of checks in a row without a new best before the next one lowers the rate."""
     cooldown: Annotated[Whole, Field(ge=0)] = 0
     """Checks after a lowering that do not count against patience."""
     min_lr: NotNegative = 5e-7
-    """The rate is never lowered below this."""
+    """Lower bound of the rate."""
     checks: Checks = 50
-    """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
+    """Checks per task, evenly spaced; each reads at most report_samples validation samples of the task."""
 
     @model_validator(mode="after")
     def _can_act(self) -> "Plateau":
@@ -162,7 +162,7 @@ class EarlyStopping(Section):
     patience: Count = 5
     """Checks in a row without a new best after which training of the task ends."""
     checks: Checks = 20
-    """Checks a task, equally far apart; each reads at most report_samples validation samples of the task."""
+    """Checks per task, evenly spaced; each reads at most report_samples validation samples of the task."""
 
     @model_validator(mode="after")
     def _can_act(self) -> "EarlyStopping":
@@ -176,11 +176,11 @@ class EarlyStopping(Section):
 
 class Training(Section):
     iterations: Count | None = None
-    """Steps a task (2,000 where neither this nor epochs is given). Source: von Oswald et al. (2020), Split MNIST."""
+    """Steps per task (2,000 if neither this nor epochs is given). Source: von Oswald et al. (2020), Split MNIST."""
     epochs: Count | None = None
-    """Passes over a task's training data; exactly one of iterations and epochs holds."""
+    """Passes over a task's training data; give either iterations or epochs."""
     batch_size: Units = 128
-    """Samples a step. Source: von Oswald et al. (2020), Split MNIST."""
+    """Samples per step. Source: von Oswald et al. (2020), Split MNIST."""
     optimizer: Annotated[Adam | AdamW | SGD | RMSprop, Kinds(default=Adam)] = Adam()
     """Optimiser; see `renew` for what is kept between tasks."""
     schedule: Annotated[Constant | Step | Cosine | OneCycle | Plateau, Kinds(default=Constant)] = Constant()
@@ -241,7 +241,7 @@ class Training(Section):
         ]
         if self.replicas > 1 and acting:
             raise ValueError(
-                f"{' and '.join(acting)} would act on each of the {self.replicas} replicas at a time of its own, and "
+                f"{' and '.join(acting)} would act on each of the {self.replicas} replicas at a different time, and "
                 "they take their steps together: give replicas 1, or a schedule of steps alone and no early_stopping"
             )
         return self

@@ -59,7 +59,7 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(f"{path}.name" if named else path, message, given, ", ".join(tags), fix)
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."
-        return Problem(path, "this key is missing", fix=f"add {example}")
+        return Problem(path, "missing key", fix=f"add {example}")
     expected, about = str(context.get("expected", "")), _about(owner, keys[-1] if keys else "")
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", expected)

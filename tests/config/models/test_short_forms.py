@@ -64,7 +64,7 @@ def test_over_an_included_section_of_its_kind_a_name_changes_nothing_and_another
 
 
 def test_a_kind_that_needs_more_than_its_name_says_what() -> None:
-    with pytest.raises(ConfigError, match=r"experiment\.target\.path: this key is missing"):
+    with pytest.raises(ConfigError, match=r"experiment\.target\.path: missing key"):
         loads(TEXT, "x", ["target=import"])
 
 

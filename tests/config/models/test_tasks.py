@@ -39,7 +39,7 @@ def test_tasks_have_a_number_of_classes_or_one_each(text, classes):
         ("name: split_digits, classes_per_task: []", "one whole number from 1, or as a list"),
         ("name: split_digits, classes_per_task: [2, true]", "one whole number from 1, or as a list"),
         ("name: split_digits, classes_per_task: many", "one whole number from 1, or as a list"),
-        ("name: image_folder, path: x", "experiment.tasks.num_tasks: this key is missing"),
+        ("name: image_folder, path: x", "experiment.tasks.num_tasks: missing key"),
         ("name: permuted_mnist, classes_per_task: 2", "unknown key"),
         (
             "name: import, path: 'a:b', input_shape: [3], num_tasks: 2, classes_per_task: 2, kwargs: {train: true}",
