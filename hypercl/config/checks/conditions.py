@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from hypercl.config.models import Distribution, Experiment, ExpressionError, expression
+from hypercl.config.models import Distribution, Experiment, ExpressionError, expression, is_list
 from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.reading import assign, lookup, value_in_words
 
@@ -173,7 +173,7 @@ def _contexts(space: Space, wanted: list[tuple[str, list[Any]]], fixed: dict[str
 def conditions_in_words(one: Distribution) -> str:
     """'hypernet.name is chunked and method.name is hnet or ewc'."""
     return " and ".join(
-        f"{parent} is {' or '.join(map(value_in_words, given)) if isinstance(given, list) else value_in_words(given)}"
+        f"{parent} is {' or '.join(map(value_in_words, given)) if is_list(given) else value_in_words(given)}"
         for parent, given in one.when.items()
     )
 

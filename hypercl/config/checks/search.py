@@ -1,7 +1,7 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
 from hypercl.config.checks.conditions import completed, with_tied
-from hypercl.config.models import StabilityDecay, SweepFile
+from hypercl.config.models import StabilityDecay, SweepFile, is_mapping
 from hypercl.config.problems import Problem
 
 _COSTS = ("parameters", "seconds", "peak_memory_gib")
@@ -104,5 +104,5 @@ def _enqueue(file: SweepFile) -> list[Problem]:
 
 
 def _fix(problem: Problem, given: object) -> str:
-    known = isinstance(given, dict) and problem.path in given
+    known = is_mapping(given) and problem.path in given
     return "" if known else f"give {problem.path} a value of the space"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
-from hypercl.config.models import Section, SweepFile, kind_of, required
+from hypercl.config.models import Section, SweepFile, is_list, kind_of, required
 from hypercl.config.problems import UserError, did_you_mean
 from hypercl.config.reading import Entry, entries, sentence, value_in_words
 
@@ -218,7 +218,7 @@ def _default(entry: Entry) -> Any:
         value = getattr(entry.model(), name)
     except ValidationError:  # a section that cannot be empty
         value = entry.field.get_default(call_default_factory=True)
-    return list(value) if isinstance(value, tuple) else value
+    return list(value) if is_list(value) else value
 
 
 def _kinds(group: list[Entry]) -> str:

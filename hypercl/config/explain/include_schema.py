@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hypercl.config.models import is_list, is_mapping
 from hypercl.config.reading import INCLUDE
 
 INSIDE = ("properties", "$defs", "patternProperties")
@@ -43,9 +44,9 @@ def with_includes(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _part(node: Any, parts: dict[str, Any]) -> Any:
     """A schema without what it requires; references to the definitions in `parts` go to their parts."""
-    if isinstance(node, list):
+    if is_list(node):
         return [found for each in node if (found := _part(each, parts)) != {} or each == {}]
-    if not isinstance(node, dict):
+    if not is_mapping(node):
         return node
     found: dict[str, Any] = {}
     for key, value in node.items():

@@ -22,6 +22,8 @@ from hypercl.config.models import (
     Section,
     SweepFile,
     Training,
+    is_list,
+    is_mapping,
     switched,
 )
 from hypercl.config.reading import entries, sentence
@@ -76,7 +78,8 @@ class _Generator(GenerateJsonSchema):
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
         """One of the kinds; only the default one may leave out its name, which alone stands for a section too."""
         tag = cast(KindTag, schema["discriminator"])
-        default, branches = tag.default, []
+        default = tag.default
+        branches: list[dict[str, Any]] = []
         for name, choice in schema["choices"].items():
             branch = self.generate_inner(choice)
             branches.append(branch if name == default else branch | {_NAMED: True})
@@ -119,9 +122,9 @@ class _Generator(GenerateJsonSchema):
 
 def _tidied(node: Any) -> Any:
     """Without titles, with bounds under their names in JSON Schema, and pairs of equal items as plain arrays."""
-    if isinstance(node, list):
+    if is_list(node):
         return [_tidied(each) for each in node]
-    if not isinstance(node, dict):
+    if not is_mapping(node):
         return node
     if _NAMED in node:
         return {"allOf": [{"$ref": node["$ref"]}, {"required": ["name"]}]}

@@ -19,7 +19,7 @@ from hypercl.config.models.method import (
     Scratch,
     generator_of,
 )
-from hypercl.config.models.section import Number, Section, kind_of, models_in, name_in
+from hypercl.config.models.section import Number, Section, is_mapping, kind_of, models_in, name_in
 from hypercl.config.models.target import MLP, Target
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
@@ -62,7 +62,7 @@ class Experiment(Section):
     @classmethod
     def _own_weights(cls, data: Any) -> Any:
         """Methods without a hypernetwork need not say so."""
-        if not isinstance(data, dict) or "hypernet" in data:
+        if not is_mapping(data) or "hypernet" in data:
             return data
         return {**data, "hypernet": "none"} if name_in(data.get("method")) in _OWN_WEIGHTS else data
 

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeGuard, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, Strict
 from pydantic.fields import FieldInfo
@@ -61,6 +61,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 
 
+def is_mapping(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether plain data is a mapping; a type checker then knows its keys."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether plain data is a list."""
+    return isinstance(value, list | tuple)
+
+
 def kind_of(model: type[Section]) -> str:
     """The `name` that selects this kind of section."""
     return model.model_fields["name"].default
@@ -97,7 +107,7 @@ class KindTag:
 
     def __call__(self, value: Any) -> str | None:
         """The kind of a mapping or of a section; None where there is none."""
-        return value.get("name", self.default) if isinstance(value, dict) else getattr(value, "name", None)
+        return value.get("name", self.default) if is_mapping(value) else getattr(value, "name", None)
 
 
 def required(model: type[Section]) -> list[str]:
@@ -107,7 +117,7 @@ def required(model: type[Section]) -> list[str]:
 
 def name_in(section: Any) -> str | None:
     """The kind that a section names, be it plain data, in its long form or as the name alone, or a model; else None."""
-    name = section.get("name") if isinstance(section, dict) else getattr(section, "name", section)
+    name = section.get("name") if is_mapping(section) else getattr(section, "name", section)
     return name if isinstance(name, str) else None
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from hypercl.config.models.expression import expression
-from hypercl.config.models.section import Number, Positive, Section, Whole
+from hypercl.config.models.section import Number, Positive, Section, Whole, is_list
 
 Kind = Literal["uniform", "log_uniform", "int", "int_log", "choice", "equals"]
 KINDS: tuple[Kind, ...] = ("uniform", "log_uniform", "int", "int_log", "choice", "equals")
@@ -41,8 +41,8 @@ class Distribution(Section):
     @classmethod
     def _readable(cls, value: Any) -> Any:
         """A number or a list stands for itself."""
-        plain = isinstance(value, int | float | list) and not isinstance(value, bool)
-        text = str(value) if plain else value
+        plain = isinstance(value, int | float) or is_list(value)
+        text: Any = str(value) if plain and not isinstance(value, bool | tuple) else value
         if isinstance(text, str):
             expression(text)
         return text
@@ -115,7 +115,7 @@ class Distribution(Section):
 
     @model_serializer
     def _as_written(self) -> dict[str, Any]:
-        plain = [list(v) if isinstance(v, tuple) else v for v in self.values]
-        kind = {self.kind: self.equals if self.kind == "equals" else plain}
+        plain = [list(value) if is_list(value) else value for value in self.values]
+        kind: dict[str, Any] = {self.kind: self.equals if self.kind == "equals" else plain}
         step = {"step": self.step} if self.step is not None else {}
         return kind | step | ({"when": self.when} if self.when else {})

@@ -18,6 +18,8 @@ from hypercl.config.models.section import (
     Section,
     Whole,
     at_most,
+    is_list,
+    is_mapping,
     name_in,
     switched,
 )
@@ -88,7 +90,7 @@ MEASURED = ("forgetting", "during_accuracy", "seconds", "peak_memory_gib")
 
 def _listed(value: Any) -> Any:
     """One metric is a list of one."""
-    return value if value is None or isinstance(value, list | tuple) else (value,)
+    return value if value is None or is_list(value) else (value,)
 
 
 def _never_test(value: Any) -> Any:
@@ -123,7 +125,7 @@ class Objective(Section):
     @field_validator("maximize", "minimize", mode="before")
     @classmethod
     def _on_validation_data(cls, value: Any) -> Any:
-        return [_never_test(each) for each in value] if isinstance(value, list | tuple) else _never_test(value)
+        return [_never_test(each) for each in value] if is_list(value) else _never_test(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -198,7 +200,7 @@ class Search(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_settings(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
+        if not is_mapping(data):
             return data
         own = SETTINGS_OF.get(str(data.get("sampler", "tpe")), {})
         return {**data, **{key: value for key, value in own.items() if data.get(key) is None}}
@@ -379,10 +381,10 @@ class SweepFile(Section):
     def _planned_attempts(cls, data: Any) -> Any:
         """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said, and
         one setting comes of it."""
-        if not isinstance(data, dict) or name_in(data.get("protocol")) != "stability_decay":
+        if not is_mapping(data) or name_in(data.get("protocol")) != "stability_decay":
             return data
         search = data.get("search", {})
-        search = {"include_base": False, **search} if isinstance(search, dict) else search
+        search = {"include_base": False, **search} if is_mapping(search) else search
         final = data.get("final", {})
-        final = {"settings": 1, **final} if isinstance(final, dict) else final
+        final = {"settings": 1, **final} if is_mapping(final) else final
         return {"pruner": {"name": "none"}, **data, "search": search, "final": final}

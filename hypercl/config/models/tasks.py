@@ -4,12 +4,24 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from hypercl.config.models.section import Flag, ImportPath, Kinds, Number, Section, TaskCount, Units, Whole, at_most
+from hypercl.config.models.section import (
+    Flag,
+    ImportPath,
+    Kinds,
+    Number,
+    Section,
+    TaskCount,
+    Units,
+    Whole,
+    at_most,
+    is_list,
+    is_mapping,
+)
 
 
 def _counts(value: Any) -> Any:
     """One sentence for whatever is neither a count nor a list of counts."""
-    each = value if isinstance(value, list | tuple) else [value]
+    each = value if is_list(value) else [value]
     whole = [not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1 for count in each]
     if not each or not all(whole) or min(each) < 1:
         raise ValueError("give one whole number of classes, 1 or more, or a list with one per task")
@@ -71,10 +83,10 @@ class ClassTasks(Stream):
     @model_validator(mode="before")
     @classmethod
     def _a_task_for_each_count(cls, data: Any) -> Any:
-        listed = data.get("classes_per_task") if isinstance(data, dict) else None
-        skip = data.get("skip", 0) if isinstance(data, dict) else 0
+        listed = data.get("classes_per_task") if is_mapping(data) else None
+        skip = data.get("skip", 0) if is_mapping(data) else 0
         skipped = skip if isinstance(skip, int) else 0
-        return {"num_tasks": len(listed) - skipped, **data} if isinstance(listed, list | tuple) else data
+        return {"num_tasks": len(listed) - skipped, **data} if is_list(listed) else data
 
     @model_validator(mode="after")
     def _as_many_as_there_are(self) -> Self:

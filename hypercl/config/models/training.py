@@ -17,6 +17,7 @@ from hypercl.config.models.section import (
     Section,
     Units,
     Whole,
+    is_mapping,
     switched,
 )
 
@@ -210,7 +211,7 @@ class Training(Section):
     @model_validator(mode="before")
     @classmethod
     def _length(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("iterations") is None and data.get("epochs") is None:
+        if is_mapping(data) and data.get("iterations") is None and data.get("epochs") is None:
             return {**data, "iterations": 2000}
         return data
 

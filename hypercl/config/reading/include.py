@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypercl.config.models import in_full, kinds_of
+from hypercl.config.models import in_full, is_list, is_mapping, kinds_of
 from hypercl.config.problems import ConfigError, Location, Problem, did_you_mean
 from hypercl.config.reading.paths import drop_rivals
 from hypercl.config.reading.yaml_text import parse
@@ -65,7 +65,7 @@ def _content(text: str, source: str, above: tuple[Path, ...], problems: list[Pro
     """As `content_of`; `above` are the files that led here, this one last."""
     data, lines = parse(text, source)
     own = Content(data, {path: Location(source, line) for path, line in lines.items()})
-    if not isinstance(data, dict) or INCLUDE not in data:
+    if not is_mapping(data) or INCLUDE not in data:
         return own
     found = Content({}, {})
     for key, given in _named(data.pop(INCLUDE), own, source, problems):
@@ -88,7 +88,7 @@ def _named(value: Any, own: Content, source: str, problems: list[Problem]) -> li
         return []
     if isinstance(value, str):
         return [(INCLUDE, value)]
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if is_list(value) and all(isinstance(each, str) for each in value):
         return [(f"{INCLUDE}.{index}", each) for index, each in enumerate(value)]
     fix, line = f"{INCLUDE}: shared/split_mnist.yaml", own.locations[INCLUDE].line
     problems.append(Problem(INCLUDE, "this should be a file, or a list of files", value, "", fix, line, "", source))
@@ -110,7 +110,7 @@ def _included(file: Path, above: tuple[Path, ...], problems: list[Problem]) -> C
     except ConfigError as error:
         problems += [replace(problem, file=error.source) for problem in error.problems]
         return Content({}, {}, (file,))
-    if not isinstance(found.data, dict):
+    if not is_mapping(found.data):
         raise ConfigError(str(file), [Problem("", "the file holds no sections", fix=f"give {file} sections")])
     return replace(found, files=(file, *found.files))
 
@@ -136,7 +136,7 @@ def _merged(below: dict[Any, Any], above: dict[Any, Any], path: str, gone: list[
         here, under = f"{inner}{key}", found.get(key)
         if path != "space" and under != value:
             one, other = in_full(str(key), under), in_full(str(key), value)
-            if isinstance(one, dict) and isinstance(other, dict) and _same_kind(key, one, other):
+            if is_mapping(one) and is_mapping(other) and _same_kind(key, one, other):
                 found[key] = _merged(one, other, here, gone)
                 continue
         gone.append(here)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypercl.config.models import Experiment, Section, SweepFile
+from hypercl.config.models import Experiment, Section, SweepFile, is_mapping
 from hypercl.config.problems import ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
@@ -62,7 +62,7 @@ def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
     """
     content = content_of(text, source)
     data, locations = content.data, content.locations
-    if not isinstance(data, dict):
+    if not is_mapping(data):
         fix = "start with\n             experiment:\n               tasks: {name: split_digits}"
         problem = Problem("", "the file holds no sections", data, ", ".join(SweepFile.model_fields), fix)
         raise ConfigError(source, [problem])

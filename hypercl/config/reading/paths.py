@@ -1,9 +1,8 @@
 """Key paths: what stands at one, and setting or removing it in plain data."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from hypercl.config.models import SAMPLER_SETTINGS, SETTINGS_OF, Section, in_full, kind_of, kinds_of
+from hypercl.config.models import SAMPLER_SETTINGS, SETTINGS_OF, Section, in_full, is_mapping, kind_of, kinds_of
 from hypercl.config.problems import Problem
 from hypercl.config.reading.yaml_text import dump
 
@@ -34,11 +33,11 @@ def lookup(model: Section, path: str) -> Any:
             if part not in type(node).model_fields:
                 raise KeyError(path)
             node = getattr(node, part)
-        elif isinstance(node, Mapping) and part in node:
+        elif is_mapping(node) and part in node:
             node = node[part]
         else:
             raise KeyError(path)
-        value = value.get(part) if isinstance(value, Mapping) else None
+        value = value.get(part) if is_mapping(value) else None
     return value
 
 
@@ -63,7 +62,7 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
             node[part] = {}
         node[part] = in_full(part, node[part])
         node = node[part]
-        if not isinstance(node, dict):
+        if not is_mapping(node):
             return Problem(path, f"'{part}' holds a value, not keys", node)
     if last == "name" and parents:
         _drop_foreign(node, parents[-1], value)
@@ -81,7 +80,7 @@ def _keys(path: str) -> list[str]:
 
 def drop_rivals(node: dict[str, Any], section: str, key: str, value: Any) -> list[str]:
     """Takes from a section what cannot stand beside a new value of one of its keys; returns what was taken."""
-    rivals = {_RIVALS[section, key]} if (section, key) in _RIVALS else set()
+    rivals: set[str] = {_RIVALS[section, key]} if (section, key) in _RIVALS else set()
     if (section, key) == ("search", "sampler"):
         rivals |= SAMPLER_SETTINGS - set(SETTINGS_OF.get(str(value), {}))
     taken = sorted(rivals & set(node))
@@ -92,7 +91,7 @@ def drop_rivals(node: dict[str, Any], section: str, key: str, value: Any) -> lis
 
 def remove(node: Any, path: str) -> None:
     """Takes a key path out of plain data; keys of a space hold dots themselves."""
-    if not isinstance(node, dict):
+    if not is_mapping(node):
         return
     for key in list(node):
         if path == key:
@@ -104,15 +103,15 @@ def remove(node: Any, path: str) -> None:
 def _drop_foreign(node: dict[str, Any], section: str, kind: Any) -> None:
     """Another kind of a section loses the keys of the other kinds, so that `--set method.name=finetune` is enough."""
     models = kinds_of(section)
-    own = next((set(model.model_fields) for model in models if kind_of(model) == kind), None)
+    own = next((frozenset(model.model_fields) for model in models if kind_of(model) == kind), None)
     others = {key for model in models for key in model.model_fields}
-    for key in [] if own is None else others - own:
+    for key in others - (others if own is None else own):
         node.pop(key, None)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     """Key path, old and new value of everything that differs between two plain values."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if is_mapping(old) and is_mapping(new):
         keys = [*old, *(key for key in new if key not in old)]
         return [
             found

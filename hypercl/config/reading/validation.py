@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hypercl.config.models import Section, kind_of, kinds_of, models_in
+from hypercl.config.models import Section, is_mapping, kind_of, kinds_of, models_in
 from hypercl.config.problems import Location, Problem, closest, did_you_mean, located
 from hypercl.config.reading.keys import entries
 
@@ -52,10 +52,10 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(path, "unknown key", value, ", ".join(names), fix, meant=meant)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [kind_of(found) for found in kinds_of(keys[-1])]
-        given = value.get("name") if isinstance(value, dict) else value
+        given = value.get("name") if is_mapping(value) else value
         message = "the section has no name" if given is None else "unknown kind"
         fix = did_you_mean(given, tags) or f"{keys[-1]}: {{name: {tags[0]}}}" if tags else ""
-        named = isinstance(value, dict) and given is not None
+        named = is_mapping(value) and given is not None
         return Problem(f"{path}.name" if named else path, message, given, ", ".join(tags), fix)
     if kind == "missing":
         example = "tasks: {name: split_digits}" if keys[-1] == "tasks" else f"{keys[-1]}: ..."

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from hypercl.config.models import is_list
 from hypercl.config.problems import ConfigError, Problem
 
 
@@ -110,9 +111,9 @@ def value_in_words(value: Any) -> str:
     """A value as one line of YAML."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         return f"{value:.12g}"
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return "[" + ", ".join(value_in_words(each) for each in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {value_in_words(each)}" for key, each in value.items()) + "}"

@@ -40,7 +40,7 @@ def test_a_bound_is_tried_under_its_condition() -> None:
 @pytest.mark.parametrize("form", ["{int_log: [500, 50000]}", "{equals: 42000}"])
 def test_a_key_that_another_kind_lacks_needs_a_condition_and_the_fix_is_named(form: str) -> None:
     found = problems_of(f"{{hypernet.name: {{choice: [chunked, full]}}, hypernet.chunk_size: {form}}}")
-    assert "no such key with hypernet.name full" in found["space.hypernet.chunk_size"]
+    assert "the key does not exist with hypernet.name full" in found["space.hypernet.chunk_size"]
     assert "add when: {hypernet.name: chunked}" in found["space.hypernet.chunk_size"]
 
 
@@ -178,7 +178,7 @@ def test_a_setting_to_be_tried_first_must_lie_inside(entry: str, path: str, word
     ("entries", "words"),
     [
         ("[{}]", "the experiment as written, which comes first"),
-        ("[{hypernet.name: full}, {hypernet.name: full}]", "there twice"),
+        ("[{hypernet.name: full}, {hypernet.name: full}]", "duplicate setting"),
     ],
 )
 def test_a_setting_is_tried_first_once(entries: str, words: str) -> None:

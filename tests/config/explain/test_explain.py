@@ -69,7 +69,7 @@ def test_what_a_validator_fills_in_is_the_default() -> None:
     ("path", "words"),
     [
         ("method.betta", "did you mean 'method.beta'?"),
-        ("bogus", "no key 'bogus'"),
+        ("bogus", "unknown key 'bogus'"),
         ("lr", "hypercl explain training.optimizer.lr"),
         ("beta", "hypercl explain method.beta or hypercl explain method.generator.beta"),
         ("optimizer.lr", "hypercl explain training.optimizer.lr"),
