@@ -34,9 +34,9 @@ class TuningCost:
     flops: int | None
     """Floating-point operations of training steps (`hypercl.training.flops` says which); None where none are known."""
     untimed: int = 0
-    """Trials whose time is not in it: they ended before they told any."""
+    """Trials whose time is not included: they ended before their first report."""
     uncounted: int = 0
-    """Trials whose operations are not in it."""
+    """Trials whose operations are not included."""
 
     def plain(self) -> dict[str, Any]:
         """As it stands in a file."""

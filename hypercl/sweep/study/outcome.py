@@ -1,4 +1,4 @@
-"""How a trial ended: decided and written first, told to the study second."""
+"""How a trial ended: written to the journal first, told to Optuna second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field

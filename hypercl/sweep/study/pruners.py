@@ -1,4 +1,4 @@
-"""Which trials are stopped early. First rung, last rung and warm-up are always explicit steps of the one scale."""
+"""Which trials are pruned. First rung, last rung and warm-up are always explicit steps of the one scale."""
 
 from itertools import takewhile
 from warnings import catch_warnings
@@ -36,7 +36,7 @@ def final_step(file: SweepFile) -> int:
 
 
 def pruner_of(file: SweepFile) -> BasePruner:
-    """Optuna's pruner; it is never asked at the final step, where there is nothing left to save."""
+    """Optuna's pruner; it is never asked at the final step, where pruning saves nothing."""
     pruner, reports = file.pruner, file.pruner.reports_per_task
     if isinstance(pruner, NoPruner) or pruner.warmup_tasks >= file.experiment.tasks.num_tasks:
         return NopPruner()
@@ -58,7 +58,7 @@ def _rule_of(rule: Rule, file: SweepFile) -> BasePruner:
         return SuccessiveHalvingPruner(min_resource=first, reduction_factor=rule.reduction_factor)
     if isinstance(rule, ThresholdRule):
         return Floor(rule.floor, file.pruner.reports_per_task, file.experiment.tasks.num_tasks, first)
-    # So many trials must have a value at the step, too: some samplers are told of settings out of bounds as complete.
+    # The same number must have a value at the step: some samplers need infeasible settings told as complete.
     least = max(1, rule.startup_trials)
     if isinstance(rule, MedianRule):
         return MedianPruner(n_startup_trials=rule.startup_trials, n_warmup_steps=first, n_min_trials=least)

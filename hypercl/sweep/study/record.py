@@ -121,7 +121,7 @@ def read_sweep(folder: Path) -> StudyRecord:
 
 
 def decided(trial: FrozenTrial) -> Outcome | None:
-    """How a trial ended, told to the study or not; None while that is open."""
+    """How a trial ended, whether Optuna was told yet or not; None while it has not ended."""
     try:
         return outcome_of(trial)
     except KeyError:

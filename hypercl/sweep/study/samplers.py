@@ -32,8 +32,8 @@ from hypercl.sweep.study.space import distributions, listed, values_of
 _PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
 COMPLETE_ONLY = ("gp", "cmaes", "nsga2", "nsga3")
-"""Samplers that look at complete trials only (read in Optuna 5.0): trials stopped early teach them nothing, and what is
-out of bounds must be told to them as complete, with the worst value."""
+"""Samplers that read complete trials only (Optuna 5.0): they learn nothing from pruned trials, and need settings out of
+bounds told as complete, with the worst value."""
 
 
 def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: int) -> BaseSampler:
@@ -99,14 +99,14 @@ def sampler_in_words(search: Search, space: Mapping[str, Distribution]) -> str:
     if search.sampler in COMPLETE_ONLY and conditional:
         parts.append("entries with conditions are drawn at random, since it models what every setting has")
     if search.sampler in COMPLETE_ONLY:
-        parts.append("trials stopped early teach it nothing")
+        parts.append("pruned trials teach it nothing")
     if search.sampler in ("nsga2", "nsga3"):
         parts.append(f"generations of {search.population}, the first at random")
     return "; ".join(parts)
 
 
 class Declared(BaseSampler):
-    """A sampler that is told what it models, where Optuna would infer it from the trials it has seen.
+    """A sampler with a declared search space, where Optuna would infer it from the trials so far.
 
     What is inferred changes as settings with other conditions come in: CMA-ES then draws at random for good, a Sobol
     sequence starts anew, and the first suggestions of it are no part of it (Optuna 5.0).

@@ -130,7 +130,7 @@ class SweepStudy:
 
     @property
     def ended(self) -> int:
-        """Trials that are told."""
+        """Number of ended trials."""
         return self._ended.total()
 
     @property
