@@ -1,6 +1,7 @@
 """Whole sweeps without Ray: sessions of Ray Tune that train one job after the other in the test's own process."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 from fake_training import SECONDS, fake_run
@@ -8,6 +9,8 @@ from fake_training import SECONDS, fake_run
 from hypercl.config import Experiment
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.training import Finished
+
+Sessions = TypeVar("Sessions")
 
 
 class InThisProcess:
@@ -40,6 +43,25 @@ class InThisProcess:
         return [Experiment.model_validate(own.experiment) for own in self.jobs]
 
 
+class TrainedHere:
+    """In the place of `tune_study`, with the real training; what was trained, in order."""
+
+    def __init__(self) -> None:
+        self.jobs: list[TrialJob] = []
+
+    def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
+        for name in map(str, range(100)):
+            config = searcher.suggest(name)
+            if not isinstance(config, dict):
+                return
+            self.jobs.append(config["job"])
+            trial, worker, stopped = SimpleNamespace(config=config, error_file=None), trainable(config), False
+            while not stopped:
+                result = worker.step()
+                stopped = result.get("done", False) or scheduler.on_trial_result(None, trial, result) == "STOP"
+            searcher.on_trial_complete(name, result)
+
+
 class _NoRay:
     def __enter__(self) -> None: ...
 
@@ -47,10 +69,13 @@ class _NoRay:
 
 
 def in_this_process(patch: pytest.MonkeyPatch) -> InThisProcess:
-    """Puts it in the place of Ray, for search, races and final step."""
-    found = InThisProcess()
+    """Puts the fake training in the place of Ray, for search, races and final step."""
     patch.setenv(SECONDS, "0")
-    patch.setattr("hypercl.sweep.workers.session.tune_study", found)
-    patch.setattr("hypercl.sweep.workers.runs.tune_study", found)
+    return without_ray(patch, InThisProcess())
+
+
+def without_ray(patch: pytest.MonkeyPatch, sessions: Sessions) -> Sessions:
+    patch.setattr("hypercl.sweep.workers.session.tune_study", sessions)
+    patch.setattr("hypercl.sweep.workers.runs.tune_study", sessions)
     patch.setattr("hypercl.sweep.driver.local_ray", lambda *_: _NoRay())
-    return found
+    return sessions
