@@ -37,7 +37,7 @@ def page() -> str:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
-    from hypercl.cli.main import parser_of_all
+    from hypercl.cli.parser import parser_of_all
 
     actions = parser_of_all()._actions
     return dict(next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices)

@@ -1,25 +1,24 @@
 """`hypercl reproduce NAME`: published results made anew, cell by cell."""
 
 import argparse
-import signal
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from hypercl.analysis import write_matrix_png
-from hypercl.cli.interrupt import Interrupt
 from hypercl.cli.paths import folder_name, import_paths, offline, results_of
 from hypercl.cli.tables import pairs
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, did_you_mean
+from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
-from hypercl.loggers import Loggers, Terminal, build
+from hypercl.formatting import duration
+from hypercl.loggers import Terminal, build, run_to_end
 from hypercl.reproduce import (
     Comparison,
     Job,
@@ -38,7 +37,7 @@ from hypercl.reproduce import (
 from hypercl.sweep import SweepOptions, listener_for, sweep
 from hypercl.sweep.results import protocols_table
 from hypercl.sweep.study import protocol_in_words, read_sweep, search_config
-from hypercl.training import Diverged, Finished, RunFolders, run, seeds_name
+from hypercl.training import RunFolders, run, seeds_name
 
 
 def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
@@ -102,7 +101,7 @@ def _write(table: Comparison, folder: Path, console: Console) -> None:
     """The table of all sweeps whose final step is done, whether chosen now or before."""
     done = {name: folder / name for name in table.sweeps if (folder / name / "final" / "final.json").is_file()}
     if not done:
-        console.print("No sweep has come to its end yet; the same command goes on.")
+        console.print("No sweep is finished yet; rerun the same command to resume.")
         return
     found = protocols_table({name: read_sweep(path) for name, path in done.items()})
     write_text(folder / "table.csv", found.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -160,18 +159,6 @@ class _Whole:
         reproduction_figure(self.table, frame).savefig(self.folder / "table.png")
 
 
-@dataclass(frozen=True)
-class _Stop:
-    """What ends the work before its end: a signal, or the time given."""
-
-    interrupt: Interrupt
-    deadline: float | None
-
-    def __bool__(self) -> bool:
-        late = self.deadline is not None and time.monotonic() >= self.deadline
-        return late or self.interrupt.signal is not None
-
-
 def _planned(job: Job) -> tuple[str, str, str, str]:
     published = "" if job.cell.published is None else f"{job.cell.published:.2f} %"
     return job.cell.name, seeds_name(job.experiment).split("-", 1)[1], published, job.state
@@ -181,61 +168,47 @@ def _run_all(chosen: Sequence[Job], whole: _Whole, given: argparse.Namespace, co
     """Runs the cells that are not done, in their order; one that fails leaves the others alone."""
     began, outcomes = time.monotonic(), []
     todo = [job for job in chosen if job.state != "done"]
-    with Interrupt() as interrupt:
-        stop = _Stop(interrupt, None if given.budget is None else began + given.budget)
+    control = Control(say=lambda text: console.print(text, markup=False))
+    control.deadline = None if given.budget is None else began + given.budget
+    with control.signals():
         for job in todo:
-            if stop:
+            if control.stopping:
                 break
             left = len(todo) - len(outcomes)
             each = (time.monotonic() - began) / max(1, len(outcomes))
-            about = f", about {_minutes(each * left)} if the rest takes as long" if outcomes else ""
+            about = f", about {duration(each * left)} if the rest takes as long" if outcomes else ""
             console.rule(f"{job.cell.name}: {left} of {len(todo)} cells left{about}", align="left")
-            outcomes.append(_run_cell(job, given, console, stop))
+            outcomes.append(_run_cell(job, given, console, control))
             whole.write()
     if not outcomes:
         whole.write()
     if "interrupted" not in outcomes and len(outcomes) == len(todo):
         return ExitCode.FAILED if "failed" in outcomes else ExitCode.DONE
-    console.print("The same command goes on from here.")
-    if interrupt.signal is None:
-        return ExitCode.TIME_UP
-    return ExitCode.TERMINATED if interrupt.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+    console.print("Rerun the same command to resume.")
+    return control.exit_code
 
 
-def _run_cell(job: Job, given: argparse.Namespace, console: Console, stop: _Stop) -> str:
+def _run_cell(job: Job, given: argparse.Namespace, console: Console, control: Control) -> str:
     """Runs a cell from where it was left: 'finished', 'interrupted', or 'failed', which a file in its folder explains.
 
     Raises:
         UserError: missing data, or a network that cannot be built.
     """
-    place = RunFolders(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
-    loggers = Loggers([*build(None, job.folder), Terminal(console)])
-    outcome, reason = "failed", ""
+    folders = RunFolders(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
     (job.folder / FAILURE).unlink(missing_ok=True)
     try:
-        with closing(run(job.experiment, place, test=True)) as progress:
-            for item in progress:
-                loggers.hear(item)
-                if stop and not isinstance(item, Finished):
-                    outcome = "interrupted"
-                    break
-            else:
-                outcome = "finished"
-                write_matrix_png(job.folder)
-    except Diverged as error:
-        reason = f"diverged: {error}"
+        loggers = [*build(None, job.folder), Terminal(console)]
+        ending = run_to_end(run(job.experiment, folders, test=True), loggers, control)
+        if ending.how == "interrupted":
+            return "interrupted"
+        if ending.how == "finished":
+            write_matrix_png(job.folder)
+            return "finished"
+        reason = f"{ending.how.replace('_', ' ')}: {ending.why}"
     except UserError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}\n{traceback.format_exc()}"
-    finally:
-        loggers.close(outcome)
-    if reason:
-        write_text(job.folder / FAILURE, reason)
-        console.print(reason.splitlines()[0], style="red", markup=False)
-    return outcome
-
-
-def _minutes(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{max(1, minutes)} min"
+    write_text(job.folder / FAILURE, reason)
+    console.print(reason.splitlines()[0], style="red", markup=False)
+    return "failed"

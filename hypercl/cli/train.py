@@ -2,69 +2,60 @@
 
 import argparse
 import hashlib
-import signal
-from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from hypercl.analysis import write_matrix_png
-from hypercl.cli.interrupt import Interrupt
 from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, assign, load
+from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
-from hypercl.loggers import Loggers, LoggerSpec, Terminal, build, decide_mode, sync_hint
+from hypercl.loggers import LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
-from hypercl.training import Diverged, RunFolders, require_buildable, run, seeds_name
+from hypercl.training import RunFolders, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
+
+ADVICE = {
+    "diverged": "A smaller training.optimizer.lr or method.beta may help.",
+    "out_of_memory": "A smaller training.batch_size, target or hypernet.chunk_size may help.",
+}
 
 
 def train(given: argparse.Namespace) -> int:
-    """Trains the experiment of a file; the same command goes on with an interrupted run."""
-    console = Console(soft_wrap=True)
+    """Trains the experiment of a file; the same command resumes an interrupted run."""
+    console = Console(soft_wrap=True, highlight=False)
     file = load(given.file, [*given.overrides, *_overrides(given)])
     name = name_of(given, file)
     folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
-    require_buildable(file.experiment, import_paths(given))  # a mistake in own code is mended before it is kept
+    require_buildable(file.experiment, import_paths(given))  # before the user's own code is copied
     begun = (folder / "config.yaml").exists()
     user_code = keep_code(file.experiment, import_paths(given), folder, anew=not begun)
-    place = RunFolders(folder, given.data_dir, offline(given), user_code, name)
+    folders = RunFolders(folder, given.data_dir, offline(given), user_code, name)
     spec = _spec(file, given, name, folder, console)
-    loggers = Loggers([*build(spec, folder), Terminal(console)])
-    outcome = "failed"
-    with Interrupt() as interrupt:
-        try:
-            with closing(run(file.experiment, place, test=True)) as progress:
-                for item in progress:
-                    loggers.hear(item)
-                    if interrupt.signal:
-                        break
-                else:
-                    outcome = "finished"
-            if interrupt.signal and outcome != "finished":
-                outcome = "interrupted"
-        except Diverged as error:
-            console.print(f"diverged: {error}. A smaller training.optimizer.lr or method.beta may help.", style="red")
-        finally:
-            if outcome == "finished":
-                write_matrix_png(folder)
-            loggers.close(outcome)
-    if outcome == "failed":
+    control = Control(say=lambda text: console.print(text, markup=False))
+    with control.signals():
+        loggers = [*build(spec, folder), Terminal(console)]
+        ending = run_to_end(run(file.experiment, folders, test=True), loggers, control)
+    if ending.how == "interrupted":
+        console.print(f"A checkpoint is in {folder}; rerun the same command to resume.", markup=False)
+        return control.exit_code
+    if ending.how != "finished":
+        how = ending.how.replace("_", " ")
+        console.print(f"{how}: {ending.why}. {ADVICE[ending.how]}", style="red", markup=False)
         return ExitCode.FAILED
-    if outcome == "interrupted":
-        console.print(f"A checkpoint is in {folder}; the same command goes on from there.", highlight=False)
-        return ExitCode.TERMINATED if interrupt.signal == signal.SIGTERM else ExitCode.INTERRUPTED
-    console.print(f"results: {folder}", highlight=False)
+    write_matrix_png(folder)
+    console.print(f"results: {folder}", markup=False)
     hint = sync_hint(spec.wandb_dir) if spec else None
     if hint:
-        console.print(hint, highlight=False)
+        console.print(hint, markup=False)
     return ExitCode.DONE
 
 
 def _overrides(given: argparse.Namespace) -> list[str]:
-    init_targets = {"device": given.device, "seed": given.seed, "threads": given.threads}
-    return [f"training.{key}={value}" for key, value in init_targets.items() if value is not None]
+    options = {"device": given.device, "seed": given.seed, "threads": given.threads}
+    return [f"training.{key}={value}" for key, value in options.items() if value is not None]
 
 
 def _spec(file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:

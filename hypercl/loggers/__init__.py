@@ -6,12 +6,14 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.loggers.composite import Logger, Loggers, build
+    from hypercl.loggers.ending import Ending, ending_of, reports_of, run_to_end
     from hypercl.loggers.jsonl import JsonLines
     from hypercl.loggers.spec import LoggerSpec
     from hypercl.loggers.terminal import Terminal, matrix_table
     from hypercl.loggers.wandb_mode import decide_mode, sync_hint
 
 __all__ = [
+    "Ending",
     "JsonLines",
     "Logger",
     "LoggerSpec",
@@ -19,7 +21,10 @@ __all__ = [
     "Terminal",
     "build",
     "decide_mode",
+    "ending_of",
     "matrix_table",
+    "reports_of",
+    "run_to_end",
     "sync_hint",
 ]
 

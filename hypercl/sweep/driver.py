@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.config.models import ImportedMethod, ImportedTarget
+from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.formatting import shown
@@ -49,8 +50,6 @@ from hypercl.sweep.study import (
     search_config,
 )
 from hypercl.sweep.workers import (
-    AtOnce,
-    Control,
     Engine,
     Machine,
     Slots,
@@ -59,7 +58,6 @@ from hypercl.sweep.workers import (
     check_shared,
     fit_slots,
     local_ray,
-    signals_handled,
     this_machine,
 )
 from hypercl.user_code import keep_code
@@ -69,6 +67,8 @@ if TYPE_CHECKING:
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
 LEAST_DISK = 100 * 2**20
+SECONDS_AT_ONCE = 10.0
+"""How long a second signal may take to end the sweep."""
 SECONDS_TO_DRAW = 20.0
 """A report of a thousand trials takes about half of it on a core of 2.5 GHz."""
 
@@ -134,8 +134,10 @@ class _Session:
         self.folder, self.listener = given.folder, given.listener
         self.name = file.name or self.folder.name
         self.logged, self.reporting = "", False
-        self.control = Control(self.folder / STOP_FILE)
         self.planner = planner_of(self.file)
+        self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
+        if given.time_limit_s is not None:
+            self.control.deadline = self.began + given.time_limit_s - room_to_stop(given.time_limit_s)
         self.bounds = Bounds(self.file, engine.sizes, given.import_paths)
 
     def run(self) -> SweepResult:
@@ -146,12 +148,12 @@ class _Session:
         mended = mend_journal(self.folder / JOURNAL)
         if mended:
             self.listener.said(mended)
-        with signals_handled(self.control, self.listener) as self.signals:
+        with self.control.signals():
             try:
                 if self.given.address is None and self.given.final not in ("alone", "again"):
                     self.engine.prepare(self.file.experiment, self.given)
                 with suppress(AtOnce), self._ray() as there:
-                    self.signals.install()
+                    self.control.take_signals()
                     self.slots = self._slots(there)
                     self.logged = self._logged() if self._work_left() else ""
                     self._tune()
@@ -240,10 +242,7 @@ class _Session:
 
         table = TrialsTable(self.file)
         write = partial(write_trials, self.folder, self.study, table)
-        heartbeat = Heartbeat(self.study, self.control, self.listener, write)
-        if self.given.time_limit_s is not None:
-            heartbeat.deadline = self.began + self.given.time_limit_s - room_to_stop(self.given.time_limit_s)
-        return heartbeat
+        return Heartbeat(self.study, self.control, self.listener, write)
 
     def _race(self, point: int) -> None:
         """The race that is due after so many trained trials."""
@@ -285,7 +284,7 @@ class _Session:
             name=f"{self.name[:65]}-trial-{number}",
             experiment=resolved(assign(experiment, threads)),
             folder=self.folder / "trials" / str(number),
-            stop_file=self.control.stop_file,
+            stop_file=self.folder / STOP_FILE,
             data_dir=self.given.data_dir,
             offline=self.given.offline,
             import_paths=self.import_paths,
@@ -321,7 +320,7 @@ class _Session:
 
     def _tidy(self) -> None:
         """Removes what only a running session needs."""
-        self.control.stop_file.unlink(missing_ok=True)
+        (self.folder / STOP_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
 
     def _result(self) -> SweepResult:
@@ -397,9 +396,7 @@ class _Session:
                 f"stopped: 50 suggestions in a row were out of bounds; of {drawn} settings drawn at random {share:.0%} "
                 f"are within. Change the space or the constraints (under another --name)"
             )
-        if reason == "time":
-            return ExitCode.TIME_UP, f"the time is up: {again}"
-        return {"sigint": ExitCode.INTERRUPTED, "sigterm": ExitCode.TERMINATED}[reason], f"interrupted: {again}"
+        return self.control.exit_code, f"{'time limit reached' if reason == 'time' else 'interrupted'}: {again}"
 
 
 def room_to_stop(limit: float) -> float:

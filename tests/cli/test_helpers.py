@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from hypercl.cli import main
-from hypercl.cli.main import commands_of, parser_of_all
+from hypercl.cli.parser import commands_of, parser_of_all
 from hypercl.cli.report import headings, ranked
 from hypercl.cli.show import curve
 from hypercl.config import load

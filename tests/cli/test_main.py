@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.cli import main
-from hypercl.cli.main import _duration
+from hypercl.cli.parser import _duration
 from hypercl.exit_codes import EXIT_CODES
 
 SMALL = """
@@ -142,7 +142,7 @@ def test_what_diverges_fails_with_a_hint(file: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "make room; the same command goes on"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "rerun the same command"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hypercl.cli import main, reproduce
+from hypercl.loggers.composite import Loggers
 from hypercl.reproduce import load_reproduction, read_reproduction, reproduction_markdown, table_file
 from hypercl.training import Diverged
 
@@ -85,17 +86,17 @@ def test_a_finished_cell_is_not_run_again(place: Path, monkeypatch: pytest.Monke
 def test_an_interrupted_table_goes_on_to_the_same_numbers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [*COMMAND, "--only", "hnet", "ent"]
     assert main([*command, "--name", "whole"]) == 0
-    heard = reproduce.Loggers.hear
+    heard = Loggers.hear
     reports = []
 
-    def ctrl_c(self: reproduce.Loggers, item: object) -> None:
+    def ctrl_c(self: Loggers, item: object) -> None:
         heard(self, item)
         reports.append(type(item).__name__)
         if reports.count("Report") == 11:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(reproduce.Loggers, "hear", ctrl_c)
+        patched.setattr(Loggers, "hear", ctrl_c)
         assert main(command) == 130
     assert list(numbers(place)["note"]) == ["", "", "begun, not finished", "not begun"]
     assert main(command) == 0

@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from hypercl.cli import main
-from hypercl.cli.main import parser_of_all
+from hypercl.cli.parser import parser_of_all
 from hypercl.config import load_sweep, loads
 from hypercl.config.explain import known_keys
 

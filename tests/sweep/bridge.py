@@ -7,11 +7,11 @@ from typing import Any
 from fake_training import FakeSizes
 
 from hypercl.config import Experiment, SweepFile, resolved
+from hypercl.control import Control
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.scheduler import StudyScheduler
 from hypercl.sweep.workers.searcher import StudySearcher

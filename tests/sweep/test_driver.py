@@ -3,9 +3,7 @@
 import csv
 import errno
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from fake_training import FAULT, TEXT, FakeEngine
 from hypercl.config import ConfigError, SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, SweepResult, sweep
 from hypercl.sweep.driver import room_to_stop
-from hypercl.sweep.listener import Silent
-from hypercl.sweep.workers.control import Control, Stop, signals_handled
 
 
 @pytest.fixture(scope="module")
@@ -120,23 +116,6 @@ def test_a_setting_enqueued_after_the_last_trial_is_told_to_wait(
     again = sweep(file, SweepOptions(folder=copy, data_dir=folder), FakeEngine())
     assert again.counts["trained"] == swept.counts["trained"]
     assert "1 from search.enqueue would need a larger" in again.message
-
-
-@pytest.mark.parametrize("reason", [None, "time", "failed", "infeasible"])
-def test_a_second_signal_ends_at_once_whatever_the_sweep_was_stopping_for(
-    reason: Stop | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hypercl.sweep.workers.control.SECONDS_AT_MOST", 3600.0)
-    control = Control(tmp_path / ".stop", reason)
-    before = set(threading.enumerate())
-    with signals_handled(control, Silent()):
-        signal.raise_signal(signal.SIGINT)
-        assert (control.at_once, control.stop_file.exists()) == (False, True)
-        signal.raise_signal(signal.SIGINT)
-        assert control.at_once
-    for watchdog in set(threading.enumerate()) - before:
-        assert isinstance(watchdog, threading.Timer)
-        watchdog.cancel()
 
 
 def test_mistakes_are_told_before_anything_is_made(sweep_file: Callable[..., SweepFile], tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_time_limit_ends_with_its_own_code_and_the_rest_follows(sweeps: Sweeps
     process = sweeps.start("30", **{SECONDS: "1"})
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 75, out + err
-    assert "the time is up" in out
+    assert "time limit reached" in out
     code, text = sweeps.run()
     assert code == 0, text
     check_whole(sweeps)

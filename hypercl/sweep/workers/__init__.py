@@ -6,7 +6,6 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
-    from hypercl.sweep.workers.control import AtOnce, Control, signals_handled
     from hypercl.sweep.workers.engine import Engine
     from hypercl.sweep.workers.job import TrialJob
     from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers.session import Heartbeat, tune_study
 
 __all__ = [
-    "AtOnce",
-    "Control",
     "Engine",
     "Heartbeat",
     "Machine",
@@ -34,7 +31,6 @@ __all__ = [
     "check_shared",
     "fit_slots",
     "local_ray",
-    "signals_handled",
     "this_machine",
     "train_all",
     "tune_study",

@@ -14,10 +14,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from hypercl.control import Control
 from hypercl.files import write_text
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun, RanRun, as_begun
 from hypercl.sweep.workers.resources import Slots
 from hypercl.sweep.workers.scheduler import death_of, let_go_after_fault

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 from hypercl.config import Experiment, assign
 from hypercl.config.models import SweepFile
+from hypercl.control import Control
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.planner import Planner
 from hypercl.sweep.study import (
@@ -23,7 +24,6 @@ from hypercl.sweep.study import (
     violations_of,
 )
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.session import Retrying
 

@@ -13,9 +13,9 @@ from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from hypercl.control import AtOnce, Control
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.study import SweepStudy
-from hypercl.sweep.workers.control import AtOnce, Control
 from hypercl.sweep.workers.resources import Slots
 
 
@@ -53,8 +53,6 @@ class Heartbeat(Callback):
     ) -> None:
         self._study, self._control, self._listener = study, control, listener
         self._write_trials = write_trials
-        self.deadline: float | None = None
-        """On the monotonic clock."""
         self._written, self._next_write = -1, 0.0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,11 +62,8 @@ class Heartbeat(Callback):
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         if self._control.at_once:
             raise AtOnce
-        now = time.monotonic()
-        if self.deadline is not None and now > self.deadline and self._control.reason is None:
-            self._listener.said("the time is up: running trials write their checkpoints")
-            self._control.stop("time")
-        ended = self._study.ended
+        _ = self._control.stopping  # looks at the time limit
+        ended, now = self._study.ended, time.monotonic()
         if ended != self._written and now > self._next_write:
             self._write_trials()
             # However many trials there are, writing them takes at most a twentieth of the time.

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hypercl.config import Experiment, SweepFile
+from hypercl.control import Control
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.protocols import final_config
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.control import Control
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun
 from hypercl.sweep.workers.runs import RunQueue
 

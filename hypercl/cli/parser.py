@@ -1,0 +1,333 @@
+"""The console script `hypercl`: its commands and their options."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import shtab
+
+from hypercl import __version__
+from hypercl.config import did_you_mean
+from hypercl.exit_codes import EXIT_CODES
+
+YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
+_TAKES = {
+    ("train", "file"): YAML,
+    ("sweep", "file"): YAML,
+    ("report", "results"): FOLDER,
+    ("report", "to"): FOLDER,
+    ("sweep", "status"): FOLDER,
+    ("init", "to"): shtab.FILE,
+    ("schema", "write"): shtab.FILE,
+}
+"""(command, argument) -> what it takes; `--results` and `--data-dir` take a folder everywhere."""
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
+    from hypercl.config.explain import known_keys
+
+    for command, own in commands_of(parser).items():
+        for action in own._actions:
+            takes = FOLDER if action.dest in ("results", "data_dir") else _TAKES.get((command, action.dest))
+            if (command, action.dest) == ("explain", "path"):
+                takes = _words(known_keys())
+            if takes is not None:
+                action.complete = takes  # pyright: ignore[reportAttributeAccessIssue] - where shtab looks for it
+    return shtab.complete(parser, shell=shell)
+
+
+def _words(words: tuple[str, ...]) -> dict[str, object]:
+    """One of some words; not `choices`, since an unknown word gets a better answer from the command."""
+    text = " ".join(words)
+    body = f'_hypercl_keys() {{\n  compgen -W "{text}" -- "$1"\n}}'
+    return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """Adds the commands to the parser of `hypercl`."""
+    _explain(
+        _small_command(commands, "explain", "What a key or a section of a file is for: `hypercl explain method.beta`.")
+    )
+    _init(_small_command(commands, "init", "List the shipped files, or copy one into the working directory."))
+    _report(_small_command(commands, "report", "Ranked table, what mattered, and figures of one or several sweeps."))
+    _schema(_small_command(commands, "schema", "The JSON Schema of a file, for editors."))
+    _completion(_small_command(commands, "completion", "The completion script of a shell."))
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(groups[0].choices)
+
+
+def count(text: str) -> int:
+    """A number of 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
+    return value
+
+
+def _small_command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", nargs="?", metavar="PATH", help="such as method.beta; none lists the sections")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.explain import explain_command
+
+        return explain_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="shipped file, such as quickstart; none lists them")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="where to; default: ./NAME.yaml")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.init import init_command
+
+        return init_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep")
+    parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
+    parser.add_argument(
+        "--prefer",
+        metavar="PREFERENCE",
+        help="print another compromise than that of best.yaml and write preferred.yaml: as for hypercl sweep",
+    )
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="where figures go; default: RESULTS/figures, of several sweeps ./report"
+    )
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.report import report_command
+
+        return report_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write it there instead of printing it")
+
+    def run(given: argparse.Namespace) -> int:
+        from hypercl.cli.explain import schema_command
+
+        return schema_command(given)
+
+    parser.set_defaults(run=run)
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help='put `eval "$(hypercl completion bash)"` into ~/.bashrc')
+
+    def run(given: argparse.Namespace) -> int:
+
+        print(completion_script(parser_of_all(), given.shell))
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """As `parse_args`, with a suggestion for an unknown option."""
+    parser = parser_of_all()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = commands_of(parser)[options.command]
+        hint = did_you_mean(unknown[0].partition("=")[0], list(command._option_string_actions))
+        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; {hint}" if hint else ""))
+    return options
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """The parser of `hypercl` with all its commands."""
+    parser = argparse.ArgumentParser(
+        prog="hypercl",
+        allow_abbrev=False,
+        description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
+    )
+    parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_train, _add_sweep, _add_final, _add_reproduce, add_parsers):
+        add(commands)
+    return parser
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "train", "Train one experiment: the section `experiment` of a file.")
+    parser.add_argument("--device", metavar="D", help="auto (cuda, else mps, else cpu), cpu, mps, cuda, cuda:1")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, batches, augmentation")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (part of the result)")
+    parser.add_argument("--fetch", action="store_true", help="only fetch, decode and check the data; train nothing")
+    parser.set_defaults(run=_train)
+
+
+def _add_sweep(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.", False)
+    parser.add_argument("--trials", type=count, metavar="N", help="trained trials in all (search.trials)")
+    parser.add_argument("--no-final", action="store_true", help="no final step: test data stays closed")
+    _add_machine(parser)
+    parser.add_argument(
+        "--prefer",
+        metavar="PREFERENCE",
+        help="which compromise between several goals goes into best.yaml: 'knee' (default), weights of the goals such "
+        "as 'validation/final_accuracy: 1, compression_ratio: 0.2', or a test such as 'compression_ratio <= 0.5'",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
+    instead.add_argument("--show", type=int, metavar="N", help="print trial N of the sweep: setting, curve, failure")
+    instead.add_argument(
+        "--status", type=Path, metavar="RESULTS", help="print how a sweep stands, from another shell too: needs no FILE"
+    )
+    parser.set_defaults(run=_sweep)
+
+
+def _add_final(commands: argparse._SubParsersAction) -> None:
+    purpose = "The final step of a sweep alone: test data is opened; the same command goes on with it."
+    parser = commands.add_parser("final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes())
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
+    parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
+    parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")
+    parser.add_argument("--again", action="store_true", help="choose anew, open test data once more; it is told")
+    _add_machine(parser)
+    _add_data(parser)
+    parser.set_defaults(run=_final)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    """On what a sweep runs, and how long."""
+    parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
+    parser.add_argument("--cpus", type=float, metavar="N", help="use at most so many CPUs in all")
+    parser.add_argument("--gpus", type=float, metavar="N", help="use at most so many GPUs in all")
+    parser.add_argument("--max-concurrent", type=count, metavar="N", help="trials at once")
+    parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
+
+
+def _add_reproduce(commands: argparse._SubParsersAction) -> None:
+    purpose = "Make a table of published results anew; the same command again goes on with it."
+    what = "split_mnist, permuted_mnist, or a table of your own (YAML)"
+    parser = _command(commands, "reproduce", purpose, what=what)
+    parser.add_argument("--only", nargs="+", metavar="CELL", help="cells such as ewc-class, whole rows, or scenarios")
+    parser.add_argument("--seeds", type=count, metavar="N", help="seeds of each cell (training.replicas)")
+    parser.add_argument("--budget", type=_duration, metavar="T", help="stop in time, resumable: 30m, 2h, 1h30m")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
+    instead.add_argument("--table", type=Path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
+    parser.set_defaults(run=_reproduce)
+
+
+def _command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    purpose: str,
+    needs_file: bool = True,
+    what: str = "YAML file, such as search_spaces/quickstart.yaml",
+) -> argparse.ArgumentParser:
+    """A command with what those that train share."""
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose,
+        allow_abbrev=False,
+        **_exit_codes(),
+    )
+    parser.add_argument(
+        "file",
+        nargs=None if needs_file else "?",
+        metavar="FILE",
+        help=what + ("" if needs_file else "; with --show also results"),
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change one key of the file, such as method.beta=0.1; repeatable",
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
+    parser.add_argument("--name", help="name of the folder in the results; default: the file's name")
+    _add_data(parser)
+    return parser
+
+
+def _exit_codes() -> dict[str, Any]:
+    """What a command's help ends with."""
+    return {
+        "epilog": "exit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in EXIT_CODES.items()),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Where data comes from."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("HYPERCL_DATA") or "data"),
+        metavar="DIR",
+        help="where data sets lie; default: $HYPERCL_DATA, else ./data",
+    )
+    parser.add_argument("--offline", action="store_true", help="no network at all (also HYPERCL_OFFLINE=1)")
+
+
+def _train(given: argparse.Namespace) -> int:
+    if given.fetch:
+        from hypercl.cli.train import fetch
+
+        return fetch(given)
+    from hypercl.cli.train import train  # each command imports only what it needs: a run needs no ray
+
+    return train(given)
+
+
+def _sweep(given: argparse.Namespace) -> int:
+    if given.status is not None:
+        from hypercl.cli.show import print_status
+
+        return print_status(given.status)
+    from hypercl.cli.sweep import sweep_command
+
+    return sweep_command(given)
+
+
+def _final(given: argparse.Namespace) -> int:
+    from hypercl.cli.sweep import final_command
+
+    return final_command(given)
+
+
+def _reproduce(given: argparse.Namespace) -> int:
+    from hypercl.cli.reproduce import reproduce_command
+
+    return reproduce_command(given)
+
+
+def _duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `30m`, `2h`, `1h30m`."""
+    units, seconds, number = {"s": 1, "m": 60, "h": 3600}, 0.0, ""
+    for letter in text.strip().lower() + ("s" if text[-1:].isdigit() else ""):
+        if letter in units and number:
+            seconds, number = seconds + float(number) * units[letter], ""
+        elif letter.isdigit() or letter == ".":
+            number += letter
+        else:
+            raise argparse.ArgumentTypeError(f"{text} is not a time such as 90s, 30m or 1h30m")
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a time above zero")
+    return seconds

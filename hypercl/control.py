@@ -1,0 +1,140 @@
+"""How work stops: one `Control` for SIGINT, SIGTERM, time limits and a driver's request, in commands and trials."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from hypercl.exit_codes import ExitCode
+
+Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible", "requested"]
+CODES: dict[Stop, ExitCode] = {
+    "sigint": ExitCode.INTERRUPTED,
+    "sigterm": ExitCode.TERMINATED,
+    "time": ExitCode.TIME_UP,
+    "failed": ExitCode.FAILED,
+    "infeasible": ExitCode.INFEASIBLE,
+    "requested": ExitCode.TERMINATED,
+}
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class AtOnce(BaseException):
+    """A second signal: nothing is waited for. Not an `Exception`, so that Ray does not catch it."""
+
+
+@dataclass
+class Control:
+    """Whether work is stopping, and why: what runs asks `stopping` again and again, about once a second."""
+
+    stop_file: Path | None = None
+    """Created when work is to stop: trials look for it, on every node."""
+    deadline: float | None = None
+    """The time limit, on the monotonic clock."""
+    requested: Callable[[], bool] | None = None
+    """Whether somebody else asks for a stop: of a trial, whether its driver's stop file exists."""
+    say: Callable[[str], None] | None = None
+    """Tells a person that work is stopping."""
+    grace: float = 0.0
+    """Seconds that a second signal leaves to a loop that watches `at_once`; 0 ends the process immediately."""
+    reason: Stop | None = None
+    at_once: bool = False
+    """A second signal came: not even checkpoints are waited for."""
+    failed_in_row: int = 0
+    first_failure: str = ""
+    _signalled: bool = False
+
+    def stop(self, reason: Stop) -> None:
+        """No more runs; running ones write a checkpoint and end."""
+        self.reason = self.reason or reason
+        if self.stop_file is not None:
+            self.stop_file.touch()
+
+    def stop_asking(self, reason: Stop) -> None:
+        """No more runs; running ones continue to their end."""
+        self.reason = self.reason or reason
+
+    @property
+    def stopping(self) -> bool:
+        """Whether work is to stop; looks at the clock and asks `requested`."""
+        if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
+            self.stop("time")
+            self._tell("time limit reached: what is running writes its checkpoints")
+        if self.reason is None and self.requested is not None and self.requested():
+            self.stop("requested")
+        return self.reason is not None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Of a command that was stopped; `DONE` while nothing stopped it."""
+        return ExitCode.DONE if self.reason is None else CODES[self.reason]
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Handles both signals inside, and puts back what was there before."""
+        with _restored():
+            self.take_signals()
+            yield
+
+    def take_signals(self) -> None:
+        """Installs the handler. Ray installs its own when it starts: call this again afterwards."""
+        _install(self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self._signalled:
+            self._signalled = True
+            self.stop("sigint" if number == signal.SIGINT else "sigterm")
+            self._tell("stopping: what is running writes its checkpoints (a second signal ends it at once)")
+            return
+        if not self.grace:
+            os._exit(128 + number)
+        # An exception raised here can surface inside Ray's C code, which turns it into a SystemError; so the loop
+        # raises it, and where the loop hangs (Ray waits 60 s for a dead server) the process ends without it.
+        self.at_once = True
+        watchdog = threading.Timer(self.grace, os._exit, [128 + number])
+        watchdog.daemon = True
+        watchdog.start()
+
+    def _tell(self, text: str) -> None:
+        if self.say is not None:
+            with suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
+                self.say(text)
+
+
+@contextmanager
+def signals_end_the_process() -> Iterator[None]:
+    """Inside, a signal ends the process with its documented exit code, without a traceback: nothing has begun yet."""
+    with _restored():
+        _install(_end)
+        yield
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del frame
+    with suppress(OSError):
+        os.write(2, b"\ninterrupted\n")
+    os._exit(128 + number)
+
+
+def _install(handler: Callable[[int, FrameType | None], Any]) -> None:
+    """In the main thread; Python allows no other to handle signals, and there they stay as they are."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
