@@ -119,7 +119,7 @@ def test_a_cell_that_fails_leaves_the_others_alone_and_is_named(place: Path, mon
             raise Diverged(7, float("nan"), 0)
         if experiment.method.name == "hnet_ent":
             raise RuntimeError("out of\nmemory")
-        return train(experiment, place, **options)
+        yield from train(experiment, place, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(reproduce, "run", failing)
