@@ -47,7 +47,7 @@ class Told:
             yield reports()[0]
             if self.end is not None:
                 raise self.end
-            yield finished()
+            yield finished(self.folder)
         except GeneratorExit:
             self.closed = True
             raise
@@ -56,7 +56,7 @@ class Told:
 def test_a_run_that_finishes_gives_its_summary(tmp_path):
     told, heard = Told(tmp_path), Heard()
     ending = run_to_end(told.progress(), [heard], Control())
-    assert (ending.how, ending.finished) == ("finished", finished())
+    assert (ending.how, ending.finished) == ("finished", finished(tmp_path))
     assert heard.items == ["started", "tick", "report", "finished", "closed: finished"]
 
 
