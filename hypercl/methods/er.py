@@ -1,4 +1,4 @@
-"""Experience replay: some training samples of each class met are kept and learned on."""
+"""Experience replay from a buffer of training samples, and replay of all stored training data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,30 +16,30 @@ from hypercl.methods.replay import ReplayContext, Replayed, ReplayLearner
 from hypercl.seeds import generator
 
 SAMPLES_AT_ONCE = 1000
-"""Samples read together to learn their labels: all of a task's inputs at once would be a second copy of it."""
+"""Samples read at once to get their labels; reading the whole task would make a second copy of it."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """All that is kept, in the order of the tasks."""
+    """The replay buffer, in task order."""
 
     inputs: Tensor
-    """(budget, *input_shape), after an axis of replicas where there are several."""
+    """(budget, *input_shape), with a leading replica axis if there are several."""
     labels: Tensor
     """int64, (budget,), within the task; the same for all replicas."""
     starts: Tensor
-    """Where each task's samples begin: int64, (tasks, 1)."""
+    """Index of each task's first sample: int64, (tasks, 1)."""
     sizes: Tensor
-    """How many each task has, at least 1: int64, (tasks, 1)."""
+    """Samples of each task, at least 1: int64, (tasks, 1)."""
 
 
 class ERLearner(ReplayLearner):
     """A step replays ceil(batch / t) samples of each of the t tasks before its own, drawn with replacement.
 
-    The budget is shared evenly by the classes met; in scenario domain each task has classes of its own here too. What
-    is kept of a class is a random choice; as more classes come, its last samples go. Inputs are kept as they are
-    without augmentation, and replayed so.
-    Raises a UserError where more classes have come than the budget has room for.
+    The budget is split evenly among the classes seen; in scenario domain, too, each task counts its own classes. A
+    class keeps a random subset, whose last samples are dropped as more classes arrive. Inputs are stored and replayed
+    without augmentation.
+    Raises a UserError if there are more classes than the budget holds samples.
     Adds to the state `buffer`: `inputs` (budget, *input_shape), class by class in the order of the tasks, then zeros;
     and `counts`, int64, samples kept of each class met.
     """
@@ -49,7 +49,7 @@ class ERLearner(ReplayLearner):
         self.budget = cast(ER, spec.experiment.method).budget
 
     def init(self) -> State:
-        """The buffer has its whole size from the start, so that memory measured in a step holds it."""
+        """The buffer is allocated in full, so that memory measured in a step includes it."""
         replicas = (len(self.spec.seeds),) if self.bundled else ()
         inputs = torch.zeros(*replicas, self.budget, *self.spec.shape.input_shape, device=self.spec.device)
         counts = torch.zeros(*replicas, 0, dtype=torch.int64, device=self.spec.device)
@@ -59,7 +59,9 @@ class ERLearner(ReplayLearner):
         met = sum(self.spec.shape.classes[: task + 1])
         share = self.budget // met
         if not share:
-            raise UserError(f"method.budget {self.budget} keeps no sample of each of the {met} classes met: give more")
+            raise UserError(
+                f"method.budget {self.budget} holds no sample for each of the {met} classes seen: increase it"
+            )
         before, blocks = state["buffer"]["inputs"], torch.arange(len(data)).split(SAMPLES_AT_ONCE)
         labels = torch.cat([data[block][1] for block in blocks]).cpu()
         parts = [inputs.narrow(self.samples_axis, 0, min(share, count)) for inputs, count in self._by_class(state)]
@@ -78,18 +80,18 @@ class ERLearner(ReplayLearner):
         return {key: value for key, value in super().inference_state(state).items() if key != "buffer"}
 
     def _by_class(self, state: State) -> Iterator[tuple[Tensor, int]]:
-        """Inputs kept of each class met, and how many they are."""
+        """Stored inputs of each class, and their number."""
         counts = self._counts(state)
         for start, count in zip(accumulate(counts, initial=0), counts, strict=False):
             yield state["buffer"]["inputs"].narrow(self.samples_axis, start, count), count
 
     def _counts(self, state: State) -> list[int]:
-        """The same for all replicas, but for those that diverged, whose numbers are all zero."""
+        """Equal for all replicas, except diverged ones, whose state is all zero."""
         counts = state["buffer"]["counts"]
         return (counts.amax(0) if self.bundled else counts).tolist()
 
     def _chosen(self, data: TaskData, places: Tensor, share: int, of: tuple[int, int]) -> Tensor:
-        """Inputs of a class that each replica keeps: (samples, *input_shape), after an axis of replicas."""
+        """Inputs of a class to keep: (samples, *input_shape), with a leading replica axis if there are several."""
         drawn = [generator(seed, "kept", *of) for seed in self.spec.seeds]
         each = [places[torch.randperm(len(places), generator=draw)[:share]] for draw in drawn]
         inputs, _ = data[torch.cat(each)]
@@ -131,7 +133,7 @@ class ERLearner(ReplayLearner):
 class StoredRealLearner(ReplayLearner):
     """A step replays the first ceil(batch / t) samples of a batch of each of the t tasks before its own.
 
-    Not `joint`, which gives each task a whole batch and all tasks the same weight.
+    Unlike `joint`, which gives each task a whole batch and all tasks equal weight.
     """
 
     def trains_on(self, task: int) -> Sequence[int]:

@@ -1,4 +1,4 @@
-"""A classifier that replays what a generator draws; the generator learns each task's inputs beside it."""
+"""Methods that replay a generator's samples: DGR, HNET+R, and HNET+TIR for its task inference."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +34,8 @@ AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
 class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     """Classifier and generator take a step each on the same new batch.
 
-    Their parameters have nothing in common, and what is replayed is drawn from the generator as it was before the task:
-    so this is the same as training one after the other. The last task's inputs are learned too, for the pictures.
+    They share no parameters, and samples come from the generator before the task, so this equals training one after
+    the other. The last task's inputs are learned too, for the figures.
     Adds to the state `generator`, its own state.
     """
 
@@ -45,7 +45,7 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
 
     @abstractmethod
     def _generator(self) -> AnyGenerator:
-        """What learns the inputs."""
+        """Builds the generator."""
 
     def init(self) -> State:
         return {**super().init(), "generator": self.generator.init()}
@@ -75,12 +75,12 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
 
 
 def named(part: str, losses: Losses) -> Losses:
-    """A part's losses among those of a whole: its task loss by the part's name, all else by both."""
+    """Losses of a part, renamed: its task loss by the part's name, all others prefixed with it."""
     return {part if name == "task" else f"{part}_{name}": value for name, value in losses.items()}
 
 
 class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
-    """Beside a batch of B, B samples of whichever earlier tasks; the classifier as it was answers."""
+    """DGR: a batch of B is joined by B samples of all earlier tasks, labelled by the previous classifier."""
 
     def _generator(self) -> PlainGenerator:
         return PlainGenerator(self.spec, self.share)
@@ -90,12 +90,12 @@ class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
         return [Replayed(self.generator.draw(source, labels.shape[-1], info), None)]
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
-        """Samples of all tasks are drawn at once: they are given for the first one."""
+        """Samples of all tasks are drawn jointly and returned for task 0."""
         return None if task else super().replayed(state, task, count)
 
 
 class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
-    """Beside a batch of B, ceil(B / t) samples of each of the t earlier tasks; the classifier as it was answers."""
+    """HNET+R: a batch of B is joined by ceil(B / t) samples of each of the t earlier tasks, labelled by the teacher."""
 
     def _generator(self) -> HnetGenerator:
         return HnetGenerator(self.spec)
@@ -108,7 +108,7 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
 
 @dataclass(frozen=True)
 class HnetTirContext:
-    """What stays as it is while a task is learned."""
+    """Constants of a task."""
 
     anchor: AnyAnchor | None
     """Of the classifier's regulariser."""
@@ -116,10 +116,10 @@ class HnetTirContext:
 
 
 class HnetTirLearner(HnetLearner):
-    """Trained as `hnet`; where the task is not given, the inference network names it, and its network predicts.
+    """HNET+TIR (von Oswald et al., 2020): trained as `hnet`; an inference network trained with replay infers the task.
 
-    Adds to the state `inference` and `generator`, the states of the inference network and of what it is replayed from.
-    At the first task there is one class to infer, and nothing is trained for it.
+    Adds to the state `inference` and `generator`, the states of the inference network and its generator.
+    The inference network is not trained on the first task, when it has a single class.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -156,7 +156,7 @@ class HnetTirLearner(HnetLearner):
         return {**super().end_task(state, task, data), "inference": inference, "generator": generator}
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
-        """A pass that infers tasks, then one of each task met, which decides for the samples taken for its own."""
+        """One pass that infers tasks, then one per task seen, which decides for the samples inferred as its own."""
         for infer in self.inference.task_inferences(state["inference"], met):
             yield partial(_inferred, infer)
         for task, predict in enumerate(self.predictors(state, range(met))):
@@ -171,11 +171,11 @@ class HnetTirLearner(HnetLearner):
 
 
 class InferenceNetwork(ReplayLearner):
-    """A network of the classifier's kind with an output for each task: tasks are the classes of a stream of its own.
+    """A network like the classifier with one output per task: each task is a class.
 
     Args:
         spec: the classifier's.
-        generator: what replays earlier tasks' inputs.
+        generator: source of earlier tasks' inputs.
     """
 
     def __init__(self, spec: LearnerSpec, generator: HnetGenerator) -> None:
@@ -197,13 +197,13 @@ class InferenceNetwork(ReplayLearner):
 
 
 def _of_inference(variant: Experiment) -> Experiment:
-    """The setting of a replica with random numbers of its own."""
+    """The config of a replica with a separate seed."""
     training = variant.training.model_copy(update={"seed": derive(variant.training.seed, "inference")})
     return variant.model_copy(update={"training": training})
 
 
 def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
-    """The task of each sample; no output is decided on yet."""
+    """The inferred task of each sample; outputs are not decided yet."""
     tasks = infer(inputs, before).outputs
     return Decision(torch.zeros_like(tasks), tasks)
 
@@ -211,7 +211,7 @@ def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> 
 def _of_its_own(
     predict: Callable[[Tensor], Tensor], task: int, first_output: int, inputs: Tensor, before: Decision | None
 ) -> Decision:
-    """A task's answers to the samples taken for its own."""
+    """A task's predictions for the samples inferred as its own."""
     if before is None or before.tasks is None:
         raise ValueError("tasks are inferred first")
     outputs = predict(inputs).argmax(-1) + first_output

@@ -1,4 +1,4 @@
-"""Learners of inputs: autoencoders whose decoder draws samples of earlier tasks."""
+"""Generators for replay: variational autoencoders (Kingma and Welling, 2014) that sample earlier tasks' inputs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from hypercl.tasks import Shape
 
 @dataclass(frozen=True)
 class VariationalAutoencoder:
-    """An encoder to the mean and log variance of a code, and a decoder from a code, and a condition, to pixels.
+    """Encoder to mean and log variance of a code; decoder from code and condition to pixels; pure functions of weights.
 
-    All weights are arguments, (num_weights,), or (replicas, num_weights); all else then has an axis of replicas in
-    front too. What is random comes in as a tensor.
+    Weights are arguments, (num_weights,), or (replicas, num_weights) with a leading replica axis everywhere. Random
+    numbers are passed in as tensors.
     """
 
     encoder: GeneratedModel
@@ -90,22 +90,21 @@ def _with(condition: Tensor, code: Tensor) -> Tensor:
 
 
 DECODERS_KEPT = 100_000_000
-"""Numbers in the decoders of earlier tasks up to which they are kept while a task is learned (400 MB), which is as
-much as the regulariser's direct form keeps; above it they are generated at each step, in blocks of as many."""
+"""Limit on stored weights of earlier decoders (400 MB, as much as the regulariser's direct form stores); above it they
+are generated at each step, in blocks of this size."""
 
 
 class GeneratorLearner(NetworkLearner):
-    """An autoencoder that learns a task's inputs; `target` of its own spec is the decoder.
+    """An autoencoder that learns a task's inputs; the `target` of its spec is the decoder.
 
-    Its optimiser is the classifier's; its random numbers are its own. The encoder has weights of its own, which
-    nothing protects.
+    It uses the classifier's optimiser settings and separate random numbers. The encoder has its own, unprotected
+    weights.
     Adds to the state `encoder`, its weights, and their optimiser's state.
 
     Args:
         spec: the classifier's.
-        variants: the setting of each replica, whose method has a section `generator`, as the decoder's learner reads
-            it.
-        decoder: the decoder and what generates its weights.
+        variants: the config of each replica for the decoder's learner; its method has a section `generator`.
+        decoder: the decoder and the hypernetwork of its weights.
     """
 
     def __init__(
@@ -143,7 +142,7 @@ class GeneratorLearner(NetworkLearner):
     def _task_gradients(
         self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
-        """As of the base; the encoder takes its step here, since nothing but the batch has a say in it."""
+        """As the base class; the encoder, which depends on the batch only, takes its step here."""
         with self._networks_run():
             embeddings = state["embeddings"][..., [info.task], :]
             weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(1, info))
@@ -171,7 +170,7 @@ class GeneratorLearner(NetworkLearner):
             return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., info.task, :])
 
     def _conditions(self, config: Autoencoder, size: int) -> Tensor:
-        """What the decoder is told of each task."""
+        """The decoder's condition for each task."""
         tasks = len(self.spec.heads)
         if isinstance(config, ReplayHypernet) and config.condition == "gaussian":
             each = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
@@ -180,7 +179,7 @@ class GeneratorLearner(NetworkLearner):
         return one_hot.expand(len(self.spec.seeds), -1, -1) if self.bundled else one_hot
 
     def _normal(self, shape: tuple[int, ...], *purpose: int | str, device: torch.device | str | None = None) -> Tensor:
-        """N(0, 1) of each replica's own: (*shape), or (replicas, *shape)."""
+        """N(0, 1), drawn separately for each replica: (*shape), or (replicas, *shape)."""
         device = self.spec.device if device is None else device
         draws = [generator(seed, *purpose, device=device) for seed in self.spec.seeds]
         each = [torch.randn(shape, generator=draw, device=device) for draw in draws]
@@ -189,18 +188,18 @@ class GeneratorLearner(NetworkLearner):
 
 @dataclass(frozen=True)
 class HnetGeneratorContext:
-    """What a generated decoder keeps while a task is learned."""
+    """Constants of a task for a generated decoder."""
 
     anchor: AnyAnchor | None
     """The regulariser's."""
     before: State
-    """theta and the earlier embeddings, as they were before the task."""
+    """theta and the earlier embeddings before the task."""
     decoders: Tensor | None
-    """Weights of the earlier decoders then, (tasks, num_weights), where there is room for them."""
+    """Weights of the earlier decoders, (tasks, num_weights), if they fit `DECODERS_KEPT`."""
 
 
 class HnetGenerator(GeneratorLearner, HnetLearner):
-    """A decoder that a hypernetwork of its own generates for each task, under its own output regulariser."""
+    """A decoder for each task, generated by a separate hypernetwork with its own output regulariser."""
 
     def __init__(self, spec: LearnerSpec) -> None:
         config: ReplayHypernet = spec.experiment.method.generator
@@ -234,15 +233,15 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         return super().step(state, context.anchor, batches, info)
 
     def draw(self, context: HnetGeneratorContext, count: int, info: StepInfo) -> Tensor:
-        """Inputs of every earlier task, by its decoder as it was before the task that is learned.
+        """Samples of every earlier task from its decoder before the current task.
 
         Args:
             context: from `task_context`.
             count: samples of each task.
-            info: where in the stream; the same inputs whenever it is asked.
+            info: position in the stream, which determines the samples.
 
         Returns:
-            (tasks, count, *input_shape), after an axis of replicas where there are several; in 0 .. 1.
+            (tasks, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
         """
         codes = self._normal((info.task, count, self.latent), "replayed", info.task, info.step)
         many, blocks = self._decoders_kept if context.decoders is None else info.task, []
@@ -264,18 +263,18 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
 
     @property
     def _decoders_kept(self) -> int:
-        """Decoders that may be held at once."""
+        """Decoders that fit `DECODERS_KEPT`."""
         return max(1, DECODERS_KEPT // (self.spec.target.num_weights * len(self.spec.seeds)))
 
 
 class PlainGenerator(GeneratorLearner):
-    """An autoencoder of its own weights, trained on the new batch and on samples of its former self (Shin et al. 2017).
+    """An autoencoder with its own weights, trained on new data and samples of its previous decoder (Shin et al. 2017).
 
-    Adds to the state `former`, the decoder's weights as they were before the task.
+    Adds to the state `former`, the decoder's weights before the task.
 
     Args:
         spec: the classifier's.
-        share: from a task to the weight of replayed samples in the loss, which is the classifier's.
+        share: maps a task to the weight of replayed samples in the loss; the classifier's.
     """
 
     def __init__(self, spec: LearnerSpec, share: Callable[[int], float]) -> None:
@@ -302,10 +301,10 @@ class PlainGenerator(GeneratorLearner):
         return {**state, "former": {}}
 
     def draw(self, context: Tensor, count: int, info: StepInfo) -> Tensor:
-        """Inputs of whichever earlier tasks, by the decoder as it was before the task that is learned.
+        """Samples of all earlier tasks jointly, from the decoder before the current task.
 
         Returns:
-            (count, *input_shape), after an axis of replicas where there are several; in 0 .. 1.
+            (count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
         """
         code = self._normal((count, self.latent), "replayed", info.task, info.step)
         with self._networks_run():
@@ -322,11 +321,10 @@ class PlainGenerator(GeneratorLearner):
 
 
 def generator_parameters(experiment: Experiment, shape: Shape) -> int:
-    """Numbers that an experiment's method trains to replay inputs: decoder, or its hypernetwork with the embeddings of
-    all tasks, and encoder; 0 where it generates none.
+    """Trainable parameters of the generator (encoder; decoder or its hypernetwork and task embeddings); 0 without one.
 
     Raises:
-        OutOfReach: no chunk size has a compression ratio as small as `method.generator.hypernet` asks.
+        OutOfReach: no chunk size has a compression ratio as small as `method.generator.hypernet` requires.
     """
     config: Autoencoder | None = getattr(experiment.method, "generator", None)
     if config is None:
@@ -341,14 +339,14 @@ def generator_parameters(experiment: Experiment, shape: Shape) -> int:
 
 
 def _generated(variant: Experiment) -> Experiment:
-    """The setting by which a replica's decoder is learned."""
+    """The config of a replica's decoder."""
     config: ReplayHypernet = variant.method.generator
     method = Hnet(beta=config.beta, lookahead=config.lookahead, regularizer=Regularizer(mask_heads=False))
     return variant.model_copy(update={"hypernet": config.hypernet, "method": method})
 
 
 def _of_its_own(variant: Experiment) -> Experiment:
-    """With random numbers of its own."""
+    """With a separate seed."""
     training = variant.training.model_copy(update={"seed": derive(variant.training.seed, "generator")})
     return variant.model_copy(update={"training": training})
 
@@ -361,6 +359,6 @@ def _require_unit_interval(inputs: Tensor) -> None:
     low, high = (float(value) for value in inputs.aminmax())
     if low < 0 or high > 1:
         raise UserError(
-            f"tasks: inputs lie in {low:.3g} .. {high:.3g}, and a generator replays inputs in 0 .. 1\n"
-            "    fix:     scale them, or use a method that replays none"
+            f"tasks: inputs lie in {low:.3g} .. {high:.3g}, but a generator requires 0 .. 1\n"
+            "    fix:     scale them, or use a method without a generator"
         )

@@ -1,4 +1,4 @@
-"""A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed (von Oswald et al., 2020)."""
+"""Task-conditioned hypernetworks with the output regulariser (von Oswald et al., 2020)."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -31,17 +31,17 @@ AnyAnchor = GramAnchor | DirectAnchor
 class HnetLearner(NetworkLearner):
     """loss = L_task + beta * R, R the output regulariser at theta + dtheta.
 
-    An embedding is trained on its own task alone, which does not feel R, and frozen afterwards; or, if the method is
-    asked to, it is trained on R alone while later tasks are learned, by an optimiser of its own.
-    Adds to the state `anchor`, theta and the earlier embeddings as they were before the task; the outputs made with
-    them are context, not state.
+    An embedding is trained on its own task's loss, which does not depend on R, then frozen; or, with
+    `train_earlier_embeddings`, it is trained on R alone during later tasks, by a separate optimiser.
+    Adds to the state `anchor`, theta and the earlier embeddings before the task; the outputs they generate belong to
+    the task's context.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
-        configs = [each.method for each in spec.variants if isinstance(each.method, HypernetMethod)]
+        configs = [variant.method for variant in spec.variants if isinstance(variant.method, HypernetMethod)]
         self.config = config = configs[0]
-        self.betas = betas = [each.beta for each in configs]
+        self.betas = betas = [config.beta for config in configs]
         self.strength = torch.tensor(betas, device=spec.device) if len(set(betas)) > 1 else betas[0]
         heads = torch.tensor([[head.start, head.stop] for head in spec.heads], device=spec.device)
         masked = config.regularizer.mask_heads and len(heads.unique(dim=0)) > 1
@@ -59,8 +59,8 @@ class HnetLearner(NetworkLearner):
             return state
         earlier = state["embeddings"][..., :task, :].clone()
         if self.config.train_earlier_embeddings:
-            own = {"earlier": self.optimizer.init({"embeddings": earlier})}
-            state = {**state, "optimizer": state["optimizer"] | own}
+            optimizer = {"earlier": self.optimizer.init({"embeddings": earlier})}
+            state = {**state, "optimizer": state["optimizer"] | optimizer}
         theta = {name: value.clone() for name, value in state["theta"].items()}
         return {**state, "anchor": {"theta": theta, "embeddings": earlier}}
 
@@ -83,32 +83,32 @@ class HnetLearner(NetworkLearner):
         theta, earlier, optimizer = state["theta"], None, state["optimizer"]
         if self.config.train_earlier_embeddings:
             earlier = state["embeddings"][..., : info.task, :]
-        unfelt = None if earlier is None else torch.zeros_like(earlier)
+        of_earlier = None if earlier is None else torch.zeros_like(earlier)
         if self.config.lookahead:
             theta = self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], info.lr)
-        if self.config.lookahead and earlier is not None and unfelt is not None:
-            own = {"embeddings": earlier}
-            ahead = self.optimizer.look_ahead(own, {"embeddings": unfelt}, optimizer["earlier"], info.lr)
+        if self.config.lookahead and earlier is not None and of_earlier is not None:
+            embeddings = {"embeddings": earlier}
+            ahead = self.optimizer.look_ahead(embeddings, {"embeddings": of_earlier}, optimizer["earlier"], info.lr)
             earlier = ahead["embeddings"]
-        gradient = grads if unfelt is None else {**grads, "embeddings": unfelt}
+        gradient = grads if of_earlier is None else {**grads, "embeddings": of_earlier}
         value = self._add_gradient_(gradient, theta, earlier, context, info)
-        return Protection(grads, {"regularizer": value}, unfelt)
+        return Protection(grads, {"regularizer": value}, of_earlier)
 
     def _add_gradient_(
         self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, context: AnyAnchor, info: StepInfo
     ) -> Tensor:
-        """R, and beta times its gradient added to another.
+        """R; adds beta times its gradient to `gradient`.
 
-        Replicas that compare other tasks or pairs than each other do so one by one.
+        Replicas that draw different tasks or pairs are compared one by one.
         """
         chosen = [self._chosen(seed, context, info) for seed in self.spec.seeds]
         if not (self.bundled and chosen[0]):
             return self._compare(gradient, Point(theta, earlier), context, chosen[0], self.strength)
         values = []
-        for replica, own in enumerate(chosen):
+        for replica, subset in enumerate(chosen):
             point = Point(_of(replica, theta), None if earlier is None else earlier[replica])
             into, before = _of(replica, gradient), context.of_replica(replica)
-            values.append(self._compare(into, point, before, own, self.betas[replica]))
+            values.append(self._compare(into, point, before, subset, self.betas[replica]))
         return torch.stack(values)
 
     def _compare(
@@ -120,7 +120,7 @@ class HnetLearner(NetworkLearner):
         return self.direct.add_gradient_(gradient, theta, context, strength, embeddings=earlier, **chosen)
 
     def _chosen(self, seed: int, context: AnyAnchor, info: StepInfo) -> dict[str, Tensor]:
-        """What this step compares of all: some `tasks`, some `pairs`, or nothing, which is everything."""
+        """The subset that this step compares: some `tasks`, some `pairs`, or {} for all."""
         config, when = self.config.regularizer, (info.task, info.step)
         if isinstance(context, GramAnchor) and config.pairs is not None and config.pairs < context.num_pairs:
             draw = generator(seed, "regularized pairs", *when)
@@ -133,7 +133,7 @@ class HnetLearner(NetworkLearner):
         return task > 0 and max(self.betas) > 0
 
     def _form(self, task: int) -> str:
-        """The form in which a task's steps compare; the same whenever it is asked."""
+        """The form of the regulariser during a task."""
         config = self.config.regularizer
         if config.form != "auto":
             return config.form
@@ -147,15 +147,15 @@ def _of(replica: int, tensors: Tensors) -> Tensors:
 
 
 class HnetEntLearner(HnetLearner):
-    """Trained as `hnet`; where the task is not given, every task's network predicts, one pass over the samples each."""
+    """Trained as `hnet`; infers the task as the one whose network predicts with the lowest entropy."""
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         temperature = cast(HnetEnt, self.config).temperature
         for task, predict in enumerate(self.predictors(state, range(met))):
-            yield partial(_surer, predict, task, self.spec.heads[task].start, temperature)
+            yield partial(_decide_by_entropy, predict, task, self.spec.heads[task].start, temperature)
 
 
-def _surer(
+def _decide_by_entropy(
     predict: Callable[[Tensor], Tensor],
     task: int,
     first_output: int,
@@ -163,23 +163,23 @@ def _surer(
     inputs: Tensor,
     before: Decision | None,
 ) -> Decision:
-    """Decides for a task where its network is surer than all before; of equals the first task stays."""
+    """Decides for a task where its network has lower entropy than all before; ties go to the earlier task."""
     logits = predict(inputs)
     entropy, outputs = relative_entropy(logits / temperature), logits.argmax(-1) + first_output
     if before is None or before.tasks is None or before.entropy is None:
         return Decision(outputs, torch.full_like(outputs, task), entropy)
-    surer = entropy < before.entropy
+    lower = entropy < before.entropy
     return Decision(
-        torch.where(surer, outputs, before.outputs),
-        torch.where(surer, task, before.tasks),
-        torch.where(surer, entropy, before.entropy),
+        torch.where(lower, outputs, before.outputs),
+        torch.where(lower, task, before.tasks),
+        torch.where(lower, entropy, before.entropy),
     )
 
 
 def relative_entropy(logits: Tensor) -> Tensor:
-    """Entropy of the softmax over the last axis, as a share of the largest there can be, log K.
+    """Entropy of the softmax over the last axis, relative to its maximum, log K.
 
-    Computed from log-probabilities, which are finite where probabilities have become 0.
+    Computed from log-probabilities, which stay finite where probabilities underflow to 0.
 
     Args:
         logits: (..., K), K at least 2.

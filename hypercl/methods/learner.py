@@ -1,4 +1,4 @@
-"""The seam of a method: how a learner meets a new task, takes a step, ends a task, and predicts."""
+"""The interface of a method: how a learner starts a task, takes a step, ends a task and predicts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -17,69 +17,69 @@ from hypercl.targets import GeneratedModel
 from hypercl.tasks import Shape
 
 State = dict[str, Any]
-"""All that a learner is: nested dicts of tensors; a checkpoint holds nothing else.
+"""The whole state of a learner: nested dicts of tensors, which is all that a checkpoint saves.
 
-With several replicas the first axis of each tensor is theirs.
+With several replicas the first axis of each tensor is the replica.
 """
 
 TaskContext = Any
-"""What is constant while a task is learned and derived from the state: computed anew after a restart, never saved."""
+"""Constants of a task, derived from the state: recomputed after a restart, never saved."""
 
 Losses = dict[str, Tensor]
 """Losses by name, on the device: scalars, or (replicas,)."""
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs (samples, *input_shape) and labels (samples,), int64, within the task; both after an axis of replicas, where
+"""Inputs (samples, *input_shape) and labels (samples,), int64, within the task; both have a leading replica axis if
 there are several."""
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """Where in the stream a step is taken."""
+    """The position of a step in the stream."""
 
     task: int
     step: int
-    """Steps of this task already done."""
+    """Steps already taken on this task."""
     lr: Rate
-    """The scheduled learning rate, or that of each replica."""
+    """The scheduled learning rate, or one per replica."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What some samples, whose task is not given, are taken for."""
+    """Predictions for samples whose task is not given."""
 
     outputs: Tensor
-    """The output of the target decided on: int64, (samples,), or (replicas, samples)."""
+    """The predicted output of the target: int64, (samples,), or (replicas, samples)."""
     tasks: Tensor | None = None
-    """The task inferred, where a method infers one; as `outputs`."""
+    """The inferred task, if the method infers one; shaped as `outputs`."""
     entropy: Tensor | None = None
-    """What a later pass has to be below to decide otherwise; as `outputs`."""
+    """Entropy of the prediction; a later pass overrides it only with a lower one. Shaped as `outputs`."""
 
 
 TaskInference = Callable[[Tensor, Decision | None], Decision]
-"""Inputs (samples, *input_shape), and what the passes before decided on them, to a decision."""
+"""Maps inputs (samples, *input_shape) and the previous pass's decision on them to a decision."""
 
 
 class TaskData(Protocol):
-    """A task's training data, as it is: not augmented, the same for all replicas."""
+    """A task's training data, not augmented and the same for all replicas."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, samples: Tensor) -> Batch:
-        """Inputs (n, *input_shape) and labels (n,) of some samples, by their places: int64, (n,)."""
+        """Inputs (n, *input_shape) and labels (n,) of the samples with these indices: int64, (n,)."""
         ...
 
 
 class Learner(ABC):
     """A continual-learning method on one stream.
 
-    A user's own says in class attributes what it claims (the built-in ones say it in `hypercl.config.models.method`).
+    A user's class declares what it supports in class attributes (the built-in ones in `hypercl.config.models.method`).
     """
 
     scenarios: ClassVar[frozenset[str]] = ALL
-    """Scenarios in which it can predict, of `task`, `domain` and `class`."""
+    """Scenarios in which it can predict: a subset of `task`, `domain` and `class`."""
     no_replicas: ClassVar[str] = ""
-    """Why it cannot train several replicas at once; '' where it can."""
+    """Why it cannot train several replicas together; '' if it can."""
 
     @abstractmethod
     def init(self) -> State:
@@ -87,17 +87,17 @@ class Learner(ABC):
 
     @abstractmethod
     def start_task(self, state: State, task: int) -> State:
-        """The state as a task begins: its optimiser, a snapshot of what is to be kept.
+        """The state at the start of a task: a fresh optimiser, a snapshot of whatever is protected.
 
-        Shares no tensor that a step changes with the state it is made from.
+        Must not share tensors that `step` modifies with the input state.
         """
 
     def task_context(self, state: State, task: int) -> TaskContext:
-        """What the task's steps need beside the state; after `start_task` and after each restart."""
+        """Constants that the task's steps need; computed after `start_task` and after each restart."""
         del state, task
 
     def trains_on(self, task: int) -> Sequence[int]:
-        """The tasks of which each step needs a batch."""
+        """The tasks that each step needs a batch of."""
         return [task]
 
     @abstractmethod
@@ -106,54 +106,54 @@ class Learner(ABC):
     ) -> tuple[State, Losses]:
         """One training step: the new state, and the losses (`task` always).
 
-        The state given is used up: tensors are changed in place. A new copy of each would cost more than the step's
+        The input state is consumed: its tensors are modified in place. Copying them would cost more than the step's
         arithmetic (two million parameters on two CPU cores: 60 ms against 3).
         """
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        """The state once a task is learned.
+        """The state after a task is learned.
 
         Args:
-            state: not changed.
+            state: not modified.
             task: the task.
-            data: its training data, for what a method keeps of it.
+            data: its training data, readable only during this call.
         """
         del task, data
         return state
 
     @abstractmethod
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
-        """Predictions with the task's identity given.
+        """Predictions when the task's identity is given.
 
         Returns:
-            A function from inputs (samples, *input_shape) to logits (samples, classes of the task), of each replica
-            where there are several: (replicas, samples, classes).
+            A function from inputs (samples, *input_shape) to logits (samples, classes of the task), or (replicas,
+            samples, classes).
         """
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
-        """The predictor of each of some tasks, in their order; to be used one after the other."""
+        """The predictors of some tasks, in order; use each before requesting the next."""
         return (self.predictor(state, task) for task in tasks)
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
-        """Predictions without the task's identity: passes over the samples, one after the other; the last one decides.
+        """Predictions without the task's identity: successive passes over the samples, of which the last one decides.
 
         Args:
-            state: the state, or its knowledge.
-            met: tasks met so far, among which to decide.
+            state: the state, or its `inference_state`.
+            met: number of tasks seen so far.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot predict where the task is not given")
+        raise NotImplementedError(f"{type(self).__name__} cannot predict without the task's identity")
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
-        """Inputs that a method would replay for a task, of the first replica: (count, *input_shape), in 0 .. 1.
+        """Inputs that the first replica would replay for a task: (count, *input_shape), in 0 .. 1.
 
-        None where it generates none. One that draws from all tasks at once gives its samples for task 0 alone.
+        None if the method generates none. One that samples all tasks jointly returns its samples for task 0 only.
         """
         del state, task, count
         return None
 
     @abstractmethod
     def inference_state(self, state: State) -> State:
-        """The part of the state that predictions need; its tensors are the state's own."""
+        """The part of the state that predictions need; tensors are shared with the state."""
 
 
 AnyHypernetwork = Hypernetwork | OwnWeights
@@ -161,26 +161,26 @@ AnyHypernetwork = Hypernetwork | OwnWeights
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """The networks, the stream's shape, and the setting of each replica."""
+    """What a learner is built from: networks, the stream's shape, and the config of each replica."""
 
     target: GeneratedModel
     hypernet: AnyHypernetwork
     shape: Shape
-    """Of the stream: scenario, and the outputs of each task (`shape.heads`)."""
+    """Of the stream: scenario and the outputs of each task (`shape.heads`)."""
     device: torch.device
     variants: tuple[Experiment, ...]
-    """The setting of each replica; they differ in scalars alone."""
+    """The config of each replica; they differ in scalars only."""
     import_paths: Sequence[Path] = ()
-    """Folders in which a user's own code is looked for, before what is installed."""
+    """Folders searched for user code, before installed packages."""
 
     @property
     def experiment(self) -> Experiment:
-        """The setting of the first replica."""
+        """The config of the first replica."""
         return self.variants[0]
 
     @property
     def training(self) -> Training:
-        """How long, with what optimiser."""
+        """The section `training`, the same for all replicas but for the seed and the rate."""
         return self.experiment.training
 
     @property
@@ -190,5 +190,5 @@ class LearnerSpec:
 
     @property
     def seeds(self) -> list[int]:
-        """Of each replica."""
+        """One per replica."""
         return [variant.training.seed for variant in self.variants]

@@ -1,4 +1,4 @@
-"""What a learner's answers cost."""
+"""Losses of a learner: classification and distillation."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     """Mean cross entropy with the targets 1 - s on the right class and s / (K - 1) on each other one.
 
     The soft targets of von Oswald et al. (2020), 0.95 and 0.05 / 9. torch's `label_smoothing` shares s among all K
-    classes, the right one too; it is the same at s K / (K - 1). One class alone has nothing to smooth.
+    classes, including the right one; it is equal at s K / (K - 1). A single class is not smoothed.
 
     Args:
-        logits: (samples, K), or (replicas, samples, K); of half precision, computed with in float32.
+        logits: (samples, K), or (replicas, samples, K); half precision is computed in float32.
         labels: int64, (samples,), or (replicas, samples).
         smoothing: s.
 
@@ -44,10 +44,10 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
 
 @dataclass(frozen=True)
 class Distillation:
-    """How a student is held to its teacher's answers.
+    """Distillation of a teacher's outputs into a student.
 
     Soft targets: T^2 * mean over samples of -sum_k softmax(teacher / T)_k log softmax(student / T)_k. Source: Hinton et
-    al. (2015). Hard targets: cross entropy with the teacher's answer as label.
+    al. (2015). Hard targets: cross entropy with the teacher's prediction as label.
     """
 
     temperature: float = 2.0
@@ -55,10 +55,9 @@ class Distillation:
     targets: str = "soft"
     """soft or hard."""
     new_classes: str = "exclude"
-    """What soft targets give to classes that the teacher did not know: `exclude` probability 0, `zero_logit` that of a
-    logit of 0 beside the teacher's own."""
+    """Soft target of classes that the teacher lacks: `exclude` gives probability 0, `zero_logit` a logit of 0."""
     smoothing: float = 0.0
-    """Of hard targets, as of labels."""
+    """Label smoothing of hard targets."""
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
         """The mean over samples.

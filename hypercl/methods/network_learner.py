@@ -1,4 +1,4 @@
-"""A network trained on one task after the other, its weights generated or its own, without protection: fine-tuning."""
+"""Fine-tuning: a network with generated or own weights, trained on one task after another without protection."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -37,31 +37,31 @@ again."""
 
 @dataclass(frozen=True)
 class Protection:
-    """What a method makes of a task's gradient, to protect earlier tasks."""
+    """A task's gradient after the method has added its protection of earlier tasks."""
 
     grads: Tensors
     """Gradient with respect to theta."""
     losses: Losses = field(default_factory=dict)
-    """What it costs, by name."""
+    """Losses of the protection, by name."""
     earlier: Tensor | None = None
     """Gradient with respect to the embeddings of the earlier tasks (tasks, dim), where they are trained."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a batch costs."""
+    """The loss of a batch."""
 
     lowered: Tensor
-    """What is differentiated: a scalar, or (replicas,)."""
+    """The value to differentiate: a scalar, or (replicas,)."""
     buffers: Tensors
-    """The network's, after the pass."""
-    told: Losses
-    """By name: `task` always."""
+    """The network's buffers after the pass."""
+    logged: Losses
+    """Losses by name: always `task`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """What a target is called with."""
+    """The arguments of a target besides its inputs."""
 
     weights: Tensor
     """(num_weights,), or (replicas, num_weights)."""
@@ -69,20 +69,20 @@ class Network:
 
 
 class NetworkLearner(Learner):
-    """A target whose weights for task t are h(e_t, theta), or its own; the methods add to this what they are.
+    """A target whose weights for task t are h(e_t, theta), or its own; the base of all built-in methods.
 
-    Own weights are a theta that is the same for all tasks: then there is one set of buffers too, embeddings are empty,
-    and a task's loss is over all outputs in scenario domain, over the classes of all tasks met in scenario class. A
-    generated network for a task is trained on its own classes alone, in every scenario (von Oswald et al., 2020).
+    Own weights are one theta for all tasks: then there is one set of buffers, embeddings are empty,
+    and a task's loss is over all outputs in scenario domain, over the classes of all tasks seen in scenario class. A
+    generated network is trained on its own task's classes only, in every scenario (von Oswald et al., 2020).
 
-    With one seed no tensor has an axis of replicas; with several, each replica is what a run of its seed alone is.
+    With one seed no tensor has a replica axis; with several, each replica equals a single run of its seed.
 
     State:
         theta: the hypernetwork's parameters, chunk embeddings included; or the target's weights.
         embeddings: (tasks, dim).
         buffers: the target's buffers, such as running statistics, for each task; own weights have those of task 0.
-        optimizer: states of the optimisers of theta and of the embeddings trained on, made anew for each task; theta's
-            goes on where `training.optimizer.renew` is false.
+        optimizer: states of the optimisers of theta and of the trained embeddings, reset at each task; theta's
+            continues if `training.optimizer.renew` is false.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -94,11 +94,13 @@ class NetworkLearner(Learner):
         self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
 
     def init(self) -> State:
-        """Initial weights are drawn on the CPU, so that they do not depend on the device."""
+        """Initial weights are drawn on the CPU, independent of the device."""
         tasks = range(len(self.spec.heads))
         buffers = self._of_each(lambda _: self.spec.target.initial_buffers())
         embeddings = self._of_each(
-            lambda each: {"all": self._hypernet_of(each).init_embeddings(len(tasks), _draw(each, "embeddings"))}
+            lambda variant: {
+                "all": self._hypernet_of(variant).init_embeddings(len(tasks), _draw(variant, "embeddings"))
+            }
         )
         return {
             "theta": self._initial_theta("theta"),
@@ -142,11 +144,13 @@ class NetworkLearner(Learner):
         return copied(state["optimizer"][name])
 
     def _with_room_for(self, state: State, task: int) -> State:
-        """With an embedding and buffers for a task that was not known of when the state was made."""
+        """Adds an embedding and buffers for a task beyond those known at `init`."""
         if task < state["embeddings"].shape[-2]:
             return state
-        hypernet_of, key = self._hypernet_of, self._buffers_of(task)
-        new = self._of_each(lambda each: {"new": hypernet_of(each).init_embeddings(1, _draw(each, "embedding", task))})
+        key = self._buffers_of(task)
+        new = self._of_each(
+            lambda config: {"new": self._hypernet_of(config).init_embeddings(1, _draw(config, "embedding", task))}
+        )
         embeddings = torch.cat([state["embeddings"], new["new"].to(state["embeddings"])], dim=-2)
         buffers = {key: self._of_each(lambda _: self.spec.target.initial_buffers())} | state["buffers"]
         return {**state, "embeddings": embeddings, "buffers": buffers}
@@ -155,7 +159,7 @@ class NetworkLearner(Learner):
         return next(self.predictors(state, [task]))
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
-        """As of the learner; the weights of as many tasks are generated at once as have room."""
+        """As `Learner.predictors`; weights are generated in blocks of as many tasks as `WEIGHTS_AT_ONCE` allows."""
         room = WEIGHTS_AT_ONCE if self.spec.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
         many = max(1, room // (self.spec.target.num_weights * len(self.spec.seeds)))
         for theta, those in self._by_theta(state, tasks):
@@ -167,7 +171,7 @@ class NetworkLearner(Learner):
                     yield partial(self._predict, own, buffers, self.spec.heads[task])
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
-        """One pass of the target's own weights: the largest output of all that the tasks met so far have."""
+        """One pass with the target's own weights: the largest output among those of all tasks seen so far."""
         if not self.own_weights:
             yield from super().task_inferences(state, met)
         with torch.no_grad():
@@ -182,7 +186,7 @@ class NetworkLearner(Learner):
         return at_least_float32(outputs[..., head])
 
     def _by_theta(self, state: State, tasks: Sequence[int]) -> list[tuple[Tensors, list[int]]]:
-        """Tasks that follow each other and have one hypernetwork."""
+        """Consecutive tasks that share a hypernetwork."""
         found: list[tuple[Tensors, list[int]]] = []
         for task in tasks:
             theta = self._theta_of(state, task)
@@ -196,46 +200,46 @@ class NetworkLearner(Learner):
         return {key: value for key, value in state.items() if key != "optimizer"}
 
     def _adapts(self, task: int) -> Sequence[int]:
-        """The tasks that a step lowers the loss of, each with a batch and an embedding of its own."""
+        """The tasks whose loss a step minimises, each with its own batch and embedding."""
         return self.trains_on(task)
 
     def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
-        """The task's gradient with respect to theta, and what is added to it to protect earlier tasks: here nothing."""
+        """The task's gradient with respect to theta, plus the protection of earlier tasks: none here."""
         del state, context, info
         return Protection(grads)
 
     def _theta_of(self, state: State, task: int) -> Tensors:
-        """The hypernetwork that makes a task's weights."""
+        """Theta of the hypernetwork that generates a task's weights."""
         del task
         return state["theta"]
 
     def _buffers_of(self, task: int) -> str:
-        """By which name the state has a task's buffers."""
+        """The key of a task's buffers in the state."""
         return "0" if self.own_weights else str(task)
 
     def _trained_outputs(self, task: int, info: StepInfo) -> slice:
-        """The outputs that a task's loss is over, while some task is learned."""
+        """The outputs that a task's loss covers during this step."""
         shape = self.spec.shape
         if not self.own_weights or shape.scenario == "task":
             return shape.heads[task]
         return slice(0, shape.heads[info.task].stop if shape.scenario == "class" else shape.num_outputs)
 
     def _initial_theta(self, *purpose: int | str) -> Tensors:
-        theta = self._of_each(lambda each: self._hypernet_of(each).init(_draw(each, *purpose)))
+        theta = self._of_each(lambda variant: self._hypernet_of(variant).init(_draw(variant, *purpose)))
         return {name: value.to(self.spec.device) for name, value in theta.items()}
 
     def _networks_run(self) -> AbstractContextManager[Any]:
         return autocast(self.spec.training.precision, self.spec.device)
 
     def _hypernet_of(self, variant: Experiment) -> AnyHypernetwork:
-        """The hypernetwork with a replica's initial scales."""
+        """The hypernetwork with a replica's initialisation."""
         hypernet, config = self.spec.hypernet, variant.hypernet
         if isinstance(hypernet, OwnWeights):
             return hypernet
         return replace(hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
-        """What is made for a replica; where there are several, that of each, one after the other."""
+        """Tensors made for each replica, stacked if there are several."""
         made = [make(variant) for variant in self.spec.variants]
         return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
 
@@ -245,7 +249,7 @@ class NetworkLearner(Learner):
         if not hypernet.random:
             return None
         keys = ("hypernetwork", info.task, info.step)
-        return self._of_each(lambda each: hypernet.draw(tasks, _draw(each, *keys, device=device)))
+        return self._of_each(lambda variant: hypernet.draw(tasks, _draw(variant, *keys, device=device)))
 
     def _task_gradients(
         self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
@@ -269,8 +273,10 @@ class NetworkLearner(Learner):
         lowered = torch.stack([loss.lowered for loss in losses]).mean(0)
         gradients = torch.autograd.grad(lowered.sum(), of_tasks)
         gradient = gradients[0].unsqueeze(-2) if len(gradients) == 1 else torch.stack(gradients, -2)
-        told = {name: torch.stack([loss.told[name].detach() for loss in losses]).mean(0) for name in losses[0].told}
-        return told, *back(gradient), buffers
+        logged = {
+            name: torch.stack([loss.logged[name].detach() for loss in losses]).mean(0) for name in losses[0].logged
+        }
+        return logged, *back(gradient), buffers
 
     def _loss(self, task: int, network: Network, batch: Batch, context: TaskContext, info: StepInfo) -> Loss:
         """A task's loss on a batch."""
@@ -314,7 +320,7 @@ class NetworkLearner(Learner):
 
 
 def copied(tensors: Tensors) -> Tensors:
-    """Copies, which later steps leave alone."""
+    """Copies that later steps do not modify."""
     return {name: value.clone() for name, value in tensors.items()}
 
 

@@ -1,4 +1,4 @@
-"""A network whose own weights are held by a quadratic penalty."""
+"""Quadratic penalties on a network's own weights: EWC, online EWC and SI."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ from hypercl.targets import GeneratedModel
 class PenaltyLearner(NetworkLearner):
     """loss = L_task + strength * Q(w), Q a quadratic of the weights.
 
-    Adds to the state `held`, that quadratic; its size does not grow with the tasks.
+    Adds to the state `held`, that quadratic; its size does not grow with the number of tasks.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -28,9 +28,9 @@ class PenaltyLearner(NetworkLearner):
         self.configs = [each.method for each in spec.variants if isinstance(each.method, Ewc | OnlineEwc | SI)]
         strengths = [config.strength for config in self.configs]
         self.protects = max(strengths) > 0
-        """Whether any replica is held at all."""
+        """Whether any replica has a penalty."""
         self.remembers = self.protects or any(spec.experiment.by_task.get("method.strength", ()))
-        """Whether what a task is to be held by is measured: a later task of `by_task` may be held where this is not."""
+        """Whether importance is measured after a task: with `by_task`, only a later task may have a penalty."""
         self.strength = strengths[0]
         if len(set(strengths)) > 1:
             self.strength = torch.tensor(strengths, device=spec.device).unsqueeze(-1)
@@ -55,15 +55,15 @@ class PenaltyLearner(NetworkLearner):
 
 
 def held(quadratic: Quadratic) -> dict[str, Tensor]:
-    """As the state has it."""
+    """The quadratic as stored in the state."""
     return {each.name: getattr(quadratic, each.name) for each in fields(quadratic)}
 
 
 @dataclass
 class _Path:
-    """What a step is measured by: overwritten at each."""
+    """Buffers for the path integral, overwritten at each step."""
 
-    pull: Quadratic | None
+    penalty: Quadratic | None
     gradient: Tensor
     """Of the task's loss alone."""
     before: Tensor
@@ -73,14 +73,14 @@ class _Path:
 class SILearner(PenaltyLearner):
     """loss = L_task + strength * sum_i O_i (w_i - w*_i)^2, w* the weights after the last task (Zenke et al., 2017).
 
-    Along a task's steps, omega = -sum g * (change of w) with g the gradient of L_task alone, before it is clipped: what
-    each weight did to lower the loss. After it, O grows by omega / (d^2 + damping), d the weight's change in the task,
-    and what has become negative is made 0: such a weight would be driven away from w* without bound. In short runs no
-    O was negative at the published strength of 50; at 10,000 and more some were, and the tasks were lost with them
-    (split digits at 100,000: 75 % against 98 % with what is negative made 0).
+    Along a task's steps, omega = -sum g * (change of w) with g the gradient of L_task alone, before clipping: each
+    weight's contribution to lowering the loss. After the task, O grows by omega / (d^2 + damping), d the weight's
+    change in the task, and is clamped at 0: a negative O would drive its weight away from w* without bound. In short
+    runs no O was negative at the published strength of 50; at 10,000 and more some were, and accuracy collapsed
+    (split digits at 100,000: 75 % against 98 % with the clamp).
 
     Adds to the state `path`, omega of the task being learned; of its `held`, the precision is 2 O. The path is part of
-    what it knows: where a run goes back to a task's best weights, it goes back to the path that led there.
+    the inference state: restoring a task's best weights restores the path that led to them.
     """
 
     def init(self) -> State:
@@ -119,35 +119,35 @@ class SILearner(PenaltyLearner):
             return Protection(grads)
         context.gradient.copy_(grads["weights"])
         context.before.copy_(state["theta"]["weights"])
-        return super()._protected(state, context.pull, grads, info)
+        return super()._protected(state, context.penalty, grads, info)
 
 
 SAMPLES, SAMPLES_OF_CONVOLUTIONS = 1000, 32
-"""Samples that go through the network at once; on a GPU 8 times as many convolve. A multilayer perceptron was quickest
-at 1000, convolutions take memory: ResNet-32 16 MB a sample."""
+"""Samples per pass; on a GPU convolutional networks take 8 times as many. An MLP was fastest at 1000; ResNet-32 takes
+16 MB a sample."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Whose labels the likelihood is of."""
+    """The labels of the likelihood."""
 
     predicted: bool
-    """The network's own most probable ones, instead of the data's."""
+    """Whether they are the network's predictions instead of the data's labels."""
     first: int
-    """Among the outputs, the place of the task's first class: what is added to the data's labels."""
+    """Index of the task's first class among the outputs: the offset of the data's labels."""
 
 
 class TargetFisher:
     """The Fisher information of a target in evaluation mode, in float32 whatever the precision of training.
 
-    It is of the likelihood itself: without label smoothing.
+    It uses the likelihood itself, without label smoothing.
 
     Args:
         target: the network.
         device: where it computes.
 
     Raises:
-        UserError: the target cannot compute a sample alone.
+        UserError: the target cannot process a single sample.
     """
 
     def __init__(self, target: GeneratedModel, device: torch.device) -> None:
@@ -162,8 +162,8 @@ class TargetFisher:
             self._way = quickest(likelihood, layers, target.initial_weights(), example)
         except Exception as error:
             raise UserError(
-                f"target: {type(target.module).__name__} cannot compute a sample alone, of which the Fisher "
-                f"information is made: {error}"
+                f"target: {type(target.module).__name__} cannot process a single sample, which the Fisher "
+                f"information requires: {error}"
             ) from error
 
     def __call__(self, network: Network, outputs: slice, data: TaskData, samples: Tensor, answers: Answers) -> Tensor:
@@ -171,10 +171,10 @@ class TargetFisher:
 
         Args:
             network: weights (num_weights,) and buffers.
-            outputs: those that the likelihood is over.
+            outputs: outputs that the likelihood covers.
             data: of the task.
-            samples: their places in the data, int64.
-            answers: whose labels.
+            samples: indices into the data, int64.
+            answers: which labels.
         """
         likelihood = self._likelihood(network.buffers, outputs)
 
@@ -192,7 +192,7 @@ class TargetFisher:
         return diagonal_fisher(likelihood, network.weights, batches(), self._way)
 
     def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """Minus the log-likelihood of each sample: the cross entropy."""
+        """The negative log-likelihood of each sample: the cross entropy."""
 
         def of(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
             logits, _ = self._target(weights, buffers, inputs, training=False)
@@ -205,7 +205,7 @@ class EwcLearner(PenaltyLearner):
     """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
 
     F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it, of the outputs that
-    its loss was over.
+    its loss covered.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -216,15 +216,15 @@ class EwcLearner(PenaltyLearner):
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         if not self.remembers:
             return state
-        found = self._fisher(state, task, data)
-        return {**state, "held": held(self._joined(Quadratic(**state["held"]), found, state["theta"]["weights"]))}
+        fisher = self._fisher(state, task, data)
+        return {**state, "held": held(self._joined(Quadratic(**state["held"]), fisher, state["theta"]["weights"]))}
 
     def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
-        """What holds the weights once a further task is learned."""
+        """The penalty after one more task."""
         return before.plus(fisher, weights)
 
     def _fisher(self, state: State, task: int, data: TaskData) -> Tensor:
-        """Of each replica, one after the other, on samples of its own."""
+        """Computed for each replica in turn, on its own samples."""
         weights, buffers = state["theta"]["weights"], state["buffers"][self._buffers_of(task)]
         if not self.bundled:
             return self._fisher_of(self.spec.seeds[0], Network(weights, buffers), task, data)
@@ -246,8 +246,8 @@ class EwcLearner(PenaltyLearner):
 class OnlineEwcLearner(EwcLearner):
     """loss = L_task + strength * 1/2 sum_i F_i (w_i - w*_i)^2, w* the weights after the last task.
 
-    F is decay times what it was, plus the task's own, once a task (Schwarz et al., 2018); the code of von Oswald et al.
-    (2020) multiplies it by decay at each step instead.
+    F is decay times its previous value plus the task's own, once a task (Schwarz et al., 2018); the code of von Oswald
+    et al. (2020) multiplies it by decay at each step instead.
     """
 
     def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:

@@ -1,4 +1,4 @@
-"""Networks whose weights are trained themselves."""
+"""Methods that add nothing but the choice of data, and networks with weights of their own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypercl.targets import AnyTarget, GeneratedModel, build_target, draw_weight
 def own_weights(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, num_weights: int, import_paths: Sequence[Path]
 ) -> OwnWeights:
-    """What stands in a hypernetwork's place for a target of so many weights, drawn as its module does."""
+    """The replacement of a hypernetwork for a target with its own weights, initialised as its module does."""
 
     def draw(seed: int) -> Tensor:
         return draw_weights(config, input_shape, num_outputs, seed, import_paths)
@@ -37,9 +37,9 @@ def plain_network(
     Args:
         config: which network.
         input_shape: of one input.
-        num_outputs: how many outputs.
-        device: where it computes.
-        import_paths: folders in which an import path is looked for, before what is installed.
+        num_outputs: number of outputs.
+        device: of the network.
+        import_paths: folders searched before installed packages.
 
     Raises:
         UserError: it cannot be found, built or run on such inputs.
@@ -49,9 +49,9 @@ def plain_network(
 
 
 class JointLearner(NetworkLearner):
-    """One batch of each task met so far a step, every task under its own embedding; the losses' mean is lowered.
+    """Each step minimises the mean loss over one batch of each task seen so far, every task under its own embedding.
 
-    A step costs as many batches as there are tasks; the last tasks get as many steps as the first ones.
+    A step costs as many batches as there are tasks; all tasks get the same number of steps.
     """
 
     def trains_on(self, task: int) -> Sequence[int]:
@@ -59,7 +59,10 @@ class JointLearner(NetworkLearner):
 
 
 class ScratchLearner(NetworkLearner):
-    """Adds to the state `learned`: theta of each task that is learned. Own weights, too, have buffers for each task."""
+    """A new network for each task. Adds to the state `learned`: theta of each learned task.
+
+    Own weights, too, have buffers for each task.
+    """
 
     def init(self) -> State:
         return {**super().init(), "learned": {}}
@@ -78,7 +81,7 @@ class ScratchLearner(NetworkLearner):
 
 
 class LwFLearner(ReplayLearner):
-    """The new batch stands for all earlier tasks: nothing of them is kept but the network as it was."""
+    """The new batch is replayed for all earlier tasks: only the previous network is kept."""
 
     def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         del source, batch, info

@@ -1,4 +1,4 @@
-"""A network of its own weights that goes on seeing what stands for earlier tasks, beside each new batch."""
+"""A network with its own weights, trained on replayed samples beside each new batch."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,37 +16,37 @@ from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_le
 
 @dataclass(frozen=True)
 class Replayed:
-    """Samples that stand for earlier tasks."""
+    """Samples replayed for earlier tasks."""
 
     inputs: Tensor | None
-    """(samples, *input_shape), after an axis of replicas where there are several; None: the new batch's own."""
+    """(samples, *input_shape), with a leading replica axis if there are several; None: the new batch's inputs."""
     task: int | None
-    """The earlier task they stand for; None: whichever."""
+    """The earlier task they represent; None: unknown."""
     labels: Tensor | None = None
-    """int64, (samples,), within the task, which is then known; after an axis of replicas where there are several.
-    None: the teacher says."""
+    """int64, (samples,), within the task, which must be known; with a leading replica axis if there are several.
+    None: the teacher's outputs are the targets."""
 
 
 @dataclass(frozen=True)
 class ReplayContext:
-    """What stays as it is while a task is learned."""
+    """Constants of a task."""
 
     teacher: Network | None
-    """The network as it was before the task."""
+    """The network before the task."""
     source: Any
-    """What is replayed from, as `_source` returns it."""
+    """The source of replayed samples, from `_source`."""
 
 
 class ReplayLearner(NetworkLearner):
-    """loss = (1 - share) * L_task + share * L_replay, on one pass over the new batch and all that is replayed.
+    """loss = (1 - share) * L_task + share * L_replay, in one pass over the new batch and all replayed samples.
 
-    L_replay is the mean over all replayed samples: cross entropy where there are labels, otherwise what the method's
-    distillation makes of the answers of the network as it was before the task, the teacher. Outputs compared:
-    scenario task: those of the sample's task, or, where it is not known, of each earlier task, and their mean;
-    domain: the shared ones; class: all met so far, of which the teacher knows those met before the task.
+    L_replay is the mean over all replayed samples: cross entropy with labels, otherwise distillation from the network
+    before the task, the teacher. Outputs compared: in scenario task those of the sample's task, or, if it is unknown,
+    the mean over all earlier tasks; domain: the shared ones; class: all seen so far, of which the teacher knows those
+    seen before the task.
 
     A method overrides `_replay`, and `_source` for what it replays from.
-    Adds to the state `teacher`, while a later task is learned by a method that asks one: its theta and buffers.
+    Adds to the state `teacher`, its theta and buffers, after the first task and if the method distils.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -83,21 +83,21 @@ class ReplayLearner(NetworkLearner):
         return {key: value for key, value in super().inference_state(state).items() if key != "teacher"}
 
     def _source(self, state: State, task: int) -> Any:
-        """What `_replay` draws from, computed from the state as a task begins and after a restart."""
+        """The source that `_replay` draws from, computed from the state at the start of a task and after a restart."""
         del state, task
 
     @abstractmethod
     def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        """What is replayed beside a batch; not asked at the first task.
+        """The samples to replay beside a batch; not called at the first task.
 
         Args:
             source: from `_source`.
-            batch: the new task's, after an axis of replicas where there are several.
-            info: where in the stream; draws are made from it and the replicas' seeds alone.
+            batch: the new task's, with a leading replica axis if there are several.
+            info: position in the stream; draws depend only on it and the replicas' seeds.
         """
 
     def share(self, task: int) -> float:
-        """The weight of what is replayed while a task is learned."""
+        """The weight of the replay loss during a task."""
         if not task:
             return 0.0
         return 1 - 1 / (task + 1) if self.replay_share == "growing" else float(self.replay_share)
@@ -120,12 +120,12 @@ class ReplayLearner(NetworkLearner):
         return Loss((1 - share) * loss + share * replay, buffers, {"task": loss, "replay": replay})
 
     def _taught(self, replayed: Sequence[Replayed], inputs: Tensor, context: ReplayContext) -> list[Tensor | None]:
-        """The teacher's outputs for what is replayed without labels, from one pass."""
+        """The teacher's outputs for unlabelled replayed samples, from one pass."""
         asked = [inputs if each.inputs is None else each.inputs for each in replayed if each.labels is None]
         if not asked:
             return [None] * len(replayed)
         if context.teacher is None:
-            raise TypeError(f"{type(self).__name__} replays samples without labels, and its method asks no teacher")
+            raise TypeError(f"{type(self).__name__} replays samples without labels, but its method has no teacher")
         with torch.no_grad(), self._networks_run():
             given = torch.cat(asked, dim=self.samples_axis) if len(asked) > 1 else asked[0]
             outputs, _ = self._outputs(context.teacher.weights, context.teacher.buffers, given)
@@ -160,7 +160,7 @@ class ReplayLearner(NetworkLearner):
 
     def _distilled(self, task: int | None, student: Tensor, teacher: Tensor, info: StepInfo) -> Tensor:
         if self.distillation is None:
-            raise TypeError(f"the method of {type(self).__name__} does not say how to distil")
+            raise TypeError(f"the method of {type(self).__name__} has no distillation settings")
         compared = self._compared(task, info)
         losses = [self.distillation.loss(student[..., now_], teacher[..., then]) for now_, then in compared]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
@@ -177,7 +177,7 @@ class ReplayLearner(NetworkLearner):
 
 
 def _distillation(method: ReplayMethod | HnetTir, smoothing: float) -> Distillation | None:
-    """How a method that asks a teacher holds to its answers."""
+    """The distillation of a method that has a teacher."""
     if not isinstance(method, DistillingMethod):
         return None
     targets = getattr(method, "targets", "soft")

@@ -1,4 +1,4 @@
-"""Replicas that differ in scalars: several settings trained as one bundle."""
+"""Configs of the replicas of one bundle, which differ in scalars."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ VARYING = (
     "hypernet.init.std",
     "hypernet.init.gain",
 )
-"""What replicas of a bundle may differ in: scalars that change no shape and no step but by a factor."""
+"""Keys in which replicas of a bundle may differ: scalars that change no shape, and steps only by a factor."""
 
 
 def replica_configs(experiment: Experiment) -> tuple[Experiment, ...]:
-    """The replicas of an experiment: the same setting under the seeds that follow its own."""
+    """The replicas of an experiment: the same config with consecutive seeds."""
     training = experiment.training
     seeds = range(training.seed, training.seed + training.replicas)
     return tuple(
@@ -28,10 +28,10 @@ def replica_configs(experiment: Experiment) -> tuple[Experiment, ...]:
 
 
 def require_alike(experiments: Sequence[Experiment]) -> None:
-    """Refuses settings that cannot be replicas of one bundle.
+    """Refuses configs that cannot be replicas of one bundle.
 
     Raises:
-        UserError: two of them differ in something else than a scalar of `VARYING`.
+        UserError: two of them differ in a key outside `VARYING`.
     """
     first = experiments[0]
     for number, other in enumerate(experiments[1:], start=1):
@@ -40,8 +40,8 @@ def require_alike(experiments: Sequence[Experiment]) -> None:
             if path not in VARYING and _at(first, path) != _at(other, path):
                 raise UserError(
                     f"replica {number}: {path} is {_at(other, path)}, that of replica 0 is {_at(first, path)}: "
-                    f"replicas of a bundle may differ in {', '.join(VARYING)} alone\n"
-                    "    fix:     train it in a bundle of its own"
+                    f"replicas of a bundle may differ in {', '.join(VARYING)} only\n"
+                    "    fix:     train it in a separate bundle"
                 )
 
 
@@ -49,4 +49,4 @@ def _at(experiment: Experiment, path: str) -> object:
     try:
         return lookup(experiment, path)
     except KeyError:
-        return "not there"
+        return "not set"

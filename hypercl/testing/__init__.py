@@ -1,4 +1,4 @@
-"""What a method must do, as a test class to inherit; needs pytest, which the rest of hypercl does not."""
+"""The contract of a method as a test class to inherit. Requires pytest, unlike the rest of hypercl."""
 
 from hypercl.testing.method_contract import MethodContract
 

@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 TASKS, STEPS = 3, 4
 LR = 1e-2
 _MEASURED = ("seconds", "peak_memory_bytes")
-_DATA = Path("data")  # the digits come with scikit-learn: nothing is read there
+_DATA = Path("data")  # never read: the digits come with scikit-learn
 _HYPERNET = {"name": "chunked", "hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
 
 
@@ -31,11 +31,11 @@ def experiment_of(method: Mapping[str, Any], sections: Mapping[str, Any], scenar
 
     Args:
         method: the section `method`.
-        sections: other sections, in place of the small ones.
-        scenario: which.
+        sections: other sections, replacing the defaults here.
+        scenario: task, domain or class.
 
     Raises:
-        ConfigError: with every mistake in them.
+        ConfigError: with every problem.
     """
     generated = getattr(_model_of(method), "generated", None)
     content = {
@@ -51,10 +51,10 @@ def experiment_of(method: Mapping[str, Any], sections: Mapping[str, Any], scenar
 
 
 def scenarios_of(method: Mapping[str, Any], sections: Mapping[str, Any], import_paths: Sequence[Path]) -> list[str]:
-    """The scenarios that a method claims, in the order they are told of.
+    """The scenarios that a method claims, in the order of the documentation.
 
     Raises:
-        UserError: a method by import path cannot be had.
+        UserError: a method by import path cannot be imported.
     """
     model = _model_of(method)
     claimed = getattr(model, "scenarios", ALL)
@@ -69,7 +69,7 @@ def _model_of(method: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Course:
-    """States on the way through two tasks."""
+    """States during two tasks."""
 
     first: State
     """After the first task."""
@@ -81,7 +81,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Case:
-    """An experiment and what the contract does with it."""
+    """An experiment and the operations of the contract on it."""
 
     experiment: Experiment
     import_paths: tuple[Path, ...]
@@ -105,7 +105,7 @@ class Case:
 
     @cached_property
     def course(self) -> "Course":
-        """Two tasks, learned by one learner; torch's own generator, which nothing should draw from, at 1."""
+        """Two tasks, learned by one learner, with torch's global generator at seed 1; nothing should draw from it."""
         with torch.random.fork_rng():
             torch.manual_seed(1)
             learner = self.learner()
@@ -115,19 +115,19 @@ class Case:
             return Course(kept, copied(half), self.ended(learner, self.stepped(learner, half, 1, range(2, STEPS)), 1))
 
     def taught(self, learner: Learner, state: State, task: int, steps: int = STEPS) -> State:
-        """The state once a further task is learned."""
+        """The state after learning one more task."""
         return self.ended(learner, self.stepped(learner, learner.start_task(state, task), task, range(steps)), task)
 
     def stepped(
         self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int] = (1,)
     ) -> State:
-        """The state after some steps of a task that is begun."""
+        """The state after some steps of a started task."""
         return self.traced(learner, state, task, steps, seeds)[0]
 
     def traced(
         self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int]
     ) -> tuple[State, list[Losses]]:
-        """The same with the losses; in float64 where the state is."""
+        """As `stepped`, with the losses; in float64 if the state is."""
         self._require_tensors(state, f"start_task of task {task}")
         exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
         require_met(learner.trains_on(task), task)
@@ -139,8 +139,8 @@ class Case:
                 drawn = [(inputs[0], labels[0]) for inputs, labels in drawn]
             if exact:
                 drawn = [(inputs.double(), labels) for inputs, labels in drawn]
-            state, found = learner.step(state, context, drawn, StepInfo(task, step, LR))
-            losses.append(found)
+            state, step_losses = learner.step(state, context, drawn, StepInfo(task, step, LR))
+            losses.append(step_losses)
         self._require_tensors(state, f"a step of task {task}")
         return state, losses
 
@@ -155,25 +155,25 @@ class Case:
         return state
 
     def _require_tensors(self, state: State, after: str) -> None:
-        found = strangers(state)
-        assert not found, (
-            f"a state is nested dicts of tensors, which is all that a checkpoint keeps; after {after} {found}: use "
+        problems = strangers(state)
+        assert not problems, (
+            f"a state is nested dicts of tensors, all that a checkpoint saves; after {after} {problems}: use "
             "torch.tensor(...), or compute it in task_context"
         )
 
     def run(self, folder: Path, *stops: int) -> tuple[dict[str, Any], State]:
-        """A whole run of two reports a task, test data measured at its end.
+        """A whole run with two reports per task, evaluated on test data at its end.
 
         Args:
             folder: its results.
-            stops: steps of reports at which it is interrupted, to be taken up again.
+            stops: steps of reports at which it is interrupted and resumed.
 
         Returns:
             Its summary without times, and its last state.
         """
-        place = RunFolders(folder, _DATA, offline=True, import_paths=self.import_paths)
+        folders = RunFolders(folder, _DATA, offline=True, import_paths=self.import_paths)
         for stop in (*stops, None):
-            with closing(run(self.experiment, place, test=True, reports_per_task=2)) as progress:
+            with closing(run(self.experiment, folders, test=True, reports_per_task=2)) as progress:
                 for item in progress:
                     if isinstance(item, Report) and item.step == stop:
                         break
@@ -199,11 +199,11 @@ class _Double:
 
 
 def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decision:
-    """What the last of a learner's passes decides."""
+    """The decision of a learner's last pass."""
     decision = None
     for decide in learner.task_inferences(state, met):
         decision = decide(inputs, decision)
-    assert decision is not None, "task_inferences gave no pass: the last one decides, so there must be one"
+    assert decision is not None, "task_inferences yields no pass; at least one is required, since the last one decides"
     return decision
 
 

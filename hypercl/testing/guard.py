@@ -1,4 +1,4 @@
-"""What a method may read while it trains, and what is refused."""
+"""Guards what a method reads during training, and compares states."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,53 +11,53 @@ from torch import Tensor
 
 from hypercl.methods import Batch, TaskData
 
-_ALLOWED = "while training, a method reads the batches of its steps and the TaskData of end_task, nothing else"
+_ALLOWED = "during training, a method may only read the batches of its steps and the TaskData of end_task"
 
 
 class ReadTooMuch(AssertionError):
-    """A method read what it is not given."""
+    """A method read data that it may not read."""
 
 
 @contextmanager
 def nothing_else_is_opened() -> Iterator[None]:
-    """While it lasts no stream can be opened, with test data or without.
+    """Inside, no stream can be opened, with or without test data.
 
     Raises:
-        ReadTooMuch: one was asked for, even if that was caught on the way.
+        ReadTooMuch: one was requested, even if the method caught the error.
     """
-    asked: list[ReadTooMuch] = []
+    requests: list[ReadTooMuch] = []
 
     def refuse(*_: Any, with_test: bool) -> None:
         what = "with its test data (open_with_test)" if with_test else "itself (open_stream)"
-        asked.append(ReadTooMuch(f"the method opened the stream {what}: {_ALLOWED}"))
-        raise asked[0]
+        requests.append(ReadTooMuch(f"the method opened the stream {what}: {_ALLOWED}"))
+        raise requests[0]
 
     with patch("hypercl.tasks.open_stream._open", refuse):
         yield
-    if asked:
-        raise asked[0]
+    if requests:
+        raise requests[0]
 
 
 def require_met(tasks: Sequence[int], task: int) -> None:
-    """Refuses batches of tasks to come.
+    """Refuses batches of future tasks.
 
     Raises:
         ReadTooMuch: `trains_on` names one.
     """
     ahead = [each for each in tasks if not 0 <= each <= task]
     if ahead:
-        raise ReadTooMuch(f"trains_on({task}) names {ahead}: only tasks met so far, 0 to {task}, have batches")
+        raise ReadTooMuch(f"trains_on({task}) names {ahead}: only tasks seen so far, 0 to {task}, have batches")
 
 
 class OwnData:
-    """A task's training data as `end_task` gets it, and only until that returns."""
+    """A task's training data as passed to `end_task`, readable only until that returns."""
 
     def __init__(self, data: TaskData, task: int) -> None:
         self.__inner: TaskData | None = data
         self.__task = task
 
     def close(self) -> None:
-        """From now on it cannot be read."""
+        """Makes the data unreadable."""
         self.__inner = None
 
     def __len__(self) -> int:
@@ -67,19 +67,19 @@ class OwnData:
         return self._open()[samples]
 
     def __getattr__(self, name: str) -> Any:
-        raise ReadTooMuch(f"end_task read data.{name}: TaskData has a length and samples by their places; {_ALLOWED}")
+        raise ReadTooMuch(f"end_task read data.{name}: TaskData has a length and samples by index only; {_ALLOWED}")
 
     def _open(self) -> TaskData:
         if self.__inner is None:
             raise ReadTooMuch(
-                f"the training data of task {self.__task} was read after its end_task: what is kept of it belongs into "
-                "the state, as tensors"
+                f"the training data of task {self.__task} was read after its end_task: keep what you need as "
+                "tensors in the state"
             )
         return self.__inner
 
 
 def leaves(tree: Any, name: str = "state") -> Iterator[tuple[str, Any]]:
-    """What the dicts hold, each under its name as one would write it: `state['theta']['head']`."""
+    """The leaves of nested dicts, each with its path: `state['theta']['head']`."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from leaves(value, f"{name}[{key!r}]")
@@ -88,42 +88,42 @@ def leaves(tree: Any, name: str = "state") -> Iterator[tuple[str, Any]]:
 
 
 def strangers(state: Any) -> str:
-    """What is no tensor, in words; '' where there is nothing else."""
+    """Describes leaves that are not tensors; '' if all are."""
     found = [f"{name} is a {type(value).__name__}" for name, value in leaves(state) if not isinstance(value, Tensor)]
     found += [] if isinstance(state, dict) else [f"the state is a {type(state).__name__}, not a dict"]
     return "; ".join(found)
 
 
 def copied(tree: Any) -> Any:
-    """A copy that steps, which work in place, leave alone."""
+    """A copy that in-place steps do not modify."""
     if isinstance(tree, dict):
         return {key: copied(value) for key, value in tree.items()}
     return tree.clone() if isinstance(tree, Tensor) else deepcopy(tree)
 
 
 def doubled(tree: Any) -> Any:
-    """All numbers in float64."""
+    """The tree in float64."""
     if isinstance(tree, dict):
         return {key: doubled(value) for key, value in tree.items()}
     return tree.double() if isinstance(tree, Tensor) and tree.is_floating_point() else tree
 
 
 def of_replica(tree: Any, index: int) -> Any:
-    """A replica's part of a bundle's state; a scalar is everyone's, such as the count of steps."""
+    """A replica's part of a bundle's state; scalars, such as step counts, are shared."""
     if isinstance(tree, dict):
         return {key: of_replica(value, index) for key, value in tree.items()}
     return tree[index] if tree.dim() else tree
 
 
 def part_like(tree: Any, part: Any) -> Any:
-    """What a tree has under the keys of a part of it; where it lacks one, nothing."""
+    """The tree restricted to the keys of a part of it."""
     if isinstance(tree, dict) and isinstance(part, dict):
         return {key: part_like(tree[key], part[key]) for key in part if key in tree}
     return tree
 
 
 def difference(left: Any, right: Any, tolerance: float = 0.0, name: str = "state") -> str:
-    """The first place where two differ, in words; '' where they are equal, bit for bit without a tolerance."""
+    """Describes the first difference; '' if equal, bit for bit unless a tolerance is given."""
     if isinstance(left, dict) and isinstance(right, dict):
         if left.keys() != right.keys():
             return f"{name} has the keys {sorted(left)} and {sorted(right)}"

@@ -1,4 +1,4 @@
-"""The contract of a method: inherit `MethodContract` and say which method."""
+"""The contract of a method: inherit `MethodContract` and name the method."""
 
 import inspect
 import sys
@@ -21,32 +21,32 @@ TOLERANCE = 1e-9
 
 
 class MethodContract:
-    """What every method must do, in every scenario that it claims; on small networks and the digits of scikit-learn.
+    """Tests of every method, in every scenario that it claims, on small networks and scikit-learn's digits.
 
     Example:
         class TestMine(MethodContract):
             method = {"name": "import", "path": "mine:MyLearner", "kwargs": {"alpha": 0.1}}
 
-    A method by import path is found beside the test's file, in the working directory, or installed.
+    An import path is searched beside the test file, in the working directory, and among installed packages.
     """
 
     method: ClassVar[Mapping[str, Any]]
     """The section `method`."""
     sections: ClassVar[Mapping[str, Any]] = {}
-    """Other sections in place of the contract's, such as `{"hypernet": {"name": "full", "hidden": [8]}}`."""
+    """Other sections, replacing the contract's, such as `{"hypernet": {"name": "full", "hidden": [8]}}`."""
     scenarios: ClassVar[tuple[str, ...] | None] = None
-    """Scenarios to test; None takes all that the method claims."""
+    """Scenarios to test; None tests all that the method claims."""
     first_steps: ClassVar[int] = 50
-    """Steps, of 16 samples, in which it is to learn to tell two digits apart."""
+    """Steps, of 16 samples, in which it must learn to distinguish two digits."""
     least_accuracy: ClassVar[float] = 0.9
-    """Validation accuracy on them that it is to reach."""
+    """Validation accuracy that it must reach on them."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Each test once a scenario."""
+        """Runs each test once per scenario."""
         try:
             claimed = self.scenarios or scenarios_of(self.method, self.sections, _import_paths(type(self)))
         except UserError:
-            claimed = ["task"]  # in which the tests then tell what is wrong
+            claimed = ["task"]  # whose tests then report the problem
         metafunc.parametrize("scenario", claimed)
 
     def test_learns_a_first_task(self, scenario: str) -> None:
@@ -60,8 +60,8 @@ class MethodContract:
             found = decided(learner, state, 1, inputs).outputs - case.tasks[0].head.start
         accuracy = float((found == labels).float().mean())
         assert accuracy >= self.least_accuracy, (
-            f"after {self.first_steps} steps of its first task {accuracy:.0%} of the validation data is right, and "
-            f"{self.least_accuracy:.0%} are asked for (first_steps and least_accuracy of the contract)"
+            f"after {self.first_steps} steps of its first task {accuracy:.0%} of the validation data is right; "
+            f"required: {self.least_accuracy:.0%} (first_steps and least_accuracy of the contract)"
         )
 
     def test_all_randomness_comes_from_its_seed(self, scenario: str) -> None:
@@ -69,87 +69,87 @@ class MethodContract:
         with torch.random.fork_rng():
             torch.manual_seed(2)
             learner = case.learner()
-            told = difference(case.taught(learner, learner.init(), 0), case.course.first)
-        assert not told, (
-            f"two runs of one training.seed differ ({told}): draw with hypercl.seeds.generator(seed, purpose, task, "
+            problem = difference(case.taught(learner, learner.init(), 0), case.course.first)
+        assert not problem, (
+            f"two runs of one training.seed differ ({problem}): draw with hypercl.seeds.generator(seed, purpose, task, "
             "step), with the seeds of spec.seeds"
         )
-        told = difference(case.learner(1).init(), case.learner(2).init())
-        assert told, "two seeds begin with the same state: draw what is random in init from spec.seeds"
+        problem = difference(case.learner(1).init(), case.learner(2).init())
+        assert problem, "two seeds begin with the same state: draw what is random in init from spec.seeds"
 
     def test_holds_tensors_only(self, scenario: str) -> None:
-        """Also while it trains; `Case` asks after each task's beginning, steps and end."""
+        """Also during training: `Case` checks after each task's start, steps and end."""
         assert not strangers(_case(type(self), scenario).course.both)
 
     def test_a_checkpoint_keeps_its_state_bit_for_bit(self, scenario: str, tmp_path: Path) -> None:
         case = _case(type(self), scenario)
-        for name, each in {"in a task": case.course.half, "after two tasks": case.course.both}.items():
-            write(tmp_path / name, each)
-            told = difference(read(tmp_path / name), each)
-            assert not told, f"{name}, a checkpoint read again is another: {told}"
+        for name, state in {"in a task": case.course.half, "after two tasks": case.course.both}.items():
+            write(tmp_path / name, state)
+            problem = difference(read(tmp_path / name), state)
+            assert not problem, f"{name}, a checkpoint changes when written and read back: {problem}"
 
-    def test_needs_nothing_but_its_state_to_go_on(self, scenario: str) -> None:
-        """Another object goes on in the middle of the second task, and ends where the first one does."""
+    def test_resumes_from_its_state_alone(self, scenario: str) -> None:
+        """A new learner continues in the middle of the second task and ends with the same state."""
         case = _case(type(self), scenario)
         learner, half = case.learner(), copied(case.course.half)
         found = case.ended(learner, case.stepped(learner, half, 1, range(2, STEPS)), 1)
-        told = difference(found, case.course.both)
-        assert not told, (
-            f"a new learner that goes on from the state ends elsewhere: {told}. What steps change belongs into the "
-            "state; what task_context returns must be derived from it"
+        problem = difference(found, case.course.both)
+        assert not problem, (
+            f"a new learner that resumes from the state ends elsewhere: {problem}. Whatever steps change belongs in "
+            "the state; what task_context returns must be derived from it"
         )
 
     def test_an_interrupted_run_equals_an_uninterrupted_one(self, scenario: str, tmp_path: Path) -> None:
         """Interrupted between two tasks, in the middle of one, and after the last."""
         case = _case(type(self), scenario)
-        case.course  # noqa: B018 - what a checkpoint could not keep is told first
+        case.course  # noqa: B018 - reports first what a checkpoint cannot save
         whole, last = case.run(tmp_path / "whole")
         again, resumed = case.run(tmp_path / "interrupted", 2, 3, 2 * TASKS)
-        told = difference(resumed, last) or difference(again, whole, name="summary")
-        assert not told, f"an interrupted run is another than an uninterrupted one: {told}"
+        problem = difference(resumed, last) or difference(again, whole, name="summary")
+        assert not problem, f"an interrupted run differs from an uninterrupted one: {problem}"
 
-    def test_what_begins_and_ends_a_task_leaves_the_state_given_alone(self, scenario: str) -> None:
+    def test_start_task_and_end_task_do_not_modify_their_input(self, scenario: str) -> None:
         case = _case(type(self), scenario)
         learner = case.learner()
         before, kept = copied(case.course.first), case.course.first
         state = case.stepped(learner, learner.start_task(before, 1), 1, range(2))
-        told = difference(before, kept)
-        assert not told, f"start_task shares tensors that steps change, clone them: {told}"
+        problem = difference(before, kept)
+        assert not problem, f"start_task shares tensors that steps modify: clone them ({problem})"
         kept = copied(state)
         case.ended(learner, state, 1)
-        told = difference(state, kept)
-        assert not told, f"end_task changes the state it is given: {told}"
+        problem = difference(state, kept)
+        assert not problem, f"end_task modifies its input state: {problem}"
 
-    def test_predicts_from_its_knowledge_alone(self, scenario: str) -> None:
+    def test_predicts_from_its_inference_state_alone(self, scenario: str) -> None:
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.both
         known = learner.inference_state(state)
-        told = difference(known, part_like(state, known))
-        assert not told, f"knowledge is to be a part of the state: {told}"
+        problem = difference(known, part_like(state, known))
+        assert not problem, f"inference_state must be a part of the state: {problem}"
         for task in range(2):
             inputs, _ = case.validation(task)
             logits, found = (learner.predictor(each, task)(inputs) for each in (state, known))
-            told = difference(found, logits, name=f"the prediction of task {task}")
-            assert not told, f"predictions from knowledge are others than from the whole state: {told}"
+            problem = difference(found, logits, name=f"the prediction of task {task}")
+            assert not problem, f"predictions from inference_state differ from those of the whole state: {problem}"
         if scenario != "task":
             inputs, _ = case.validation(0)
             decisions, found = (decided(learner, each, 2, inputs).outputs for each in (state, known))
-            assert not difference(decisions, found), "decisions from knowledge are others than from the state"
+            assert not difference(decisions, found), "decisions from inference_state differ from those of the state"
 
-    def test_goes_on_from_what_it_knew(self, scenario: str) -> None:
-        """As after early stopping, which puts the knowledge at the best check back before the task ends."""
+    def test_continues_from_a_restored_inference_state(self, scenario: str) -> None:
+        """As after early stopping, which restores the inference state of the best check before the task ends."""
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.half
         back = {**state, **copied(learner.inference_state(state))}
         one, other = [case.taught(learner, case.ended(learner, each, 1), 2, 1) for each in (state, back)]
-        told = difference(one, other)
-        assert not told, (
-            f"put back before the task's end, its knowledge leads elsewhere: {told}. What end_task and the next "
-            "start_task need belongs into knowledge, or into other keys of the state"
+        problem = difference(one, other)
+        assert not problem, (
+            f"restoring inference_state before the task's end leads elsewhere: {problem}. Whatever end_task and the "
+            "next start_task need belongs in inference_state, or in other keys of the state"
         )
 
-    def test_gives_what_is_asked_for_in_its_shape(self, scenario: str) -> None:
-        """Predictions; decisions where the task is not given; inputs of a method that generates some."""
+    def test_outputs_have_the_documented_shapes(self, scenario: str) -> None:
+        """Predictions; decisions without the task's identity; inputs that a method generates."""
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.both
         for task in range(2):
@@ -165,10 +165,10 @@ class MethodContract:
         if replayed is not None:
             wanted, found = (3, *case.validation(0)[0].shape[1:]), list(replayed.shape)
             assert replayed.shape == wanted, f"replayed gives {found}, not (count, *input_shape) {wanted}"
-            assert 0 <= replayed.min() <= replayed.max() <= 1, "replayed inputs are to lie in 0 .. 1"
+            assert 0 <= replayed.min() <= replayed.max() <= 1, "replayed inputs must lie in 0 .. 1"
 
-    def test_each_replica_is_its_own_single_run_or_is_refused(self, scenario: str) -> None:
-        """In float64, where what is left of the order of sums is below 1e-9."""
+    def test_each_replica_equals_its_single_run_or_is_refused(self, scenario: str) -> None:
+        """In float64, where differences in summation order stay below 1e-9."""
         case = _case(type(self), scenario)
         reason = type(case.learner()).no_replicas
         if reason:
@@ -178,44 +178,44 @@ class MethodContract:
         else:
             _require_single_runs(case, scenario)
 
-    def test_reads_nothing_but_what_it_is_given(self, scenario: str) -> None:
-        """Batches of tasks met, its own task's training data at its end, and no stream beside them."""
+    def test_reads_only_the_data_it_is_given(self, scenario: str) -> None:
+        """Batches of tasks seen so far, the task's training data at its end, and no stream."""
         case = _case(type(self), scenario)
-        case.tasks  # noqa: B018 - read before the guard is up
+        case.tasks  # noqa: B018 - read before the guard is active
         with nothing_else_is_opened():
             learner = case.learner()
             state = case.taught(learner, case.taught(learner, learner.init(), 0), 1)
             learner.predictor(state, 0)(case.validation(0)[0])
-        told = difference(state, case.course.both)
-        assert not told, f"under the guard it learns something else: {told}"
+        problem = difference(state, case.course.both)
+        assert not problem, f"under the guard it learns differently: {problem}"
 
 
 def _require_decisions(case: Case, learner: Learner, state: State) -> None:
-    """Decisions after two tasks are outputs, and tasks, that were met."""
+    """Decisions after two tasks are outputs, and tasks, seen so far."""
     inputs, _ = case.validation(0)
     known = max(task.head.stop for task in case.tasks[:2])
     found = decided(learner, state, 2, inputs)
     assert found.outputs.shape == (len(inputs),), f"decisions are {list(found.outputs.shape)}, not (samples,)"
-    assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 places of outputs"
+    assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 indices of outputs"
     assert 0 <= found.outputs.min() <= found.outputs.max() < known, (
-        f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were decided on; those of the tasks met "
+        f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were predicted; those of the tasks seen "
         f"are 0 to {known - 1}"
     )
     if found.tasks is not None:
         assert found.tasks.shape == (len(inputs),), f"inferred tasks are {list(found.tasks.shape)}, not (samples,)"
-        assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "a task was inferred that was not met"
+        assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "an unseen task was inferred"
 
 
 def _require_single_runs(case: Case, scenario: str) -> None:
-    """Each of two replicas is what a run of its seed alone is."""
+    """Each of two replicas equals a single run of its seed."""
     bundle = case.learner(SEEDS[0], len(SEEDS))
     state = _taught_exactly(case, bundle, SEEDS)
     inputs = case.validation(0)[0].double()
     for index, seed in enumerate(SEEDS):
         alone = case.learner(seed)
         own = _taught_exactly(case, alone, (seed,))
-        told = difference(of_replica(state, index), own, TOLERANCE)
-        told = told or difference(
+        problem = difference(of_replica(state, index), own, TOLERANCE)
+        problem = problem or difference(
             bundle.predictor(state, 1)(inputs)[index],
             alone.predictor(own, 1)(inputs),
             TOLERANCE,
@@ -223,10 +223,10 @@ def _require_single_runs(case: Case, scenario: str) -> None:
         )
         if scenario != "task":
             found, wanted = decided(bundle, state, 2, inputs).outputs[index], decided(alone, own, 2, inputs).outputs
-            told = told or difference(found, wanted, name="the decision")
-        assert not told, (
-            f"replica {index} is not what a run of its seed alone is: {told}. All tensors of a state lead with an "
-            "axis of replicas where there are several; a method that cannot says why in `no_replicas`"
+            problem = problem or difference(found, wanted, name="the decision")
+        assert not problem, (
+            f"replica {index} differs from a single run of its seed: {problem}. With several replicas, all tensors "
+            "of a state have a leading replica axis; a method that does not support this sets `no_replicas`"
         )
 
 
@@ -241,7 +241,7 @@ def _taught_exactly(case: Case, learner: Learner, seeds: tuple[int, ...]) -> Sta
 
 @cache
 def _case(contract: type[MethodContract], scenario: str) -> Case:
-    """What a contract's tests share in a scenario."""
+    """The case that a contract's tests share in a scenario."""
     return Case(experiment_of(contract.method, contract.sections, scenario), _import_paths(contract))
 
 

@@ -37,7 +37,7 @@ def options_for(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", [name for name in METHODS if f"method.name={name}" not in OWN_WEIGHTS])
 class TestEveryMethodWithEveryOption:
-    def test_needs_nothing_but_its_state_to_go_on(self, name: str) -> None:
+    def test_resumes_from_its_state_alone(self, name: str) -> None:
         options = options_for(name)
         whole = trained(learner(*options), 3)
         half = copied(trained(learner(*options), 2))

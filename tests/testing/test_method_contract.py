@@ -40,17 +40,21 @@ def contract(name: str, **more: Any) -> Any:
     [
         ("Counting", "holds_tensors_only", r"after end_task of task 0 state\['learned'\] is a int: use torch.tensor"),
         ("Counting", "an_interrupted_run_equals_an_uninterrupted_one", r"state\['learned'\] is a int"),
-        ("Peeking", "reads_nothing_but_what_it_is_given", r"opened the stream with its test data \(open_with_test\)"),
-        ("PeekingQuietly", "reads_nothing_but_what_it_is_given", "opened the stream with its test data"),
-        ("Hoarding", "reads_nothing_but_what_it_is_given", "training data of task 0 was read after its end_task"),
-        ("Prying", "reads_nothing_but_what_it_is_given", "end_task read data._task: TaskData has a length"),
-        ("Foreseeing", "reads_nothing_but_what_it_is_given", r"trains_on\(0\) names \[1\]: only tasks met so far"),
-        ("Forgetful", "needs_nothing_but_its_state_to_go_on", r"ends elsewhere: state\['theta'\].* differs by"),
-        ("Forgetful", "an_interrupted_run_equals_an_uninterrupted_one", "another than an uninterrupted one"),
-        ("Sharing", "what_begins_and_ends_a_task_leaves_the_state_given_alone", "start_task shares tensors"),
+        ("Peeking", "reads_only_the_data_it_is_given", r"opened the stream with its test data \(open_with_test\)"),
+        ("PeekingQuietly", "reads_only_the_data_it_is_given", "opened the stream with its test data"),
+        ("Hoarding", "reads_only_the_data_it_is_given", "training data of task 0 was read after its end_task"),
+        ("Prying", "reads_only_the_data_it_is_given", "end_task read data._task: TaskData has a length"),
+        ("Foreseeing", "reads_only_the_data_it_is_given", r"trains_on\(0\) names \[1\]: only tasks seen so far"),
+        ("Forgetful", "resumes_from_its_state_alone", r"ends elsewhere: state\['theta'\].* differs by"),
+        ("Forgetful", "an_interrupted_run_equals_an_uninterrupted_one", "differs from an uninterrupted one"),
+        ("Sharing", "start_task_and_end_task_do_not_modify_their_input", "start_task shares tensors"),
         ("Random", "all_randomness_comes_from_its_seed", r"state\['drawn'\] differs.*hypercl.seeds.generator"),
         ("Still", "learns_a_first_task", r"after 50 steps of its first task \d+% of the validation data is right"),
-        ("Mixing", "each_replica_is_its_own_single_run_or_is_refused", "replica 0 is not what a run of its seed"),
+        (
+            "Mixing",
+            "each_replica_equals_its_single_run_or_is_refused",
+            "replica 0 differs from a single run",
+        ),
         ("Unsure", "holds_tensors_only", "lacks inference_state, init, predictor, start_task, step"),
         ("Everywhere", "holds_tensors_only", "not a set of some of class, domain, task"),
         ("make", "holds_tensors_only", "is a function, not a subclass of hypercl.methods.Learner"),
@@ -78,7 +82,7 @@ def test_a_network_of_its_own_for_each_task_does_not_say_where_the_task_is_not_g
 def test_a_refusal_of_replicas_that_is_not_kept_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypercl.methods.build._require_replicas", lambda *_: None)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-        contract("Alone").test_each_replica_is_its_own_single_run_or_is_refused(scenario="task")
+        contract("Alone").test_each_replica_equals_its_single_run_or_is_refused(scenario="task")
 
 
 def asserts(statement: ast.stmt) -> bool:
