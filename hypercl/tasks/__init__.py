@@ -5,10 +5,10 @@ from hypercl.tasks.inputs import as_images
 from hypercl.tasks.open_stream import (
     TestDataGuard,
     data_place,
+    guard_test_data,
     open_leaking,
     open_stream,
     open_with_test,
-    test_data_guarded,
 )
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
 
@@ -24,10 +24,10 @@ __all__ = [
     "TestDataGuard",
     "as_images",
     "data_place",
+    "guard_test_data",
     "open_leaking",
     "open_stream",
     "open_with_test",
     "shape_of",
     "steps_in_epochs",
-    "test_data_guarded",
 ]

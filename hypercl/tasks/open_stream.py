@@ -81,7 +81,7 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
     """The same tasks with their test data, for a final report.
 
     Raises:
-        NoTestData: something is tuned in this process (`test_data_guarded`).
+        NoTestData: something is tuned in this process (`guard_test_data`).
         UserError: data is missing or broken.
     """
     for guard in _guards:
@@ -120,7 +120,7 @@ class TestDataGuard:
 
 
 @contextmanager
-def test_data_guarded() -> Iterator[TestDataGuard]:
+def guard_test_data() -> Iterator[TestDataGuard]:
     """While it lasts, whoever in this process asks for a stream with test data is refused."""
     guard = TestDataGuard()
     _guards.append(guard)

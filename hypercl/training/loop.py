@@ -19,11 +19,11 @@ from hypercl.tasks import (
     Task,
     TaskStream,
     TestDataGuard,
+    guard_test_data,
     open_leaking,
     open_stream,
     open_with_test,
     steps_in_epochs,
-    test_data_guarded,
 )
 from hypercl.training.accuracy_matrix import MATRIX_FILES
 from hypercl.training.bundle import copied
@@ -71,7 +71,7 @@ def run(
     """
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
-    with test_data_guarded() if opener is open_stream else nullcontext(TestDataGuard()) as guard:
+    with guard_test_data() if opener is open_stream else nullcontext(TestDataGuard()) as guard:
         experiment = resolve(_as_begun(experiment, folder))
         folder.require_same(experiment)
         require_buildable(experiment, place.import_paths)

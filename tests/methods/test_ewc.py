@@ -162,5 +162,5 @@ def test_replicas_of_several_strengths_train_as_each_would_alone(name: str) -> N
 
 
 def test_a_target_that_cannot_compute_one_sample_is_refused_before_training() -> None:
-    with pytest.raises(UserError, match="LonelyNet cannot compute a sample alone"):
+    with pytest.raises(UserError, match="LonelyNet cannot process a single sample"):
         method("target.name=import", "target.path=small_nets:LonelyNet", "target.kwargs={width: 5}")

@@ -136,5 +136,5 @@ def test_inputs_beyond_black_and_white_are_refused() -> None:
     state = method.start_task(method.init(), 0)
     inputs, labels = batch(1)
     context, negative = method.task_context(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
-    with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*replays inputs in 0 \.\. 1"):
+    with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*a generator requires 0 \.\. 1"):
         method.step(state, context, [(negative, labels)], StepInfo(0, 0, 1e-2))

@@ -6,7 +6,7 @@ from stream_contract import StreamContract, same_split
 
 from hypercl.config import UserError, loads
 from hypercl.config.models.tasks import SplitDigits
-from hypercl.tasks import NoTestData, open_leaking, open_stream, open_with_test, shape_of, test_data_guarded
+from hypercl.tasks import NoTestData, guard_test_data, open_leaking, open_stream, open_with_test, shape_of
 from hypercl.training import RunFolders, run
 
 
@@ -63,7 +63,7 @@ def test_a_leaking_stream_is_judged_by_test_data_and_by_nothing_else_changed(tmp
 
 
 def test_while_something_is_tuned_no_test_data_can_be_opened(tmp_path):
-    with test_data_guarded() as guard:
+    with guard_test_data() as guard:
         open_stream(SplitDigits(), tmp_path, True)
         guard.check()
         with pytest.raises(NoTestData, match="opened once, by the final step"):
