@@ -60,8 +60,11 @@ def keep_code(
     Raises:
         UserError: a module was changed since the copy was made: what is in the folder came from the older one.
     """
-    sections, imported = (experiment.target, experiment.method, experiment.tasks), ImportedTarget | ImportedMethod
-    named = [section.path for section in sections if isinstance(section, imported | ImportedStream)]
+    named = [
+        section.path
+        for section in (experiment.target, experiment.method, experiment.tasks)
+        if isinstance(section, ImportedTarget | ImportedMethod | ImportedStream)
+    ]
     sources = dict.fromkeys(place for path in named if (place := _place(path, import_paths)) is not None)
     for source in sources:
         _keep(source, results, anew)

@@ -121,7 +121,8 @@ def p_worse(differences: Sequence[float]) -> float:
         return 0.5 ** len(differences) if mean > 0 else 1.0
     from scipy.stats import ttest_1samp  # 0.5 s that those who only read a race are spared
 
-    return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue)
+    result: Any = ttest_1samp(differences, 0.0, alternative="greater")
+    return float(result.pvalue)
 
 
 def ended(rounds: Sequence[Round], plan: Plan) -> str:

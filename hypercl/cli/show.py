@@ -8,6 +8,7 @@ from rich.table import Table
 
 from hypercl.cli.tables import pairs
 from hypercl.config import Experiment, lookup
+from hypercl.config.models import task_count
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
 from hypercl.loggers import matrix_table
@@ -127,7 +128,7 @@ def _written(base: Experiment, path: str) -> str:
 
 
 def _scale(record: StudyRecord) -> tuple[int, dict[int, str]]:
-    reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
+    reports, tasks = record.file.pruner.reports_per_task, task_count(record.file.experiment.tasks)
     every = -(-tasks // TICKS)
     return reports * tasks, {reports * task: str(task) for task in range(every, tasks + 1, every)}
 

@@ -46,10 +46,11 @@ def imported_method(spec: LearnerSpec) -> Learner:
     Raises:
         UserError: as `learner_class`, or the class fails.
     """
-    experiment = spec.experiment
-    learner = learner_class(experiment, spec.import_paths)
-    with user_code(_KEY, experiment.method.path, spec.import_paths):
-        return learner(spec, **experiment.method.kwargs)  # pyright: ignore[reportCallIssue]
+    method = spec.experiment.method
+    assert isinstance(method, ImportedMethod)
+    learner = learner_class(spec.experiment, spec.import_paths)
+    with user_code(_KEY, method.path, spec.import_paths):
+        return learner(spec, **method.kwargs)  # pyright: ignore[reportCallIssue]
 
 
 def learner_class(experiment: Experiment, import_paths: Sequence[Path]) -> type[Learner]:
@@ -58,9 +59,11 @@ def learner_class(experiment: Experiment, import_paths: Sequence[Path]) -> type[
     Raises:
         UserError: as `imported_class`, or it does not support the experiment's scenario or replicas.
     """
-    learner = imported_class(experiment.method, import_paths)
-    _require_scenario(experiment, learner)
-    _require_replicas(experiment, learner)
+    method = experiment.method
+    assert isinstance(method, ImportedMethod)
+    learner = imported_class(method, import_paths)
+    _require_scenario(experiment, method.path, learner)
+    _require_replicas(experiment, method.path, learner)
     return learner
 
 
@@ -124,8 +127,8 @@ def _require_keywords(config: ImportedMethod, learner: type[Learner]) -> None:
         ) from error
 
 
-def _require_scenario(experiment: Experiment, learner: type[Learner]) -> None:
-    path, scenario = experiment.method.path, experiment.tasks.scenario
+def _require_scenario(experiment: Experiment, path: str, learner: type[Learner]) -> None:
+    scenario = experiment.tasks.scenario
     if scenario not in learner.scenarios:
         supported = ", ".join(sorted(learner.scenarios))
         raise UserError(
@@ -142,11 +145,11 @@ def _require_scenario(experiment: Experiment, learner: type[Learner]) -> None:
         )
 
 
-def _require_replicas(experiment: Experiment, learner: type[Learner]) -> None:
+def _require_replicas(experiment: Experiment, path: str, learner: type[Learner]) -> None:
     replicas = experiment.training.replicas
     if replicas > 1 and learner.no_replicas:
         raise UserError(
-            f"training.replicas: {replicas} cannot be trained together by {experiment.method.path}: "
+            f"training.replicas: {replicas} cannot be trained together by {path}: "
             f"{learner.no_replicas}\n    fix:     training.replicas: 1"
         )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment
+from hypercl.config.models import Hypernet
 from hypercl.hypernets import OwnWeights
 from hypercl.methods.learner import (
     AnyHypernetwork,
@@ -236,6 +237,7 @@ class NetworkLearner(Learner):
         hypernet, config = self.spec.hypernet, variant.hypernet
         if isinstance(hypernet, OwnWeights):
             return hypernet
+        assert isinstance(config, Hypernet)
         return replace(hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
-from hypercl.config.models import ImportedMethod, ImportedTarget
+from hypercl.config.models import ImportedMethod, ImportedTarget, task_count
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
@@ -101,9 +101,9 @@ def check_reachable(file: SweepFile) -> None:
     Raises:
         UserError: forgetting and its like over one task.
     """
-    if file.experiment.tasks.num_tasks < 2 and file.constraints.forgetting is not None:
+    if task_count(file.experiment.tasks) < 2 and file.constraints.forgetting is not None:
         raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
-    for goal in file.objective.goals if file.experiment.tasks.num_tasks < 2 else ():
+    for goal in file.objective.goals if task_count(file.experiment.tasks) < 2 else ():
         if goal.metric in ("validation/forgetting", "validation/backward_transfer"):
             raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
 

@@ -59,7 +59,9 @@ def scenarios_of(method: Mapping[str, Any], sections: Mapping[str, Any], import_
     model = _model_of(method)
     claimed = getattr(model, "scenarios", ALL)
     if model is ImportedMethod:
-        claimed = imported_class(experiment_of(method, sections, "task").method, import_paths).scenarios
+        imported = experiment_of(method, sections, "task").method
+        assert isinstance(imported, ImportedMethod)
+        claimed = imported_class(imported, import_paths).scenarios
     return [scenario for scenario in ("task", "domain", "class") if scenario in claimed]
 
 

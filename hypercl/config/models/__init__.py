@@ -94,6 +94,7 @@ from hypercl.config.models.tasks import (
     Stream,
     Tasks,
     classes_of,
+    task_count,
 )
 from hypercl.config.models.training import (
     SGD,
@@ -216,4 +217,5 @@ __all__ = [
     "models_in",
     "required",
     "switched",
+    "task_count",
 ]

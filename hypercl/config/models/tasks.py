@@ -317,3 +317,9 @@ def outside_unit_interval(config: Tasks) -> str:
     if isinstance(config, ImageFolder) and config.mode == "rgb":
         return "those of an image folder are normalised in mode rgb: use mode grey"
     return ""
+
+
+def task_count(tasks: Tasks) -> int:
+    """The number of tasks of a stream that states it, as the stream of a sweep does."""
+    assert tasks.num_tasks is not None, "checked when the file is read"
+    return tasks.num_tasks

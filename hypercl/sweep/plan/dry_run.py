@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
+from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import race_time, rehearsed
@@ -50,7 +51,7 @@ def dry_run_rows(
     sizes = engine.sizes(largest, given.import_paths)
     seconds = (measure or _two_steps(given))(largest)
     planner = planner_of(file)
-    tasks, part = (largest.tasks.num_tasks, " (one task)") if planner.one_task else (1, "")
+    tasks, part = (task_count(largest.tasks), " (one task)") if planner.one_task else (1, "")
     steps = steps_of(largest, given) // tasks
     trial = seconds * steps
     trials = planner.most_trials
@@ -82,11 +83,11 @@ def steps_of(experiment: Experiment, given: SweepOptions) -> int:
     """Steps of a whole run; epochs are counted on the data."""
     training, tasks = experiment.training, experiment.tasks
     if training.iterations is not None:
-        return training.iterations * tasks.num_tasks
+        return training.iterations * task_count(tasks)
     from hypercl.tasks import open_stream, steps_in_epochs
 
     stream = open_stream(tasks, given.data_dir, given.offline, given.import_paths)
-    lengths = [len(stream.task(index).train) for index in range(tasks.num_tasks)]
+    lengths = [len(stream.task(index).train) for index in range(task_count(tasks))]
     return sum(steps_in_epochs(length, training.batch_size, training.epochs or 1) for length in lengths)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
+from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.planner import planner_of
@@ -134,7 +135,7 @@ def _driver(status: Status) -> str:
 
 
 def _running(record: StudyRecord, trial: FrozenTrial, now: datetime) -> Running:
-    reports, tasks = record.file.pruner.reports_per_task, record.file.experiment.tasks.num_tasks
+    reports, tasks = record.file.pruner.reports_per_task, task_count(record.file.experiment.tasks)
     told = progress_of(record.file, trial)
     step, value = told[-1] if told else (0, None)
     met = -(-step // reports)

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, resolved
-from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer
+from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer, task_count
 from hypercl.config.reading import validated
 
 APART = 1_000_000
@@ -122,7 +122,7 @@ def protocol_in_words(file: SweepFile) -> str:
     """
     protocol, tasks = file.protocol, file.experiment.tasks
     fresh = "fresh seeds and orders" if has_orders(file.experiment) else "fresh seeds"
-    held_out, count = f"{tasks.validation:.0%} of their training data, held out", tasks.num_tasks
+    held_out, count = f"{tasks.validation:.0%} of their training data, held out", task_count(tasks)
     match protocol:
         case FirstK(k=k):
             return f"first_k: tuned on the first {k} of {count} tasks, {held_out}; reported on the other {count - k}"

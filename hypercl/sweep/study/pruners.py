@@ -25,6 +25,7 @@ from hypercl.config.models import (
     PercentileRule,
     SweepFile,
     ThresholdRule,
+    task_count,
 )
 
 Rule = ASHARule | MedianRule | PercentileRule | ThresholdRule
@@ -32,13 +33,13 @@ Rule = ASHARule | MedianRule | PercentileRule | ThresholdRule
 
 def final_step(file: SweepFile) -> int:
     """The step of a trial's last report: reports a task x tasks."""
-    return file.pruner.reports_per_task * file.experiment.tasks.num_tasks
+    return file.pruner.reports_per_task * task_count(file.experiment.tasks)
 
 
 def pruner_of(file: SweepFile) -> BasePruner:
     """Optuna's pruner; it is never asked at the final step, where pruning saves nothing."""
     pruner, reports = file.pruner, file.pruner.reports_per_task
-    if isinstance(pruner, NoPruner) or pruner.warmup_tasks >= file.experiment.tasks.num_tasks:
+    if isinstance(pruner, NoPruner) or pruner.warmup_tasks >= task_count(file.experiment.tasks):
         return NopPruner()
     first = pruner.warmup_tasks * reports
     if isinstance(pruner, Hyperband):
@@ -57,7 +58,7 @@ def _rule_of(rule: Rule, file: SweepFile) -> BasePruner:
     if isinstance(rule, ASHARule):
         return SuccessiveHalvingPruner(min_resource=first, reduction_factor=rule.reduction_factor)
     if isinstance(rule, ThresholdRule):
-        return Floor(rule.floor, file.pruner.reports_per_task, file.experiment.tasks.num_tasks, first)
+        return Floor(rule.floor, file.pruner.reports_per_task, task_count(file.experiment.tasks), first)
     # The same number must have a value at the step: some samplers need infeasible settings told as complete.
     least = max(1, rule.startup_trials)
     if isinstance(rule, MedianRule):
@@ -104,7 +105,7 @@ class Floor(BasePruner):
 
 def pruner_in_words(file: SweepFile) -> str:
     """The pruner in words, in tasks: 'asha: one in 2 goes on at 2 and 4 tasks learned'."""
-    pruner, tasks = file.pruner, file.experiment.tasks.num_tasks
+    pruner, tasks = file.pruner, task_count(file.experiment.tasks)
     if isinstance(pruner, NoPruner):
         return "none: every trial is trained to its end"
     if pruner.warmup_tasks >= tasks:
