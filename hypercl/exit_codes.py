@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Documented in --help and in the README."""
+    """Documented in --help and in the command reference."""
 
     DONE = 0
     FAILED = 1
@@ -17,10 +17,10 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = {
     ExitCode.DONE: "done",
-    ExitCode.FAILED: "the run diverged or failed; or too many trials in a row failed",
-    ExitCode.MISTAKE: "a mistake in the file, the options or the data: nothing was begun",
-    ExitCode.INFEASIBLE: "no setting inside the constraints was found",
-    ExitCode.TIME_UP: "the time given by --time or --budget is over; the same command goes on",
-    ExitCode.INTERRUPTED: "Ctrl-C; the same command goes on",
-    ExitCode.TERMINATED: "SIGTERM; the same command goes on",
+    ExitCode.FAILED: "the run diverged or failed, or too many trials in a row failed",
+    ExitCode.MISTAKE: "a mistake in the file, the options or the data; nothing was started",
+    ExitCode.INFEASIBLE: "no setting within the constraints was found",
+    ExitCode.TIME_UP: "time limit (--time or --budget) reached; rerun the same command to resume",
+    ExitCode.INTERRUPTED: "Ctrl-C; rerun the same command to resume",
+    ExitCode.TERMINATED: "SIGTERM; rerun the same command to resume",
 }

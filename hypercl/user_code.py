@@ -79,7 +79,7 @@ def _keep(source: Path, results: Path, anew: bool) -> None:
     elif changed:
         raise UserError(
             f"{source} was changed since the results in {results} were begun with it (their copy: {copy})\n"
-            "    fix:     give the new code another --name, or put the old code back to go on"
+            "    fix:     give the new code another --name, or restore the old code to resume"
         )
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -52,12 +52,12 @@ SHELLS = ("bash", "zsh", "fish")
 def add_parsers(commands: argparse._SubParsersAction) -> None:
     """Adds the commands to the parser of `hypercl`."""
     _explain(
-        _small_command(commands, "explain", "What a key or a section of a file is for: `hypercl explain method.beta`.")
+        _small_command(commands, "explain", "Explain a key or a section of a file: `hypercl explain method.beta`.")
     )
     _init(_small_command(commands, "init", "List the shipped files, or copy one into the working directory."))
-    _report(_small_command(commands, "report", "Ranked table, what mattered, and figures of one or several sweeps."))
-    _schema(_small_command(commands, "schema", "The JSON Schema of a file, for editors."))
-    _completion(_small_command(commands, "completion", "The completion script of a shell."))
+    _report(_small_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps."))
+    _schema(_small_command(commands, "schema", "Print the JSON Schema of a file, for editors."))
+    _completion(_small_command(commands, "completion", "Print a shell's completion script."))
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -79,7 +79,9 @@ def _small_command(commands: argparse._SubParsersAction, name: str, purpose: str
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", metavar="PATH", help="such as method.beta; none lists the sections")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="a key path such as method.beta; omit it to list the sections"
+    )
 
     def run(given: argparse.Namespace) -> int:
         from hypercl.cli.explain import explain_command
@@ -90,8 +92,10 @@ def _explain(parser: argparse.ArgumentParser) -> None:
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="shipped file, such as quickstart; none lists them")
-    parser.add_argument("--to", type=Path, metavar="FILE", help="where to; default: ./NAME.yaml")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="a shipped file such as quickstart; omit it to list them"
+    )
+    parser.add_argument("--to", type=Path, metavar="FILE", help="destination; default: ./NAME.yaml")
 
     def run(given: argparse.Namespace) -> int:
         from hypercl.cli.init import init_command
@@ -102,15 +106,18 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folder of a sweep")
-    parser.add_argument("--top", type=count, default=10, metavar="N", help="rows of the table; default: 10")
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("--top", type=count, default=10, metavar="N", help="number of rows; default: 10")
     parser.add_argument(
         "--prefer",
         metavar="PREFERENCE",
-        help="print another compromise than that of best.yaml and write preferred.yaml: as for hypercl sweep",
+        help="print another trade-off than the one in best.yaml and write preferred.yaml; as for hypercl sweep",
     )
     parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="where figures go; default: RESULTS/figures, of several sweeps ./report"
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="folder for figures; default: RESULTS/figures, or ./report for several sweeps",
     )
 
     def run(given: argparse.Namespace) -> int:
@@ -122,7 +129,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write it there instead of printing it")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write to a file instead of printing")
 
     def run(given: argparse.Namespace) -> int:
         from hypercl.cli.explain import schema_command
@@ -159,7 +166,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hypercl",
         allow_abbrev=False,
-        description="Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.",
+        description="Hyperparameter search for continual learning with hypernetworks.",
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -171,39 +178,48 @@ def parser_of_all() -> argparse.ArgumentParser:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "train", "Train one experiment: the section `experiment` of a file.")
     parser.add_argument("--device", metavar="D", help="auto (cuda, else mps, else cpu), cpu, mps, cuda, cuda:1")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of weights, batches, augmentation")
-    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (part of the result)")
-    parser.add_argument("--fetch", action="store_true", help="only fetch, decode and check the data; train nothing")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of initial weights, batches and augmentation")
+    parser.add_argument(
+        "--threads",
+        type=count,
+        metavar="N",
+        help="number of CPU threads; part of the result, since it changes rounding",
+    )
+    parser.add_argument("--fetch", action="store_true", help="download, decode and check the data only; train nothing")
     parser.set_defaults(run=_train)
 
 
 def _add_sweep(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "sweep", "Sweep over an experiment; the same command again goes on with it.", False)
-    parser.add_argument("--trials", type=count, metavar="N", help="trained trials in all (search.trials)")
-    parser.add_argument("--no-final", action="store_true", help="no final step: test data stays closed")
+    parser = _command(commands, "sweep", "Sweep over an experiment. Rerun the same command to resume.", False)
+    parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
+    parser.add_argument("--no-final", action="store_true", help="skip the final step: test data stays closed")
     _add_machine(parser)
     parser.add_argument(
         "--prefer",
         metavar="PREFERENCE",
-        help="which compromise between several goals goes into best.yaml: 'knee' (default), weights of the goals such "
-        "as 'validation/final_accuracy: 1, compression_ratio: 0.2', or a test such as 'compression_ratio <= 0.5'",
+        help="which trade-off between several objectives goes into best.yaml: 'knee' (default), weights such as "
+        "'validation/final_accuracy: 1, compression_ratio: 0.2', or a condition such as 'compression_ratio <= 0.5'",
     )
     instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--dry-run", action="store_true", help="check everything, time two steps, start nothing")
-    instead.add_argument("--show", type=int, metavar="N", help="print trial N of the sweep: setting, curve, failure")
+    instead.add_argument("--dry-run", action="store_true", help="check everything and time two steps; start nothing")
     instead.add_argument(
-        "--status", type=Path, metavar="RESULTS", help="print how a sweep stands, from another shell too: needs no FILE"
+        "--show", type=int, metavar="N", help="print trial N: its setting, curve, accuracy matrix or failure"
+    )
+    instead.add_argument(
+        "--status", type=Path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
     )
     parser.set_defaults(run=_sweep)
 
 
 def _add_final(commands: argparse._SubParsersAction) -> None:
-    purpose = "The final step of a sweep alone: test data is opened; the same command goes on with it."
+    purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
     parser = commands.add_parser("final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes())
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of a sweep")
-    parser.add_argument("--settings", metavar="K", help="the best so many, or all of the front (final.settings)")
-    parser.add_argument("--seeds", type=count, metavar="N", help="fresh seeds of each setting (final.seeds)")
-    parser.add_argument("--again", action="store_true", help="choose anew, open test data once more; it is told")
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("--settings", metavar="K", help="number of best settings, or all of the front (final.settings)")
+    parser.add_argument("--seeds", type=count, metavar="N", help="number of fresh seeds per setting (final.seeds)")
+    parser.add_argument(
+        "--again", action="store_true", help="choose again and open test data once more; every output says so"
+    )
     _add_machine(parser)
     _add_data(parser)
     parser.set_defaults(run=_final)
@@ -211,20 +227,32 @@ def _add_final(commands: argparse._SubParsersAction) -> None:
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     """On what a sweep runs, and how long."""
-    parser.add_argument("--time", type=_duration, metavar="T", help="stop in time, resumable: 90s, 30m, 2h, 1h30m")
-    parser.add_argument("--cpus", type=float, metavar="N", help="use at most so many CPUs in all")
-    parser.add_argument("--gpus", type=float, metavar="N", help="use at most so many GPUs in all")
-    parser.add_argument("--max-concurrent", type=count, metavar="N", help="trials at once")
-    parser.add_argument("--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); else this machine")
+    parser.add_argument(
+        "--time",
+        type=_duration,
+        metavar="T",
+        help="time limit, such as 90s, 30m, 2h or 1h30m; stops with checkpoints, resumable",
+    )
+    parser.add_argument("--cpus", type=float, metavar="N", help="maximum total number of CPUs")
+    parser.add_argument("--gpus", type=float, metavar="N", help="maximum total number of GPUs")
+    parser.add_argument("--max-concurrent", type=count, metavar="N", help="maximum number of trials at once")
+    parser.add_argument(
+        "--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); default: this machine"
+    )
 
 
 def _add_reproduce(commands: argparse._SubParsersAction) -> None:
-    purpose = "Make a table of published results anew; the same command again goes on with it."
+    purpose = "Reproduce a table of published results. Rerun the same command to resume."
     what = "split_mnist, permuted_mnist, or a table of your own (YAML)"
     parser = _command(commands, "reproduce", purpose, what=what)
     parser.add_argument("--only", nargs="+", metavar="CELL", help="cells such as ewc-class, whole rows, or scenarios")
-    parser.add_argument("--seeds", type=count, metavar="N", help="seeds of each cell (training.replicas)")
-    parser.add_argument("--budget", type=_duration, metavar="T", help="stop in time, resumable: 30m, 2h, 1h30m")
+    parser.add_argument("--seeds", type=count, metavar="N", help="number of seeds per cell (training.replicas)")
+    parser.add_argument(
+        "--budget",
+        type=_duration,
+        metavar="T",
+        help="time limit, such as 30m, 2h or 1h30m; stops with checkpoints, resumable",
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
     instead.add_argument("--table", type=Path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
@@ -250,7 +278,7 @@ def _command(
         "file",
         nargs=None if needs_file else "?",
         metavar="FILE",
-        help=what + ("" if needs_file else "; with --show also results"),
+        help=what + ("" if needs_file else "; with --show, also a results folder"),
     )
     parser.add_argument(
         "--set",
@@ -260,8 +288,14 @@ def _command(
         metavar="PATH=VALUE",
         help="change one key of the file, such as method.beta=0.1; repeatable",
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
-    parser.add_argument("--name", help="name of the folder in the results; default: the file's name")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where results folders are written; default: ./results",
+    )
+    parser.add_argument("--name", help="name of the results folder; default: the file's name")
     _add_data(parser)
     return parser
 
@@ -281,9 +315,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(os.environ.get("HYPERCL_DATA") or "data"),
         metavar="DIR",
-        help="where data sets lie; default: $HYPERCL_DATA, else ./data",
+        help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
     )
-    parser.add_argument("--offline", action="store_true", help="no network at all (also HYPERCL_OFFLINE=1)")
+    parser.add_argument("--offline", action="store_true", help="use no network at all (also HYPERCL_OFFLINE=1)")
 
 
 def _train(given: argparse.Namespace) -> int:

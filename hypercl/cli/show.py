@@ -152,7 +152,7 @@ def print_status(folder: Path) -> int:
 
 def _table(running: list[Running], title: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("trial", "task", "step", "accuracy on the tasks met", "age", "last heard"):
+    for heading in ("trial", "task", "step", "accuracy so far", "age", "last heard"):
         table.add_column(heading, justify="right")
     for each in running:
         table.add_row(

@@ -85,7 +85,7 @@ def final_command(given: argparse.Namespace) -> int:
     folder = given.results.resolve()
     record = read_sweep(folder)
     if not record.ranked():
-        raise UserError(f"{folder} has no complete trial yet: there is no setting to train anew")
+        raise UserError(f"{folder} has no complete trial yet: there is no setting to retrain")
     init_targets = [
         f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None
     ]

@@ -186,7 +186,8 @@ def _solved(config: ChunkedHypernet, chunked: Hypernetwork, num_tasks: int) -> i
         best = costs.least()
         least = costs.ratio(best)
         raise OutOfReach(
-            f"hypernet.compression_ratio: {wanted:g} cannot be had: the least is {least:.4g}, with chunk_size {best}\n"
+            f"hypernet.compression_ratio: {wanted:g} is not achievable; the minimum is {least:.4g}, with "
+            f"chunk_size {best}\n"
             f"    why:     {costs.fixed:,} numbers in trunk and task embeddings, {costs.per_row} a weight of a chunk, "
             f"{costs.per_chunk} a chunk, for {costs.num_weights:,} weights\n"
             "    fix:     ask for more, or make the trunk or the embeddings smaller",

@@ -29,7 +29,7 @@ class Job:
         """Whether there is anything left to do."""
         if (self.folder / SUMMARY).exists():
             return "done"
-        return "goes on" if (self.folder / "config.yaml").exists() else "to do"
+        return "to resume" if (self.folder / "config.yaml").exists() else "to do"
 
 
 def shipped_tables() -> list[str]:

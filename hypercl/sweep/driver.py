@@ -364,10 +364,10 @@ class _Session:
     def _ending(self) -> tuple[ExitCode, str]:
         reason = self.control.reason
         trained, trials = self.study.trained, self.file.search.trials
-        again = f"{trained} of {trials} trials are trained; the same command goes on"
+        again = f"{trained} of {trials} trials trained; rerun the same command to resume"
         stopped = self.reporting or (not self._searches() and reason in ("sigint", "sigterm", "time"))
         if stopped and reason is not None and self.final.due:
-            again = f"{trained} trials are trained; final step: {self.final.progress}; the same command goes on"
+            again = f"{trained} trials trained; final step: {self.final.progress}; rerun the same command to resume"
         elif reason is None or not self._searches():
             record = self.study.record()
             missing = none_feasible(self.file, record.ranked())

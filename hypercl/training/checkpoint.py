@@ -59,8 +59,8 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
         raise BrokenFile(f"{path}: version {version} is later than this program's ({_VERSION})")
     if version < _VERSION:
         raise UserError(
-            f"{path}: this run was begun by an earlier version of hypercl, and this one cannot go on with it\n"
-            "    fix:     give another --name (nothing in this folder is changed), or go on with that version"
+            f"{path}: this run was started by an earlier version of hypercl, and this version cannot resume it\n"
+            "    fix:     give another --name (nothing in this folder is changed), or resume with that version"
         )
     if hashlib.sha256(payload).hexdigest() != checksum:
         raise BrokenFile(f"{path}: the checksum does not match")

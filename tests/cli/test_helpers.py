@@ -201,7 +201,7 @@ def test_explain_prints_sections_and_refuses_what_is_not_there(capsys: Captured)
 def test_show_prints_a_trial_by_the_file_or_the_folder(swept: Path, named: str, capsys: Captured) -> None:
     assert main(["sweep", named, "--show", "0"]) == 0
     said = capsys.readouterr().out
-    for words in ("trial", "complete", "rank 1 of 1", "method.beta", "*", "after  task 1", "validation/forgetting"):
+    for words in ("trial", "complete", "rank 1 of 1", "method.beta", "*", "task 1", "validation/forgetting"):
         assert words in said
     assert all(len(line.rstrip()) <= 80 for line in said.splitlines())
     assert f"hypercl train {Path('results/small/trials/0/config.yaml')}" in said

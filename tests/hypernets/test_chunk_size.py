@@ -74,7 +74,7 @@ def test_a_ratio_that_no_size_has_is_refused_with_the_least_one() -> None:
         key=lambda pair: pair[1][0].num_parameters,
     )
     ratio = (least[0].num_parameters + 5 * 96) / 50_000
-    assert f"the least is {ratio:.4g}, with chunk_size {size}" in str(refusal.value)
+    assert f"the minimum is {ratio:.4g}, with chunk_size {size}" in str(refusal.value)
     assert refusal.value.constraint == "compression_ratio"
     assert refusal.value.violation == pytest.approx(ratio / 0.01 - 1)
 

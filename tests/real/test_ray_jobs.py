@@ -106,7 +106,7 @@ def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(tmp_path
         trials = trained(results) + 3
         second = submit(environment, [*sweep, str(trials)])
         assert second.returncode == 0, second.stdout + second.stderr
-        assert "taken up again" in second.stdout
+        assert "resumed" in second.stdout
         assert f"{trials} trials are trained" in second.stdout
     assert trained(results) == trials
     assert (results / "quickstart" / "best.yaml").exists()

@@ -141,7 +141,7 @@ def test_one_signal_writes_checkpoints_and_leaves_a_sweep_to_go_on_with(
     process.send_signal(number)
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == code, out + err
-    assert "the same command goes on" in out
+    assert "rerun the same command to resume" in out
     assert err == ""
     running = [trial for trial in sweeps.trials() if trial.state == TrialState.RUNNING]
     assert running

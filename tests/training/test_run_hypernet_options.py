@@ -46,6 +46,6 @@ def test_a_run_tells_the_chunk_size_that_was_solved(place: RunFolders) -> None:
 
 
 def test_a_run_whose_ratio_cannot_be_had_does_not_take_its_folder(place: RunFolders) -> None:
-    with pytest.raises(OutOfReach, match=r"0\.01 cannot be had"):
+    with pytest.raises(OutOfReach, match=r"0\.01 is not achievable"):
         list(run(experiment("hypernet.chunk_size=auto", "hypernet.compression_ratio=0.01"), place))
     assert not place.folder.exists()

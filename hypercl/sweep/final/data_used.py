@@ -45,7 +45,7 @@ def _final(asked: SweepFile, opening: FinalSelection) -> str:
     seeds = _from_to("seed", opening.seeds[0], opening.seeds[-1])
     text = f"train, validation and test data of {_tasks(reported)}; {seeds}{own}; test data opened at {opening.when}, "
     text += f"after {opening.trained} trained trials, for {len(opening.chosen)} settings"
-    return text + ("" if opening.finished else "; not finished: hypercl final goes on with it")
+    return text + ("" if opening.finished else "; not finished: hypercl final resumes it")
 
 
 def _data(asked: SweepFile) -> str:

@@ -102,7 +102,7 @@ class FinalStep:
             opening = self._open(session.slots.concurrent, check)
             say(f"final step: {self._opened_in_words(opening)}")
         else:
-            say(f"final step: goes on with what was opened at {opening.when}: {self.progress}")
+            say(f"final step: resuming the one opened at {opening.when}: {self.progress}")
         from hypercl.sweep.workers import train_all
 
         ran = train_all(self._runs(opening), session)
@@ -129,7 +129,7 @@ class FinalStep:
             lines.append(
                 f"The search went on after test data was opened ({last.trained} trials were trained, now "
                 f"{self.study.trained}): the settings chosen then stay. hypercl final {shown(self.folder)} --again "
-                "chooses anew, and every output then says that test data was opened once more"
+                "chooses again, and every output then says that test data was opened once more"
             )
         return [line for line in lines if line]
 

@@ -58,7 +58,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     if given.address is None and first != "all":
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
-    return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened, once"
+    return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened once"
 
 
 def rehearsed(asked: SweepFile, slots: Slots, run: float) -> tuple[str, str]:
@@ -88,7 +88,7 @@ def race_rows(file: SweepFile) -> list[tuple[str, str]]:
     each = ", each with an order of its own" if has_orders(file.experiment) else ", trained together"
     text = (
         f"{when} the best {race.settings} settings get {race.block} further seeds a round{each} (from seed {first} "
-        f"on), {race.seeds} each at most; who is worse than the leader by a paired t test is dropped "
+        f"on), {race.seeds} each at most; settings that a paired t test finds worse than the leader are dropped "
         f"(alpha {race.alpha:g})"
     )
     most = sum(most_seeds(file))

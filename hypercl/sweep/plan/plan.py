@@ -71,7 +71,7 @@ def _searched(file: SweepFile) -> Rows:
 def _replicas(file: SweepFile) -> Rows:
     training = file.experiment.training
     last = training.seed + training.replicas - 1
-    text = f"seeds {training.seed} to {last} in each trial, trained together; their mean is judged"
+    text = f"seeds {training.seed} to {last} in each trial, trained together and judged by their mean"
     return [("replicas", text)] if training.replicas > 1 else []
 
 
@@ -86,10 +86,10 @@ def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
         for bound in limits.values()
     ]
     text = "; ".join(f"{name.replace('_', ' ')} {word}" for name, word in zip(limits, words, strict=True))
-    rows = [("bounds", f"{text}: about {share:.0%} of the space is within ({drawn} draws)")]
+    rows = [("bounds", f"{text}: about {share:.0%} of the space is feasible ({drawn} draws)")]
     base = bounds.of(file.experiment)
     if file.search.include_base and not base.feasible:
-        rows.append(("note", f"the experiment as written is out of bounds and will not be trained: {base.why}"))
+        rows.append(("note", f"the experiment as written is out of bounds and is not trained: {base.why}"))
     return rows
 
 
@@ -108,18 +108,19 @@ def described_distribution(one: Distribution) -> str:
 
 def resources_row(slots: Slots) -> tuple[str, str]:
     """What runs at once, in words."""
-    each = f"{slots.cpus:g} CPU" + (f" and {slots.gpus:g} GPU" if slots.gpus else "")
-    return "resources", f"{slots.concurrent} trials at once, {each} each, {slots.threads} thread(s) a trial"
+    each = f"{slots.cpus:g} CPU" + (f", {slots.gpus:g} GPU" if slots.gpus else "")
+    threads = "thread" if slots.threads == 1 else "threads"
+    return "resources", f"{slots.concurrent} trials at once, each with {each} and {slots.threads} {threads}"
 
 
 def _trials(file: SweepFile) -> str:
     search = file.search
-    first = ", the experiment as written first" if search.include_base else ""
-    given = f"{', then' if first else ', first'} {len(search.enqueue)} given" if search.enqueue else ""
-    start = f", {search.startup_trials} at random before it models" if search.startup_trials is not None else ""
+    first = "; the experiment as written comes first" if search.include_base else ""
+    given = f"{', then' if first else '; first'} {len(search.enqueue)} enqueued" if search.enqueue else ""
+    start = f" (random for the first {search.startup_trials})" if search.startup_trials is not None else ""
     number = planner_of(file).most_trials
     grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
-    return f"{number} trained ones, suggested by {search.sampler}{start}{first}{given}{grid}"
+    return f"{number}, suggested by {search.sampler}{start}{first}{given}{grid}"
 
 
 def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
@@ -131,13 +132,13 @@ def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
         names = names_of(optuna.get_all_study_names(storage))
         trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
     except ValueError:
-        return [("resume", "the journal is damaged and will be mended or refused")]
+        return [("resume", "the journal is damaged; it will be repaired or refused")]
     trained = sum(outcome_of(trial).kind in TRAINED for trial in trials if trial.state.is_finished())
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
     left = max(0, file.search.trials - trained)
     if not trials:
         return []
-    return [("resume", f"{trained} trials are trained, {running} are taken up again, {left} are left")]
+    return [("resume", f"{trained} trials trained, {running} to resume, {left} to go")]
 
 
 def _resources(file: SweepFile, given: SweepOptions) -> Rows:
@@ -151,4 +152,6 @@ def _wandb(file: SweepFile) -> str:
     block = file.logging.wandb
     if block is None:
         return "not used"
-    return f"project {block.project}" + (", offline" if block.mode == "offline" else "; offline without key or network")
+    return f"project {block.project}" + (
+        ", offline" if block.mode == "offline" else "; offline if there is no key or network"
+    )

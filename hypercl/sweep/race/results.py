@@ -74,4 +74,4 @@ def race_in_words(race: RaceRecord) -> str:
     if race.ended:
         alike = ", ".join(map(str, others))
         return f"trial {leader} won the race {over}, by its mean alone: trials {alike} are not significantly worse"
-    return f"trial {leader} leads the race so far, {over}; the same command goes on with it"
+    return f"trial {leader} leads the race so far, {over}; rerun the same command to resume"

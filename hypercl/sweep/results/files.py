@@ -121,7 +121,7 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
             if "by_task" in settings
             else []
         ),
-        f"# found in {len(record.trials)} trials. Trained anew, on a seed that the search did not use, by",
+        f"# found in {len(record.trials)} trials. Retrain it, on a seed that the search did not use, with",
         f"#     hypercl train {shown(folder / 'best.yaml')}",
         *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
     ]

@@ -41,9 +41,9 @@ def importances(record: StudyRecord) -> list[Importance]:
 
     PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; for parameters that only some trials have, arXiv 2601.20800)
     compares where the best third of the trials lies with where all lie. It needs to know only which trials are good, so
-    trials that were stopped early, diverged or ran out of memory count too, as not good. fANOVA, which needs a value of
+    trials that were pruned, diverged or ran out of memory count too, as not good. fANOVA, which needs a value of
     each trial and has none of those, put the parameter that mattered most first in 7 of 25 sweeps of 12 trials and in
-    13 of 25 of 40, about half of them stopped early, PED-ANOVA in 19 and in 25 (measured on a made-up objective).
+    13 of 25 of 40, about half of them pruned, PED-ANOVA in 19 and in 25 (measured on a made-up objective).
     """
     trials = _ranked(record)
     good = sum(state_of(trial) == "complete" for trial in trials)

@@ -94,7 +94,7 @@ class PlainLines(_Score):
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
         short = {path: path.removesuffix(".name").rpartition(".")[2] for path in params}
         values = ", ".join(f"{short[path]}={value_in_short(value)}" for path, value in params.items())
-        self._print(f"trial {number} {'taken up again' if again else 'started'}: {values}")
+        self._print(f"trial {number} {'resumed' if again else 'started'}: {values}")
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
         line = self.ending(number, outcome, self.count(number, outcome))
@@ -102,7 +102,7 @@ class PlainLines(_Score):
         self._print(f"{line} [{self.trained}/{self.budget}{left}]")
 
     def trial_interrupted(self, number: int) -> None:
-        self._print(f"trial {number} interrupted: the same command takes it up again")
+        self._print(f"trial {number} interrupted; rerun the same command to resume")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -148,7 +148,7 @@ class LiveTable(_Score):
 
     def trial_interrupted(self, number: int) -> None:
         self._running.pop(number, None)
-        self._news.append(f"trial {number} interrupted: the same command takes it up again")
+        self._news.append(f"trial {number} interrupted; rerun the same command to resume")
 
     def run_started(self, name: str, tasks: int) -> None:
         self._running[name], self._tasks[name] = (time.monotonic(), 0, 0.0), tasks
@@ -184,7 +184,7 @@ class LiveTable(_Score):
             best = f"front: {trials_in_words(numbers)}; newest {best.removeprefix('best: ')}"
         counts = counts_in_words(self.counts)
         heading = "run" if any(isinstance(name, str) for name in self._running) else "trial"
-        table = Table(heading, "task", "accuracy on the tasks met", "time", box=None, pad_edge=False)
+        table = Table(heading, "task", "accuracy so far", "time", box=None, pad_edge=False)
         for name, (began, step, mean) in self._running.items():
             tasks = self._tasks.get(name, self.tasks) or 1
             task = min(step // self.reports + 1, tasks)

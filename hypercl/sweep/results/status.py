@@ -127,11 +127,11 @@ def _driver(status: Status) -> str:
     if done and (driver is None or driver.alive is False):
         return "none: the sweep is done"
     if driver is None:
-        return "none: the command that began the sweep goes on with it"
+        return "none: rerun the sweep's command to resume"
     who = f"process {driver.pid} on {driver.host}, since {driver.since.astimezone():%Y-%m-%d %H:%M}"
     if driver.alive is None:
         return f"{who} (another host: it cannot be asked)"
-    return who if driver.alive else f"none: {who}, has died; the command that began the sweep goes on with it"
+    return who if driver.alive else f"none: {who}, has died; rerun the sweep's command to resume"
 
 
 def _running(record: StudyRecord, trial: FrozenTrial, now: datetime) -> Running:

@@ -44,7 +44,7 @@ def mend_journal(path: Path) -> str:
             raise UserError(
                 f"{path}, line {number}: this is not a record of an Optuna journal: {line[:80]!r}\n"
                 f"    The file was changed by something other than hypercl; nothing was touched.\n"
-                f"    fix:     restore the file from a copy, or start anew under another --name"
+                f"    fix:     restore the file from a copy, or start over under another --name"
             )
     size = sum(len(line) + 1 for line in lines)
     if size == len(content):

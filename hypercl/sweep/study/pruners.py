@@ -104,46 +104,46 @@ class Floor(BasePruner):
 
 
 def pruner_in_words(file: SweepFile) -> str:
-    """The pruner in words, in tasks: 'asha: one in 2 goes on at 2 and 4 tasks learned'."""
+    """The pruner in words, in tasks: 'asha: keeps one in 2 after tasks 2 and 4'."""
     pruner, tasks = file.pruner, task_count(file.experiment.tasks)
     if isinstance(pruner, NoPruner):
         return "none: every trial is trained to its end"
     if pruner.warmup_tasks >= tasks:
-        return f"{pruner.name}: stops nobody, since its first {pruner.warmup_tasks} tasks are the whole stream"
+        return f"{pruner.name}: never prunes: warmup_tasks covers the whole stream"
     if isinstance(pruner, Hyperband):
         return f"hyperband: {_brackets(pruner, tasks)}"
     if isinstance(pruner, Patient):
         if pruner.rule is not None and pruner.rule.warmup_tasks >= tasks:
-            return f"patient: stops nobody: the first {pruner.rule.warmup_tasks} tasks of its rule are the whole stream"
+            return "patient: never prunes: warmup_tasks of its rule covers the whole stream"
         margin = f" by {pruner.min_delta:g}" if pruner.min_delta else ""
         also = f", if its rule agrees: {_in_words(pruner.rule, tasks)}" if pruner.rule is not None else ""
         return (
-            f"patient: from {pruner.warmup_tasks} tasks learned on, a trial is stopped whose last "
-            f"{pruner.patience} reports all stayed below its best earlier one{margin}{also}"
+            f"patient: from task {pruner.warmup_tasks} on, prunes a trial whose last {pruner.patience} reports were "
+            f"all below its best earlier one{margin}{also}"
         )
     return f"{pruner.name}: {_in_words(pruner, tasks)}"
 
 
 def _in_words(rule: Rule, tasks: int) -> str:
     if isinstance(rule, ASHARule):
-        return f"one in {rule.reduction_factor} goes on at {_rungs(rule.warmup_tasks, rule.reduction_factor, tasks)}"
-    start = f"from {rule.warmup_tasks} tasks learned on, a trial"
+        return f"keeps one in {rule.reduction_factor} {_rungs(rule.warmup_tasks, rule.reduction_factor, tasks)}"
+    start = f"from task {rule.warmup_tasks} on, prunes a trial"
     if isinstance(rule, ThresholdRule):
-        return f"{start} whose mean accuracy over the tasks met is below {rule.floor:g} after a task is stopped"
-    place = "below the median" if isinstance(rule, MedianRule) else f"not among the best {rule.percentile:g} %"
-    return f"{start} {place} is stopped, once {rule.startup_trials} trials are complete"
+        return f"{start} whose mean accuracy so far is below {rule.floor:g} after a task"
+    rank = "below the median" if isinstance(rule, MedianRule) else f"not among the best {rule.percentile:g} %"
+    return f"{start} {rank}, once {rule.startup_trials} trials are complete"
 
 
 def _rungs(first: int, factor: int, tasks: int) -> str:
-    """'2 and 4 tasks learned'."""
+    """'after tasks 2 and 4'."""
     *most, last = map(str, takewhile(lambda rung: rung < tasks, (first * factor**power for power in range(tasks))))
-    return f"{', '.join(most)} and {last} tasks learned" if most else f"{last} tasks learned"
+    return f"after tasks {', '.join(most)} and {last}" if most else f"after task {last}"
 
 
 def _brackets(pruner: Hyperband, tasks: int) -> str:
-    """'of 2 parts of the trials, one in 2 goes on in part 1 at 2 and 4 tasks learned, in part 2 at 4 tasks learned'."""
+    """'keeps one in 2 in each of 2 brackets: bracket 1 after tasks 2 and 4, bracket 2 after task 4'."""
     factor, first = pruner.reduction_factor, pruner.warmup_tasks
     starts = list(takewhile(lambda rung: rung <= tasks, (first * factor**power for power in range(tasks))))
-    places = [f"at {_rungs(start, factor, tasks)}" if start < tasks else "nowhere" for start in starts]
-    parts = [f"part {index} {place}" for index, place in enumerate(places, start=1)]
-    return f"of {len(parts)} parts of the trials, one in {factor} goes on in {', in '.join(parts)}"
+    rungs = [_rungs(start, factor, tasks) if start < tasks else "never" for start in starts]
+    brackets = [f"bracket {index} {rung}" for index, rung in enumerate(rungs, start=1)]
+    return f"keeps one in {factor} in each of {len(brackets)} brackets: {', '.join(brackets)}"

@@ -43,5 +43,5 @@ def check_same(folder: Path, file: SweepFile) -> None:
         raise UserError(
             f"{folder} holds a sweep of other settings; trials of both could not be compared:\n"
             + "\n".join(changed)
-            + "\n    fix:     give the new sweep another --name, or put the old values back to go on with the old one"
+            + "\n    fix:     give the new sweep another --name, or restore the old values to resume the old one"
         )

@@ -54,7 +54,7 @@ class StudyScheduler(FIFOScheduler):
 
     def _why(self, step: int) -> str:
         learned, extra = divmod(step, self._file.pruner.reports_per_task)
-        return f"stopped at step {step} ({learned} tasks learned{', into the next' if extra else ''})"
+        return f"pruned at step {step} ({learned} tasks learned{', into the next' if extra else ''})"
 
 
 def let_go_after_fault(tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

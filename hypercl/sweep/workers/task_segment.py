@@ -34,7 +34,7 @@ class TaskSegment:
         if not found:
             raise UserError(
                 f"{parent} holds no checkpoint any more, and this attempt starts from it\n"
-                "    fix:     restore the folder from a copy, or begin anew under another --name"
+                "    fix:     restore the folder from a copy, or start over under another --name"
             )
         rows = parent / "metrics.jsonl"
         if rows.exists():

@@ -49,8 +49,8 @@ def test_under_first_k_search_and_final_step_have_other_tasks() -> None:
     assert rows["search"] == "train and validation data of tasks 1 to 2 of permuted_mnist; seeds 7 to 9, order 42"
     assert rows["final step"] == (
         "train, validation and test data of tasks 3 to 6 of permuted_mnist; seeds 2000007 to 2000016; test data opened "
-        "at 2026-11-23T09:41:05+00:00, after 14 trained trials, for 0 settings; not finished: hypercl final goes on "
-        "with it"
+        "at 2026-11-23T09:41:05+00:00, after 14 trained trials, for 0 settings; not finished: hypercl final resumes "
+        "it"
     )
 
 

@@ -55,12 +55,12 @@ def test_an_interrupted_final_step_has_its_code_and_the_same_command_goes_on(
 ) -> None:
     result = swept(tmp_path, listener=Signalling("1 of 2 runs done", number))
     assert result.exit_code == code
-    assert "3 trials are trained; final step: 1 of 2 runs are done; the same command goes on" in result.message
+    assert "3 trials trained; final step: 1 of 2 runs are done; rerun the same command to resume" in result.message
     assert result.final is None
     before = list(trained.trained)
     rows = dict(status_rows(status_of(tmp_path / "quick")))
     assert "1 of 2 runs are done" in rows["final step"]
-    assert "goes on with it" in rows["driver"]
+    assert "to resume" in rows["driver"]
     again = swept(tmp_path)
     assert (again.exit_code, len(trained.trained)) == (ExitCode.DONE, len(before) + 1)
     assert len(set(trained.trained)) == len(trained.trained)
@@ -128,7 +128,7 @@ def test_a_leaking_sweep_is_named_so_in_its_final_step_too(tmp_path: Path) -> No
 
 
 def test_a_front_of_one_goal_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="with one goal there is no front"):
+    with pytest.raises(UserError, match="one objective has no front"):
         swept(tmp_path, file("final.settings=all"))
     assert not (tmp_path / "quick").exists()
 
@@ -137,7 +137,7 @@ def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     options = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1)
     said = dict(plan_rows(file(), options, FakeEngine()))["final step"]
     assert said == (
-        "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs; test data is opened, once"
+        "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs; test data is opened once"
     )
     without = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, final="no")
     assert "final step" not in dict(plan_rows(file(), without, FakeEngine()))

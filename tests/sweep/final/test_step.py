@@ -163,7 +163,7 @@ def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(
     assert "trial-3, trial-2, base on 5 fresh seeds (2000006-2000010)" in lines[0]
     runs.limit = 9
     lines = go(step("again"))
-    assert "goes on" in lines[0]
+    assert "resuming" in lines[0]
     first, second = selections_of(study.optuna.user_attrs)
     assert first.finished
     assert second.finished

@@ -27,30 +27,30 @@ def given(tmp_path: Path) -> SweepOptions:
 def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepOptions) -> None:
     rows = plan_rows(sweep_file(), given, FakeEngine())
     text = "\n".join(f"{name}: {words}" for name, words in rows)
-    assert "6 trained ones, suggested by tpe" in text
+    assert "6, suggested by tpe" in text
     assert "space method.beta: 0.0001 to 10, logarithmic" in text
     assert "compression ratio at most 1: about 6" in text
-    assert "2 and 4 tasks learned" in text
-    assert "1 thread(s)" in text
+    assert "after tasks 2 and 4" in text
+    assert "1 thread" in text
     assert "replicas" not in text
     assert not given.folder.exists()
 
 
 def test_the_plan_counts_the_cells_of_a_grid(sweep_file: Files, given: SweepOptions) -> None:
     grid = ["search.sampler=grid", "search.startup_trials=null", "space={method.beta: {choice: [0.1, 1]}}"]
-    found = "trained ones, suggested by grid"
+    found = ", suggested by grid"
     rows = dict(plan_rows(sweep_file(*grid, "search.include_base=false"), given, FakeEngine()))
-    assert rows["trials"] == f"2 {found} (search.trials is 6; the grid has no more cells)"
+    assert rows["trials"] == f"2{found} (search.trials is 6; the grid has no more cells)"
     base = dict(plan_rows(sweep_file(*grid, "method.beta=0.1", "search.include_base=true"), given, FakeEngine()))
-    assert base["trials"].startswith(f"3 {found}")
+    assert base["trials"].startswith(f"3{found}")
     assert dict(plan_rows(sweep_file(*grid[::2], "search.trials=1"), given, FakeEngine()))["trials"].startswith(
-        "1 trained"
+        "1, suggested"
     )
 
 
 def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions) -> None:
     rows = dict(plan_rows(sweep_file("training.replicas=3", "training.seed=5"), given, FakeEngine()))
-    assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together; their mean is judged"
+    assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together and judged by their mean"
 
 
 def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
@@ -66,7 +66,7 @@ def test_the_plan_tells_what_a_resume_takes_up(sweep_file: Files, given: SweepOp
     study.decide(0, Outcome("complete", value=0.5))
     study.settle(0)
     rows = dict(plan_rows(sweep_file(), given, FakeEngine()))
-    assert rows["resume"] == "1 trials are trained, 1 are taken up again, 5 are left"
+    assert rows["resume"] == "1 trials trained, 1 to resume, 5 to go"
 
 
 def test_the_feasible_share_is_estimated(sweep_file: Files) -> None:
@@ -123,10 +123,10 @@ def lines_of(file: SweepFile, kind: type[PlainLines] | type[LiveTable]) -> str:
 
 def test_without_a_terminal_each_event_is_a_line(sweep_file: Files) -> None:
     lines = lines_of(sweep_file(), PlainLines).splitlines()
-    assert lines[:3] == ["hello", "trial 1 started: beta=0.1235", "trial 2 taken up again: beta=1"]
+    assert lines[:3] == ["hello", "trial 1 started: beta=0.1235", "trial 2 resumed: beta=1"]
     assert lines[3].startswith("trial 1 complete: 0.6000 (best so far) [2/6, about ")
     assert lines[4] == "trial 3 failed: ValueError: x [2/6]"
-    assert lines[5] == "trial 2 interrupted: the same command takes it up again"
+    assert lines[5] == "trial 2 interrupted; rerun the same command to resume"
 
 
 def test_in_a_terminal_there_is_a_table(sweep_file: Files) -> None:

@@ -129,7 +129,7 @@ def test_the_status_tells_counts_best_and_running_trials(made: Path) -> None:
     assert rows["trained"] == "14 of 40: 9 complete, 5 pruned, 1 failed"
     best = status.record.ranked()[0]
     assert rows["best"] == f"trial {best.number}, validation/final_accuracy {best.value:.4f}"
-    assert rows["driver"].startswith("none: the command that began the sweep goes on")
+    assert rows["driver"].startswith("none: rerun the sweep's command to resume")
     (running,) = status.running
     assert (running.task, running.tasks, running.step, running.steps) == (2, 5, 6, 20)
     value = progress_of(status.record.file, status.record.trials[-1])[-1][1]

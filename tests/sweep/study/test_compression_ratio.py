@@ -25,7 +25,7 @@ def test_a_ratio_out_of_reach_is_an_infeasible_suggestion_with_its_reason(bound:
     verdict = bounds.judge({"hypernet.compression_ratio": 0.1})
     assert not verdict.feasible
     assert verdict.violations["compression_ratio"] > 0
-    assert "0.1 cannot be had: the least is 0." in verdict.why
+    assert "0.1 is not achievable; the minimum is 0." in verdict.why
     assert "\n" not in verdict.why
 
 

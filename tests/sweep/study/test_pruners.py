@@ -65,7 +65,7 @@ def test_a_warmup_as_long_as_the_stream_stops_nobody(sweep_file: Files, open_stu
     file = sweep_file(f"pruner={pruner}", *warmup)
     study = open_study(file)
     assert [stopped_at(study, GOOD), stopped_at(study, [0.0] * 20)] == [None, None]
-    assert "stops nobody" in pruner_in_words(file) or "trained to its end" in pruner_in_words(file)
+    assert "never prunes" in pruner_in_words(file) or "trained to its end" in pruner_in_words(file)
 
 
 def means(*accuracies: float) -> list[float]:
@@ -146,25 +146,22 @@ def test_hyperband_has_a_part_of_trials_that_are_looked_at_later(sweep_file: Fil
     [
         (
             "{name: hyperband}",
-            "hyperband: of 2 parts of the trials, one in 2 goes on in part 1 at 2 and 4 tasks learned, in part 2 at "
-            "4 tasks learned",
+            "hyperband: keeps one in 2 in each of 2 brackets: bracket 1 after tasks 2 and 4, bracket 2 after task 4",
         ),
         (
             "{name: percentile, percentile: 10}",
-            "percentile: from 2 tasks learned on, a trial not among the best 10 % is stopped, once 5 trials are "
-            "complete",
+            "percentile: from task 2 on, prunes a trial not among the best 10 %, once 5 trials are complete",
         ),
         (
             "{name: threshold, floor: 0.6, warmup_tasks: 1}",
-            "threshold: from 1 tasks learned on, a trial whose mean accuracy over the tasks met is below 0.6 after a "
-            "task is stopped",
+            "threshold: from task 1 on, prunes a trial whose mean accuracy so far is below 0.6 after a task",
         ),
         (
             "{name: patient, min_delta: 0.1, rule: {name: asha}}",
-            "patient: from 2 tasks learned on, a trial is stopped whose last 4 reports all stayed below its best "
-            "earlier one by 0.1, if its rule agrees: one in 2 goes on at 2 and 4 tasks learned",
+            "patient: from task 2 on, prunes a trial whose last 4 reports were all below its best earlier one by 0.1, "
+            "if its rule agrees: keeps one in 2 after tasks 2 and 4",
         ),
-        ("{name: patient, rule: {name: asha, warmup_tasks: 9}}", "patient: stops nobody"),
+        ("{name: patient, rule: {name: asha, warmup_tasks: 9}}", "patient: never prunes"),
     ],
 )
 def test_a_pruner_is_described_in_words(sweep_file: Files, pruner: str, words: str) -> None:

@@ -132,7 +132,7 @@ def test_the_spread_is_told_as_the_sweep_goes(bridge: Bridge, file: SweepFile) -
 
 def test_the_plan_says_how_many_seeds_a_setting_gets(sweep_file: Files, tmp_path: Path) -> None:
     rows = dict(plan_rows(sweep_file("search.seeds=3"), SweepOptions(tmp_path / "x", tmp_path), FakeEngine()))
-    assert rows["replicas"] == "seeds 1 to 3 in each trial, trained together; their mean is judged"
+    assert rows["replicas"] == "seeds 1 to 3 in each trial, trained together and judged by their mean"
 
 
 def test_the_winner_is_trained_on_as_many_seeds_as_was_asked_for_a_run(bridge: Bridge) -> None:

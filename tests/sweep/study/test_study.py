@@ -226,9 +226,9 @@ def test_infeasible_settings_steer_the_sampler_away(sweep_file: Files, open_stud
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ((), "asha: one in 2 goes on at 2 and 4 tasks learned"),
-        (("pruner.warmup_tasks=5",), "stops nobody"),
-        (("pruner.name=median",), "median: from 2 tasks learned on"),
+        ((), "asha: keeps one in 2 after tasks 2 and 4"),
+        (("pruner.warmup_tasks=5",), "never prunes"),
+        (("pruner.name=median",), "median: from task 2 on"),
         (("pruner={name: none}",), "every trial is trained to its end"),
     ],
 )

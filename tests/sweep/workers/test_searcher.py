@@ -67,7 +67,7 @@ def test_the_decision_to_stop_is_written_before_it_is_answered(bridge: Callable[
     assert one.result(second, reports(8, 0.1)) == "STOP"
     number = second["job"].number
     assert one.study.trials()[number].state == TrialState.RUNNING
-    assert one.study.decided(number) == Outcome("pruned", "stopped at step 8 (2 tasks learned)", seconds=1.0)
+    assert one.study.decided(number) == Outcome("pruned", "pruned at step 8 (2 tasks learned)", seconds=1.0)
     one.searcher.on_trial_complete("b", reports(8, 0.1))
     trial = one.study.trials()[number]
     assert (trial.state, trial.value, trial.last_step) == (TrialState.PRUNED, 0.1, 8)
