@@ -86,10 +86,11 @@ class Bounds:
         Returns:
             the share, and how many draws it rests on (fewer than `most` where building takes long).
         """
-        rng, start, feasible, drawn = random.Random(0), time.monotonic(), 0, 0
+        rng, start, feasible, drawn = random.Random(0), 0.0, 0, 0
         while drawn < most and (drawn < 10 or time.monotonic() - start < seconds):
             feasible += self.judge(draw(self._file.space, rng)).feasible
             drawn += 1
+            start = start or time.monotonic()  # the first draw imports torch
         return feasible / drawn, drawn
 
 
