@@ -317,9 +317,9 @@ def test_stored_real_replays_the_first_samples_of_a_batch_of_each_earlier_task(r
 @pytest.mark.parametrize(
     ("scenario", "overrides", "message"),
     [
-        ("task", ["method.name=lwf", "method.new_classes=zero_logit"], "would do nothing in scenario task"),
-        ("domain", [*SOFT, "method.new_classes=zero_logit"], "would do nothing in scenario domain"),
-        ("class", [*HARD, "method.new_classes=zero_logit"], "would do nothing with hard targets"),
+        ("task", ["method.name=lwf", "method.new_classes=zero_logit"], "would have no effect in scenario task"),
+        ("domain", [*SOFT, "method.new_classes=zero_logit"], "would have no effect in scenario domain"),
+        ("class", [*HARD, "method.new_classes=zero_logit"], "would have no effect with hard targets"),
         ("class", [*HARD, "method.temperature=3"], "temperature 3.0 would have no effect with hard targets"),
         ("class", ["method.name=er", "method.budget=8"], "each of the stream's 9 classes: give at least 9"),
         ("class", ["method.name=er", "method.replay_share=1"], "replay_share"),

@@ -12,7 +12,7 @@ from hypercl.training.memory import keep_freed_memory
 {call}
 def use():
     torch.ones(40_000_000, dtype=torch.uint8)
-for _ in range(3):
+for _ in range(20):  # until the heap has grown to a place for it
     use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):

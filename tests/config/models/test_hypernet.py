@@ -21,7 +21,7 @@ def experiment(*overrides: str) -> Experiment:
         (["hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"], "layer normalization in the trunk hides"),
         (["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid"], "a sigmoid in the trunk hides"),
         (["hypernet.embedding_init=previous", "method.name=scratch"], "no meaning with method scratch"),
-        (["method.train_earlier_embeddings=true", "method.beta=0"], "would do nothing with beta 0"),
+        (["method.train_earlier_embeddings=true", "method.beta=0"], "would have no effect with beta 0"),
         (["hypernet.init.std=0.1"], "unknown key"),
         (["hypernet.dropout=1"], "less than 1"),
     ],
