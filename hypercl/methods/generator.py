@@ -204,7 +204,8 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
 
     def __init__(self, spec: LearnerSpec) -> None:
         config = generator_of(spec.experiment.method)
-        assert isinstance(config, ReplayHypernet) and not isinstance(config.hypernet, OwnWeights)
+        assert isinstance(config, ReplayHypernet)
+        assert not isinstance(config.hypernet, OwnWeights)
         tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         size = config.latent + _condition_size(config)
         decoder = build_target(MLP(hidden=config.decoder), (size,), pixels).to(spec.device)
