@@ -1,0 +1,110 @@
+"""The simulated sweeps: that they are what they say, on small pieces of the recorded tables."""
+
+import numpy as np
+import pytest
+
+from hypercl.config import SweepFile
+from tests.benchmarks.search import landscape, record
+from tests.benchmarks.search.engine import fresh_values, searched
+from tests.benchmarks.search.landscape import Landscape, World
+from tests.benchmarks.search.posterior import posterior
+from tests.benchmarks.search.problems import AS_WRITTEN, PROBLEMS, blocks, sweep_file, table_path
+from tests.benchmarks.search.strategies import Confirm, Strategy, decided, p_better
+from tests.benchmarks.search.training import train
+
+
+@pytest.fixture(scope="module")
+def land() -> Landscape:
+    return Landscape("digits_cl3")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem_is_recorded_with_eight_seeds_a_setting(name):
+    table = landscape.recorded(name)
+    assert table.validation.shape[:2] == (len(table.params), 8)
+    assert len(table.params) > 20
+    assert 0 <= table.validation.min() <= table.validation.max() <= 1
+
+
+def test_a_longer_design_begins_with_the_shorter_one():
+    file = sweep_file("digits_cl3")
+    short, long = list(blocks(file, 8)), list(blocks(file, 16))
+    assert long[: len(short)] == short
+    assert short[0].numbers == (AS_WRITTEN,)
+
+
+def test_a_table_that_was_cut_inside_a_block_is_recorded_to_the_same_rows(tmp_path, monkeypatch):
+    file, table = sweep_file("digits_cl1"), tmp_path / "table.csv"
+    head, *rows = table_path("digits_cl1").read_text().splitlines(keepends=True)
+    monkeypatch.setattr(record, "train", lambda *_: pytest.fail("the block is whole"))
+    block = next(iter(blocks(file, 8)))
+    table.write_text(head + "".join(rows[:4]))
+    assert record._is_recorded(table, block)
+    table.write_text(head + "".join(rows[:2]) + rows[2][:9])
+    assert not record._is_recorded(table, block)
+    assert table.read_text() == head
+
+
+def test_a_bundle_of_settings_gives_each_what_it_gives_alone(tmp_path):
+    file = sweep_file("digits_cl1")
+    short = _with(file, {"training.iterations": 4, "training.device": "cpu", "training.threads": 1})
+    settings = [
+        _with(short, {"method.beta": beta, "training.optimizer.lr": lr}) for beta, lr in ((0.1, 1e-3), (1, 1e-2))
+    ]
+    both = train([setting.experiment for setting in settings], (1, 2), tmp_path, [])
+    alone = train([settings[1].experiment], (1, 2), tmp_path, [])
+    assert both.validation.shape == (2, 2, 20)
+    np.testing.assert_allclose(both.validation[1], alone.validation[0], atol=0.03)
+
+
+def test_the_mean_over_many_seeds_is_the_truth(land):
+    world = World(land, 0)
+    values = fresh_values(world, land.as_written, range(2000))
+    assert values.std() > 0.02
+    assert values.mean() == pytest.approx(world.validation_truth(land.as_written), abs=0.01)
+
+
+def test_the_same_world_searches_alike_and_spends_its_budget(land):
+    first, again = (searched(land.file, World(land, 3), 8) for _ in range(2))
+    assert [trial.params for trial in first.trials] == [trial.params for trial in again.trials]
+    assert first.trials[0].params == land.as_written
+    assert 6 <= first.trials[-1].spent <= 8
+    assert len(first.until(4).trials) < len(first.trials)
+
+
+def test_a_challenger_that_is_no_better_rarely_takes_the_title(land):
+    file, world = land.file, World(land, 1)
+    found = searched(file, world, 12)
+    world.run = lambda *chosen: np.full(20, 0.5 + 0.1 * np.random.default_rng(chosen[1]).standard_normal())
+    decision = decided(Strategy("x", confirm=Confirm(share=0.5)), found, 24)
+    assert decision.params == land.as_written
+
+
+def test_the_posterior_draws_one_lucky_value_towards_its_neighbours():
+    points = np.linspace(0, 1, 21)[:, None]
+    values = 0.1 * points[:, 0] + 0.01 * (-1.0) ** np.arange(21)
+    values[4] += 0.2
+    found = posterior(points, values)
+    assert found.mean[4] < values[4] - 0.1
+    assert found.covariance.shape == (21, 21)
+    assert np.linalg.eigvalsh(found.covariance).min() > -1e-9
+
+
+def test_more_seeds_of_a_value_are_believed_more():
+    points, values = np.linspace(0, 1, 9)[:, None], np.array([0.0, 0, 0, 0, 1, 0, 0, 0, 0])
+    one = posterior(points, values).mean[4]
+    many = posterior(points, values, [1, 1, 1, 1, 50, 1, 1, 1, 1]).mean[4]
+    assert many > one
+
+
+def test_the_paired_test_knows_no_more_than_its_pairs():
+    assert p_better([0.1]) == 1.0
+    assert p_better([0.1, 0.1, 0.1]) == 0.125
+    assert p_better([0.0, 0.0]) == 1.0
+    assert p_better([1.0, 2.0, 3.0]) == pytest.approx(0.0371, abs=1e-4)
+
+
+def _with(file: SweepFile, changes: dict[str, object]) -> SweepFile:
+    from hypercl.config import assign
+
+    return file.model_copy(update={"experiment": assign(file.experiment, changes)})
