@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
-from hypercl.config.models import ImportedMethod, ImportedTarget, task_count
+from hypercl.config import Experiment, SweepFile, assign, check_sweep, resolved
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
+from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.planner import planner_of
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
 STOP_FILE, RAY_FOLDER = ".stop", ".ray"
-LEAST_DISK = 100 * 2**20
 SECONDS_AT_ONCE = 10.0
 """How long a second signal may take to end the sweep."""
 SECONDS_TO_DRAW = 20.0
@@ -74,7 +73,7 @@ SECONDS_TO_DRAW = 20.0
 
 
 def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) -> SweepResult:
-    """Sweeps, or goes on with the sweep that the folder holds.
+    """Runs a sweep, or resumes the one in the folder.
 
     Args:
         file: what is asked.
@@ -95,36 +94,6 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
         return _Session(file, given, engine or Engine()).run()
 
 
-def check_reachable(file: SweepFile) -> None:
-    """Refuses an objective, or a bound, on what no trial of this stream can have.
-
-    Raises:
-        UserError: forgetting and its like over one task.
-    """
-    if task_count(file.experiment.tasks) < 2 and file.constraints.forgetting is not None:
-        raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
-    for goal in file.objective.goals if task_count(file.experiment.tasks) < 2 else ():
-        if goal.metric in ("validation/forgetting", "validation/backward_transfer"):
-            raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
-
-
-def check_own_code(file: SweepFile, given: SweepOptions) -> None:
-    """Refuses a target or a method of the user's own, or a keyword of the space, before any trial meets it.
-
-    Raises:
-        UserError: it is not found, or does not do what is asked of it.
-    """
-    if isinstance(file.experiment.target, ImportedTarget) and file.search.include_base:
-        from hypercl.training import require_buildable
-
-        require_buildable(file.experiment, given.import_paths)
-    if isinstance(file.experiment.method, ImportedMethod):
-        from hypercl.methods import learner_class
-
-        keywords = {path: 0 for path in file.space if path.startswith("method.kwargs.")}
-        learner_class(assign(file.experiment, keywords), given.import_paths)
-
-
 class _Session:
     """From one command to its exit, under the folder's lock."""
 
@@ -142,7 +111,7 @@ class _Session:
 
     def run(self) -> SweepResult:
         check_same(self.folder, self.asked)
-        _check_disk(self.given)
+        check_disk(self.given)
         self._tidy()
         remove_partials(self.folder)
         mended = mend_journal(self.folder / JOURNAL)
@@ -186,9 +155,11 @@ class _Session:
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name)
-        anew = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
-        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, anew)
-        self.import_paths = tuple(dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, anew)))
+        replace_copy = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
+        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, replace_copy)
+        self.import_paths = tuple(
+            dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, replace_copy))
+        )
         most = self.planner.most_trials
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads)
         note_gpus(self.study.optuna, slots.gpus)
@@ -207,7 +178,7 @@ class _Session:
         return over and not race_due(self.study.record())
 
     def _searches(self) -> bool:
-        """Whether the search is to go on."""
+        """Whether there is anything left to search."""
         return self.given.final not in ("alone", "again") and not self._finished()
 
     def _work_left(self) -> bool:
@@ -227,7 +198,7 @@ class _Session:
                 return
 
     def _search(self, trials: int) -> None:
-        """The search until so many trials are trained."""
+        """Searches until this number of trials is trained."""
         from hypercl.sweep.workers import StudyScheduler, StudySearcher, tune_study
 
         until = self.file.search.model_copy(update={"trials": trials})
@@ -245,13 +216,13 @@ class _Session:
         return Heartbeat(self.study, self.control, self.listener, write)
 
     def _race(self, point: int) -> None:
-        """The race that is due after so many trained trials."""
+        """The race that is due after this number of trained trials."""
         from hypercl.sweep.race import Racing
 
         Racing(self.study, self._runs("race")).go(point)
 
     def _report(self) -> None:
-        """The final step, where the search came to its end."""
+        """The final step, once the search has ended."""
         if self.control.reason is not None or not self.final.due:
             return
         self.reporting = True
@@ -402,12 +373,3 @@ class _Session:
 def room_to_stop(limit: float) -> float:
     """Seconds before a time limit at which trials are told to write their checkpoints."""
     return min(60.0, max(10.0, limit / 10), limit / 2)
-
-
-def _check_disk(given: SweepOptions) -> None:
-    free = shutil.disk_usage(given.folder).free
-    if free < LEAST_DISK:
-        raise UserError(
-            f"{given.folder}: only {free / 2**20:.0f} MiB are free there\n"
-            f"    fix:     make room, or --results DIR on another disk"
-        )

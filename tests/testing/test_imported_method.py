@@ -10,7 +10,7 @@ import torch
 from hypercl.cli.main import main
 from hypercl.config import Experiment, UserError, check_sweep, loads
 from hypercl.sweep import SweepOptions
-from hypercl.sweep.driver import check_own_code
+from hypercl.sweep.checks import check_own_code
 from hypercl.training import RunFolders, build_learner, run
 from hypercl.user_code import keep_code
 

@@ -18,7 +18,7 @@ from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, plan_rows, sweep
-from hypercl.sweep.driver import check_reachable
+from hypercl.sweep.checks import check_reachable
 from hypercl.sweep.results.bounds import bounds_in_words, none_feasible
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
 from hypercl.sweep.results.live import LiveTable, PlainLines

@@ -1,0 +1,54 @@
+"""What is refused before a sweep starts, beyond the mistakes that its file shows by itself."""
+
+import shutil
+
+from hypercl.config import SweepFile, UserError, assign
+from hypercl.config.models import ImportedMethod, ImportedTarget, task_count
+from hypercl.sweep.options import SweepOptions
+
+LEAST_DISK = 100 * 2**20
+"""Bytes that must be free where the results go."""
+
+
+def check_reachable(file: SweepFile) -> None:
+    """Refuses an objective, or a bound, on what no trial of this stream can have.
+
+    Raises:
+        UserError: forgetting and its like over one task.
+    """
+    if task_count(file.experiment.tasks) < 2 and file.constraints.forgetting is not None:
+        raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
+    for goal in file.objective.goals if task_count(file.experiment.tasks) < 2 else ():
+        if goal.metric in ("validation/forgetting", "validation/backward_transfer"):
+            raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
+
+
+def check_own_code(file: SweepFile, given: SweepOptions) -> None:
+    """Refuses a target or a method of the user's own, or a keyword of the space, before any trial meets it.
+
+    Raises:
+        UserError: it is not found, or does not do what is asked of it.
+    """
+    if isinstance(file.experiment.target, ImportedTarget) and file.search.include_base:
+        from hypercl.training import require_buildable
+
+        require_buildable(file.experiment, given.import_paths)
+    if isinstance(file.experiment.method, ImportedMethod):
+        from hypercl.methods import learner_class
+
+        keywords = {path: 0 for path in file.space if path.startswith("method.kwargs.")}
+        learner_class(assign(file.experiment, keywords), given.import_paths)
+
+
+def check_disk(given: SweepOptions) -> None:
+    """Refuses a results folder on a full disk.
+
+    Raises:
+        UserError: less than `LEAST_DISK` is free.
+    """
+    free = shutil.disk_usage(given.folder).free
+    if free < LEAST_DISK:
+        raise UserError(
+            f"{given.folder}: only {free / 2**20:.0f} MiB are free there\n"
+            f"    fix:     make room, or --results DIR on another disk"
+        )
