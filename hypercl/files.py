@@ -8,7 +8,7 @@ from pathlib import Path
 
 _PARTIAL = re.compile(r".+\.partial-(\d+)")
 _LONGEST_WRITE = 3600.0
-"""Seconds after which a partial file is nobody's, whatever process has its writer's number now."""
+"""Seconds after which a partial file is stale, even if another process now has its writer's pid."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:

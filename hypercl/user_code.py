@@ -41,7 +41,7 @@ def user_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Cal
 
 
 def keep_code(
-    experiment: Experiment, import_paths: Sequence[Path], results: Path, anew: bool = False
+    experiment: Experiment, import_paths: Sequence[Path], results: Path, replace_copy: bool = False
 ) -> tuple[Path, ...]:
     """Copies the modules (or packages) of an imported target, method and stream into `code/` of a results folder, once.
 
@@ -52,7 +52,7 @@ def keep_code(
         experiment: what imports.
         import_paths: folders in which modules are looked for.
         results: the results folder.
-        anew: nothing came from the copy yet: one of other content is made anew.
+        replace_copy: no result came from the copy yet: a copy with other content is replaced.
 
     Returns:
         The folders in which to look for modules: the copy first.
@@ -67,14 +67,14 @@ def keep_code(
     ]
     sources = dict.fromkeys(place for path in named if (place := _place(path, import_paths)) is not None)
     for source in sources:
-        _keep(source, results, anew)
+        _keep(source, results, replace_copy)
     return (results / CODE_FOLDER, *import_paths) if sources else tuple(import_paths)
 
 
-def _keep(source: Path, results: Path, anew: bool) -> None:
+def _keep(source: Path, results: Path, replace_copy: bool) -> None:
     copy = results / CODE_FOLDER / source.name
     changed = copy.exists() and _content(copy) != _content(source)
-    if changed and anew:
+    if changed and replace_copy:
         shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
     elif changed:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Make published results anew: `python launch/reproduce.py NAME`; the same as `hypercl reproduce NAME`."""
+"""Reproduces published results: `python launch/reproduce.py NAME`; the same as `hypercl reproduce NAME`."""
 
 import sys
 

@@ -86,7 +86,7 @@ def test_what_nothing_came_from_yet_is_copied_anew(tmp_path: Path) -> None:
     (tmp_path / "my_net.py").write_text("Net = 1\n")
     keep_code(MINE, [tmp_path], tmp_path / "results")
     (tmp_path / "my_net.py").write_text("Net = 2\n")
-    keep_code(MINE, [tmp_path], tmp_path / "results", anew=True)
+    keep_code(MINE, [tmp_path], tmp_path / "results", replace_copy=True)
     assert (code / "my_net.py").read_text() == "Net = 2\n"
 
 

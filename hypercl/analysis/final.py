@@ -27,7 +27,7 @@ NAME = "final.json"
 
 @dataclass(frozen=True)
 class FinalResult:
-    """What a final step came to, as its files hold it."""
+    """The result of a final step, as stored in its files."""
 
     sentence: str
     """What a reviewer could quote."""

@@ -13,7 +13,7 @@ BASE, SCRATCH = "base", "scratch"
 
 @dataclass(frozen=True)
 class Reported:
-    """One setting and what its runs on fresh seeds came to."""
+    """One setting and the results of its runs on fresh seeds."""
 
     label: str
     """`base`, `trial-7`, `scratch`."""

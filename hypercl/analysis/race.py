@@ -103,7 +103,7 @@ def _lost(race: RaceRecord) -> str:
 def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float]) -> str:
     ends = {
         "separated": "One setting is left.",
-        "seeds": "All seeds are spent; those left cannot be told apart, and the best mean goes first.",
+        "seeds": "All seeds are used; the remaining settings are not distinguishable, and the best mean leads.",
         "alone": "",
         "": "The race is not over: rerun the command that started the sweep to resume it.",
     }

@@ -1,4 +1,4 @@
-"""`hypercl report RESULTS ...`: ranked tables, what mattered, what the final step came to, figures."""
+"""`hypercl report RESULTS ...`: ranked tables, parameter importance, the final step's result, figures."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ from hypercl.sweep.study import StudyRecord, leaks
 
 
 def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """Trials, best first, a column for each key of a row; headings are as short as they can be told apart.
+    """Trials, best first, a column for each key of a row; headings are as short as they can be while unique.
 
     A row's `spread` over its seeds stands with its value: 0.95 ± 0.003.
     """
@@ -130,7 +130,7 @@ def headings(paths: Sequence[str]) -> list[str]:
 
 
 def widened(console: Console) -> Console:
-    """A console whose tables are not folded where nobody looks at them through a window."""
+    """A console whose tables are not folded when the output is not a terminal."""
     if not console.is_terminal:
         console.width = 200
     return console

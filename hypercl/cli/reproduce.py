@@ -1,4 +1,4 @@
-"""`hypercl reproduce NAME`: published results made anew, cell by cell."""
+"""`hypercl reproduce NAME`: reproduces published results, cell by cell."""
 
 import argparse
 import time

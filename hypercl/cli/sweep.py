@@ -22,7 +22,7 @@ SHOWN = 10
 
 
 def sweep_command(given: argparse.Namespace) -> int:
-    """Prints the plan, sweeps, prints the best; the same command again goes on. Or, with --show and --status, looks
+    """Prints the plan, sweeps, prints the best; rerun to resume. With --show and --status, looks
     at what is there.
 
     Raises:
@@ -77,7 +77,7 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
 
 
 def final_command(given: argparse.Namespace) -> int:
-    """Trains the best settings anew on fresh seeds, and prints what they came to; where that is done, prints it only.
+    """Retrains the best settings on fresh seeds and prints their results; if that is done, only prints.
 
     Raises:
         UserError: there is no sweep, no complete trial, or settings and seeds are given that were chosen already.

@@ -31,7 +31,7 @@ def train(given: argparse.Namespace) -> int:
     folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
     require_buildable(file.experiment, import_paths(given))  # before the user's own code is copied
     begun = (folder / "config.yaml").exists()
-    user_code = keep_code(file.experiment, import_paths(given), folder, anew=not begun)
+    user_code = keep_code(file.experiment, import_paths(given), folder, replace_copy=not begun)
     folders = RunFolders(folder, given.data_dir, offline(given), user_code, name)
     spec = _spec(file, given, name, folder, console)
     control = Control(say=lambda text: console.print(text, markup=False))
@@ -59,7 +59,7 @@ def _overrides(given: argparse.Namespace) -> list[str]:
 
 
 def _spec(file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:
-    """Which W&B run this is: the same for the same folder, so that a run that goes on is one run there too."""
+    """Which W&B run this is: the same for the same folder, so that a resumed run is one run there too."""
     wandb = file.logging.wandb
     if wandb is None:
         return None

@@ -112,7 +112,7 @@ class Hypernetwork:
         return values * self.embedding_scale
 
     def draw(self, tasks: int, generator: Generator) -> Tensors:
-        """What is random in a training step for so many tasks.
+        """The random part of a training step for this number of tasks.
 
         Returns:
             `noise` (noise,), one vector for all tasks and chunks, and `trunk.<layer>.mask` (tasks, chunks, units) of 0
@@ -233,7 +233,7 @@ class Hypernetwork:
     def _back_through_head(self, head: Tensor, extended: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """From the gradient of the weights (tasks, num_weights) to those of the head and of what it reads.
 
-        The last chunk is cut, so it goes on its own: nothing is padded.
+        The last chunk is cut, so it is handled separately: nothing is padded.
         """
         whole = self.num_weights // self.chunk_size
         *replicas, _, h = extended.shape[:-2] + extended.shape[-1:]

@@ -99,7 +99,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
             return GramStep(self.setting, anchor, Point(theta, embeddings), gradient).compare(compared, strength)
 
     def sizes(self, tasks: int) -> Sizes:
-        """What the cost of comparing so many tasks depends on, in either form."""
+        """What the cost of comparing this number of tasks depends on, in either form."""
         net, rows = self.setting.net, self.setting.head_rows
         trunk = sum(prod(net.shapes[f"trunk.{layer}.weight"]) for layer in range(len(net.hidden)))
         return Sizes(

@@ -47,7 +47,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def reproduction_results(cells: Sequence[tuple[Cell, Experiment]], folder: Path) -> pd.DataFrame:
-    """What the runs of some cells have come to.
+    """The results of the runs of some cells.
 
     Args:
         cells: each with its experiment as published.

@@ -1,4 +1,4 @@
-"""A table of published results as data: which runs make it anew, and what was published beside them."""
+"""A table of published results as data: the runs that reproduce it, and the published values."""
 
 import json
 from collections.abc import Mapping, Sequence

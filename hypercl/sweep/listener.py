@@ -19,7 +19,7 @@ class Listener(Protocol):
         """Something a person should know."""
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
-        """A trial is handed to Ray; `again`: taken up from a driver that died."""
+        """A trial is handed to Ray; `again`: resumed after its driver died."""
 
     def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:
         """A trial reported its accuracy on the tasks met."""
@@ -28,10 +28,10 @@ class Listener(Protocol):
         """The study was told how a trial ended."""
 
     def trial_interrupted(self, number: int) -> None:
-        """A trial wrote its checkpoint and stopped; it will be taken up by the next driver."""
+        """A trial wrote its checkpoint and stopped; the next driver resumes it."""
 
     def run_started(self, name: str, tasks: int) -> None:
-        """A run that is no trial of the study (final step, race) is handed to Ray; it has so many tasks."""
+        """A run that is no trial of the study (final step, race) is handed to Ray; `tasks` is its number of tasks."""
 
     def run_reported(self, name: str, step: int, accuracies: tuple[float, ...]) -> None:
         """It reported its accuracy on the tasks met."""

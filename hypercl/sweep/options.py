@@ -30,15 +30,15 @@ class SweepOptions:
     address: str | None = None
     """A running Ray cluster; None starts a local one."""
     cpus: float | None = None
-    """At most so many CPUs in all."""
+    """Maximum total number of CPUs."""
     gpus: float | None = None
-    """At most so many GPUs in all."""
+    """Maximum total number of GPUs."""
     max_concurrent: int | None = None
-    """At most so many trials at once."""
+    """Maximum number of trials at once."""
     time_limit_s: float | None = None
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
     final: FinalMode = "after the search"
-    """Whether and when settings are trained anew and test data is opened."""
+    """Whether and when settings are retrained and test data is opened."""
     prefer: str | None = None
     """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`);
     None leaves it at what was said last, and at first is the knee."""
@@ -66,4 +66,4 @@ class SweepResult:
     table: list[dict[str, Any]]
     """Complete trials, best first: number, value (each goal's, and whether it is on the front), every parameter."""
     final: "FinalResult | None" = None
-    """What the final step came to, once it is finished."""
+    """The final step's result, once it is finished."""

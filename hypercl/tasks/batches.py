@@ -1,4 +1,4 @@
-"""Training batches as a function of the step: nothing has to be stored to go on after an interruption."""
+"""Training batches as a function of the step: nothing has to be stored to resume after an interruption."""
 
 import math
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class BundledBatches:
 
 
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:
-    """Steps of so many passes over the training data, each rounded up to whole batches."""
+    """Steps of a number of passes over the training data, each rounded up to whole batches."""
     return math.ceil(samples / batch_size) * epochs
 
 

@@ -196,7 +196,7 @@ def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
     found = []
     for place, folders, files in os.walk(folder / name):
         folders[:] = [inner for inner in folders if _seen(inner)]
-        # Strings: every trial lists the files anew, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
+        # Strings: every trial lists the files again, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
         below = Path(place).relative_to(folder).as_posix()
         found += [
             (f"{below}/{file}", *_state(os.path.join(place, file)))

@@ -116,7 +116,7 @@ class FlipAndCrop:
     """Half of the images mirrored left to right, then each cut at a random place out of a black border around it."""
 
     padding: int = 4
-    """Pixels of the border: an image moves by at most so many in each direction."""
+    """Pixels of the border: the maximum shift of an image in each direction."""
 
     def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
         """Augmented copies.

@@ -107,7 +107,7 @@ class TestDataGuard:
         self.broken = False
 
     def check(self) -> None:
-        """Refuses to go on, also where the first refusal was caught and passed over.
+        """Refuses to continue, also where the first refusal was caught and passed over.
 
         Raises:
             NoTestData: somebody asked.

@@ -170,7 +170,7 @@ class DataFolder:
 def shape_of(config: Stream) -> Shape:
     """Shape of a stream's inputs and outputs; no data is read.
 
-    A task's head is as wide as the task has classes: `shape.heads`. Of a stream whose length nobody knows it is the
+    A task's head is as wide as the task has classes: `shape.heads`. For a stream of unknown length it is the
     shape with a single task; `TaskStream.shape` knows those that have come.
 
     Args:

@@ -172,7 +172,7 @@ class _Run:
         return True
 
     def _learn(self, run_state: RunState) -> Iterator[Progress]:
-        """The rest of the task that the run_state has come to."""
+        """The rest of the task that the run state is in."""
         task, steps = run_state.task, self.steps[run_state.task]
         training = at_task(self.experiment, task).training
         if self.experiment.by_task:

@@ -36,7 +36,7 @@ def test_the_account_says_rules_rounds_lost_seeds_and_standing():
     assert "trial 7, seed 1000002: diverged" in text
     standing = [line.split(" | ")[1] for line in text.splitlines() if line[2:3] in "123" and "0.9" in line][-3:]
     assert standing == ["4", "2", "7"]
-    assert "cannot be told apart" in text
+    assert "are not distinguishable" in text
 
 
 def test_the_figure_greys_what_was_dropped(tmp_path):

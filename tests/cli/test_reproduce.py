@@ -1,4 +1,4 @@
-"""`hypercl reproduce`: a table of published results, made anew."""
+"""`hypercl reproduce`: a table of published results, reproduced."""
 
 import json
 import signal

@@ -5,7 +5,7 @@ from hypercl.config.models import StabilityDecay, SweepFile, is_mapping
 from hypercl.config.problems import Problem
 
 _COSTS = ("parameters", "seconds", "peak_memory_gib")
-"""Metrics that the final step does not measure anew."""
+"""Metrics that the final step does not measure again."""
 _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "import")
 
 

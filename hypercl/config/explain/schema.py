@@ -70,7 +70,7 @@ _NAMED = "x-named"
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's schema, with the kinds of a section told apart as `hypercl.config.models.section` does."""
+    """Pydantic's schema, with the kinds of a section distinguished as `hypercl.config.models.section` does."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

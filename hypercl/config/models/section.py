@@ -78,7 +78,7 @@ def kind_of(model: type[Section]) -> str:
 
 @dataclass(frozen=True)
 class Kinds:
-    """The kinds of a section, told apart by `name`: `Annotated[Adam | SGD, Kinds(default=Adam)]`.
+    """The kinds of a section, distinguished by `name`: `Annotated[Adam | SGD, Kinds(default=Adam)]`.
 
     The name alone stands for a section whose other keys have defaults.
     """

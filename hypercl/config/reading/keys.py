@@ -41,7 +41,7 @@ class Entry:
 def entries(
     models: Sequence[type[Section]], path: str = "", kinds: tuple[tuple[str, str], ...] = ()
 ) -> Iterator[Entry]:
-    """Every key of some models, sections before what they hold; kinds of a section are told apart by `name`."""
+    """Every key of some models, sections before what they hold; `name` tells the kinds of a section apart."""
     for model in models:
         named = "name" in model.model_fields and len(models) > 1
         inside = (*kinds, (path.rstrip("."), kind_of(model))) if named else kinds

@@ -97,7 +97,7 @@ def _follow(
     Args:
         model: the whole file's.
         loc: pydantic's place of an error.
-        unknown: the last part is a key that nobody knows, whatever it is called.
+        unknown: the last part is an unknown key, whatever its name.
     """
     keys: list[str] = []
     owner: type[Section] | None = model

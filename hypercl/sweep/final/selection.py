@@ -1,7 +1,7 @@
 """What a final step trains: chosen and written into the study before test data is opened.
 
-An opening is a user attribute of the study. Whoever goes on with a final step takes settings and seeds from it and
-never chooses anew; a second opening has seeds of its own and stands beside the first.
+An opening is a user attribute of the study. A resumed final step takes settings and seeds from it and
+never chooses again; a second opening has seeds of its own and is kept beside the first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class FinalSelection:
     parts: int
     """Runs that the seeds of a setting are divided into, where a run can have several."""
     scratch: bool
-    """Whether the target is trained anew on each task, too."""
+    """Whether the target is also trained from scratch on each task."""
     cost: Mapping[str, float | None]
     """What the tuning had cost by then: `trials`, `hours`, `gpu_hours`, `flops`."""
     finished: str | None = None
@@ -95,7 +95,7 @@ def selections_of(attributes: Mapping[str, Any]) -> list[FinalSelection]:
 
 
 def write_selections(study: SweepStudy, openings: Sequence[FinalSelection]) -> None:
-    """Writes all openings of a study anew."""
+    """Rewrites all openings of a study."""
     study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
 
 

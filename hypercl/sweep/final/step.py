@@ -1,8 +1,8 @@
-"""The final step: the best settings and the experiment as written, trained anew on fresh seeds. Test data is opened
+"""The final step: the best settings and the experiment as written, retrained on fresh seeds. Test data is opened
 here and only here.
 
 What was decided stands in the study (`hypercl.sweep.final.selection`), what was trained in the folders of the runs: the
-same command goes on with a final step that was interrupted, and prints the result of one that is done.
+same command resumes an interrupted final step, and prints the result of a finished one.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class FinalStep:
     """The final step of a sweep, in one session.
 
-    Every method looks at study and folders anew.
+    Every method reads the study and the folders again.
     """
 
     study: SweepStudy
@@ -79,7 +79,7 @@ class FinalStep:
 
     @property
     def result(self) -> FinalResult | None:
-        """What the last opening came to; None while it is not finished."""
+        """The result of the last opening; None until it is finished."""
         last = self._last
         if last is None or not last.finished:
             return None
@@ -90,7 +90,7 @@ class FinalStep:
         return found or self._write(last, _as_left(self._runs(last)))
 
     def go(self, session: "RunSession", check: Callable[[Experiment], object]) -> None:
-        """Opens test data, or goes on with an opening, until every run is done or lost or the session ends.
+        """Opens test data, or resumes an opening, until every run is done or lost or the session ends.
 
         Args:
             session: what trains runs.

@@ -16,13 +16,13 @@ class FinalPlan:
     """A final step's size, at most: the experiment as written may be among the best."""
 
     settings: int
-    """Of a whole front, which nobody knows yet, as many as `final.settings` is by default."""
+    """Settings assumed for a whole front, whose size is unknown yet: the default of `final.settings`."""
     seeds: int
     runs: int
     """Of one seed each, or of bundles that fill the machine."""
 
     def seconds(self, run: float, concurrent: int) -> float:
-        """How long it takes where one seed takes so many seconds, and a bundle as long as its seeds one by one."""
+        """Its duration, given the seconds of one seed; a bundle takes as long as its seeds one by one."""
         a_bundle = -(-self.settings * self.seeds // self.runs)
         return -(-self.runs // concurrent) * a_bundle * run
 

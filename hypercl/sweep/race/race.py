@@ -2,7 +2,7 @@
 
 It lies outside the study's steps, which are tasks: its runs are no trials, and no value of it enters one. What was
 decided stands in the study's user attribute `race` before it is acted on; the runs in `race/<label>/<seeds>/` are done
-once their summary.json is there. So the same command goes on with a race that was interrupted.
+once their summary.json is there. So rerunning the command resumes an interrupted race.
 """
 
 import json
@@ -45,7 +45,7 @@ class Racing:
         return self.study.file
 
     def go(self, point: int) -> None:
-        """Begins the race that is due after so many trained trials, or goes on with it, to its or the session's end."""
+        """Starts or resumes the race due after this number of trained trials, until it or the session ends."""
         races = self.study.record().races
         open_race = next((race for race in races if race.point == point), None)
         race = open_race or self._begun(point, races)

@@ -1,4 +1,4 @@
-"""What the races of a sweep came to, as the study holds it: who goes first into best.yaml and the final step."""
+"""Results of a sweep's races, as stored in the study: which trial leads in best.yaml and the final step."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def race_due(record: StudyRecord) -> bool:
 
 
 def check_races(record: StudyRecord) -> None:
-    """Refuses to go on with races by other rules than they were begun with.
+    """Refuses to resume races under other rules than they started with.
 
     Raises:
         UserError: `search.race` differs in what the races so far rest on.

@@ -72,7 +72,7 @@ class TrialsTable:
         """Number -> line."""
 
     def text(self, trials: Sequence[FrozenTrial]) -> str:
-        """The whole table of these trials; where one of them brings a new metric, every row is made anew."""
+        """The whole table of these trials; a new metric in one of them rebuilds every row."""
         rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
         first = [*_first(self._file), *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
         metrics = {key for row in rows.values() for key in row}.difference(first)
@@ -93,9 +93,9 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | None:
-    """best.yaml: trains the winner anew, on a seed that the search never saw. None while nothing is complete.
+    """best.yaml: retrains the winner on a seed that the search never saw. None while nothing is complete.
 
-    `reported` is what the final step came to; the winner is the search's whatever that says.
+    `reported` is the final step's sentence; it does not change which trial is the winner.
     """
     file, folder, ranked = record.asked, record.folder, record.ranked()
     best, race = record.best(), last_race(record.attributes)

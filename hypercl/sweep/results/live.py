@@ -62,7 +62,7 @@ class _Score(Silent):
 
     def left(self) -> str:
         """The time left, from the pace of this session; '' before it is known, where none is left, and of attempts,
-        whose number nobody knows."""
+        whose number is unknown."""
         done, rest = self.trained - self.trained_before, self.budget - self.trained
         if done <= 0 or rest <= 0 or self.planner.one_task:
             return ""

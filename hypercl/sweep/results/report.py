@@ -126,7 +126,7 @@ def write_preferred(record: StudyRecord, folder: Path, prefer: str) -> tuple[Pat
 
 
 def final_of(record: StudyRecord) -> FinalResult | None:
-    """What the sweep's final step came to; None while none is done.
+    """The result of the sweep's final step; None if there is none yet.
 
     Raises:
         UserError: its file is damaged.

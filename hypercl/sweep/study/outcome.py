@@ -74,7 +74,7 @@ class Outcome:
         return all(value <= 0 for value in self.violations.values())
 
     def values(self, metrics: Sequence[str]) -> list[float] | None:
-        """What a complete trial came to, in the order of the goals' metrics; None of any other."""
+        """A complete trial's values, in the order of the goals' metrics; None for any other."""
         if self.kind != "complete" or self.value is None:
             return None
         return [self.value, *(self.metrics[metric] for metric in metrics[1:])]

@@ -51,7 +51,7 @@ def race_config(file: SweepFile, settings: Mapping[str, Any], start: int, count:
         file: as from `tuning`.
         settings: key path -> value, as from `hypercl.sweep.study.space.settings_of`.
         start: place of the first seed among those for selecting.
-        count: so many seeds, one bundle.
+        count: number of seeds, one bundle.
     """
     return assign(file.experiment, {**settings, **_fresh(file.experiment, Role.SELECTION, start, count)})
 
@@ -63,7 +63,7 @@ def final_config(file: SweepFile, settings: Mapping[str, Any], start: int = 0, c
         file: as it was asked, not as from `tuning`.
         settings: key path -> value.
         start: place of the first seed among those for reporting.
-        count: so many seeds, one bundle, which share an order of the stream.
+        count: number of seeds in the bundle, which share an order of the stream.
 
     Raises:
         UserError: protocol `transfer` names a stream that cannot be, or of another shape.

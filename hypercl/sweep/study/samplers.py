@@ -109,7 +109,7 @@ class Declared(BaseSampler):
     """A sampler with a declared search space, where Optuna would infer it from the trials so far.
 
     What is inferred changes as settings with other conditions come in: CMA-ES then draws at random for good, a Sobol
-    sequence starts anew, and the first suggestions of it are no part of it (Optuna 5.0).
+    sequence restarts, and its first suggestions are not part of it (Optuna 5.0).
 
     Args:
         inner: Optuna's sampler.

@@ -50,4 +50,4 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
     "failed",
     "interrupted",
 )
-"""What stands under OUTCOME; `learned` where the trial ended with `until_task`, and the stream goes on."""
+"""What stands under OUTCOME; `learned` where the trial ended with `until_task`, before the end of the stream."""

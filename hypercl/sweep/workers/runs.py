@@ -1,7 +1,7 @@
 """Runs beside the study, trained by Ray: those of the final step and of a race.
 
 A run is its folder: it is done once its summary.json is there, and lost once its lost.txt is. So whoever asks for the
-same runs again gets what is done and goes on with the rest.
+same runs again returns what is done and continues with the rest.
 """
 
 from collections import deque
@@ -40,7 +40,7 @@ class RunSession:
     storage: Path
     """For what Ray insists on writing."""
     retries: int
-    """How often a run whose process died is taken up again."""
+    """Maximum restarts of a run whose process died."""
     max_failed: int
     """So many failures before any run is done stop the session: the reason is not in the settings."""
 
@@ -51,7 +51,7 @@ def train_all(runs: Sequence[PlannedRun], session: RunSession) -> list[RanRun]:
     A run that fails is tried once more: a bundle as its single seeds, each by itself. What fails again is lost, as is
     a run of which every seed diverges. What a person has to mend (missing data, a device that is not there) loses
     nothing: it stops the session, as do failures while nothing is done at all. When the session is being stopped
-    (`session.control.reason`), runs write their checkpoints, and the same call goes on later.
+    (`session.control.reason`), runs write their checkpoints, and the same call resumes later.
 
     Returns:
         One for each run, in their order; single seeds in the place of a bundle that was split.

@@ -49,7 +49,7 @@ class StudyScheduler(FIFOScheduler):
         let_go_after_fault(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A process died: what Ray knows of it is kept for the case that it is not taken up again."""
+        """A process died: Ray's account of it is kept in case it is not restarted."""
         self._searcher.deaths[trial.config["job"].number] = death_of(trial)
 
     def _why(self, step: int) -> str:

@@ -20,7 +20,7 @@ from hypercl.sweep.workers.resources import Slots
 
 
 class Retrying(Searcher):
-    """A searcher that says how often a trial whose process died is taken up again, and keeps nothing of Ray's."""
+    """A searcher that states the maximum restarts of a trial whose process died, and keeps no state for Ray."""
 
     retries: int
 

@@ -73,7 +73,7 @@ class TaskSegment:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the trial itself came to: the accuracy on its task, and its own cost in the place of the whole run's."""
+        """The trial's own result: accuracy on its task, and its own cost instead of the whole run's."""
         newest = self._newest
         if newest is None or self._job.until_task is None:
             return {}
