@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -37,7 +38,13 @@ def sweep_command(given: argparse.Namespace) -> int:
     trials = [] if given.trials is None else [f"search.trials={given.trials}"]
     file = load_sweep(given.file, [*given.overrides, *trials])
     console = console_for(file)
-    options = _options(given, file, console)
+    options = replace(
+        _options(given, file, results_of(given) / name_of(given, file), console),
+        final="no" if given.no_final else "after the search",
+        prefer=given.prefer,
+        import_paths=import_paths(given),
+        source=given.file,
+    )
     console.print(pairs(plan_rows(file, options)))
     if given.dry_run:
         console.print(pairs(dry_run_rows(file, options)))
@@ -58,9 +65,10 @@ def _folder(given: argparse.Namespace) -> Path:
     return path if path.is_dir() else given.results.resolve() / name_of(given, load(path, given.overrides))
 
 
-def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> SweepOptions:
+def _options(given: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
+    """What a search and a final step by itself have in common."""
     return SweepOptions(
-        folder=results_of(given) / name_of(given, file),
+        folder=folder,
         data_dir=given.data_dir.resolve(),
         offline=offline(given),
         address=given.address or os.environ.get("RAY_ADDRESS") or None,
@@ -68,10 +76,6 @@ def _options(given: argparse.Namespace, file: SweepFile, console: Console) -> Sw
         gpus=given.gpus,
         max_concurrent=given.max_concurrent,
         time_limit_s=given.time,
-        final="no" if given.no_final else "after the search",
-        prefer=given.prefer,
-        import_paths=import_paths(given),
-        source=given.file,
         listener=listener_for(search_config(file), console),
     )
 
@@ -86,20 +90,24 @@ def final_command(given: argparse.Namespace) -> int:
     record = read_sweep(folder)
     if not record.ranked():
         raise UserError(f"{folder} has no complete trial yet: there is no setting to retrain")
-    init_targets = [
-        f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None
-    ]
+    overrides = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
     openings = selections_of(record.attributes)
     chosen_anew = not openings or (given.again and openings[-1].finished)
-    if init_targets and not chosen_anew:
+    if overrides and not chosen_anew:
         raise UserError(
             f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
             "opened\n    fix:     leave out --settings and --seeds; or, once it is finished, open test data once more "
             "with --again"
         )
-    file = load(folder / SWEEP_YAML, init_targets)
+    file = load(folder / SWEEP_YAML, overrides)
     console = console_for(file)
-    options = _final_options(given, file, folder, console)
+    code = folder / CODE_FOLDER
+    options = replace(
+        _options(given, file, folder, console),
+        final="again" if given.again else "alone",
+        import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
+        source=str(folder / SWEEP_YAML),
+    )
     if chosen_anew:
         console.print(pairs([final_row(file, options)]))
     result = sweep(file, options)
@@ -107,21 +115,3 @@ def final_command(given: argparse.Namespace) -> int:
         widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)
     return result.exit_code
-
-
-def _final_options(given: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
-    code = folder / CODE_FOLDER
-    return SweepOptions(
-        folder=folder,
-        data_dir=given.data_dir.resolve(),
-        offline=offline(given),
-        address=given.address or os.environ.get("RAY_ADDRESS") or None,
-        cpus=given.cpus,
-        gpus=given.gpus,
-        max_concurrent=given.max_concurrent,
-        time_limit_s=given.time,
-        final="again" if given.again else "alone",
-        import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
-        source=str(folder / SWEEP_YAML),
-        listener=listener_for(search_config(file), console),
-    )

@@ -27,7 +27,11 @@ class Stepping(Protocol):
 
 
 def step_(run_state: RunState, learner: Stepping, context: Any, batches: Sequence[Batch], info: StepInfo) -> Losses:
-    """A step of a run_state's state, counted where its task has none counted yet; its losses."""
+    """Takes a step of a run, counting its operations once per task.
+
+    Returns:
+        The losses.
+    """
     if info.task in run_state.flops_a_step or run_state.uncounted:
         run_state.state, losses = learner.step(run_state.state, context, batches, info)
         return losses

@@ -82,7 +82,7 @@ class RunState:
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "RunState":
-        """The run_state that a checkpoint holds."""
+        """The run state in a checkpoint."""
         reports = [_report(report) for report in content["reports"]]
         untold = _report(content["untold"]) if content["untold"] else None
         return cls(**{**content, "reports": reports, "untold": untold})

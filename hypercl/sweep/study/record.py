@@ -14,13 +14,13 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import RaceRecord
 from hypercl.config import SweepFile, UserError, load
-from hypercl.sweep.study.journal import JOURNAL as JOURNAL
+from hypercl.sweep.study.journal import JOURNAL
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import best_trial, deciding_race, races_of, ranked_trials
-from hypercl.sweep.study.resume_check import SWEEP_YAML as SWEEP_YAML
+from hypercl.sweep.study.resume_check import SWEEP_YAML
 
 THREADS = "threads"
 """The study's user attribute that holds the CPU threads of a trial."""
