@@ -7,7 +7,7 @@ from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
 from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.plan.final import race_time, rehearsed
+from hypercl.sweep.plan.final import final_step_row, race_time
 from hypercl.sweep.plan.plan import Rows, resources_row
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.study import Bounds, Verdict, draw, final_config, search_config
@@ -69,7 +69,9 @@ def dry_run_rows(
 
 
 def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:
-    return rehearsed(asked, slots, seconds * steps_of(final_config(asked, {}), given))
+    reported = final_config(asked, {})
+    open_ended = reported.tasks.num_tasks is None  # which protocol transfer allows
+    return final_step_row(asked, slots, None if open_ended else seconds * steps_of(reported, given))
 
 
 def sampled(file: SweepFile, bounds: Bounds, count: int = SETTINGS) -> list[Verdict]:

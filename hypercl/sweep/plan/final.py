@@ -61,15 +61,17 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened once"
 
 
-def rehearsed(asked: SweepFile, slots: Slots, run: float) -> tuple[str, str]:
+def final_step_row(asked: SweepFile, slots: Slots, run: float | None) -> tuple[str, str]:
     """The final step as a row of a dry run.
 
     Args:
         asked: the file as it was asked.
         slots: what fits at once.
-        run: seconds of one seed of the largest setting.
+        run: seconds of one seed of the largest setting; None where the number of tasks is unknown in advance.
     """
     plan = final_plan(asked, slots)
+    if run is None:
+        return "final step", f"{plan.in_words()}; the time is unknown, since the reported stream has no num_tasks"
     return "final step", f"{plan.in_words()}, at most about {duration(plan.seconds(run, slots.concurrent))}"
 
 

@@ -14,7 +14,7 @@ from hypercl.exit_codes import ExitCode
 from hypercl.sweep import SweepOptions, SweepResult, plan_rows, sweep
 from hypercl.sweep.final.selection import selections_of
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.plan.final import final_plan, rehearsed
+from hypercl.sweep.plan.final import final_plan, final_step_row
 from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.workers.resources import Slots
@@ -147,8 +147,8 @@ def test_a_dry_run_says_how_long_it_takes_at_most() -> None:
     slots = Slots(1.0, 0.0, 4)
     given = file("final={settings: 3, seeds: 10}")
     assert final_plan(given, slots).runs == 4
-    assert rehearsed(given, slots, 60.0) == ("final step", "4 settings x 10 seeds in 4 runs, at most about 10 min")
+    assert final_step_row(given, slots, 60.0) == ("final step", "4 settings x 10 seeds in 4 runs, at most about 10 min")
     text = "experiment: {tasks: {name: permuted_mnist, num_tasks: 3}}\nspace: {method.beta: {log_uniform: [0.1, 1]}}"
-    assert rehearsed(loads(text, "p.yaml"), slots, 60.0)[1] == (
+    assert final_step_row(loads(text, "p.yaml"), slots, 60.0)[1] == (
         "4 settings x 10 seeds in 40 runs, at most about 10 min"
     )

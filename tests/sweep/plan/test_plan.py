@@ -103,6 +103,14 @@ def test_a_dry_run_of_an_impossible_space_says_so(sweep_file: Files, given: Swee
         dry_run_rows(sweep_file("constraints.compression_ratio.max=0.1"), given, lambda _: 0.1, FakeEngine())
 
 
+def test_a_dry_run_knows_no_time_of_a_final_step_on_a_stream_of_unknown_length(
+    sweep_file: Files, given: SweepOptions
+) -> None:
+    stream = "{name: import, path: 'mine:make', input_shape: [1, 8, 8], classes_per_task: 2, heads: shared}"
+    file = sweep_file(f"protocol={{name: transfer, to: {stream}}}")
+    assert "the time is unknown" in dict(dry_run_rows(file, given, lambda _: 0.1, FakeEngine()))["final step"]
+
+
 def lines_of(file: SweepFile, kind: type[PlainLines] | type[LiveTable]) -> str:
     out = io.StringIO()
     listener = kind(file, Console(file=out, width=120, force_terminal=kind is LiveTable))
