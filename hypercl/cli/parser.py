@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,17 +50,6 @@ def _words(words: tuple[str, ...]) -> dict[str, object]:
 SHELLS = ("bash", "zsh", "fish")
 
 
-def add_parsers(commands: argparse._SubParsersAction) -> None:
-    """Adds the commands to the parser of `hypercl`."""
-    _explain(
-        _small_command(commands, "explain", "Explain a key or a section of a file: `hypercl explain method.beta`.")
-    )
-    _init(_small_command(commands, "init", "List the shipped files, or copy one into the working directory."))
-    _report(_small_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps."))
-    _schema(_small_command(commands, "schema", "Print the JSON Schema of a file, for editors."))
-    _completion(_small_command(commands, "completion", "Print a shell's completion script."))
-
-
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
@@ -74,38 +64,25 @@ def count(text: str) -> int:
     return value
 
 
-def _small_command(commands: argparse._SubParsersAction, name: str, purpose: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
-
-
-def _explain(parser: argparse.ArgumentParser) -> None:
+def _add_explain(commands: argparse._SubParsersAction) -> None:
+    parser = _bare_command(commands, "explain", "Explain a key or a section of a file: `hypercl explain method.beta`.")
     parser.add_argument(
         "path", nargs="?", metavar="PATH", help="a key path such as method.beta; omit it to list the sections"
     )
-
-    def run(given: argparse.Namespace) -> int:
-        from hypercl.cli.explain import explain_command
-
-        return explain_command(given)
-
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_runs("explain", "explain_command"))
 
 
-def _init(parser: argparse.ArgumentParser) -> None:
+def _add_init(commands: argparse._SubParsersAction) -> None:
+    parser = _bare_command(commands, "init", "List the shipped files, or copy one into the working directory.")
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="a shipped file such as quickstart; omit it to list them"
     )
     parser.add_argument("--to", type=Path, metavar="FILE", help="destination; default: ./NAME.yaml")
-
-    def run(given: argparse.Namespace) -> int:
-        from hypercl.cli.init import init_command
-
-        return init_command(given)
-
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_runs("init", "init_command"))
 
 
-def _report(parser: argparse.ArgumentParser) -> None:
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--top", type=count, default=10, metavar="N", help="number of rows; default: 10")
     parser.add_argument(
@@ -119,35 +96,19 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for figures; default: RESULTS/figures, or ./report for several sweeps",
     )
-
-    def run(given: argparse.Namespace) -> int:
-        from hypercl.cli.report import report_command
-
-        return report_command(given)
-
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_runs("report", "report_command"))
 
 
-def _schema(parser: argparse.ArgumentParser) -> None:
+def _add_schema(commands: argparse._SubParsersAction) -> None:
+    parser = _bare_command(commands, "schema", "Print the JSON Schema of a file, for editors.")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write to a file instead of printing")
-
-    def run(given: argparse.Namespace) -> int:
-        from hypercl.cli.explain import schema_command
-
-        return schema_command(given)
-
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_runs("explain", "schema_command"))
 
 
-def _completion(parser: argparse.ArgumentParser) -> None:
+def _add_completion(commands: argparse._SubParsersAction) -> None:
+    parser = _bare_command(commands, "completion", "Print a shell's completion script.")
     parser.add_argument("shell", choices=SHELLS, help='put `eval "$(hypercl completion bash)"` into ~/.bashrc')
-
-    def run(given: argparse.Namespace) -> int:
-
-        print(completion_script(parser_of_all(), given.shell))
-        return 0
-
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_completion)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -170,9 +131,22 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_final, _add_reproduce, add_parsers):
+    for add in (_add_train, _add_sweep, _add_final, _add_reproduce):
+        add(commands)
+    for add in (_add_explain, _add_init, _add_report, _add_schema, _add_completion):
         add(commands)
     return parser
+
+
+def _bare_command(
+    commands: argparse._SubParsersAction, name: str, purpose: str, **more: Any
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False, **more)
+
+
+def _runs(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """A command's function, imported when it runs: each command imports only what it needs."""
+    return lambda given: getattr(import_module(f"hypercl.cli.{module}"), function)(given)
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -213,7 +187,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
 
 def _add_final(commands: argparse._SubParsersAction) -> None:
     purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
-    parser = commands.add_parser("final", help=purpose, description=purpose, allow_abbrev=False, **_exit_codes())
+    parser = _bare_command(commands, "final", purpose, **_exit_codes())
     parser.add_argument("results", type=Path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="number of best settings, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="number of fresh seeds per setting (final.seeds)")
@@ -222,14 +196,14 @@ def _add_final(commands: argparse._SubParsersAction) -> None:
     )
     _add_machine(parser)
     _add_data(parser)
-    parser.set_defaults(run=_final)
+    parser.set_defaults(run=_runs("sweep", "final_command"))
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     """On what a sweep runs, and how long."""
     parser.add_argument(
         "--time",
-        type=_duration,
+        type=_seconds,
         metavar="T",
         help="time limit, such as 90s, 30m, 2h or 1h30m; stops with checkpoints, resumable",
     )
@@ -249,14 +223,14 @@ def _add_reproduce(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seeds", type=count, metavar="N", help="number of seeds per cell (training.replicas)")
     parser.add_argument(
         "--budget",
-        type=_duration,
+        type=_seconds,
         metavar="T",
         help="time limit, such as 30m, 2h or 1h30m; stops with checkpoints, resumable",
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
     instead.add_argument("--table", type=Path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
-    parser.set_defaults(run=_reproduce)
+    parser.set_defaults(run=_runs("reproduce", "reproduce_command"))
 
 
 def _command(
@@ -267,13 +241,7 @@ def _command(
     what: str = "YAML file, such as search_spaces/quickstart.yaml",
 ) -> argparse.ArgumentParser:
     """A command with what those that train share."""
-    parser = commands.add_parser(
-        name,
-        help=purpose,
-        description=purpose,
-        allow_abbrev=False,
-        **_exit_codes(),
-    )
+    parser = _bare_command(commands, name, purpose, **_exit_codes())
     parser.add_argument(
         "file",
         nargs=None if needs_file else "?",
@@ -321,38 +289,21 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(given: argparse.Namespace) -> int:
-    if given.fetch:
-        from hypercl.cli.train import fetch
-
-        return fetch(given)
-    from hypercl.cli.train import train  # each command imports only what it needs: a run needs no ray
-
-    return train(given)
+    return _runs("train", "fetch" if given.fetch else "train")(given)
 
 
 def _sweep(given: argparse.Namespace) -> int:
     if given.status is not None:
-        from hypercl.cli.show import print_status
-
-        return print_status(given.status)
-    from hypercl.cli.sweep import sweep_command
-
-    return sweep_command(given)
+        return _runs("show", "status_command")(given)
+    return _runs("sweep", "sweep_command")(given)
 
 
-def _final(given: argparse.Namespace) -> int:
-    from hypercl.cli.sweep import final_command
-
-    return final_command(given)
-
-
-def _reproduce(given: argparse.Namespace) -> int:
-    from hypercl.cli.reproduce import reproduce_command
-
-    return reproduce_command(given)
+def _completion(given: argparse.Namespace) -> int:
+    print(completion_script(parser_of_all(), given.shell))
+    return 0
 
 
-def _duration(text: str) -> float:
+def _seconds(text: str) -> float:
     """Seconds of `90`, `90s`, `30m`, `2h`, `1h30m`."""
     units, seconds, number = {"s": 1, "m": 60, "h": 3600}, 0.0, ""
     for letter in text.strip().lower() + ("s" if text[-1:].isdigit() else ""):

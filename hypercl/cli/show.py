@@ -1,5 +1,6 @@
 """`hypercl sweep FILE --show N`: one trial of a sweep."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -140,13 +141,13 @@ def _matrix(path: Path) -> Table | str:
     return matrix_table("validation", matrix)
 
 
-def print_status(folder: Path) -> int:
-    """Prints a sweep's status; changes nothing."""
+def status_command(given: argparse.Namespace) -> int:
+    """Prints the status of the sweep in a folder; changes nothing."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    status = status_of(folder)
+    status = status_of(given.status)
     console.print(pairs(status_rows(status)))
     if status.running:
-        console.print(_table(status.running, state_words(folder)["running"]))
+        console.print(_table(status.running, state_words(given.status)["running"]))
     return 0
 
 

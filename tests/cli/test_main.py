@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.cli import main
-from hypercl.cli.parser import _duration
+from hypercl.cli.parser import _seconds
 from hypercl.exit_codes import EXIT_CODES
 
 SMALL = """
@@ -171,7 +171,7 @@ def test_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
 def test_times_are_written_as_people_write_them(text: str, seconds: float) -> None:
-    assert _duration(text) == seconds
+    assert _seconds(text) == seconds
 
 
 @pytest.mark.parametrize("options", [["--time", "soon"], ["--time", "0"], ["--trials", "0"], ["--nothing"]])
