@@ -17,5 +17,7 @@ class Options:
     """Steps a task in `run` and `replicas`, instead of what the measure says; its name then says so."""
     trials: int = 40
     """Of the sweep."""
+    sweeps: int = 20
+    """Simulated ones in `search`, of each strategy on each problem; two or more."""
     data_dir: Path = Path(os.environ.get("HYPERCL_DATA", "/tmp/data"))
     """Where MNIST lies."""

@@ -25,8 +25,9 @@ GROUPS = {
     "replicas": "replicas",
     "inference": "inference",
     "sweep": "sweep",
+    "search": "search.group",
 }
-"""Name of a group -> the module beside this one whose `measures` it runs."""
+"""Name of a group -> the module of this package whose `measures` it runs."""
 MISSED, NOT_MEASURED = 1, 2
 
 
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(given: argparse.Namespace) -> Options:
-    chosen = {name: getattr(given, name) for name in ("threads", "seconds", "iterations", "trials", "data_dir")}
+    names = ("threads", "seconds", "iterations", "trials", "sweeps", "data_dir")
+    chosen = {name: getattr(given, name) for name in names}
     return replace(Options(), **{name: value for name, value in chosen.items() if value is not None})
 
 
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="of timing for each row of step and growth (15)")
     parser.add_argument("--iterations", type=int, help="steps a task in run and replicas, for a try-out")
     parser.add_argument("--trials", type=int, help="of the sweep (40)")
+    parser.add_argument("--sweeps", type=int, help="simulated in search for each strategy and problem, 2 or more (20)")
     parser.add_argument("--data-dir", type=Path, help="where MNIST lies (HYPERCL_DATA, or /tmp/data)")
     return parser
 

@@ -1,7 +1,7 @@
 """A sweep in virtual time: the project's own study, samplers and pruners, with a landscape in place of training."""
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,6 @@ def searched(
     seeds: int = 1,
     fresh: str = "",
     slots: int = 2,
-    propose: Callable[[Searched], Mapping[str, Any] | None] | None = None,
 ) -> Searched:
     """Searches until a budget is spent.
 
@@ -78,7 +77,6 @@ def searched(
         seeds: of each trial.
         fresh: 'seeds': other seeds for every trial; 'splits': another validation split for every trial, too.
         slots: trials at once.
-        propose: a setting to be tried next in place of the sampler's; None leaves it to the sampler.
     """
     with mock.patch.object(study_module, "open_journal", return_value=InMemoryStorage()):
         study = SweepStudy(Path("study.journal"), "simulated", file, 1)
@@ -87,9 +85,6 @@ def searched(
     clock = 0
 
     def start(now: int) -> None:
-        proposed = propose(found) if propose is not None and found.trials else None
-        if proposed is not None:
-            study.enqueue(proposed)
         suggestion = study.ask()
         number = suggestion.number
         first = seeds * number if fresh else 0

@@ -64,9 +64,6 @@ class Encoding:
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self._space = space
-        widths = [len(one.choices) if isinstance(one, CategoricalDistribution) else 1 for one in space.values()]
-        self.groups = np.repeat(np.arange(len(widths)), widths)
-        """Of each coordinate, the place of its parameter."""
 
     def __call__(self, params: Mapping[str, Any]) -> np.ndarray:
         """(coordinates,)."""

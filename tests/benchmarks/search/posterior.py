@@ -19,8 +19,6 @@ class Posterior:
     """(settings,)."""
     covariance: np.ndarray
     """(settings, settings)."""
-    noise: float
-    """Variance of the value of one seed around its setting's mean."""
 
 
 def posterior(
@@ -39,7 +37,7 @@ def posterior(
     """
     found = np.asarray(values, dtype=float)
     count, each = len(found), np.ones(len(found)) if seeds is None else 1 / np.asarray(seeds, dtype=float)
-    weights, means, covariances, noises = [], [], [], []
+    weights, means, covariances = [], [], []
     for length in LENGTHS:
         prior = matern(points, length)
         for ratio in NOISES:
@@ -56,13 +54,12 @@ def posterior(
             weights.append(likelihood)
             means.append(centre + kernel.T @ rest)
             covariances.append(variance * (prior - kernel.T @ kernel + np.outer(unsure, unsure) / precision))
-            noises.append(variance * ratio)
     shares = np.exp(np.array(weights) - max(weights))
     shares /= shares.sum()
     mean = shares @ np.array(means)
     apart = np.array(means) - mean
     covariance = np.tensordot(shares, np.array(covariances), axes=1) + (apart.T * shares) @ apart
-    return Posterior(mean, covariance, float(shares @ np.array(noises)))
+    return Posterior(mean, covariance)
 
 
 def matern(points: np.ndarray, length: float) -> np.ndarray:

@@ -55,6 +55,27 @@ def outcomes(
     return {name: Outcomes(*np.array(found).T) for name, found in rows.items()}
 
 
+def budget_needed(
+    land: Landscape, strategy: Strategy, gain: float, budgets: Sequence[float], sweeps: int, slots: int = 2
+) -> float | None:
+    """The least of some budgets with which a strategy gains so much on the average; None where none is enough.
+
+    Args:
+        land: the problem.
+        strategy: any.
+        gain: above the true mean of the setting as written.
+        budgets: in trainings of one seed to the end, ascending.
+        sweeps: to take the mean of.
+        slots: trials at once.
+    """
+    searches = [found for seed in range(sweeps) for _, found in _searches(land, [strategy], seed, max(budgets), slots)]
+    for budget in budgets:
+        gains = [land.truth(decided(strategy, found, budget).params) - land.base for found in searches]
+        if np.mean(gains) >= gain:
+            return budget
+    return None
+
+
 def _searches(
     land: Landscape, strategies: Iterable[Strategy], seed: int, budget: float, slots: int
 ) -> Iterator[tuple[Strategy, Searched]]:

@@ -1,14 +1,19 @@
 """The simulated sweeps: that they are what they say, on small pieces of the recorded tables."""
 
+from collections import Counter
+from functools import partial
+
 import numpy as np
 import pytest
 
-from hypercl.config import SweepFile
-from tests.benchmarks.search import landscape, record
+from hypercl.config import SweepFile, assign
+from tests.benchmarks.options import Options
+from tests.benchmarks.search import group, landscape, record
 from tests.benchmarks.search.engine import fresh_values, searched
 from tests.benchmarks.search.landscape import Landscape, World
 from tests.benchmarks.search.posterior import posterior
 from tests.benchmarks.search.problems import AS_WRITTEN, PROBLEMS, blocks, sweep_file, table_path
+from tests.benchmarks.search.simulate import outcomes
 from tests.benchmarks.search.strategies import Confirm, Strategy, decided, p_better
 from tests.benchmarks.search.training import train
 
@@ -80,6 +85,39 @@ def test_a_challenger_that_is_no_better_rarely_takes_the_title(land):
     assert decision.params == land.as_written
 
 
+@pytest.mark.parametrize(("budget", "first", "second"), [(12, 1, 4), (25, 3, 6)])
+def test_all_finalists_get_the_same_seeds_and_after_a_round_the_best_challenger_is_left(land, budget, first, second):
+    world, runs = World(land, 1), Counter()
+    found = searched(land.file, world, 12)
+
+    def run(params, seed, split):
+        runs[str(params)] += 1
+        return np.full(20, 0.5)
+
+    world.run = run
+    decided(Strategy("x", confirm=Confirm(share=0.5)), found, 2 * budget)
+    assert sorted(runs.values()) == [first, first, first + second, first + second]
+    assert runs[str(land.as_written)] == first + second
+
+
+def test_the_group_has_rows_of_each_problem_and_of_each_other_strategy(monkeypatch):
+    monkeypatch.setattr(group, "PROBLEMS", ("digits_cl3",))
+    monkeypatch.setattr(group, "STRATEGIES", (group.HABIT, group.OURS, group.RANDOM))
+    monkeypatch.setattr(group, "outcomes", partial(outcomes, budget=8))
+    monkeypatch.setattr(group, "RANDOM_BUDGET", 8)
+    monkeypatch.setattr(group, "BUDGETS", (2, 8))
+    rows = list(group.measures(Options(sweeps=2)))
+    assert [(row.measure.removeprefix("digits_cl3: "), row.goal) for row in rows] == [
+        ("sweeps that did harm", "<= 2"),
+        ("promised minus came out", "<= 0.2"),
+        ("gain", ">= 0.8"),
+        ("gain", ">= 1.5"),
+        ("steps random search needs", "<= 0.25"),
+        ("most harm, random search", ""),
+    ]
+    assert all(row.ours is not None and np.isfinite(row.ours) for row in rows[:4])
+
+
 def test_the_posterior_draws_one_lucky_value_towards_its_neighbours():
     points = np.linspace(0, 1, 21)[:, None]
     values = 0.1 * points[:, 0] + 0.01 * (-1.0) ** np.arange(21)
@@ -105,6 +143,4 @@ def test_the_paired_test_knows_no_more_than_its_pairs():
 
 
 def _with(file: SweepFile, changes: dict[str, object]) -> SweepFile:
-    from hypercl.config import assign
-
     return file.model_copy(update={"experiment": assign(file.experiment, changes)})
