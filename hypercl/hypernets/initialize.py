@@ -125,6 +125,12 @@ class TrunkMoments:
 
     Pre-activations of a random layer are close to normal (exactly so in the mean square for ReLU), so a mean square
     after an activation is an integral over a normal density, here a Gauss-Hermite sum.
+
+    Each layer reads activations less their value at zero, `offset`, which its biases subtract. This matters for the
+    sigmoid alone: its mean square E[h^2] = 1/4 + E[(h - 1/2)^2] lies between 0.25 and 0.29 for every input of variance
+    up to 1, so that all chunks and tasks would begin with nearly the same weights, whatever their embeddings. Less 1/2
+    it is odd, h - 1/2 = tanh(x / 2) / 2, and vanishes with its input (derived here; Chang et al. treat ReLU and linear
+    layers).
     """
 
     hidden: tuple[int, ...]
@@ -132,7 +138,7 @@ class TrunkMoments:
     activation: str
     """A function of `torch.nn.functional`."""
     dropout: float = 0.0
-    """Raises the mean square to 1 / (1 - dropout) times what it was, in training."""
+    """Raises the mean square of what is dropped to 1 / (1 - dropout) times what it was, in training."""
     normalized: bool = False
     """Whether pre-activations have variance 1 whatever the input is."""
 
@@ -167,11 +173,22 @@ class TrunkMoments:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.exp(high)
 
+    @property
+    def offset(self) -> float:
+        """The activation's value at zero: 1/2 for the sigmoid, else 0."""
+        return float(self._activated(torch.zeros(())))
+
+    def _activated(self, values: Tensor) -> Tensor:
+        return getattr(functional, self.activation)(values)
+
     def _after(self, variances: np.ndarray) -> np.ndarray:
-        """Mean squares of activations, from the variances of the pre-activations."""
-        nodes = torch.from_numpy(np.sqrt(variances)[..., None] * _NODES)
-        squares = getattr(functional, self.activation)(nodes).numpy() ** 2
-        return squares @ _WEIGHTS / (1 - self.dropout)
+        """Mean squares of activations less `offset`, from the variances of the pre-activations.
+
+        With m a dropout mask of 0 and 1 / (1 - p): E[(m h - offset)^2] = E[h^2] / (1 - p) - 2 offset E[h] + offset^2.
+        """
+        found = self._activated(torch.from_numpy(np.sqrt(variances)[..., None] * _NODES)).numpy()
+        squares = found**2 / (1 - self.dropout) - 2 * self.offset * found + self.offset**2
+        return squares @ _WEIGHTS
 
 
 EMBEDDING_SHARE = 0.5
@@ -253,6 +270,7 @@ def _hyperfan(theta: Tensors, config: HyperfanIn | HyperfanOut, fan: Hyperfan, g
     if "chunks" not in theta:
         _fill_trunk(theta, moments.variances(power), generator)
         _fill_full_head(theta, init_targets(fan.target_shapes, mode, config.gain), moments.head_power(power), generator)
+        _subtract_offset(theta, moments)
         return
     chunks, weight = theta["chunks"], theta["head.weight"]
     variances = chunk_variances(fan.target_shapes, mode, config.gain, len(weight))
@@ -262,6 +280,15 @@ def _hyperfan(theta: Tensors, config: HyperfanIn | HyperfanOut, fan: Hyperfan, g
     _fill(weight, variances.max() / moments.head_power(largest), generator)
     scales = np.sqrt((shares * largest - power) / chunks.shape[1])
     chunks.normal_(generator=generator).mul_(torch.from_numpy(scales).to(chunks).unsqueeze(1))
+    _subtract_offset(theta, moments)
+
+
+def _subtract_offset(theta: Tensors, moments: TrunkMoments) -> None:
+    """Subtracts `TrunkMoments.offset` from the activations, by the biases of the layers that read them."""
+    if not (moments.hidden and moments.offset):
+        return
+    for layer in [*(f"trunk.{number}" for number in range(1, len(moments.hidden))), "head"]:
+        theta[f"{layer}.bias"].sub_(theta[f"{layer}.weight"].sum(1), alpha=moments.offset)
 
 
 def _fill_trunk(theta: Tensors, variances: list[float], generator: Generator) -> None:

@@ -54,6 +54,7 @@ TRUNKS = {
     "linear": {"hidden": ()},
     "relu": {"hidden": (40, 30)},
     "tanh": {"hidden": (40,), "activation": "tanh"},
+    "sigmoid": {"hidden": (40, 30), "activation": "sigmoid"},
     "normalised": {"hidden": (40, 30), "activation": "elu", "normalization": "layer"},
     "noise and dropout": {"hidden": (40, 30), "noise": 10, "dropout": 0.3, "embedding_scale": 0.7},
 }
@@ -102,6 +103,8 @@ def test_a_normalisation_begins_as_the_identity_where_all_weights_are_generated_
         ("relu", HyperfanIn(), 0.1),
         ("relu", HyperfanOut(), 1.0),
         ("tanh", HyperfanIn(), 1.0),
+        ("sigmoid", HyperfanIn(), 1.0),
+        ("sigmoid", HyperfanOut(), 0.1),
         ("noise and dropout", HyperfanIn(), 1.0),
     ],
 )
@@ -126,9 +129,10 @@ def asked_for(name: str, config: HyperfanIn | HyperfanOut) -> float:
     return {"conv.bias": 1 / (3 * 45), "last.bias": 1 / (3 * 20), "norm.weight": 1.0, "norm.bias": 0.0}[name]
 
 
-def test_tasks_differ_in_every_chunk_of_a_chunked_hyperfan() -> None:
+@pytest.mark.parametrize("trunk", ["linear", "sigmoid"])
+def test_tasks_differ_in_every_chunk_of_a_chunked_hyperfan(trunk: str) -> None:
     """The task embedding is half of the power in the weakest chunk, so it is not lost in the others either."""
-    hypernet = built(ChunkedHypernet(hidden=(), chunk_size=300, init=HyperfanIn()))
+    hypernet = built(ChunkedHypernet(**TRUNKS[trunk], chunk_size=300, init=HyperfanIn()))
     draw = torch.Generator().manual_seed(1)
     weights = hypernet(hypernet.init(draw), hypernet.init_embeddings(2, draw))
     for first, second in zip(weights[0].split(300), weights[1].split(300), strict=True):

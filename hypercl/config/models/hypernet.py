@@ -111,7 +111,7 @@ class ChunkedHypernet(Hypernet):
     def _variance_of_chunks(self) -> "ChunkedHypernet":
         """A chunk's variance is set by the size of its embedding, which must reach the head."""
         blind = (self.normalization == "layer" and "layer normalization") or (
-            self.activation == "sigmoid" and "a sigmoid"
+            self.activation == "sigmoid" and self.dropout and "dropout of a sigmoid, which is 1/2 at zero,"
         )
         if self.hidden and blind and isinstance(self.init, HyperfanIn | HyperfanOut):
             raise ValueError(

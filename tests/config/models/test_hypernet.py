@@ -19,7 +19,10 @@ def experiment(*overrides: str) -> Experiment:
         (["hypernet.chunk_size=auto"], "chunk_size auto needs a compression_ratio"),
         (["hypernet.compression_ratio=0.5"], "compression_ratio 0.5 would have no effect beside chunk_size 200"),
         (["hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"], "layer normalization in the trunk hides"),
-        (["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid"], "a sigmoid in the trunk hides"),
+        (
+            ["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid", "hypernet.dropout=0.1"],
+            "dropout of a sigmoid",
+        ),
         (["hypernet.embedding_init=previous", "method.name=scratch"], "no meaning with method scratch"),
         (["method.train_earlier_embeddings=true", "method.beta=0"], "would have no effect with beta 0"),
         (["hypernet.init.std=0.1"], "unknown key"),
@@ -35,7 +38,8 @@ def test_what_would_do_nothing_is_refused(overrides: list[str], words: str) -> N
     "overrides",
     [
         ["hypernet.chunk_size=auto", "hypernet.compression_ratio=0.5"],
-        ["hypernet.hidden=[]", "hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid"],
+        ["hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid"],
+        ["hypernet.name=full", "hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid", "hypernet.dropout=0.1"],
         ["hypernet.name=full", "hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"],
         ["hypernet.init.name=normal", "hypernet.init.std=0.1"],
     ],
