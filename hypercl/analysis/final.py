@@ -92,6 +92,7 @@ def _head(about: About) -> dict[str, Any]:
         "first_opened": about.first_opened,
         "cost": dict(about.cost),
         "hardware": about.hardware,
+        **({"promised_at": about.promised_at} if about.promised_at else {}),
     }
 
 

@@ -62,6 +62,7 @@ def optimism_line(content: Content) -> str:
     data = "TEST" if content["protocol"] == "test_leak" else "validation"
     trials = content["cost"].get("trials")
     best = f"the best of {trials} trials" if trials else label_in_words(setting["label"])
+    best += content.get("promised_at", "")
     where = f"on test data{_REPORTED_ON.get(content['protocol'], '')} with fresh seeds"
     parts = []
     for metric, found in setting["promised"].items():

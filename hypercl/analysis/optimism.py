@@ -68,7 +68,8 @@ def optimism_figure(content: Content) -> Figure:
             _pair(axes, line, metric, promise["value"], found, dots=True)
         _lines(axes, [label_in_words(setting["label"]) for setting in shown])
     _legend(figure)
-    figure.suptitle(marked(content, "What the search promised and what came out"), fontsize=10)
+    promised = f"What the search promised{content.get('promised_at', '')} and what came out"
+    figure.suptitle(marked(content, promised), fontsize=10)
     return figure
 
 
@@ -141,7 +142,7 @@ def _in_words(row: Mapping[str, Any], content: Content) -> dict[str, str]:
         "sweep": marked(content, row["sweep"]),
         "protocol": content["protocol"],
         **({"metric": metric.split("/")[-1].replace("_", " ")} if several else {}),
-        "promised": told(row["promised"]),
+        "promised": told(row["promised"]) + content.get("promised_at", ""),
         "came out": told(row["came_out"], row["low"], row["high"]),
         "optimism": told(row["optimism"], row["optimism_low"], row["optimism_high"]),
         "above the setting as written": told(row["above_base"]),

@@ -42,6 +42,7 @@ def race_markdown(
     settings: Mapping[int, Mapping[str, Any]],
     searched: Mapping[int, float],
     leaking: bool = False,
+    at_fidelity: str = "",
 ) -> str:
     """The account of a sweep's races.
 
@@ -51,12 +52,14 @@ def race_markdown(
         settings: of each trial: key path -> value.
         searched: the value that the search found for each trial.
         leaking: whether the values are of test data, under protocol `test_leak`.
+        at_fidelity: what the search's values are of, such as ' after 10 % of the iterations'; those of the race are of
+            the full length.
     """
     parts = ["# The races of this sweep\n" if len(races) > 1 else "# The race of this sweep\n"]
     if leaking:
         parts.append(f"**{LEAK}**: values on test data, to measure what tuning on it does; no result to report.\n")
     for race in races:
-        parts += [_rules(race, metric), _rounds(race), _lost(race), _standing(race, settings, searched)]
+        parts += [_rules(race, metric), _rounds(race), _lost(race), _standing(race, settings, searched, at_fidelity)]
     return "\n".join(part for part in parts if part)
 
 
@@ -100,7 +103,9 @@ def _lost(race: RaceRecord) -> str:
     return "Lost seeds, which count as the worst value:\n\n" + "\n".join(f"- {each}" for each in race.lost) + "\n"
 
 
-def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float]) -> str:
+def _standing(
+    race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searched: Mapping[int, float], at_fidelity: str
+) -> str:
     ends = {
         "separated": "One setting is left.",
         "seeds": "All seeds are used; the remaining settings are not distinguishable, and the best mean leads.",
@@ -108,7 +113,7 @@ def _standing(race: RaceRecord, settings: Mapping[int, Mapping[str, Any]], searc
         "": "The race is not over: rerun the command that started the sweep to resume it.",
     }
     paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
-    head = ["place", "trial", "mean of the race", "95 % interval", "seeds", "value of the search", *paths]
+    head = ["place", "trial", "mean of the race", "95 % interval", "seeds", f"value of the search{at_fidelity}", *paths]
     rows = []
     for place, number in enumerate(race.order, start=1):
         seeds = max((one.seeds for one in race.rounds if number in one.means), default=0)

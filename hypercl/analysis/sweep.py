@@ -114,9 +114,12 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
 
 
 def under_protocol(figure: Figure, file: SweepFile) -> Figure:
-    """The figure, which says at its foot where what it calls validation is the test data."""
-    if isinstance(file.protocol, TestLeak):
-        figure.supxlabel(f"{LEAK}: tuned on the TEST data, called validation here", fontsize=9, color=ORANGE)
+    """The figure, which says at its foot where what it calls validation is the test data, and where its values are of
+    trials that were trained for a fraction of the full length."""
+    leak = f"{LEAK}: tuned on the TEST data, called validation here" if isinstance(file.protocol, TestLeak) else ""
+    foot = "; ".join(filter(None, [leak, f"values{file.at_fidelity}" if file.fidelity else ""]))
+    if foot:
+        figure.supxlabel(foot, fontsize=9, color=ORANGE)
     return figure
 
 

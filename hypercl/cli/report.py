@@ -23,7 +23,6 @@ from hypercl.sweep.results import (
     Importance,
     cost_rows,
     final_of,
-    goals_in_words,
     importances,
     own_folder,
     protocols_table,
@@ -147,11 +146,10 @@ def report_command(given: argparse.Namespace) -> int:
     for name, record in sweeps.items():
         own[name].print(_standing(name, record))
         own[name].print(pairs([*data_used_rows(record), *cost_rows(record)]))
-    for objective, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
+    for goals, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()
-            title = f"best of {len(rows)} complete trials by {goals_in_words(objective)}"
-            console.print(ranked(rows[: given.top], title))
+            console.print(ranked(rows[: given.top], f"best of {len(rows)} complete trials by {goals}"))
     console.print()
     found = {name: importances(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
@@ -192,7 +190,8 @@ def _preferred(prefer: str, record: StudyRecord, folder: Path) -> str:
     path, trial = write_preferred(record, folder, prefer)
     if path is None or trial is None:
         return f"{record.name}: no complete trial passes --prefer '{prefer}'"
-    return f"{record.name}: trial {trial.number}, {told(record.file.objective, trial.values)}: {shown(path)}"
+    values = told(record.file.objective, trial.values) + record.file.at_fidelity
+    return f"{record.name}: trial {trial.number}, {values}: {shown(path)}"
 
 
 def _console(leaking: bool) -> Console:

@@ -51,7 +51,8 @@ def sweep_command(given: argparse.Namespace) -> int:
         return 0
     result = sweep(file, options)
     if result.table:
-        widened(console).print(ranked(result.table[:SHOWN], f"best trials by {sought(file.objective)}"))
+        title = f"best trials by {sought(file.objective)}{file.at_fidelity}"
+        widened(console).print(ranked(result.table[:SHOWN], title))
     if result.final is not None:
         widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)

@@ -1,8 +1,9 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
 from hypercl.config.checks.conditions import completed, with_tied
-from hypercl.config.models import StabilityDecay, SweepFile, is_mapping
-from hypercl.config.problems import Problem
+from hypercl.config.models import LENGTHS, FirstK, FirstTask, StabilityDecay, SweepFile, is_mapping, shortened
+from hypercl.config.problems import Problem, did_you_mean
+from hypercl.config.reading import lookup
 
 _COSTS = ("parameters", "seconds", "peak_memory_gib")
 """Metrics that the final step does not measure again."""
@@ -11,7 +12,7 @@ _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hne
 
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
-    return [*_goals(file), *_grid(file), *_cmaes(file), *_race(file), *_enqueue(file)]
+    return [*_goals(file), *_grid(file), *_cmaes(file), *_fidelity(file), *_race(file), *_enqueue(file)]
 
 
 def _goals(file: SweepFile) -> list[Problem]:
@@ -59,6 +60,39 @@ def _cmaes(file: SweepFile) -> list[Problem]:
         return []
     message = "cmaes models numbers that every setting has, and the space has none: it would draw all at random"
     return [Problem("search.sampler", message, "cmaes", fix="use tpe or random")]
+
+
+def _fidelity(file: SweepFile) -> list[Problem]:
+    if file.fidelity and isinstance(file.protocol, StabilityDecay):
+        message = "stability_decay reports the values that its attempts find task by task, which must be of full length"
+        return [Problem("search.fidelity", message, fix="remove it, or use another protocol")]
+    return [found for path in file.fidelity if (found := _fraction(file, path)) is not None]
+
+
+def _fraction(file: SweepFile, path: str) -> Problem | None:
+    """What is wrong with the fraction of one length."""
+    where, share, known = f"search.fidelity.{path}", file.fidelity[path], ", ".join(LENGTHS)
+    if path not in LENGTHS:
+        fix = did_you_mean(path, list(LENGTHS))
+        return Problem(where, "trials can be shortened in training and in tasks alone", path, known, fix)
+    if path in file.space:
+        fix = f"take {path} out of the space, or remove search.fidelity"
+        return Problem(where, "the space varies this length: a fraction of it would be no setting of its own", fix=fix)
+    full = lookup(file.experiment, path)
+    if full is None:
+        other = next(each for each in LENGTHS if each != path and lookup(file.experiment, each) is not None)
+        return Problem(where, f"the experiment has no {path}: its length is {other}", path, other, f"write {other}")
+    tasks, short = path == "tasks.num_tasks", shortened(full, share)
+    if tasks and (isinstance(file.protocol, FirstK | FirstTask) or file.experiment.by_task):
+        message = f"protocol {file.protocol.name} already cuts the stream"
+        message = "experiment.by_task has a value for each task" if file.experiment.by_task else message
+        return Problem(where, message, share, fix="shorten training.iterations or training.epochs instead")
+    if tasks and short == 1:
+        message = "one task is left, in which nothing can be forgotten"
+        return Problem(where, message, share, f"at least {2 / full:.3g}")
+    if short == full:
+        return Problem(where, f"rounded, this is the full length of {full}", share, fix="give a smaller fraction")
+    return None
 
 
 def _race(file: SweepFile) -> list[Problem]:

@@ -58,6 +58,7 @@ from hypercl.config.models.section import (
 )
 from hypercl.config.models.space import KINDS, Distribution
 from hypercl.config.models.sweep import (
+    LENGTHS,
     METRICS,
     SAMPLER_SETTINGS,
     SETTINGS_OF,
@@ -75,6 +76,7 @@ from hypercl.config.models.sweep import (
     SweepFile,
     ThresholdRule,
     Wandb,
+    shortened,
 )
 from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.config.models.tasks import (
@@ -114,6 +116,7 @@ __all__ = [
     "DGR",
     "ER",
     "KINDS",
+    "LENGTHS",
     "METRICS",
     "MLP",
     "SAMPLER_SETTINGS",
@@ -216,6 +219,7 @@ __all__ = [
     "kinds_of",
     "models_in",
     "required",
+    "shortened",
     "switched",
     "task_count",
 ]

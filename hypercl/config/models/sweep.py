@@ -170,6 +170,14 @@ SETTINGS_OF: dict[str, dict[str, int]] = {
 """Sampler -> its own settings and their defaults; elsewhere they would have no effect."""
 SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
 
+LENGTHS = {"training.iterations": "iterations", "training.epochs": "epochs", "tasks.num_tasks": "tasks"}
+"""Key path of a length that `search.fidelity` may shorten -> its unit."""
+
+
+def shortened(length: int, share: float) -> int:
+    """A fraction of a length, rounded, at least 1."""
+    return max(1, round(share * length))
+
 
 class Search(Section):
     sampler: Sampler = "tpe"
@@ -190,12 +198,25 @@ class Search(Section):
     """Seed of the sampler."""
     seeds: Annotated[Count, at_most(1000)] | None = None
     """Number of seeds per setting, trained together; their mean is the trial's value. Null is training.replicas."""
+    fidelity: dict[str, Annotated[Fraction, Field(gt=0)]] | Literal["auto"] | None = Field(
+        default=None, examples=[{"training.iterations": 0.1}]
+    )
+    """Train the trials for a fraction of the full length: training.iterations, training.epochs or tasks.num_tasks ->
+    fraction, rounded to a whole number; auto is a tenth of the iterations or epochs. What is selected from them, by
+    a race or for the final step, is trained at full length; null trains the trials at full length too."""
     race: Annotated[Race | None, switched] = None
     """Further seeds for the leaders: true, or the keys that differ from the defaults; null is no race."""
     max_failed: Count = 5
     """Number of failed trials in a row after which the sweep stops."""
     retries: Annotated[Whole, Field(ge=0)] = 3
     """Maximum restarts of a trial whose process died."""
+
+    @field_validator("fidelity", mode="before")
+    @classmethod
+    def _fractions(cls, value: Any) -> Any:
+        if value is not None and value != "auto" and not is_mapping(value):
+            raise ValueError("give a fraction of a length, such as {training.iterations: 0.1}, or auto")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -375,6 +396,20 @@ class SweepFile(Section):
     """Resources of a trial."""
     logging: Logging = Logging()
     """Loggers."""
+
+    @property
+    def fidelity(self) -> dict[str, float]:
+        """Key path of a length -> the fraction of it that trials are trained for; empty at full length."""
+        given = self.search.fidelity
+        if given == "auto":
+            return {"training.iterations" if self.experiment.training.epochs is None else "training.epochs": 0.1}
+        return given or {}
+
+    @property
+    def at_fidelity(self) -> str:
+        """What a trial's value is of: ' after 10 % of the iterations'; '' at full length."""
+        parts = [f"{100 * share:.3g} % of the {LENGTHS.get(path, path)}" for path, share in self.fidelity.items()]
+        return f" after {' and '.join(parts)}" if parts else ""
 
     @model_validator(mode="before")
     @classmethod

@@ -53,7 +53,8 @@ def known_paths(model: Section, prefix: str = "") -> list[str]:
 def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
     """Sets a key path in plain data; what cannot stand beside the new value goes.
 
-    The keys of a space and of `by_task` are paths themselves: `space.method.beta` is the key `method.beta` of `space`.
+    The keys of a space, of `by_task` and of `search.fidelity` are paths themselves: `space.method.beta` is the key
+    `method.beta` of `space`.
     """
     node: Any = data
     *parents, last = _keys(path)
@@ -72,7 +73,7 @@ def set_value(data: dict[str, Any], path: str, value: Any) -> Problem | None:
 
 
 def _keys(path: str) -> list[str]:
-    for above in ("space", "by_task", "experiment.by_task"):
+    for above in ("space", "by_task", "experiment.by_task", "search.fidelity"):
         if path.startswith(f"{above}."):
             return [*above.split("."), path.removeprefix(f"{above}.")]
     return path.split(".")

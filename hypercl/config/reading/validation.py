@@ -27,9 +27,10 @@ def validated(
 
 
 def _other_branch(details: ErrorDetails) -> bool:
-    """Whether an error is that of `one or a list of them` in the branch which the value was not written for."""
-    branch, is_list = str(details["loc"][-1]) if details["loc"] else "", isinstance(details["input"], list | tuple)
-    return branch.startswith("literal[") if is_list else branch.startswith("tuple[")
+    """Whether an error is that of a word or a collection in the branch which the value was not written for."""
+    branch = str(details["loc"][-1]) if details["loc"] else ""
+    collection = isinstance(details["input"], list | tuple | dict)
+    return branch.startswith("literal[" if collection else "tuple[")
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
@@ -120,7 +121,8 @@ def _follow(
 
 def _is_branch(part: str) -> bool:
     """Whether a part of an error's place names a branch of a union rather than a key."""
-    return part.startswith(("function-", "literal[", "tuple[", "constrained-", "nullable")) or part in ("int", "float")
+    unions = ("function-", "literal[", "tuple[", "dict[", "constrained-", "nullable")
+    return part.startswith(unions) or part in ("int", "float")
 
 
 def _field(owner: type[Section], key: str) -> Any:

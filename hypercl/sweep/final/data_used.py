@@ -25,7 +25,8 @@ def _search(asked: SweepFile, file: SweepFile) -> str:
     training = file.experiment.training
     seeds = _from_to("seed", training.seed, training.seed + training.replicas - 1)
     order = getattr(file.experiment.tasks, "order_seed", None)
-    return f"{_data(asked)} of {_tasks(file.experiment)}; {seeds}" + ("" if order is None else f", order {order}")
+    order = "" if order is None else f", order {order}"
+    return f"{_data(asked)} of {_tasks(file.experiment)}; {seeds}{order}{file.at_fidelity and f';{file.at_fidelity}'}"
 
 
 def _selection(record: StudyRecord) -> str:
@@ -33,10 +34,11 @@ def _selection(record: StudyRecord) -> str:
     counts = [len(values) for race in record.races for values in race.values.values()]
     if not counts or not max(counts):
         return "no race has had a round yet"
-    first = race_config(record.file, {}, 0, 1)
+    first = race_config(record.asked, {}, 0, 1)
     seeds = _from_to("seed", first.training.seed, first.training.seed + max(counts) - 1)
     own = ", each with an order of its own" if has_orders(record.file.experiment) else ""
-    return f"{_data(record.asked)} of the same tasks; {seeds}{own}"
+    tasks = "the same tasks" if first.tasks.num_tasks == record.file.experiment.tasks.num_tasks else _tasks(first)
+    return f"{_data(record.asked)} of {tasks}; {seeds}{own}{', at full length' if record.file.at_fidelity else ''}"
 
 
 def _final(asked: SweepFile, opening: FinalSelection) -> str:

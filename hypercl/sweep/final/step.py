@@ -195,6 +195,7 @@ class FinalStep:
             first_opened=self.openings[0].when if self.openings else None,
             cost=opening.cost,
             hardware=", ".join(sorted(hardware)) or "unknown hardware",
+            promised_at=self.asked.at_fidelity,
         )
 
 

@@ -3,14 +3,14 @@
 import random
 from collections.abc import Callable
 
-from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep
+from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, lookup, resolved
 from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_step_row, race_time
 from hypercl.sweep.plan.plan import Rows, resources_row
 from hypercl.sweep.planner import planner_of
-from hypercl.sweep.study import Bounds, Verdict, draw, final_config, search_config
+from hypercl.sweep.study import Bounds, Verdict, draw, final_config, full_config, search_config
 from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 SETTINGS = 20
@@ -48,24 +48,36 @@ def dry_run_rows(
     largest = max(experiments, key=lambda one: engine.sizes(one, given.import_paths).parameters)
     if largest.training.threads == "auto":
         largest = assign(largest, {"training.threads": slots.threads})
-    sizes = engine.sizes(largest, given.import_paths)
-    seconds = (measure or _two_steps(given))(largest)
-    planner = planner_of(file)
+    sizes, measured = engine.sizes(largest, given.import_paths), measure or _two_steps(given)
+    planner, seconds = planner_of(file), measured(largest)
     tasks, part = (task_count(largest.tasks), " (one task)") if planner.one_task else (1, "")
     steps = steps_of(largest, given) // tasks
-    trial = seconds * steps
     trials = planner.most_trials
     rounds = -(-trials // slots.concurrent)
+    at_full = _at_full_length(largest, asked)
+    full_seconds = measured(at_full) if at_full.tasks != largest.tasks else seconds
+    full_trial = full_seconds * steps_of(at_full, given) / tasks
+    saved = f", instead of {duration(full_trial * rounds)} at full length" if asked.fidelity else ""
     return [
         ("settings", f"{len(verdicts)} drawn, {len(experiments)} within the bounds"),
         ("largest", f"{sizes.parameters:,} parameters, compression ratio {sizes.compression_ratio:.3g}"),
         ("a step", f"{seconds * 1000:.3g} ms, the mean of the first and the last task's"),
-        ("a trial", f"{steps:,} steps{part}, about {duration(trial)}, evaluation not counted"),
+        ("a trial", f"{steps:,} steps{part}, about {duration(seconds * steps)}, evaluation not counted"),
         resources_row(slots),
-        ("the sweep", f"at most about {duration(trial * rounds)} for {trials} trials if all were so large"),
-        *race_time(file, slots, trial),
-        *([_final_step(asked, slots, seconds, given)] if given.final != "no" else []),
+        (
+            "the sweep",
+            f"at most about {duration(seconds * steps * rounds)} for {trials} trials if all were so large{saved}",
+        ),
+        *race_time(file, slots, full_trial),
+        *([_final_step(asked, slots, full_seconds, given)] if given.final != "no" else []),
     ]
+
+
+def _at_full_length(trial: Experiment, asked: SweepFile) -> Experiment:
+    """The experiment of a trial, as what is selected from the trials is trained."""
+    full = full_config(asked).experiment
+    lengths = {path: lookup(full, path) for path in asked.fidelity if path != "tasks.num_tasks"}
+    return assign(trial, {"tasks": resolved(full.tasks), **lengths}) if asked.fidelity else trial
 
 
 def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:

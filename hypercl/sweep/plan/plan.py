@@ -3,8 +3,9 @@
 import optuna
 from optuna.trial import TrialState
 
-from hypercl.config import Distribution, SweepFile
+from hypercl.config import Distribution, SweepFile, lookup
 from hypercl.config.checks import conditions_in_words
+from hypercl.config.models import LENGTHS
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
@@ -44,6 +45,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         ("protocol", protocol_in_words(asked)),
         *(planner_of(file).plan_rows() or _searched(file)),
         *_replicas(file),
+        *fidelity_rows(asked),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
         *([("kept after training", bounds_in_words(file.constraints.measured))] if file.constraints.measured else []),
@@ -58,8 +60,9 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
 
 def _searched(file: SweepFile) -> Rows:
     """The search: what is sought in how many trials, who suggests them from what, who stops them."""
+    goals = " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)
     return [
-        ("objective", " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)),
+        ("objective", goals + file.at_fidelity),
         ("trials", _trials(file)),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
@@ -73,6 +76,15 @@ def _replicas(file: SweepFile) -> Rows:
     last = training.seed + training.replicas - 1
     text = f"seeds {training.seed} to {last} in each trial, trained together and judged by their mean"
     return [("replicas", text)] if training.replicas > 1 else []
+
+
+def fidelity_rows(asked: SweepFile) -> Rows:
+    """How much shorter trials are than what is selected from them; nothing where they have full length."""
+    full, file = asked.experiment, search_config(asked).experiment
+    pairs = [(lookup(file, path), lookup(full, path), unit) for path, unit in LENGTHS.items() if path in asked.fidelity]
+    text = " and ".join(f"{short:,} of {long:,} {unit}" for short, long, unit in pairs)
+    later = "races and the final step train" if asked.search.race is not None else "the final step trains"
+    return [("fidelity", f"trials are trained for {text}; {later} at full length")] if pairs else []
 
 
 def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:

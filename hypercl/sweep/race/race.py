@@ -100,12 +100,13 @@ class Racing:
 
     def _runs(self, number: int, start: int, end: int) -> list[PlannedRun]:
         """The runs of a setting from one seed to another: one bundle, or one run a seed where each has an order."""
-        settings = planner_of(self.file).settings(self.study.trial(number))
+        asked = self.study.asked
+        settings = planner_of(asked).settings(self.study.trial(number))
         alone = has_orders(self.file.experiment)
         parts = [(place, 1) for place in range(start, end)] if alone else [(start, end - start)]
         found = []
         for first, count in parts:
-            experiment = race_config(self.file, settings, first, count)
+            experiment = race_config(asked, settings, first, count)
             place = self.study.folder / FOLDER / label_of(number) / seeds_name(experiment)
             found.append(PlannedRun(label_of(number), experiment, place, "leak" if leaks(self.file) else "tune"))
         return found
@@ -185,5 +186,5 @@ def write_account(record: StudyRecord) -> None:
     settings = {number: planner.settings(record.trial(number)) for race in races for number in race.settings}
     searched = {number: float(record.trial(number).value or 0.0) for number in settings}
     write_text(folder / "race.csv", race_table(races).to_csv(index=False))
-    text = race_markdown(races, file.objective.metric, settings, searched, leaks(file))
+    text = race_markdown(races, file.objective.metric, settings, searched, leaks(file), file.at_fidelity)
     write_text(folder / "race.md", text)

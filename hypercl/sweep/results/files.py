@@ -133,7 +133,8 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
 def _values(file: SweepFile, trial: FrozenTrial) -> str:
     pairs = zip(file.objective.goals, trial.values, strict=True)
     metrics = outcome_of(trial).metrics
-    return ", ".join(with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs)
+    values = [with_spread(f"{goal.metric} = {value:.6g}", metrics, goal.metric, ".2g") for goal, value in pairs]
+    return ", ".join(values) + file.at_fidelity
 
 
 def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
@@ -166,8 +167,8 @@ _BOUNDS = ("feasible", "broken")
 
 def _first(file: SweepFile) -> list[str]:
     """The first columns of trials.csv."""
-    leak = ["protocol"] if leaks(file) else []
-    return list(dict.fromkeys(["number", *leak, "state", *goals.columns(file.objective), "why", "seconds", "step"]))
+    special = [*(["protocol"] if leaks(file) else []), *(["fidelity"] if file.fidelity else [])]
+    return list(dict.fromkeys(["number", *special, "state", *goals.columns(file.objective), "why", "seconds", "step"]))
 
 
 def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
@@ -177,6 +178,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
     return {
         "number": trial.number,
         **({"protocol": f"{LEAK}: tuned on test data"} if leaks(file) else {}),
+        **({"fidelity": file.at_fidelity.strip()} if file.fidelity else {}),
         "state": outcome.kind if done else trial.state.name.lower(),
         **goals.goal_cells(file.objective, trial),
         "why": outcome.why.strip().splitlines()[-1] if outcome.why.strip() else "",

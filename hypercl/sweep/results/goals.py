@@ -88,11 +88,11 @@ def placed(file: SweepFile, ranked: Sequence[FrozenTrial], number: int) -> list[
     rank = [trial.number for trial in ranked].index(number)
     place = f"{rank + 1} of {len(ranked)} complete trials"
     if not several(file.objective):
-        return [(file.objective.metric, f"{ranked[rank].values[0]:.6g}, rank {place}")]
+        return [(file.objective.metric, f"{ranked[rank].values[0]:.6g}{file.at_fidelity}, rank {place}")]
     front = {trial.number for trial in pareto_front(file, ranked)}
     values = goal_values(file, ranked[rank]).items()
     on_it = f", one of {len(front)} on the front" if number in front else ""
-    return [*((metric, f"{value:.6g}") for metric, value in values), ("rank", place + on_it)]
+    return [*((metric, f"{value:.6g}{file.at_fidelity}") for metric, value in values), ("rank", place + on_it)]
 
 
 def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
@@ -114,7 +114,7 @@ def best_rows(record: StudyRecord) -> list[tuple[str, str]]:
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
     how = " (the leader of the race)" if record.deciding_race is not None else how
-    return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{how}")]
+    return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{file.at_fidelity}{how}")]
 
 
 def why_chosen(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> list[str]:

@@ -178,7 +178,7 @@ class LiveTable(_Score):
         best = "best: none yet"
         if self.front:
             number, values = self.front[-1]
-            best = f"best: trial {number}, {told(self.objective, values)}"
+            best = f"best: trial {number}, {told(self.objective, values)}{self.file.at_fidelity}"
         if several(self.objective) and self.front:
             numbers = sorted(number for number, _ in self.front)
             best = f"front: {trials_in_words(numbers)}; newest {best.removeprefix('best: ')}"

@@ -63,16 +63,24 @@ def read_sweeps(folders: Sequence[Path]) -> dict[str, StudyRecord]:
     return {name: read_sweep(path) for name, path in zip(clear, paths, strict=True)}
 
 
-def rankings(sweeps: Mapping[str, StudyRecord]) -> list[tuple[Objective, list[dict[str, Any]]]]:
-    """One table for each metric and direction: complete trials of its sweeps, best first.
+def rankings(sweeps: Mapping[str, StudyRecord]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """One table for each objective and fidelity, in words: complete trials of its sweeps, best first.
 
     A row holds `sweep` (where there are several), `trial`, `value` and every parameter; '' for one that a trial does
     not have.
     """
-    groups: dict[Objective, dict[str, StudyRecord]] = {}
+    groups: dict[tuple[Objective, str], dict[str, StudyRecord]] = {}
     for name, record in sweeps.items():
-        groups.setdefault(record.file.objective, {})[name] = record
-    return [(objective, _joined(records, len(sweeps) > 1)) for objective, records in groups.items()]
+        groups.setdefault(_sought(record), {})[name] = record
+    return [
+        (goals.goals_in_words(objective) + at_fidelity, _joined(records, len(sweeps) > 1))
+        for (objective, at_fidelity), records in groups.items()
+    ]
+
+
+def _sought(record: StudyRecord) -> tuple[Objective, str]:
+    """What the values of a sweep are of: those of two sweeps are compared where it is the same."""
+    return record.file.objective, record.file.at_fidelity
 
 
 def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
@@ -117,7 +125,7 @@ def write_preferred(record: StudyRecord, folder: Path, prefer: str) -> tuple[Pat
         return None, None
     experiment = best_experiment(record.asked, planner_of(record.asked).settings(trial), record.threads)
     values = ", ".join(f"{metric} = {value:.6g}" for metric, value in goal_values(record.file, trial).items())
-    lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}"]
+    lines = [f"Of the sweep '{record.name}': trial {trial.number}, {values}{record.file.at_fidelity}"]
     lines += goals.why_chosen(record.file, record.trials, prefer)
     path = folder / "preferred.yaml"
     content = dump({"name": f"{record.name[:70]}-preferred", "experiment": resolved(experiment)})
@@ -167,11 +175,11 @@ def write_joined(
     joined = pd.concat([table.assign(sweep=name) for name, table in tables.items()], ignore_index=True)
     joined = joined[["sweep", *(column for column in joined.columns if column != "sweep")]]
     write_text(folder / "trials.csv", joined.to_csv(index=False))
-    for objective in dict.fromkeys(record.file.objective for record in sweeps.values()):
-        same = {name: table for name, table in tables.items() if sweeps[name].file.objective == objective}
+    for objective, at_fidelity in dict.fromkeys(map(_sought, sweeps.values())):
+        same = {name: table for name, table in tables.items() if _sought(sweeps[name]) == (objective, at_fidelity)}
         complete = {name: table for name, table in same.items() if sweeps[name].ranked()}
         if len(complete) > 1:
-            pictures.append(_write_comparison(complete, objective, folder))
+            pictures.append(_write_comparison(complete, objective, at_fidelity, folder))
     return [*pictures, *_write_protocols(sweeps, folder)]
 
 
@@ -183,8 +191,9 @@ def own_folder(folder: Path, name: str) -> Path:
 _COLUMNS = ["parameter", "importance", "chance"]
 
 
-def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, folder: Path) -> Path:
-    path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}.png"
+def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, at_fidelity: str, folder: Path) -> Path:
+    of = at_fidelity.replace(" %", "-percent").replace(" ", "-")
+    path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}{of}.png"
     trained = {name: pd.DataFrame(trials[trials["state"].isin(TRAINED)]) for name, trials in tables.items()}
     table = comparison_table(trained, objective)
     table.to_csv(path.with_suffix(".csv"), index=False)
@@ -212,7 +221,7 @@ def _write_matrix(record: StudyRecord, folder: Path) -> list[Path]:
     matrix = AccuracyMatrix.read(source)
     write_text(folder / source.name, source.read_text())
     data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
-    title = f"Trial {best.number}, the best: accuracy on {data}"
+    title = f"Trial {best.number}, the best: accuracy on {data}{record.file.at_fidelity}"
     picture = (folder / source.name).with_suffix(".png")
     matrix_figure(matrix, title).savefig(picture)
     return [picture]

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
-from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, resolved
-from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer, task_count
+from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, lookup, resolved
+from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer, shortened, task_count
 from hypercl.config.reading import validated
 
 APART = 1_000_000
@@ -22,10 +22,24 @@ class Role(IntEnum):
 
 
 def search_config(file: SweepFile) -> SweepFile:
-    """The same file with the experiment that its trials train.
+    """The same file with the experiment that its trials train: as from `full_config`, of the lengths in
+    `search.fidelity` a fraction. Whatever looks at trials (scale of progress, pruner, report) takes the file in this
+    form.
 
-    Under `first_k` and `first_task` that has the first tasks only, and `search.seeds` are its replicas. Whatever looks
-    at trials (scale of progress, pruner, report) takes the file in this form.
+    Args:
+        file: as written.
+    """
+    full = full_config(file)
+    lengths = {path: shortened(lookup(full.experiment, path), share) for path, share in file.fidelity.items()}
+    count = lengths.pop("tasks.num_tasks", None)
+    changes = lengths | (_first_tasks(full.experiment, count) if count is not None else {})
+    return full.model_copy(update={"experiment": assign(full.experiment, changes)}) if changes else full
+
+
+def full_config(file: SweepFile) -> SweepFile:
+    """The same file with the experiment on which settings are selected, at full length.
+
+    Under `first_k` and `first_task` that has the first tasks only, and `search.seeds` are its replicas.
     """
     protocol, experiment = file.protocol, file.experiment
     changes: dict[str, Any] = {}
@@ -48,19 +62,20 @@ def race_config(file: SweepFile, settings: Mapping[str, Any], start: int, count:
     """A setting on further seeds of the search's own kind of data: what a race trains.
 
     Args:
-        file: as from `tuning`.
+        file: as written.
         settings: key path -> value, as from `hypercl.sweep.study.space.settings_of`.
         start: place of the first seed among those for selecting.
         count: number of seeds, one bundle.
     """
-    return assign(file.experiment, {**settings, **_fresh(file.experiment, Role.SELECTION, start, count)})
+    experiment = full_config(file).experiment
+    return assign(experiment, {**settings, **_fresh(experiment, Role.SELECTION, start, count)})
 
 
 def final_config(file: SweepFile, settings: Mapping[str, Any], start: int = 0, count: int = 1) -> Experiment:
     """A setting on fresh seeds of what is reported on.
 
     Args:
-        file: as it was asked, not as from `tuning`.
+        file: as written.
         settings: key path -> value.
         start: place of the first seed among those for reporting.
         count: number of seeds in the bundle, which share an order of the stream.

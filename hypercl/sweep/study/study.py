@@ -63,7 +63,7 @@ class SweepStudy:
     Args:
         journal: `study.journal`, mended.
         name: the study's name, where it is created.
-        file: the sweep, as written or as from `search_config`.
+        file: the sweep, as written.
         threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
     """
 

@@ -1,4 +1,4 @@
-"""`search.race`: what cannot be raced is refused before anything is trained."""
+"""`search.race` and `search.fidelity`: what cannot work is refused before anything is trained."""
 
 import pytest
 
@@ -41,3 +41,44 @@ def test_a_round_is_no_longer_than_the_race() -> None:
 
 def test_a_race_in_between_comes_before_the_end_of_the_search() -> None:
     assert "there is a race then anyway" in problems_of("{every: 20}")["search.race.every"]
+
+
+@pytest.mark.parametrize("fidelity", ["auto", "{training.iterations: 0.1}", "{tasks.num_tasks: 0.5}"])
+def test_a_fraction_of_a_length_is_taken(fidelity: str) -> None:
+    check_sweep(loads(f"{BASE}search: {{fidelity: {fidelity}}}", "file.yaml"), "file.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "share", "override"),
+    [
+        ("method.beta", 0.5, ""),
+        ("training.epochs", 0.5, ""),
+        ("tasks.num_tasks", 0.2, ""),
+        ("tasks.num_tasks", 0.99, ""),
+        ("tasks.num_tasks", 0.5, "protocol={name: first_k}"),
+        ("tasks.num_tasks", 0.5, "by_task={training.optimizer.lr: [1, 1, 1, 1, 1]}"),
+        ("training.iterations", 0.1, "space={training.iterations: {int: [1, 9000]}}"),
+    ],
+)
+def test_a_fraction_that_shortens_nothing_or_cannot_be_is_refused(path: str, share: float, override: str) -> None:
+    overrides = [f"search.fidelity={{{path}: {share}}}", *([override] if override else [])]
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(loads(BASE, "file.yaml", overrides), "file.yaml")
+    assert [problem.path for problem in caught.value.problems] == [f"search.fidelity.{path}"]
+
+
+@pytest.mark.parametrize("given", ["0.1", "fast", "[0.1]", "{training.iterations: 1}", "{training.iterations: 0}"])
+def test_what_is_no_fraction_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads(BASE, "file.yaml", [f"search.fidelity={given}"])
+    assert [problem.path.removesuffix(".training.iterations") for problem in caught.value.problems] == [
+        "search.fidelity"
+    ]
+
+
+def test_attempts_of_stability_decay_are_of_full_length() -> None:
+    space = "{method.beta: {choice: [10]}, training.optimizer.lr: {log_uniform: [1e-4, 1e-2]}}"
+    overrides = [f"space={space}", "protocol=stability_decay", "search.fidelity=auto"]
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(loads(BASE, "file.yaml", overrides), "file.yaml")
+    assert [problem.path for problem in caught.value.problems] == ["search.fidelity"]

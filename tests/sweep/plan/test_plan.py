@@ -53,6 +53,25 @@ def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions)
     assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together and judged by their mean"
 
 
+def test_the_plan_says_how_short_trials_are(sweep_file: Files, given: SweepOptions) -> None:
+    file = sweep_file("search.fidelity={training.iterations: 0.1, tasks.num_tasks: 0.6}", "training.iterations=3000")
+    rows = dict(plan_rows(file, given, FakeEngine()))
+    assert rows["fidelity"].startswith("trials are trained for 300 of 3,000 iterations and 3 of 5 tasks")
+    assert rows["objective"].endswith(" after 10 % of the iterations and 60 % of the tasks")
+
+
+def test_the_dry_run_says_what_short_trials_save(sweep_file: Files, given: SweepOptions) -> None:
+    def rows(*overrides: str) -> dict[str, str]:
+        file = sweep_file("training.iterations=3000", "search.race=true", *overrides)
+        return dict(dry_run_rows(file, given, measure=lambda _: 0.01, engine=FakeEngine()))
+
+    short, full = rows("search.fidelity={training.iterations: 0.1}"), rows()
+    assert short["a trial"].startswith("1,500 steps, about ")
+    hours = full["the sweep"].removeprefix("at most about ").partition(" for ")[0]
+    assert short["the sweep"].endswith(f", instead of {hours} at full length")
+    assert (short["races"], short["final step"]) == (full["races"], full["final step"])
+
+
 def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
     rows = dict(plan_rows(sweep_file("constraints.compression_ratio.max=0.5"), given, FakeEngine()))
     assert "compression_ratio 0.8 is above 0.5" in rows["note"]

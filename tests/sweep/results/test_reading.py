@@ -271,7 +271,7 @@ def test_sweeps_of_one_metric_are_ranked_together_and_others_apart(tmp_path: Pat
     made_sweep(tmp_path / "down", complete=2, text=SMALL + "objective: {minimize: validation/forgetting}\n")
     sweeps = read_sweeps([tmp_path / name for name in ("first", "second", "down")])
     (up, joined), (down, apart) = rankings(sweeps)
-    assert (up.direction, down.direction) == ("maximize", "minimize")
+    assert (up, down) == ("validation/final_accuracy (maximize)", "validation/forgetting (minimize)")
     assert {row["sweep"] for row in joined} == {"first", "second"}
     assert [row["value"] for row in joined] == sorted((row["value"] for row in joined), reverse=True)
     assert [row["value"] for row in apart] == sorted(row["value"] for row in apart)

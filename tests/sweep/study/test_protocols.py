@@ -52,6 +52,38 @@ def test_a_protocol_says_which_tasks_are_tuned_and_which_reported_on(protocol, t
     assert reported_tasks(file) == reported
 
 
+def test_trials_have_a_fraction_of_the_length_and_what_is_selected_all_of_it():
+    file = file_of("{name: stream}", DIGITS, "training.epochs=20", "search.fidelity={training.epochs: 0.33}")
+    trial, race, final = search_config(file).experiment, race_config(file, {}, 0, 1), final_config(file, {})
+    assert (trial.training.epochs, race.training.epochs, final.training.epochs) == (7, 20, 20)
+    assert file.at_fidelity == search_config(file).at_fidelity == " after 33 % of the epochs"
+
+
+def test_no_length_is_rounded_to_nothing():
+    file = file_of("{name: stream}", DIGITS, "search.fidelity={training.iterations: 0.0001}")
+    assert search_config(file).experiment.training.iterations == 1
+
+
+def test_auto_is_a_tenth_of_the_length_that_the_experiment_has():
+    lengths = ("training.iterations=3000", "training.epochs=50")
+    files = [file_of("{name: stream}", DIGITS, "search.fidelity=auto", length) for length in lengths]
+    assert [file.fidelity for file in files] == [{"training.iterations": 0.1}, {"training.epochs": 0.1}]
+    assert [search_config(file).experiment.training.epochs for file in files] == [None, 5]
+
+
+def test_trials_on_a_part_of_the_stream_have_its_first_tasks():
+    unequal = "{name: split_digits, classes_per_task: [2, 3, 3, 2]}"
+    file = file_of("{name: stream}", unequal, "search.fidelity={tasks.num_tasks: 0.5}")
+    assert search_config(file).experiment.tasks.classes == (2, 3)
+    assert race_config(file, {}, 0, 1).tasks.classes == final_config(file, {}).tasks.classes == (2, 3, 3, 2)
+
+
+def test_a_protocol_may_cut_the_stream_and_trials_be_shorter_too():
+    file = file_of("{name: first_k, k: 2}", DIGITS, "search.fidelity={training.iterations: 0.5}")
+    trial, race = search_config(file).experiment, race_config(file, {}, 0, 1)
+    assert [(one.tasks.num_tasks, one.training.iterations) for one in (trial, race)] == [(2, 1000), (2, 2000)]
+
+
 def test_a_stream_that_begins_later_is_cut_where_it_begins():
     file = file_of("{name: first_k, k: 2}", "{name: split_digits, skip: 1, num_tasks: 4}")
     assert tasks_of(file) == {1, 2}

@@ -35,6 +35,7 @@ def test_budget_machine_and_logging_may_change(sweep_file: Files, tmp_path: Path
     [
         ("method.beta=0.02", "experiment.method.beta: 0.01 -> 0.02"),
         ("tasks.num_tasks=4", "experiment.tasks.num_tasks: 5 -> 4"),
+        ("search.fidelity={training.iterations: 0.1}", "search.fidelity: .not there. -> training.iterations: 0.1"),
         (
             "space={method.beta: {uniform: [0, 1]}}",
             r"space.hypernet.task_embedding: choice: .4, 8, 16. -> \(not there\)",
