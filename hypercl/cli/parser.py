@@ -7,34 +7,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import shtab
-
 from hypercl import __version__
 from hypercl.config import did_you_mean
 from hypercl.exit_codes import EXIT_CODES
 
-YAML, FOLDER = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
-_TAKES = {
-    ("train", "file"): YAML,
-    ("sweep", "file"): YAML,
-    ("report", "results"): FOLDER,
-    ("report", "to"): FOLDER,
-    ("sweep", "status"): FOLDER,
-    ("init", "to"): shtab.FILE,
-    ("schema", "write"): shtab.FILE,
-}
-"""(command, argument) -> what it takes; `--results` and `--data-dir` take a folder everywhere."""
-
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
+    import shtab
+
     from hypercl.config.explain import known_keys
 
+    yaml, folder = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
+    completions = {
+        ("train", "file"): yaml,
+        ("sweep", "file"): yaml,
+        ("report", "to"): folder,
+        ("sweep", "status"): folder,
+        ("init", "to"): shtab.FILE,
+        ("schema", "write"): shtab.FILE,
+        ("explain", "path"): _words(known_keys()),
+    }
     for command, own in commands_of(parser).items():
         for action in own._actions:
-            takes = FOLDER if action.dest in ("results", "data_dir") else _TAKES.get((command, action.dest))
-            if (command, action.dest) == ("explain", "path"):
-                takes = _words(known_keys())
+            takes = folder if action.dest in ("results", "data_dir") else completions.get((command, action.dest))
             if takes is not None:
                 action.complete = takes  # pyright: ignore[reportAttributeAccessIssue] - where shtab looks for it
     return shtab.complete(parser, shell=shell)

@@ -32,12 +32,10 @@ def choose_device(wish: str) -> str:
 
 def available_cpus() -> int:
     """CPUs that this process may use: its affinity, its cgroup's quota, and what SLURM granted a task."""
-    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    from joblib import cpu_count
+
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    limits += [int(slurm)] if slurm.isdigit() else []
-    quota = _cgroup_quota()
-    limits += [max(1, int(quota))] if quota else []
-    return max(1, min(limits))
+    return min(cpu_count(), max(1, int(slurm))) if slurm.isdigit() else cpu_count()
 
 
 def hardware(device: str) -> str:
@@ -101,19 +99,3 @@ def computing(training: Training) -> Iterator[torch.device]:
         torch.set_num_threads(threads)
         if tf32:
             torch.set_float32_matmul_precision(products)
-
-
-def _cgroup_quota() -> float | None:
-    """CPUs of the cgroup's quota, version 2 or 1; None without a quota."""
-    two = Path("/sys/fs/cgroup/cpu.max")
-    one = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
-    try:
-        if two.exists():
-            quota, period = two.read_text().split()
-        elif all(path.exists() for path in one):
-            quota, period = (path.read_text().strip() for path in one)
-        else:
-            return None
-        return None if quota in ("max", "-1") else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None

@@ -31,7 +31,7 @@ def test_what_tells_of_files_loads_no_library_of_training_or_sweeping(arguments:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"], ["--version"]], ids=" ".join)
 def test_help_loads_no_models_either(arguments: list[str]):
-    loads_none_of((*HEAVY, "optuna", "numpy", "pydantic", "rich"), *arguments)
+    loads_none_of((*HEAVY, "optuna", "numpy", "pydantic", "rich", "shtab"), *arguments)
 
 
 def test_status_loads_optuna_alone(tmp_path: Path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.schema import schema_of
@@ -207,15 +207,25 @@ def _variant(entry: Entry) -> Variant:
 
 
 def _schema(entry: Entry) -> dict[str, Any]:
-    name = entry.field.alias or next(key for key, field in entry.model.model_fields.items() if field is entry.field)
-    return schema_of(entry.model)["properties"][name]
+    return _schema_of_field(entry.model, _field_name(entry))
+
+
+@cache
+def _schema_of_field(model: type[Section], name: str) -> dict[str, Any]:
+    field = model.model_fields[name]
+    annotation: Any = field.annotation
+    alone = create_model("Alone", __config__=Section.model_config, value=(annotation, field))
+    return next(iter(schema_of(alone)["properties"].values()))
+
+
+def _field_name(entry: Entry) -> str:
+    return next(name for name, field in entry.model.model_fields.items() if field is entry.field)
 
 
 def _default(entry: Entry) -> Any:
     """As a section without the key has it: a validator may fill in what the field leaves open."""
-    name = next(key for key, field in entry.model.model_fields.items() if field is entry.field)
     try:
-        value = getattr(entry.model(), name)
+        value = getattr(entry.model(), _field_name(entry))
     except ValidationError:  # a section that cannot be empty
         value = entry.field.get_default(call_default_factory=True)
     return list(value) if is_list(value) else value

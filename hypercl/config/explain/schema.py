@@ -5,6 +5,7 @@ import re
 from functools import cache
 from typing import Any, cast
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
@@ -60,8 +61,8 @@ def schema_text() -> str:
 
 
 @cache
-def schema_of(model: type[Section]) -> dict[str, Any]:
-    """The schema of one section."""
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of one model."""
     return _tidied(model.model_json_schema(by_alias=True, schema_generator=_Generator))
 
 
