@@ -2,18 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.measure import Measurement
-from rich.table import Table
+from rich.console import Console, Group
 
 from hypercl.analysis import LEAK, Content, final_rows, title
 from hypercl.cli.paths import require_writable
-from hypercl.cli.tables import pairs
+from hypercl.cli.tables import Fitted, pairs
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
 from hypercl.formatting import shown
@@ -38,79 +35,31 @@ from hypercl.sweep.results import (
 from hypercl.sweep.study import StudyRecord, leaks
 
 
-def ranked(rows: Sequence[dict[str, Any]], title: str) -> Table:
+def ranked(rows: Sequence[dict[str, Any]], title: str) -> Fitted:
     """Trials, best first, a column for each key of a row; headings are as short as they can be while unique.
 
     A row's `spread` over its seeds stands with its value: 0.95 ± 0.003.
     """
-    spreads = [row.get("spread", "") for row in rows]
-    rows = [{key: value for key, value in row.items() if key != "spread"} for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("rank", justify="right")
-    for heading in headings(list(rows[0])):
-        table.add_column(heading, justify="right", overflow="fold")
-    for rank, (row, spread) in enumerate(zip(rows, spreads, strict=True), start=1):
-        cells = {key: "" if value == "" else value_in_short(value) for key, value in row.items()}
-        if spread != "":
-            cells["value"] += f" ± {spread:.2g}"
-        table.add_row(str(rank), *cells.values())
-    return table
-
-
-def cells(rows: Sequence[Mapping[str, str]], title: str) -> Table:
-    """Rows of the same keys, every cell as it is shown."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in rows[0] if rows else ():
-        words = any(row[heading][:1].isalpha() for row in rows)
-        table.add_column(heading, justify="left" if words else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row.values())
-    return table
+    keys = [key for key in rows[0] if key != "spread"]
+    names = dict(zip(keys, headings(keys), strict=True))
+    table = []
+    for rank, row in enumerate(rows, start=1):
+        cells = {names[key]: "" if row[key] == "" else value_in_short(row[key]) for key in keys}
+        if row.get("spread", "") != "":
+            cells["value"] += f" ± {row['spread']:.2g}"
+        table.append({"rank": str(rank)} | cells)
+    return Fitted(table, title)
 
 
 def final_tables(content: Content) -> Group:
     """The final step's numbers, and below them what each setting is: its values need a line of their own."""
-    rows = [{key: cell for key, cell in row.items() if key != "values"} for row in final_rows(content)]
-    settings = [(row["setting"], row["values"]) for row in final_rows(content) if row["values"]]
-    return Group(Fitted(rows, title(content)), "", pairs(settings))
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """`cells`; where the window is too narrow for them, each row is a column, of as many tables as are needed."""
-
-    rows: Sequence[Mapping[str, str]]
-    title: str
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        def fits(table: Table) -> bool:
-            return Measurement.get(console, options.update(max_width=1000), table).maximum <= options.max_width
-
-        whole = cells(self.rows, self.title)
-        if fits(whole):
-            yield whole
-            return
-        columns, title = _columns(self.rows), self.title
-        while columns:
-            counts = range(len(columns), 1, -1)
-            count = next((each for each in counts if fits(cells(_beside(columns[:each]), ""))), 1)
-            yield cells(_beside(columns[:count]), title)
-            columns, title = columns[count:], ""
-
-
-def _columns(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, dict[str, str]]]:
-    """Of each row its heading, which is its setting and, where there are several, its goal; and its other cells."""
-    found, setting = [], ""
-    for row in rows:
+    rows, settings, setting = [], [], ""
+    for row in final_rows(content):
         setting = row["setting"] or setting
-        heading = f"{setting}: {row['goal']}" if "goal" in row else setting
-        found.append((heading, {key: cell for key, cell in row.items() if key not in ("setting", "goal")}))
-    return found
-
-
-def _beside(columns: Sequence[tuple[str, Mapping[str, str]]]) -> list[dict[str, str]]:
-    """Some columns as rows of a table."""
-    return [{"": key} | {heading: cells[key] for heading, cells in columns} for key in columns[0][1]]
+        settings += [(setting, row["values"])] if row["values"] else []
+        named = {"setting": f"{setting}: {row['goal']}" if "goal" in row else setting}
+        rows.append(named | {key: cell for key, cell in row.items() if key not in ("setting", "goal", "values")})
+    return Group(Fitted(rows, title(content)), "", pairs(settings))
 
 
 def headings(paths: Sequence[str]) -> list[str]:
@@ -156,13 +105,13 @@ def report_command(given: argparse.Namespace) -> int:
         prefix = f"{name}: " if len(sweeps) > 1 else ""
         tried = stability_rows(record)
         title = f"{prefix}attempts at each task, accuracy on its validation data in percent"
-        own[name].print(cells(tried, title) if tried else prefix + what_mattered(record, found[name]))
+        own[name].print(Fitted(tried, title) if tried else prefix + what_mattered(record, found[name]))
     for name, record in sweeps.items():
         _print_final(own[name], record)
     if sum(final_of(record) is not None for record in sweeps.values()) > 1:
         console.print()
         joined = protocols_table(sweeps)
-        console.print(cells(joined.rows, "what each search promised and what came out, in percent and points"))
+        console.print(Fitted(joined.rows, "what each search promised and what came out, in percent and points"))
     folder = _folder(given, sweeps)
     pictures = _write(sweeps, folder, found)
     for name, record in sweeps.items() if given.prefer is not None else ():

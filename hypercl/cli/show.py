@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.cli.tables import pairs
+from hypercl.cli.tables import Fitted, pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.models import task_count
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import duration, shown
-from hypercl.loggers import matrix_table
+from hypercl.loggers import matrix_or_path, read_rows, task_accuracies
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
 from hypercl.sweep.study import StudyRecord, decided, progress_of, read_sweep, state_of
@@ -54,8 +54,6 @@ def _column(step: int, steps: int) -> int:
     return min(WIDTH - 1, max(0, round(step / max(1, steps) * (WIDTH - 1))))
 
 
-WIDEST = 8
-"""Matrices of more tasks do not fit into 80 columns; their file is named instead."""
 TICKS = 10
 
 
@@ -71,15 +69,20 @@ def print_trial(folder: Path, number: int) -> int:
     console.print(pairs(_head(record, number)), "", _setting(record, number), sep="\n")
     reported = progress_of(record.file, trial)
     if reported:
-        console.print("\nprogress: validation accuracy, mean over the whole stream, by tasks learned")
-        console.print("\n".join(curve(reported, *_scale(record))))
+        steps, ticks = _scale(record)
+        tasks = task_count(record.file.experiment.tasks)
+        met = [(step, value * tasks / -(-step // record.file.pruner.reports_per_task)) for step, value in reported]
+        console.print("\nprogress: validation accuracy, mean over the tasks met so far, by tasks learned")
+        console.print("\n".join(curve(met, steps, ticks)))
     outcome = decided(trial)
     if outcome is not None and outcome.metrics:
         console.print()
         console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
-    if (matrix := own / MATRIX_FILES["validation"]).is_file():
+    if (path := own / MATRIX_FILES["validation"]).is_file():
         console.print()
-        console.print(_matrix(matrix))
+        console.print(matrix_or_path("validation", AccuracyMatrix.read(path), path))
+    elif accuracies := _last_accuracies(own):
+        console.print(f"\nlast accuracy on each task met, %: {accuracies}")
     if (own / "error.txt").is_file():
         console.print(f"\n{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
     if (own / "config.yaml").is_file():
@@ -134,11 +137,10 @@ def _scale(record: StudyRecord) -> tuple[int, dict[int, str]]:
     return reports * tasks, {reports * task: str(task) for task in range(every, tasks + 1, every)}
 
 
-def _matrix(path: Path) -> Table | str:
-    matrix = AccuracyMatrix.read(path)
-    if len(matrix.tasks) > WIDEST:
-        return f"accuracy matrix: {shown(path)}"
-    return matrix_table("validation", matrix)
+def _last_accuracies(folder: Path) -> str:
+    """Of a trial that left no accuracy matrix, from its metrics.jsonl; '' before its first report."""
+    measured = [row for row in map(task_accuracies, read_rows(folder)) if row]
+    return " ".join(f"{100 * accuracy:.1f}" for accuracy in measured[-1]) if measured else ""
 
 
 def status_command(given: argparse.Namespace) -> int:
@@ -147,21 +149,16 @@ def status_command(given: argparse.Namespace) -> int:
     status = status_of(given.status)
     console.print(pairs(status_rows(status)))
     if status.running:
-        console.print(_table(status.running, state_words(given.status)["running"]))
+        console.print(Fitted([_running_row(trial) for trial in status.running], state_words(given.status)["running"]))
     return 0
 
 
-def _table(running: list[Running], title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for heading in ("trial", "task", "step", "accuracy so far", "age", "last heard"):
-        table.add_column(heading, justify="right")
-    for each in running:
-        table.add_row(
-            str(each.number),
-            f"{each.task} of {each.tasks}",
-            f"{each.step} of {each.steps}",
-            "" if each.accuracy is None else f"{each.accuracy:.4f}",
-            duration(each.age_s),
-            "" if each.heard_s is None else f"{duration(each.heard_s)} ago",
-        )
-    return table
+def _running_row(trial: Running) -> dict[str, str]:
+    return {
+        "trial": str(trial.number),
+        "task": f"{trial.task} of {trial.tasks}",
+        "step": f"{trial.step} of {trial.steps}",
+        "accuracy so far": "" if trial.accuracy is None else f"{trial.accuracy:.4f}",
+        "age": duration(trial.age_s),
+        "last heard": "" if trial.heard_s is None else f"{duration(trial.heard_s)} ago",
+    }

@@ -7,9 +7,9 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.loggers.composite import Logger, Loggers, build
     from hypercl.loggers.ending import Ending, ending_of, reports_of, run_to_end
-    from hypercl.loggers.jsonl import JsonLines
+    from hypercl.loggers.jsonl import JsonLines, read_rows, task_accuracies
     from hypercl.loggers.spec import LoggerSpec
-    from hypercl.loggers.terminal import Terminal, matrix_table
+    from hypercl.loggers.terminal import Terminal, matrix_or_path
     from hypercl.loggers.wandb_mode import decide_mode, sync_hint
 
 __all__ = [
@@ -22,10 +22,12 @@ __all__ = [
     "build",
     "decide_mode",
     "ending_of",
-    "matrix_table",
+    "matrix_or_path",
+    "read_rows",
     "reports_of",
     "run_to_end",
     "sync_hint",
+    "task_accuracies",
 ]
 
 __getattr__ = lazy(__name__, __file__)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ def read_rows(folder: Path) -> list[Row]:
         return []
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def task_accuracies(row: Row) -> list[float]:
+    """The validation accuracies of a row on the tasks met, in their order; empty of a row that measured none."""
+    names = takewhile(row.__contains__, (f"validation/task_{number}" for number in count(1)))
+    return [row[name] for name in names]
 
 
 def encode(row: Row) -> str:

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hypercl.formatting import duration
+from hypercl.formatting import duration, shown
 from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, RunSummary, Started, Tick
 
 WIDEST = 10
-"""Matrices of more tasks do not fit into 80 columns; their file is named instead."""
+"""Tasks whose accuracies fit into 80 columns."""
 METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy")
 
 
@@ -97,10 +97,7 @@ class Terminal:
         """Writes the accuracy matrices and the metrics."""
         self._stop()
         for data, matrix in item.matrices.items():
-            if len(matrix.tasks) <= WIDEST:
-                self._console.print(matrix_table(data, matrix))
-            else:
-                self._line(f"accuracy matrix ({data}): {self._folder / MATRIX_FILES[data]}")
+            self._line(matrix_or_path(data, matrix, self._folder / MATRIX_FILES[data]))
         self._console.print(_metrics_table(item.summary))
 
     def close(self, outcome: str) -> None:
@@ -131,12 +128,14 @@ class Terminal:
             self._bar.stop()
             self._bar = None
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str | Table) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def matrix_table(data: str, matrix: AccuracyMatrix) -> Table:
-    """Accuracies in percent; cells that were not measured are empty."""
+def matrix_or_path(data: str, matrix: AccuracyMatrix, path: Path) -> Table | str:
+    """Accuracies in percent, cells that were not measured empty; of a matrix too wide for 80 columns, where it is."""
+    if len(matrix.tasks) > WIDEST:
+        return f"accuracy matrix ({data}): {shown(path)}"
     table = Table(title=f"accuracy on {data} data, %", box=None, title_justify="left")
     table.add_column("after")
     for number in range(1, len(matrix.tasks) + 1):

@@ -3,12 +3,12 @@
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from hypercl.analysis import matrix_figure
 from hypercl.config import resolved
 from hypercl.files import write_text
-from hypercl.loggers.jsonl import read_rows
+from hypercl.loggers.jsonl import read_rows, task_accuracies
 from hypercl.loggers.spec import LoggerSpec
 from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started, Tick
 
@@ -37,8 +37,6 @@ def flatten(summary: dict[str, object], prefix: str = "") -> dict[str, object]:
 INIT_SECONDS = 10
 FINISH_SECONDS = 60
 LOG = logging.getLogger(__name__)
-_ACCURACY = re.compile(r"validation/task_\d+")
-"""A row's validation accuracy on one task."""
 
 
 @dataclass
@@ -175,8 +173,8 @@ class WandbLogger:
             if row["iteration"] > self._state.sent:
                 moments.setdefault(int(row["iteration"]), {}).update(row)
         for iteration, values in sorted(moments.items()):
-            measured = [value for key, value in values.items() if _ACCURACY.fullmatch(key)]
-            mean = {"validation/mean_so_far": sum(measured) / len(measured)} if measured else {}
+            measured = task_accuracies(values)
+            mean = {"validation/mean_so_far": fmean(measured)} if measured else {}
             self._run.log(values | mean, step=iteration)
         if moments:
             self._state.sent = max(moments)

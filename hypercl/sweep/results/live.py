@@ -3,6 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, Group
@@ -108,12 +111,36 @@ class PlainLines(_Score):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+@dataclass
+class _Running:
+    """A trial, or a run beside the study, that is being trained."""
+
+    began: float = field(default_factory=time.monotonic)
+    step: int = 0
+    accuracies: tuple[float, ...] = ()
+    """On the tasks met."""
+    highest: tuple[float, ...] = ()
+    """The highest accuracy on each task so far; empty where the first task was learned before a restart."""
+
+    def report(self, step: int, accuracies: tuple[float, ...], reports_per_task: int) -> None:
+        """Takes a report; `step` counts the reports of the run, before restarts too."""
+        if self.highest or step <= reports_per_task:
+            self.highest = tuple(max(pair) for pair in zip_longest(self.highest, accuracies, fillvalue=0.0))
+        self.step, self.accuracies = step, accuracies
+
+    @property
+    def forgetting(self) -> str:
+        """Mean drop from the highest accuracy over the tasks before the present one; '' where it is not known."""
+        drops = [high - now for high, now in zip(self.highest, self.accuracies[:-1], strict=False)]
+        return f"{fmean(drops):.4f}" if drops else ""
+
+
 class LiveTable(_Score):
     """Best so far, running trials with task and accuracy, news of ended ones, and the estimated end."""
 
     def __init__(self, file: SweepFile, console: Console) -> None:
         super().__init__(file, console)
-        self._running: dict[int | str, tuple[float, int, float]] = {}
+        self._running: dict[int | str, _Running] = {}
         self._tasks: dict[int | str, int] = {}
         """Of runs beside the study, which may have other streams than the trials."""
         self._news: list[str] = []
@@ -130,15 +157,13 @@ class LiveTable(_Score):
         self._draw()
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
-        self._running[number] = (time.monotonic(), 0, 0.0)
+        self._running[number] = _Running()
 
     def trial_reported(self, number: int, step: int, value: float, accuracies: tuple[float, ...]) -> None:
         self._reported(number, step, accuracies)
 
     def _reported(self, name: int | str, step: int, accuracies: tuple[float, ...]) -> None:
-        began = self._running[name][0] if name in self._running else time.monotonic()
-        mean = sum(accuracies) / len(accuracies) if accuracies else 0.0
-        self._running[name] = (began, step, mean)
+        self._running.setdefault(name, _Running()).report(step, accuracies, self.reports)
 
     def trial_ended(self, number: int, outcome: Outcome) -> None:
         self._running.pop(number, None)
@@ -151,7 +176,7 @@ class LiveTable(_Score):
         self._news.append(f"trial {number} interrupted; rerun the same command to resume")
 
     def run_started(self, name: str, tasks: int) -> None:
-        self._running[name], self._tasks[name] = (time.monotonic(), 0, 0.0), tasks
+        self._running[name], self._tasks[name] = _Running(), tasks
 
     def run_reported(self, name: str, step: int, accuracies: tuple[float, ...]) -> None:
         self._reported(name, step, accuracies)
@@ -184,15 +209,15 @@ class LiveTable(_Score):
             best = f"front: {trials_in_words(numbers)}; newest {best.removeprefix('best: ')}"
         counts = counts_in_words(self.counts)
         heading = "run" if any(isinstance(name, str) for name in self._running) else "trial"
-        table = Table(heading, "task", "accuracy so far", "time", box=None, pad_edge=False)
-        for name, (began, step, mean) in self._running.items():
+        table = Table(heading, "task", "accuracy so far", "forgetting", "time", box=None, pad_edge=False)
+        for name, run in self._running.items():
             tasks = self._tasks.get(name, self.tasks) or 1
-            task = min(step // self.reports + 1, tasks)
             table.add_row(
                 str(name),
-                f"{task} of {tasks}",
-                f"{mean:.4f}" if step else "",
-                duration(time.monotonic() - began),
+                f"{min(run.step // self.reports + 1, tasks)} of {tasks}",
+                f"{fmean(run.accuracies):.4f}" if run.accuracies else "",
+                run.forgetting,
+                duration(time.monotonic() - run.began),
             )
         lines = [Text(head), Text(best), Text(counts)] if counts else [Text(head), Text(best)]
         return Group(*lines, table, *(Text(line, style="dim") for line in self._news[-LINES_OF_NEWS:]))

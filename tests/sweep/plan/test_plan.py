@@ -164,6 +164,25 @@ def test_in_a_terminal_there_is_a_table(sweep_file: Files) -> None:
     assert "0.7500" in text
 
 
+def test_the_live_table_shows_forgetting_and_fits_into_80_columns(sweep_file: Files) -> None:
+    file = sweep_file()
+    table = LiveTable(file, Console(width=80))
+    reports = file.pruner.reports_per_task
+    table.trial_reported(1, reports, 0.2, (0.9,))
+    table.trial_reported(1, 3 * reports, 0.5, (0.7, 0.95, 0.8))
+    table.trial_reported(2, 3 * reports, 0.5, (0.7, 0.95, 0.8))
+    table.run_started("trial-17, seeds 2000001-2000010", 10)
+    with table.console.capture() as captured:
+        table.console.print(table.frame())
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    (heading,) = (line for line in lines if line.startswith("run"))
+    first, second = (line.split() for line in lines if line.startswith(("1 ", "2 ")))
+    assert "forgetting" in heading
+    assert first[4:6] == ["0.8167", "0.1000"]
+    assert second[4:6] == ["0.8167", "0"]  # it resumed after its first task: what it forgot is not known
+
+
 def test_the_way_of_telling_follows_the_console(sweep_file: Files) -> None:
     assert isinstance(listener_for(sweep_file(), Console(file=io.StringIO())), PlainLines)
     assert isinstance(listener_for(sweep_file(), Console(file=io.StringIO(), force_terminal=True)), LiveTable)
