@@ -13,11 +13,18 @@ from hypercl.training import Finished
 Sessions = TypeVar("Sessions")
 
 
-class InThisProcess:
-    """In the place of `tune_study`, with the fake training; what was trained, in order."""
-
+class _Sessions:
     def __init__(self) -> None:
         self.jobs: list[TrialJob] = []
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """What each job trained."""
+        return [Experiment.model_validate(own.experiment) for own in self.jobs]
+
+
+class InThisProcess(_Sessions):
+    """In the place of `tune_study`, with the fake training; what was trained, in order."""
 
     def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
         for name in map(str, range(100)):
@@ -37,17 +44,9 @@ class InThisProcess:
         """The last two parts of each job's folder."""
         return [f"{own.folder.parent.name}/{own.folder.name}" for own in self.jobs]
 
-    @property
-    def experiments(self) -> list[Experiment]:
-        """What each job trained."""
-        return [Experiment.model_validate(own.experiment) for own in self.jobs]
 
-
-class TrainedHere:
+class TrainedHere(_Sessions):
     """In the place of `tune_study`, with the real training; what was trained, in order."""
-
-    def __init__(self) -> None:
-        self.jobs: list[TrialJob] = []
 
     def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
         for name in map(str, range(100)):
@@ -55,7 +54,11 @@ class TrainedHere:
             if not isinstance(config, dict):
                 return
             self.jobs.append(config["job"])
-            trial, worker, stopped = SimpleNamespace(config=config, error_file=None), trainable(config), False
+            trial, worker, stopped = (
+                SimpleNamespace(config=config, error_file=None, trial_id=name),
+                trainable(config),
+                False,
+            )
             while not stopped:
                 result = worker.step()
                 stopped = result.get("done", False) or scheduler.on_trial_result(None, trial, result) == "STOP"
