@@ -66,7 +66,7 @@ def _kinds_above(space: Space, path: str) -> tuple[str, ...]:
 
 
 def _under(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> Experiment | None:
-    """The experiment with some values, and the first value of what is drawn with them and the experiment lacks."""
+    """The experiment with some values, and the first value of what is drawn with them and the experiment leaves out."""
     try:
         return assign(file.experiment, _filled(file, space, chosen))
     except ConfigError:
@@ -84,6 +84,8 @@ def _filled(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> dict[st
         try:
             known[path] = lookup(file.experiment, path)
         except KeyError:
+            known[path] = None
+        if known[path] is None and not space[path].contains(None):
             found[path] = known[path] = space[path].values[0]
     return found
 

@@ -71,3 +71,21 @@ space:
         "x",
     )
     check_sweep(file, "x")
+
+
+def test_a_chunk_size_as_written_and_one_solved_from_a_ratio_are_searched_together() -> None:
+    file = loads(
+        """
+experiment:
+  tasks: {name: split_digits}
+  hypernet: {chunk_size: 200}
+space:
+  hypernet.chunk_size: {choice: [200, auto]}
+  hypernet.compression_ratio: {log_uniform: [0.1, 1], when: {hypernet.chunk_size: auto}}
+""",
+        "x",
+    )
+    check_sweep(file, "x")
+    del file.space["hypernet.compression_ratio"]
+    with pytest.raises(ConfigError, match="chunk_size auto needs a compression_ratio"):
+        check_sweep(file, "x")
