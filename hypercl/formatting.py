@@ -1,6 +1,7 @@
-"""Durations, numbers and paths as people read them."""
+"""Durations, numbers, paths and tables as people read them."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -16,3 +17,20 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def operations(flops: float) -> str:
+    """A number of floating-point operations: '1.5e15'."""
+    return f"{flops:.1e}".replace("e+", "e")
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """'97.10', without the sign; never '-0.00'."""
+    text = f"{100 * fraction:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of the same keys."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

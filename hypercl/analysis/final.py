@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from hypercl.analysis.final_seeds import BASE, MEASURES, About, Reported, Seed, csv_rows, seeds_of_all
+from hypercl.analysis.final_seeds import BASE, MEASURES, About, Reported, seeds_of_all, why_unknown
 from hypercl.analysis.final_table import final_markdown
-from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, quotable_sentence
+from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, protocol_cell, quotable_sentence
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
 from hypercl.config.models import Goal
@@ -51,10 +51,10 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
         about: what they have in common.
     """
     seeds = seeds_of_all(reported)
-    content = {**_head(about), "settings": [_setting(each, seeds, about.goals) for each in reported]}
+    content = {**_head(about), "settings": [_setting(setting, seeds, about.goals) for setting in reported]}
     content |= {"sentence": quotable_sentence(content), "optimism": optimism_line(content)}
-    common = {"sweep": about.name, "protocol": f"{LEAK}: tuned on test data" if about.leaks else about.protocol}
-    frame = pd.DataFrame(csv_rows(seeds, common))
+    common = {"sweep": about.name, "protocol": protocol_cell(content)}
+    frame = seeds.assign(**common)[[*common, *seeds]]
     write_text(folder / "final.csv", frame.to_csv(index=False, lineterminator="\n"))
     table = final_markdown(content)
     write_text(folder / "final.md", table)
@@ -96,17 +96,19 @@ def _head(about: About) -> dict[str, Any]:
     }
 
 
-def _setting(reported: Reported, seeds: Mapping[str, Sequence[Seed]], goals: tuple[Goal, ...]) -> dict[str, Any]:
-    own = seeds[reported.label]
-    base = {seed.number: seed for seed in seeds.get(BASE, [])} if reported.label != BASE else {}
-    metrics = {key: _measure(key, own, base) for key in MEASURES}
+def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -> dict[str, Any]:
+    own, base = (pd.DataFrame(seeds[seeds["setting"] == label]) for label in (reported.label, BASE))
+    paired = own.merge(base if reported.label != BASE else base[:0], "left", "seed")
+    metrics = {key: _measure(paired, key, why_unknown(reported, key, seeds)) for key in MEASURES}
     promises = reported.promises(goals)
     flops = [summary.flops or nan for summary in reported.summaries]
     return {
         "label": reported.label,
         "settings": dict(reported.settings),
-        "seeds": [seed.number for seed in own],
-        "lost": [{"seed": seed.number, "why": seed.lost} for seed in own if seed.lost],
+        "seeds": own["seed"].tolist(),
+        "lost": [
+            {"seed": seed, "why": why} for seed, why in zip(own["seed"].tolist(), own["lost"], strict=True) if why
+        ],
         "seconds": sum(summary.seconds for summary in reported.summaries),
         "flops": None if isnan(sum(flops)) else sum(flops),
         "metrics": metrics,
@@ -124,21 +126,23 @@ def _measured_again(goals: tuple[Goal, ...]) -> list[Goal]:
     return [goal for goal in goals if counterpart(goal.metric) in MEASURES]
 
 
-def _measure(key: str, own: Sequence[Seed], base: Mapping[int, Seed]) -> dict[str, Any]:
-    """A measure's values, their statistics and the difference to the base, where there is one."""
-    values = [seed.values[key] for seed in own]
-    found = estimate([nan if value is None else value for value in values]).plain()
-    reasons = [seed.why[key] for seed in own if seed.values[key] is None and key in seed.why]
-    found |= {"values": values, **({"why": reasons[0]} if found["mean"] is None and reasons else {})}
-    pairs = [
-        (value, other)
-        for seed in own
-        if seed.number in base
-        and (value := seed.values[key]) is not None
-        and (other := base[seed.number].values[key]) is not None
-    ]
-    compared = difference(*map(list, zip(*pairs, strict=True))).plain() if pairs and found["mean"] is not None else None
-    return {**found, "difference": compared}
+def _measure(seeds: pd.DataFrame, key: str, reason: str | None) -> dict[str, Any]:
+    """A measure's values, their statistics and the difference to the base, where there is one.
+
+    Args:
+        seeds: of a setting, beside the base's on the same seeds: columns `<key>_x` and `<key>_y`.
+        key: of the measure.
+        reason: why some seeds have none.
+    """
+    values = seeds[f"{key}_x"]
+    statistics = estimate(values.tolist()).plain()
+    statistics |= {"values": [None if isnan(value) else value for value in values.tolist()]}
+    statistics |= {"why": reason} if statistics["mean"] is None and reason else {}
+    pairs = seeds[[f"{key}_x", f"{key}_y"]].dropna()
+    compared = None
+    if len(pairs) and statistics["mean"] is not None:
+        compared = difference(*(pairs[column].tolist() for column in pairs)).plain()
+    return {**statistics, "difference": compared}
 
 
 def _promise(value: float, measured: Mapping[str, Any], goal: Goal) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """Each seed of a final step, from the summaries of its runs: what was measured, and what a lost seed counts as."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from hypercl.config.models import Goal
 from hypercl.training import WORST, RunSummary
@@ -72,101 +76,65 @@ METRICS = (
     "forward_transfer",
     "task_inference_accuracy",
 )
-MEASURES = (*(f"{data}/{metric}" for data in DATA for metric in METRICS), "compression_ratio")
+_PARTS = {f"{data}/{metric}": (data, metric) for data in DATA for metric in METRICS}
+MEASURES = (*_PARTS, "compression_ratio")
 """What has statistics. Definitions: `hypercl.training.metrics`."""
 COSTS = ("seconds", "seeds_together", "flops")
 """Of the run a seed belongs to, which trained `seeds_together` seeds at once."""
 
-_NO_SCRATCH = "needs the same target trained from scratch on the same seeds (final.from_scratch)"
 
-
-@dataclass(frozen=True)
-class Seed:
-    """One seed of one setting."""
-
-    number: int
-    lost: str
-    """Why it diverged or was given up; '' of one that has a result of its own."""
-    values: Mapping[str, float | None]
-    """`MEASURES` and `COSTS`; those of a lost seed are the worst."""
-    why: Mapping[str, str]
-    """Measure -> why it is None."""
-
-
-def seeds_of_all(reported: Sequence[Reported]) -> dict[str, list[Seed]]:
-    """The seeds of each setting, in the order of their numbers, by its label.
+def seeds_of_all(reported: Sequence[Reported]) -> pd.DataFrame:
+    """A row a setting and seed: `setting`, `seed`, `lost` (why it diverged or was given up; '' of one that has a
+    result), `MEASURES` and `COSTS`.
 
     A seed that is lost counts as the worst value (`hypercl.training.replicas.WORST`) of every measure that the others
-    have. Forward transfer is the during accuracy minus that of `scratch` on the same seed.
+    of its setting, or else any, have. Forward transfer is the during accuracy minus that of `scratch` on the same seed.
     """
-    found = {each.label: _seeds(each) for each in reported}
-    anywhere = _known(seed for seeds in found.values() for seed in seeds)
-    full = {label: [_filled(seed, seeds, anywhere) for seed in seeds] for label, seeds in found.items()}
-    scratch = {seed.number: seed for seed in full.get(SCRATCH, [])}
-    return {
-        label: seeds if label == SCRATCH else [_transferred(seed, scratch.get(seed.number)) for seed in seeds]
-        for label, seeds in full.items()
-    }
+    rows = [row for setting in reported for row in sorted(_rows(setting), key=lambda row: row["seed"])]
+    frame = pd.DataFrame(rows, columns=["setting", "seed", "lost", *MEASURES, *COSTS])
+    frame = frame.astype(dict.fromkeys(MEASURES, float))
+    alive = np.asarray(frame["lost"] == "")
+    for label in dict.fromkeys(frame["setting"]):
+        own = np.asarray(frame["setting"] == label)
+        known = frame[own & alive if (own & alive).any() else alive].dropna(axis="columns", how="all").columns
+        worst = {key: WORST[metric] for key, (_, metric) in _PARTS.items() if key in known}
+        worst["compression_ratio"] = next(iter(frame.loc[own, "compression_ratio"].dropna()), nan)
+        frame.loc[own & ~alive, list(worst)] = list(worst.values())
+    scratch = frame[(frame["setting"] == SCRATCH) & alive]
+    for data in DATA:
+        during = f"{data}/during_accuracy"
+        of_scratch = dict(zip(scratch["seed"], scratch[during], strict=True))
+        gained = frame[during] - [of_scratch.get(seed, nan) for seed in frame["seed"]]
+        frame[f"{data}/forward_transfer"] = gained.where(frame["setting"] != SCRATCH)
+    return frame
 
 
-def _seeds(reported: Reported) -> list[Seed]:
-    found = {number: Seed(number, why, {}, {}) for number, why in reported.lost}
+def _rows(reported: Reported) -> Iterator[dict[str, Any]]:
+    for seed, why in reported.lost:
+        yield {"setting": reported.label, "seed": seed, "lost": why}
     for summary in reported.summaries:
         costs = {"seconds": summary.seconds, "seeds_together": len(summary.seeds), "flops": summary.flops}
         for result in summary.seeds:
-            values = {f"{data}/{metric}": result.metrics[data][metric] for data in DATA for metric in METRICS}
-            reasons = {data: result.metrics[data].get("why", {}) for data in DATA}
-            why = {f"{data}/{metric}": text for data in DATA for metric, text in reasons[data].items()}
-            values |= {"compression_ratio": summary.compression_ratio, **costs}
+            values = {key: result.metrics[data][metric] for key, (data, metric) in _PARTS.items()}
             lost = f"diverged: {result.diverged}" if result.diverged else ""
-            found[result.seed] = Seed(result.seed, lost, values, why)
-    return [found[number] for number in sorted(found)]
+            named = {"setting": reported.label, "seed": result.seed, "lost": lost}
+            yield named | values | {"compression_ratio": summary.compression_ratio} | costs
 
 
-def _known(seeds: Iterable[Seed]) -> set[str]:
-    """Measures that some seed has."""
-    return {key for seed in seeds if not seed.lost for key in MEASURES if seed.values.get(key) is not None}
-
-
-def _filled(seed: Seed, own: Sequence[Seed], anywhere: set[str]) -> Seed:
-    """A lost seed with the worst values; another as it is."""
-    if not seed.lost:
-        return seed
-    known = _known(own) or anywhere
-    worst: dict[str, float | None] = {
-        f"{data}/{metric}": WORST[metric] for data in DATA for metric in METRICS if f"{data}/{metric}" in known
-    }
-    ratios = [each.values.get("compression_ratio") for each in own]
-    worst["compression_ratio"] = next((ratio for ratio in ratios if ratio is not None), None)
-    of_others = next((each.why for each in own if not each.lost), {})
-    return Seed(seed.number, seed.lost, {**dict.fromkeys((*MEASURES, *COSTS)), **seed.values, **worst}, of_others)
-
-
-def _transferred(seed: Seed, scratch: Seed | None) -> Seed:
-    """With forward transfer, where the same seed from scratch has a result."""
-    values: dict[str, float | None] = dict(seed.values)
-    why = dict(seed.why)
-    for data in DATA:
-        own, other = values[f"{data}/during_accuracy"], scratch and scratch.values[f"{data}/during_accuracy"]
-        key = f"{data}/forward_transfer"
-        if scratch is None or scratch.lost or own is None or other is None:
-            why[key] = f"seed {seed.number} from scratch is lost" if scratch and scratch.lost else _NO_SCRATCH
-        else:
-            values[key] = own - other
-            why.pop(key, None)
-    return Seed(seed.number, seed.lost, values, why)
-
-
-def csv_rows(seeds: Mapping[str, Sequence[Seed]], common: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row a setting and seed, for final.csv.
+def why_unknown(reported: Reported, key: str, seeds: pd.DataFrame) -> str | None:
+    """Why a setting lacks a measure; None where nobody says so.
 
     Args:
+        reported: the setting.
+        key: of `MEASURES`.
         seeds: as from `seeds_of_all`.
-        common: columns that every row begins with.
     """
-    return [
-        {**common, "setting": label, "seed": seed.number, "lost": seed.lost}
-        | {key: seed.values.get(key) for key in (*MEASURES, *COSTS)}
-        for label, own in seeds.items()
-        for seed in own
-    ]
+    data, _, metric = key.partition("/")
+    if metric == "forward_transfer" and reported.label != SCRATCH:
+        gone = seeds["seed"][(seeds["setting"] == SCRATCH) & (seeds["lost"] != "")].tolist()
+        none = "needs the same target trained from scratch on the same seeds (final.from_scratch)"
+        return f"seed {gone[0]} from scratch is lost" if gone else none
+    results = (result for summary in reported.summaries for result in summary.seeds if not result.diverged)
+    return next(
+        (why[metric] for result in results if metric in (why := result.metrics.get(data, {}).get("why", {}))), None
+    )

@@ -1,21 +1,23 @@
 """The final step's table for people: cells as they are shown, and final.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hypercl.analysis.final_text import (
     FEW,
     NONE,
     Content,
+    cell,
     counterpart,
     label_in_words,
     leading,
     marked,
-    number,
+    metric_name,
     p_in_words,
     span,
 )
 from hypercl.config.reading import value_in_short
+from hypercl.formatting import markdown_table
 
 _UNITS = "Accuracies and what is computed from them in percent, differences in points."
 
@@ -24,23 +26,25 @@ def title(content: Content) -> str:
     """Of the table."""
     count = len(leading(content)["seeds"])
     few = " (few seeds)" if count < FEW else ""
-    goals = ", ".join(_goal_words(goal["metric"]) for goal in content["goals"])
+    metrics = [goal["metric"] for goal in content["goals"]]
+    goals = ", ".join(metric_name(metric) + " on test data in percent" * ("/" in metric) for metric in metrics)
     text = f"Final step of the sweep '{content['sweep']}': {goals}, {count} fresh seeds{few}, 95 % intervals"
     return marked(content, text)
 
 
 def final_rows(content: Content) -> list[dict[str, str]]:
-    """A row a setting, every cell as it is shown; of several goals each has a row, the setting told in the first."""
+    """A row a setting, every cell as it is shown; of several goals each has a row, the setting named in the first."""
     several = len(content["goals"]) > 1
     rows = []
     for setting in content["settings"]:
-        before = {"setting": label_in_words(setting["label"]), "values": _values(setting["settings"])}
+        values = ", ".join(f"{path} {value_in_short(value)}" for path, value in setting["settings"].items()) or NONE
+        before = {"setting": label_in_words(setting["label"]), "values": values}
         after = {
-            "forgetting": _mean("test/forgetting", setting),
+            "forgetting": cell("test/forgetting", setting["metrics"]["test/forgetting"]["mean"]),
             "seeds lost": f"{len(setting['lost'])} of {len(setting['seeds'])}",
         }
         for goal in content["goals"]:
-            named = {"goal": _goal_name(goal["metric"])} if several else {}
+            named = {"goal": metric_name(goal["metric"])} if several else {}
             rows.append(before | named | _goal_cells(goal["metric"], setting) | after)
             before, after = dict.fromkeys(before, ""), dict.fromkeys(after, "")
     return rows
@@ -49,27 +53,25 @@ def final_rows(content: Content) -> list[dict[str, str]]:
 def final_markdown(content: Content) -> str:
     """final.md: the sentences, the table, every metric, and what a reader needs to know beside them."""
     settings = content["settings"]
-    known = {key for each in settings for key, found in each["metrics"].items() if found["mean"] is not None}
+    known = [
+        key
+        for key in settings[0]["metrics"]
+        if any(setting["metrics"][key]["mean"] is not None for setting in settings)
+    ]
     every = [
         {"metric": key.replace("/", " ").replace("_", " ")}
         | {label_in_words(setting["label"]): _with_interval(key, setting) for setting in settings}
-        for key in settings[0]["metrics"]
-        if key in known
+        for key in known
     ]
     parts = [f"# {title(content)}", content["sentence"], content["optimism"], markdown_table(final_rows(content))]
     parts += [f"## {marked(content, 'Every metric, with its 95 % t interval')}", markdown_table(every)]
     return "\n\n".join([*(part for part in parts if part), *notes(content)]) + "\n"
 
 
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of the same keys."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def notes(content: Content) -> list[str]:
     """What a reader of the table needs to know beside it, a paragraph each."""
-    opened = f"Test data was opened {_times(content['opened'])} for a final step"
+    times = {1: "once", 2: "twice"}.get(content["opened"], f"{content['opened']} times")
+    opened = f"Test data was opened {times} for a final step"
     opened += f", first at {content['first_opened']}" if content["first_opened"] else ""
     lines = [
         f"Protocol {content['described']}. {opened}.",
@@ -80,9 +82,9 @@ def notes(content: Content) -> list[str]:
     if len(leading(content)["seeds"]) < FEW:
         lines.append(f"Seeds are few: {FEW} are the rule. Of five pairs p cannot fall below 0.0625.")
     lines += [
-        f"Lost, counted as the worst value: {label_in_words(setting['label'])}, seed {one['seed']}: {one['why']}."
+        f"Lost, counted as the worst value: {label_in_words(setting['label'])}, seed {lost['seed']}: {lost['why']}."
         for setting in content["settings"]
-        for one in setting["lost"]
+        for lost in setting["lost"]
     ]
     seeds = sorted({seed for setting in content["settings"] for seed in setting["seeds"]})
     lines.append(f"Seeds {seeds[0]} to {seeds[-1]}, on {content['hardware']}." if seeds else "")
@@ -91,54 +93,21 @@ def notes(content: Content) -> list[str]:
 
 def _goal_cells(metric: str, setting: Mapping[str, Any]) -> dict[str, str]:
     key = counterpart(metric)
-    found, promised = setting["metrics"][key], setting["promised"].get(metric)
-    compared = found["difference"] or {}
+    measured = setting["metrics"][key]
+    compared = measured["difference"] or {}
+    gain = cell(key, compared.get("mean"))
     return {
-        "promised": number(metric, promised["value"]) if promised else NONE,
-        "mean": _mean(key, setting),
-        "t interval": _interval(key, found["t_interval"]),
-        "bootstrap": _interval(key, found["bootstrap_interval"]),
-        "difference": _signed(key, compared.get("mean")),
-        "its t interval": _interval(key, compared.get("t_interval")),
+        "promised": cell(metric, setting["promised"].get(metric, {}).get("value")),
+        "mean": cell(key, measured["mean"]),
+        "t interval": cell(key, measured["t_interval"]),
+        "bootstrap": cell(key, measured["bootstrap_interval"]),
+        "difference": gain if gain.startswith("-") else f"+{gain}",
+        "its t interval": cell(key, compared.get("t_interval")),
         "p": p_in_words(compared["p"]).removeprefix("= ") if compared.get("p") is not None else NONE,
     }
 
 
-def _goal_words(metric: str) -> str:
-    """'final accuracy on test data in percent'."""
-    return f"{_goal_name(metric)} on test data in percent" if "/" in metric else _goal_name(metric)
-
-
-def _goal_name(metric: str) -> str:
-    return metric.split("/")[-1].replace("_", " ")
-
-
-def _values(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{path} {value_in_short(value)}" for path, value in settings.items()) or NONE
-
-
-def _mean(key: str, setting: Mapping[str, Any]) -> str:
-    mean = setting["metrics"][key]["mean"]
-    return NONE if mean is None else number(key, mean)
-
-
 def _with_interval(key: str, setting: Mapping[str, Any]) -> str:
-    found = setting["metrics"][key]
-    if found["mean"] is None or not found["t_interval"] or not found["sd"]:
-        return _mean(key, setting)
-    return f"{number(key, found['mean'])} ({span(key, found['t_interval'])})"
-
-
-def _interval(key: str, interval: Sequence[float] | None) -> str:
-    return span(key, interval) if interval else NONE
-
-
-def _signed(key: str, value: float | None) -> str:
-    if value is None:
-        return NONE
-    text = number(key, value)
-    return text if text.startswith("-") else f"+{text}"
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+    measured = setting["metrics"][key]
+    interval = f" ({span(key, measured['t_interval'])})" if measured["t_interval"] and measured["sd"] else ""
+    return cell(key, measured["mean"]) + interval

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypercl.analysis.final_seeds import BASE, SCRATCH
+from hypercl.formatting import duration, operations, percent
 
 Content = Mapping[str, Any]
 """As in final.json."""
@@ -69,7 +70,7 @@ def optimism_line(content: Content) -> str:
         if metric == counterpart(metric):  # such as the compression ratio: the same wherever it is measured
             continue
         digits = _digits(counterpart(metric), setting)
-        name = "" if metric == "validation/final_accuracy" else f" {metric.split('/')[1].replace('_', ' ')}"
+        name = "" if metric == "validation/final_accuracy" else f" {metric_name(metric)}"
         text = f"promised {number(metric, found['value'], digits)} %{name} on {data} data by {best}; "
         if found["came_out"] is None:
             parts.append(text + "what came out is not known")
@@ -78,6 +79,11 @@ def optimism_line(content: Content) -> str:
         text += f"optimism {points(metric, found['optimism'], digits)}"
         parts.append(text + (f" ({span(metric, found['interval'], digits)})" if found["interval"] else ""))
     return marked(content, "; ".join(parts)) if parts else ""
+
+
+def protocol_cell(content: Content) -> str:
+    """The protocol in a column of a CSV."""
+    return f"{LEAK}: tuned on test data" if content["protocol"] == "test_leak" else content["protocol"]
 
 
 def marked(content: Content, text: str) -> str:
@@ -92,10 +98,7 @@ def label_in_words(label: str) -> str:
 
 def number(key: str, value: float, digits: int = 2) -> str:
     """A measure's value: a fraction in percent, without the sign; a ratio in three digits."""
-    if not _is_fraction(key):
-        return f"{value:.3g}"
-    text = f"{100 * value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
+    return percent(value, digits) if _is_fraction(key) else f"{value:.3g}"
 
 
 def points(key: str, value: float, digits: int = 2) -> str:
@@ -106,6 +109,18 @@ def points(key: str, value: float, digits: int = 2) -> str:
 def span(key: str, interval: Sequence[float], digits: int = 2) -> str:
     """'98.5 to 98.9'."""
     return f"{number(key, interval[0], digits)} to {number(key, interval[1], digits)}"
+
+
+def cell(key: str, value: float | Sequence[float] | None) -> str:
+    """A measure's value, or an interval of it, in a table."""
+    if value is None:
+        return NONE
+    return span(key, value) if isinstance(value, Sequence) else number(key, value)
+
+
+def metric_name(metric: str) -> str:
+    """'validation/final_accuracy' -> 'final accuracy'."""
+    return metric.split("/")[-1].replace("_", " ")
 
 
 def p_in_words(p: float) -> str:
@@ -149,16 +164,12 @@ def _compared(key: str, found: Mapping[str, Any], digits: int) -> str:
 
 
 def _cost(cost: Mapping[str, float | None]) -> str:
-    """' of 100 trials (12.3 hours, 1.5e15 floating-point operations)'."""
+    """' of 100 trials (12 h 18 min, 1.5e15 floating-point operations)'."""
     trials, hours, gpu_hours, flops = (cost.get(key) for key in ("trials", "hours", "gpu_hours", "flops"))
     parts = [
-        _duration(hours) if hours is not None else "",
+        duration(3600 * hours) if hours is not None else "",
         f"{gpu_hours:.3g} GPU-hours" if gpu_hours else "",
-        f"{flops:.1e} floating-point operations".replace("e+", "e") if flops else "",
+        f"{operations(flops)} floating-point operations" if flops else "",
     ]
-    told = ", ".join(part for part in parts if part)
-    return (f" of {trials} trials" if trials is not None else "") + (f" ({told})" if told else "")
-
-
-def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes" if hours >= 1 / 30 else "a minute"
+    known = ", ".join(part for part in parts if part)
+    return (f" of {trials} trials" if trials is not None else "") + (f" ({known})" if known else "")

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hypercl.analysis.final_table import markdown_table
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure
 from hypercl.files import write_text
+from hypercl.formatting import markdown_table
 
 COLUMNS = (
     "task", "phase", "trial", "parent", "learning_rate", "strength", "halvings", "accuracy", "mark", "floor", "state",

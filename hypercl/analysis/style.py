@@ -1,5 +1,6 @@
 """What all figures share: colours, size, words."""
 
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -14,6 +15,16 @@ def empty_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend for all panels, each label once."""
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    columns = len(handles) if figure.get_figwidth() > 6 else 2
+    below = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
+    figure.legend(list(handles.values()), list(handles), **below)
 
 
 def words(metric: str) -> str:

@@ -34,7 +34,7 @@ def test_the_claim_is_a_sentence_with_seeds_interval_difference_and_cost(tmp_pat
     assert result.sentence == (
         f"On 10 fresh seeds trial 7 reached 93.8 % final test accuracy (95 % t interval {low} to {high}), 3.0 points "
         f"above the setting as written ({below} to {above}, sign-flip p = {paired.p:.3f}), after a search of 24 trials "
-        "(12.3 hours, 1.5e15 floating-point operations) on validation data alone."
+        "(12 h 18 min, 1.5e15 floating-point operations) on validation data alone."
     )
     assert paired.p == pytest.approx(2 / 2**10)
 
