@@ -34,18 +34,12 @@ from hypercl.methods.plain import JointLearner, LwFLearner, ScratchLearner
 from hypercl.user_code import user_code
 
 _KEY = "method.path"
-
-
 _RENAMED = {"memory": "task_context", "knowledge": "inference_state", "deciders": "task_inferences"}
 """Methods of a `Learner` in hypercl 0.1.0, and their names since."""
 
 
 def imported_method(spec: LearnerSpec) -> Learner:
-    """Instantiates the class that an import path names: `Class(spec, **kwargs)`.
-
-    Raises:
-        UserError: as `learner_class`, or the class fails.
-    """
+    """Instantiates the class that an import path names; raises as `learner_class`, or if the class fails."""
     method = spec.experiment.method
     assert isinstance(method, ImportedMethod)
     learner = learner_class(spec.experiment, spec.import_paths)
@@ -63,16 +57,17 @@ def learner_class(experiment: Experiment, import_paths: Sequence[Path]) -> type[
     assert isinstance(method, ImportedMethod)
     learner = imported_class(method, import_paths)
     _require_scenario(experiment, method.path, learner)
-    _require_replicas(experiment, method.path, learner)
+    replicas = experiment.training.replicas
+    if replicas > 1 and learner.no_replicas:
+        raise UserError(
+            f"training.replicas: {replicas} cannot be trained together by {method.path}: "
+            f"{learner.no_replicas}\n    fix:     training.replicas: 1"
+        )
     return learner
 
 
 def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type[Learner]:
-    """The class that an import path names.
-
-    Args:
-        config: import path and keywords.
-        import_paths: folders searched before installed packages.
+    """The class that an import path names; folders in `import_paths` are searched before installed packages.
 
     Raises:
         UserError: it is not found, not a complete `Learner`, written for hypercl 0.1.0, does not take the keywords, or
@@ -94,7 +89,17 @@ def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type
         raise UserError(
             f"{_KEY}: {config.path}: scenarios is {scenarios!r}, not a set of some of {', '.join(sorted(ALL))}"
         )
-    _require_keywords(config, learner)
+    signature = inspect.signature(learner)
+    try:
+        signature.bind(None, **config.kwargs)
+    except TypeError as error:
+        names = list(signature.parameters)[1:]
+        unknown = [name for name in config.kwargs if name not in names]
+        fix = did_you_mean(unknown[0], names) if unknown else ""
+        raise UserError(
+            f"method.kwargs: {config.path} does not accept these: {error}\n    given:   {config.kwargs}\n"
+            f"    allowed: {', '.join(names) or 'none'}" + (f"\n    fix:     {fix}" if fix else "")
+        ) from error
     return learner
 
 
@@ -113,20 +118,6 @@ def _require_new_names(config: ImportedMethod, learner: type[Learner]) -> None:
         )
 
 
-def _require_keywords(config: ImportedMethod, learner: type[Learner]) -> None:
-    signature = inspect.signature(learner)
-    try:
-        signature.bind(None, **config.kwargs)
-    except TypeError as error:
-        names = list(signature.parameters)[1:]
-        unknown = [name for name in config.kwargs if name not in names]
-        fix = did_you_mean(unknown[0], names) if unknown else ""
-        raise UserError(
-            f"method.kwargs: {config.path} does not accept these: {error}\n    given:   {config.kwargs}\n"
-            f"    allowed: {', '.join(names) or 'none'}" + (f"\n    fix:     {fix}" if fix else "")
-        ) from error
-
-
 def _require_scenario(experiment: Experiment, path: str, learner: type[Learner]) -> None:
     scenario = experiment.tasks.scenario
     if scenario not in learner.scenarios:
@@ -142,15 +133,6 @@ def _require_scenario(experiment: Experiment, path: str, learner: type[Learner])
             f"tasks.scenario: {path} cannot predict without the task's identity, as scenario {scenario} requires\n"
             "    fix:     define task_inferences, use hypernet: {name: none} with a NetworkLearner, "
             "or claim scenario task only (`scenarios`)"
-        )
-
-
-def _require_replicas(experiment: Experiment, path: str, learner: type[Learner]) -> None:
-    replicas = experiment.training.replicas
-    if replicas > 1 and learner.no_replicas:
-        raise UserError(
-            f"training.replicas: {replicas} cannot be trained together by {path}: "
-            f"{learner.no_replicas}\n    fix:     training.replicas: 1"
         )
 
 

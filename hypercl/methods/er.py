@@ -1,6 +1,6 @@
 """Experience replay from a buffer of training samples, and replay of all stored training data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import ceil
@@ -41,8 +41,10 @@ class ERLearner(ReplayLearner):
     without augmentation.
     Raises a UserError if there are more classes than the budget holds samples.
     Adds to the state `buffer`: `inputs` (budget, *input_shape), class by class in the order of the tasks, then zeros;
-    and `counts`, int64, samples kept of each class met.
+    and `counts`, int64, samples kept of each class seen.
     """
+
+    training_only = (*ReplayLearner.training_only, "buffer")
 
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
@@ -56,46 +58,35 @@ class ERLearner(ReplayLearner):
         return {**super().init(), "buffer": {"inputs": inputs, "counts": counts}}
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        met = sum(self.spec.shape.classes[: task + 1])
-        share = self.budget // met
+        num_classes = sum(self.spec.shape.classes[: task + 1])
+        share = self.budget // num_classes
         if not share:
             raise UserError(
-                f"method.budget {self.budget} holds no sample for each of the {met} classes seen: increase it"
+                f"method.budget {self.budget} holds no sample for each of the {num_classes} classes seen: increase it"
             )
-        before, blocks = state["buffer"]["inputs"], torch.arange(len(data)).split(SAMPLES_AT_ONCE)
+        before, axis, counts = state["buffer"]["inputs"], self.samples_axis, self._counts(state)
+        starts = accumulate(counts, initial=0)
+        parts = [before.narrow(axis, start, min(share, count)) for start, count in zip(starts, counts, strict=False)]
+        blocks = torch.split(torch.arange(len(data)), SAMPLES_AT_ONCE)
         labels = torch.cat([data[block][1] for block in blocks]).cpu()
-        parts = [inputs.narrow(self.samples_axis, 0, min(share, count)) for inputs, count in self._by_class(state)]
         for label in range(self.spec.shape.classes[task]):
-            places = (labels == label).nonzero().squeeze(1)
-            parts.append(self._chosen(data, places, share, (task, label)))
-        counts = [part.shape[self.samples_axis] for part in parts]
-        empty = torch.zeros_like(before.narrow(self.samples_axis, 0, self.budget - sum(counts)))
+            draws = [generator(seed, "kept", task, label) for seed in self.spec.seeds]
+            samples = (labels == label).nonzero().squeeze(1)
+            kept = [samples[torch.randperm(len(samples), generator=draw)[:share]] for draw in draws]
+            inputs, _ = data[torch.cat(kept)]
+            parts.append(inputs.unflatten(0, (len(kept), len(kept[0]))) if self.bundled else inputs)
+        counts = [part.shape[axis] for part in parts]
+        empty = torch.zeros_like(before.narrow(axis, 0, self.budget - sum(counts)))
         buffer = {
-            "inputs": torch.cat([*parts, empty], dim=self.samples_axis),
-            "counts": torch.tensor(counts, device=before.device).expand(*before.shape[: self.samples_axis], -1).clone(),
+            "inputs": torch.cat([*parts, empty], dim=axis),
+            "counts": torch.tensor(counts, device=before.device).expand(*before.shape[:axis], -1).clone(),
         }
         return {**super().end_task(state, task, data), "buffer": buffer}
 
-    def inference_state(self, state: State) -> State:
-        return {key: value for key, value in super().inference_state(state).items() if key != "buffer"}
-
-    def _by_class(self, state: State) -> Iterator[tuple[Tensor, int]]:
-        """Stored inputs of each class, and their number."""
-        counts = self._counts(state)
-        for start, count in zip(accumulate(counts, initial=0), counts, strict=False):
-            yield state["buffer"]["inputs"].narrow(self.samples_axis, start, count), count
-
     def _counts(self, state: State) -> list[int]:
-        """Equal for all replicas, except diverged ones, whose state is all zero."""
+        """Samples kept of each class: equal for all replicas, except diverged ones, whose state is all zero."""
         counts = state["buffer"]["counts"]
         return (counts.amax(0) if self.bundled else counts).tolist()
-
-    def _chosen(self, data: TaskData, places: Tensor, share: int, of: tuple[int, int]) -> Tensor:
-        """Inputs of a class to keep: (samples, *input_shape), with a leading replica axis if there are several."""
-        drawn = [generator(seed, "kept", *of) for seed in self.spec.seeds]
-        each = [places[torch.randperm(len(places), generator=draw)[:share]] for draw in drawn]
-        inputs, _ = data[torch.cat(each)]
-        return inputs.unflatten(0, (len(each), len(each[0]))) if self.bundled else inputs
 
     def _source(self, state: State, task: int) -> Kept | None:
         if not task:
@@ -105,29 +96,26 @@ class ERLearner(ReplayLearner):
         labels = torch.zeros(self.budget, dtype=torch.int64)
         of_class = torch.tensor([label for width in classes for label in range(width)])
         labels[: sum(counts)] = of_class.repeat_interleave(torch.tensor(counts))
-        ends = list(accumulate(classes))
-        sizes = [sum(counts[end - width : end]) for end, width in zip(ends, classes, strict=True)]
-        of_task = torch.tensor(sizes, device=self.spec.device)[:, None]
-        return Kept(
-            inputs=state["buffer"]["inputs"],
-            labels=labels.to(self.spec.device),
-            starts=of_task.cumsum(0) - of_task,
-            sizes=of_task.clamp(min=1),
+        sizes = torch.stack([part.sum() for part in torch.split(torch.tensor(counts), list(classes))])[:, None].to(
+            self.spec.device
         )
+        inputs, labels = state["buffer"]["inputs"], labels.to(self.spec.device)
+        return Kept(inputs, labels, starts=sizes.cumsum(0) - sizes, sizes=sizes.clamp(min=1))
 
     def _replay(self, source: Kept, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         count, device = ceil(batch[1].shape[-1] / info.task), self.spec.device
         draws = [generator(seed, "replayed", info.task, info.step, device=device) for seed in self.spec.seeds]
-        drawn = [torch.randint(2**62, (info.task, count), generator=draw, device=device) for draw in draws]
-        places = (torch.stack(drawn) % source.sizes + source.starts).flatten(1)
+        numbers = [torch.randint(2**62, (info.task, count), generator=draw, device=device) for draw in draws]
+        samples = (torch.stack(numbers) % source.sizes + source.starts).flatten(1)
         if self.bundled:
-            inputs = source.inputs[torch.arange(len(places), device=device)[:, None], places]
+            inputs = source.inputs[torch.arange(len(samples), device=device)[:, None], samples]
         else:
-            places = places[0]
-            inputs = source.inputs[places]
-        labels = source.labels[places].split(count, dim=-1)
-        each = zip(inputs.split(count, dim=self.samples_axis), labels, strict=True)
-        return [Replayed(of_task, task, answers) for task, (of_task, answers) in enumerate(each)]
+            samples = samples[0]
+            inputs = source.inputs[samples]
+        parts = zip(
+            torch.split(inputs, count, self.samples_axis), torch.split(source.labels[samples], count, -1), strict=True
+        )
+        return [Replayed(of_task, task, labels) for task, (of_task, labels) in enumerate(parts)]
 
 
 class StoredRealLearner(ReplayLearner):

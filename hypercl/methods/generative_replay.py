@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from hypercl.config import Experiment
-from hypercl.methods.generator import HnetGenerator, HnetGeneratorContext, PlainGenerator
+from hypercl.methods.generator import HnetGenerator, HnetGeneratorContext, PlainGenerator, reseeded
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import (
     Batch,
@@ -25,7 +24,6 @@ from hypercl.methods.learner import (
 )
 from hypercl.methods.plain import plain_network
 from hypercl.methods.replay import ReplayContext, Replayed, ReplayLearner
-from hypercl.seeds import derive
 from hypercl.tasks import Shape
 
 AnyGenerator = TypeVar("AnyGenerator", HnetGenerator, PlainGenerator)
@@ -38,6 +36,8 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
     the other. The last task's inputs are learned too, for the figures.
     Adds to the state `generator`, its own state.
     """
+
+    training_only = (*ReplayLearner.training_only, "generator")
 
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
@@ -61,14 +61,11 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
         return {**state, "generator": generator}, losses | named("generator", costs)
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        own = self.generator.end_task(state["generator"], task, data)
-        return {**super().end_task(state, task, data), "generator": own}
+        generator = self.generator.end_task(state["generator"], task, data)
+        return {**super().end_task(state, task, data), "generator": generator}
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         return self.generator.sample(state["generator"], task, count)
-
-    def inference_state(self, state: State) -> State:
-        return {key: value for key, value in super().inference_state(state).items() if key != "generator"}
 
     def _source(self, state: State, task: int) -> Any:
         return self.generator.task_context(state["generator"], task)
@@ -103,7 +100,7 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         _, labels = batch
         inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
-        return [Replayed(own, task) for task, own in enumerate(inputs.unbind(1 if self.bundled else 0))]
+        return [Replayed(samples, task) for task, samples in enumerate(inputs.unbind(self.samples_axis))]
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,8 @@ class HnetTirLearner(HnetLearner):
     Adds to the state `inference` and `generator`, the states of the inference network and its generator.
     The inference network is not trained on the first task, when it has a single class.
     """
+
+    training_only = (*HnetLearner.training_only, "generator")
 
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
@@ -160,30 +159,24 @@ class HnetTirLearner(HnetLearner):
         for infer in self.inference.task_inferences(state["inference"], met):
             yield partial(_inferred, infer)
         for task, predict in enumerate(self.predictors(state, range(met))):
-            yield partial(_of_its_own, predict, task, self.spec.heads[task].start)
+            yield partial(_predicted, predict, task, self.spec.heads[task].start)
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         return self.generator.sample(state["generator"], task, count)
 
     def inference_state(self, state: State) -> State:
-        known = {key: value for key, value in super().inference_state(state).items() if key != "generator"}
-        return {**known, "inference": self.inference.inference_state(state["inference"])}
+        return {**super().inference_state(state), "inference": self.inference.inference_state(state["inference"])}
 
 
 class InferenceNetwork(ReplayLearner):
-    """A network like the classifier with one output per task: each task is a class.
-
-    Args:
-        spec: the classifier's.
-        generator: source of earlier tasks' inputs.
-    """
+    """A network like the classifier with one output per task: each task is a class."""
 
     def __init__(self, spec: LearnerSpec, generator: HnetGenerator) -> None:
         shape = Shape(spec.shape.input_shape, (1,) * spec.shape.num_tasks, "class")
         network, weights = plain_network(
             spec.experiment.target, shape.input_shape, shape.num_outputs, spec.device, spec.import_paths
         )
-        variants = tuple(map(_of_inference, spec.variants))
+        variants = tuple(reseeded(variant, "inference") for variant in spec.variants)
         super().__init__(replace(spec, target=network, hypernet=weights, shape=shape, variants=variants))
         self.generator = generator
 
@@ -191,15 +184,9 @@ class InferenceNetwork(ReplayLearner):
         """ceil(B / t) samples of each of the t earlier tasks."""
         _, labels = batch
         inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
-        axis = 1 if self.bundled else 0
-        only = labels.new_zeros((*labels.shape[:-1], inputs.shape[axis + 1]))
-        return [Replayed(own, task, only) for task, own in enumerate(inputs.unbind(axis))]
-
-
-def _of_inference(variant: Experiment) -> Experiment:
-    """The config of a replica with a separate seed."""
-    training = variant.training.model_copy(update={"seed": derive(variant.training.seed, "inference")})
-    return variant.model_copy(update={"training": training})
+        axis = self.samples_axis
+        zeros = labels.new_zeros((*labels.shape[:-1], inputs.shape[axis + 1]))
+        return [Replayed(samples, task, zeros) for task, samples in enumerate(inputs.unbind(axis))]
 
 
 def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
@@ -208,7 +195,7 @@ def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> 
     return Decision(torch.zeros_like(tasks), tasks)
 
 
-def _of_its_own(
+def _predicted(
     predict: Callable[[Tensor], Tensor], task: int, first_output: int, inputs: Tensor, before: Decision | None
 ) -> Decision:
     """A task's predictions for the samples inferred as its own."""

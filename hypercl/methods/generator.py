@@ -1,7 +1,7 @@
 """Generators for replay: variational autoencoders (Kingma and Welling, 2014) that sample earlier tasks' inputs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -14,7 +14,7 @@ from hypercl.hypernets import build_hypernet
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
 from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
-from hypercl.methods.plain import own_weights, plain_network
+from hypercl.methods.plain import plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel, build_target, count_weights
@@ -51,24 +51,18 @@ class VariationalAutoencoder:
         encoder, decoder = weights
         mean, log_variance = _outputs(self.encoder, encoder, inputs).chunk(2, -1)
         code = mean + (log_variance / 2).exp() * noise
-        logits = _outputs(self.decoder, decoder, _with(condition, code))
+        logits = _outputs(self.decoder, decoder, _conditioned(code, condition))
         pixels = inputs.flatten(-len(self.encoder.input_shape)).to(logits.dtype)
-        misfit = binary_cross_entropy_with_logits(logits, pixels, reduction="none").mean(-1)
-        return misfit + divergence(mean, log_variance) / logits.shape[-1]
+        reconstruction = binary_cross_entropy_with_logits(logits, pixels, reduction="none").mean(-1)
+        return reconstruction + divergence(mean, log_variance) / logits.shape[-1]
 
     @torch.no_grad()
     def decode(self, decoder: Tensor, code: Tensor, condition: Tensor) -> Tensor:
-        """Inputs in 0 .. 1 for codes.
+        """Inputs in 0 .. 1, (samples, *input_shape), for codes (samples, latent) and a condition (size,).
 
-        Args:
-            decoder: weights of one decoder, or (decoders, num_weights).
-            code: (samples, latent), or (decoders, samples, latent).
-            condition: (size,), or (decoders, size).
-
-        Returns:
-            (samples, *input_shape), or (decoders, samples, *input_shape).
+        With weights (decoders, num_weights) all have a leading axis of decoders.
         """
-        logits = _outputs(self.decoder, decoder, _with(condition, code.to(decoder.dtype)))
+        logits = _outputs(self.decoder, decoder, _conditioned(code.to(decoder.dtype), condition))
         return logits.sigmoid().unflatten(-1, self.encoder.input_shape)
 
 
@@ -78,15 +72,15 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def _outputs(network: GeneratedModel, weights: Tensor, inputs: Tensor) -> Tensor:
-    run = network if weights.dim() == 1 else network.bundle
-    outputs, _ = run(weights, {}, inputs, True)
-    return outputs if outputs.dtype == torch.float64 else outputs.float()
+    forward = network if weights.dim() == 1 else network.bundle
+    outputs, _ = forward(weights, {}, inputs, True)
+    return at_least_float32(outputs)
 
 
-def _with(condition: Tensor, code: Tensor) -> Tensor:
+def _conditioned(code: Tensor, condition: Tensor) -> Tensor:
     """[code, condition]: (..., samples, latent + size)."""
-    beside = condition.to(code.dtype).unsqueeze(-2).expand(*code.shape[:-1], -1)
-    return torch.cat([code, beside], -1)
+    repeated = condition.to(code.dtype).unsqueeze(-2).expand(*code.shape[:-1], -1)
+    return torch.cat([code, repeated], -1)
 
 
 DECODERS_KEPT = 100_000_000
@@ -113,24 +107,28 @@ class GeneratorLearner(NetworkLearner):
         network, hypernet = decoder
         tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         shape = Shape(network.input_shape, (pixels,) * tasks, "domain")
-        super().__init__(LearnerSpec(network, hypernet, shape, spec.device, tuple(map(_of_its_own, variants))))
+        own = tuple(reseeded(variant, "generator") for variant in variants)
+        super().__init__(LearnerSpec(network, hypernet, shape, spec.device, own))
         config = generator_of(spec.experiment.method)
         assert config is not None
-        self.latent, coder, codes = config.latent, MLP(hidden=config.encoder), 2 * config.latent
-        encoder, self.encoder_weights = plain_network(coder, spec.shape.input_shape, codes, spec.device)
-        self.autoencoder = VariationalAutoencoder(encoder, network)
+        self.latent = config.latent
+        encoder = MLP(hidden=config.encoder), spec.shape.input_shape, 2 * config.latent
+        encoder_network, self.encoder_weights = plain_network(*encoder, spec.device)
+        self.autoencoder = VariationalAutoencoder(encoder_network, network)
         self.conditions = self._conditions(config, network.input_shape[0] - config.latent)
         """(tasks, size), or (replicas, tasks, size)."""
 
     def init(self) -> State:
-        seeds = iter(self.spec.seeds)
-        encoder = self._of_each(lambda _: self.encoder_weights.init(generator(next(seeds), "encoder")))
-        return {**super().init(), "encoder": {name: value.to(self.spec.device) for name, value in encoder.items()}}
+        def draw(variant: Experiment) -> Tensors:
+            return self.encoder_weights.init(generator(variant.training.seed, "encoder"))
+
+        encoder = {name: value.to(self.spec.device) for name, value in self._of_each(draw).items()}
+        return {**super().init(), "encoder": encoder}
 
     def start_task(self, state: State, task: int) -> State:
-        begun, encoder = super().start_task(state, task), copied(state["encoder"])
-        optimizer = {**begun["optimizer"], "encoder": self._optimizer_of("encoder", encoder, state)}
-        return {**begun, "encoder": encoder, "optimizer": optimizer}
+        started, encoder = super().start_task(state, task), copied(state["encoder"])
+        optimizer = {**started["optimizer"], "encoder": self._optimizer_of("encoder", encoder, state)}
+        return {**started, "encoder": encoder, "optimizer": optimizer}
 
     @torch.no_grad()
     def sample(self, state: State, task: int, count: int) -> Tensor:
@@ -144,14 +142,19 @@ class GeneratorLearner(NetworkLearner):
         self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """As the base class; the encoder, which depends on the batch only, takes its step here."""
-        with self._networks_run():
+        with self._autocast():
             embeddings = state["embeddings"][..., [info.task], :]
             weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(1, info))
         decoder = at_least_float32(weights).squeeze(-2).requires_grad_()
         encoder = state["encoder"]["weights"].detach().requires_grad_()
         ((inputs, _),) = batches
         if not info.step:
-            _require_unit_interval(inputs)
+            low, high = (float(value) for value in inputs.aminmax())
+            if low < 0 or high > 1:
+                raise UserError(
+                    f"tasks: inputs lie in {low:.3g} .. {high:.3g}, but a generator requires 0 .. 1\n"
+                    "    fix:     scale them, or use a method without a generator"
+                )
         loss = self._cost((encoder, decoder), inputs, context, info)
         of_encoder, of_decoder = torch.autograd.grad(loss.sum(), [encoder, decoder])
         of_encoder, moments = self._clipped({"weights": of_encoder}), state["optimizer"]["encoder"]
@@ -160,31 +163,29 @@ class GeneratorLearner(NetworkLearner):
 
     def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
         """The loss of encoder and decoder on a batch: a scalar, or (replicas,)."""
-        del context
         return self._costs(weights, inputs, info).mean(-1)
 
     def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, info: StepInfo) -> Tensor:
         """Of each sample."""
-        samples = inputs.shape[1 if self.bundled else 0]
-        noise = self._normal((samples, self.latent), "latent", info.task, info.step)
-        with self._networks_run():
+        noise = self._normal((inputs.shape[self.samples_axis], self.latent), "latent", info.task, info.step)
+        with self._autocast():
             return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., info.task, :])
 
     def _conditions(self, config: Autoencoder, size: int) -> Tensor:
         """The decoder's condition for each task."""
         tasks = len(self.spec.heads)
         if isinstance(config, ReplayHypernet) and config.condition == "gaussian":
-            each = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
-            return torch.stack(each, dim=-2).to(self.spec.device)
+            drawn = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
+            return torch.stack(drawn, dim=-2).to(self.spec.device)
         one_hot = torch.eye(tasks, size, device=self.spec.device)
         return one_hot.expand(len(self.spec.seeds), -1, -1) if self.bundled else one_hot
 
     def _normal(self, shape: tuple[int, ...], *purpose: int | str, device: torch.device | str | None = None) -> Tensor:
         """N(0, 1), drawn separately for each replica: (*shape), or (replicas, *shape)."""
         device = self.spec.device if device is None else device
-        draws = [generator(seed, *purpose, device=device) for seed in self.spec.seeds]
-        each = [torch.randn(shape, generator=draw, device=device) for draw in draws]
-        return torch.stack(each) if self.bundled else each[0]
+        generators = [generator(seed, *purpose, device=device) for seed in self.spec.seeds]
+        drawn = [torch.randn(shape, generator=random, device=device) for random in generators]
+        return torch.stack(drawn) if self.bundled else drawn[0]
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         decoder = build_target(MLP(hidden=config.decoder), (size,), pixels).to(spec.device)
         shapes = [(name, tuple(shape)) for name, shape in decoder.shapes.items()]
         hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes)
-        super().__init__(spec, [_generated(each) for each in spec.variants], (decoder, hypernet))
+        super().__init__(spec, [_generated(variant) for variant in spec.variants], (decoder, hypernet))
 
     def start_task(self, state: State, task: int) -> State:
         state = super().start_task(state, task)
@@ -222,12 +223,11 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
 
     @torch.no_grad()
     def task_context(self, state: State, task: int) -> HnetGeneratorContext:
-        anchor, decoders = super().task_context(state, task), None
-        if isinstance(anchor, DirectAnchor):
-            decoders = anchor.targets
+        anchor = super().task_context(state, task)
+        decoders = anchor.targets if isinstance(anchor, DirectAnchor) else None
         context = HnetGeneratorContext(anchor, state["anchor"], decoders)
         if task and decoders is None and task <= self._decoders_kept:
-            return HnetGeneratorContext(anchor, state["anchor"], self._decoders(context, slice(0, task)))
+            return replace(context, decoders=self._decoders(context, slice(0, task)))
         return context
 
     def step(
@@ -236,26 +236,22 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         return super().step(state, context.anchor, batches, info)
 
     def draw(self, context: HnetGeneratorContext, count: int, info: StepInfo) -> Tensor:
-        """Samples of every earlier task from its decoder before the current task.
-
-        Args:
-            context: from `task_context`.
-            count: samples of each task.
-            info: position in the stream, which determines the samples.
+        """Samples of every earlier task from its decoder before the current task, determined by the step.
 
         Returns:
             (tasks, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
         """
         codes = self._normal((info.task, count, self.latent), "replayed", info.task, info.step)
-        many, blocks = self._decoders_kept if context.decoders is None else info.task, []
-        for start in range(0, info.task, many):
-            tasks = slice(start, min(start + many, info.task))
+        size = self._decoders_kept if context.decoders is None else info.task
+        blocks: list[Tensor] = []
+        for start in range(0, info.task, size):
+            tasks = slice(start, min(start + size, info.task))
             weights = self._decoders(context, tasks)
-            own, conditions = codes[..., tasks, :, :].flatten(0, -3), self.conditions[..., tasks, :].flatten(0, -2)
-            with self._networks_run():
-                inputs = self.autoencoder.decode(weights.flatten(0, -2), own, conditions)
+            code, conditions = codes[..., tasks, :, :].flatten(0, -3), self.conditions[..., tasks, :].flatten(0, -2)
+            with self._autocast():
+                inputs = self.autoencoder.decode(weights.flatten(0, -2), code, conditions)
             blocks.append(inputs.unflatten(0, weights.shape[:-1]))
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1 if self.bundled else 0)
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=self.samples_axis)
 
     @torch.no_grad()
     def _decoders(self, context: HnetGeneratorContext, tasks: slice) -> Tensor:
@@ -273,20 +269,15 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
 class PlainGenerator(GeneratorLearner):
     """An autoencoder with its own weights, trained on new data and samples of its previous decoder (Shin et al. 2017).
 
-    Adds to the state `former`, the decoder's weights before the task.
-
-    Args:
-        spec: the classifier's.
-        share: maps a task to the weight of replayed samples in the loss; the classifier's.
+    Adds to the state `former`, the decoder's weights before the task. `share`, the classifier's, maps a task to the
+    weight of replayed samples in the loss.
     """
 
     def __init__(self, spec: LearnerSpec, share: Callable[[int], float]) -> None:
         config = generator_of(spec.experiment.method)
         assert config is not None
-        coder, pixels = MLP(hidden=config.decoder), prod(spec.shape.input_shape)
-        decoder = build_target(coder, (config.latent,), pixels).to(spec.device)
-        weights = own_weights(coder, (config.latent,), pixels, decoder.num_weights, ())
-        super().__init__(spec, spec.variants, (decoder, weights))
+        decoder = MLP(hidden=config.decoder), (config.latent,), prod(spec.shape.input_shape)
+        super().__init__(spec, spec.variants, plain_network(*decoder, spec.device))
         self.share = share
 
     def init(self) -> State:
@@ -301,26 +292,20 @@ class PlainGenerator(GeneratorLearner):
         return state["former"]["weights"] if task else None
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        del task, data
         return {**state, "former": {}}
 
     def draw(self, context: Tensor, count: int, info: StepInfo) -> Tensor:
-        """Samples of all earlier tasks jointly, from the decoder before the current task.
-
-        Returns:
-            (count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
-        """
+        """Samples of all earlier tasks jointly, from the decoder before the current task: (count, *input_shape)."""
         code = self._normal((count, self.latent), "replayed", info.task, info.step)
-        with self._networks_run():
+        with self._autocast():
             return self.autoencoder.decode(context, code, self.conditions[..., 0, :])
 
     def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
         if context is None:
             return super()._cost(weights, inputs, context, info)
-        axis = 1 if self.bundled else 0
-        samples, share = inputs.shape[axis], self.share(info.task)
-        both = torch.cat([inputs, self.draw(context, samples, info)], dim=axis)
-        new, replayed = self._costs(weights, both, info).split(samples, dim=-1)
+        axis, share = self.samples_axis, self.share(info.task)
+        both = torch.cat([inputs, self.draw(context, inputs.shape[axis], info)], dim=axis)
+        new, replayed = self._costs(weights, both, info).chunk(2, dim=-1)
         return (1 - share) * new.mean(-1) + share * replayed.mean(-1)
 
 
@@ -350,20 +335,11 @@ def _generated(variant: Experiment) -> Experiment:
     return variant.model_copy(update={"hypernet": config.hypernet, "method": method})
 
 
-def _of_its_own(variant: Experiment) -> Experiment:
-    """With a separate seed."""
-    training = variant.training.model_copy(update={"seed": derive(variant.training.seed, "generator")})
+def reseeded(variant: Experiment, part: str) -> Experiment:
+    """The config of a replica with a separate seed for a part of its learner."""
+    training = variant.training.model_copy(update={"seed": derive(variant.training.seed, part)})
     return variant.model_copy(update={"training": training})
 
 
 def _condition_size(config: ReplayHypernet) -> int:
     return 0 if config.condition == "none" else config.condition_size
-
-
-def _require_unit_interval(inputs: Tensor) -> None:
-    low, high = (float(value) for value in inputs.aminmax())
-    if low < 0 or high > 1:
-        raise UserError(
-            f"tasks: inputs lie in {low:.3g} .. {high:.3g}, but a generator requires 0 .. 1\n"
-            "    fix:     scale them, or use a method without a generator"
-        )

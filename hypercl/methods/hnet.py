@@ -1,9 +1,10 @@
 """Task-conditioned hypernetworks with the output regulariser (von Oswald et al., 2020)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from math import log
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from hypercl.config.models import HnetEnt, HypernetMethod
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Decision, LearnerSpec, State, StepInfo, TaskContext, TaskData, TaskInference
-from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors
+from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors, copied
 from hypercl.regularizers import (
     DirectAnchor,
     DirectForm,
@@ -37,6 +38,8 @@ class HnetLearner(NetworkLearner):
     the task's context.
     """
 
+    training_only = (*NetworkLearner.training_only, "anchor")
+
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
         configs = [variant.method for variant in spec.variants if isinstance(variant.method, HypernetMethod)]
@@ -61,8 +64,7 @@ class HnetLearner(NetworkLearner):
         if self.config.train_earlier_embeddings:
             optimizer = {"earlier": self.optimizer.init({"embeddings": earlier})}
             state = {**state, "optimizer": state["optimizer"] | optimizer}
-        theta = {name: value.clone() for name, value in state["theta"].items()}
-        return {**state, "anchor": {"theta": theta, "embeddings": earlier}}
+        return {**state, "anchor": {"theta": copied(state["theta"]), "embeddings": earlier}}
 
     def task_context(self, state: State, task: int) -> TaskContext:
         if not self._protects(task):
@@ -71,62 +73,54 @@ class HnetLearner(NetworkLearner):
         return form.anchor(**state["anchor"])
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        del task, data
         return {**state, "anchor": {}}
-
-    def inference_state(self, state: State) -> State:
-        return {key: value for key, value in super().inference_state(state).items() if key != "anchor"}
 
     def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
         if context is None:
             return Protection(grads)
-        theta, earlier, optimizer = state["theta"], None, state["optimizer"]
-        if self.config.train_earlier_embeddings:
-            earlier = state["embeddings"][..., : info.task, :]
-        of_earlier = None if earlier is None else torch.zeros_like(earlier)
+        theta, optimizer, of_earlier, gradient = state["theta"], state["optimizer"], None, grads
+        point = Point(theta, None)
         if self.config.lookahead:
-            theta = self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], info.lr)
-        if self.config.lookahead and earlier is not None and of_earlier is not None:
-            embeddings = {"embeddings": earlier}
-            ahead = self.optimizer.look_ahead(embeddings, {"embeddings": of_earlier}, optimizer["earlier"], info.lr)
-            earlier = ahead["embeddings"]
-        gradient = grads if of_earlier is None else {**grads, "embeddings": of_earlier}
-        value = self._add_gradient_(gradient, theta, earlier, context, info)
-        return Protection(grads, {"regularizer": value}, of_earlier)
+            point = Point(self.optimizer.look_ahead(theta, self._clipped(grads), optimizer["theta"], info.lr), None)
+        if self.config.train_earlier_embeddings:
+            earlier = {"embeddings": state["embeddings"][..., : info.task, :]}
+            of_earlier = torch.zeros_like(earlier["embeddings"])
+            gradient = {**grads, "embeddings": of_earlier}
+            if self.config.lookahead:
+                zero = {"embeddings": of_earlier}
+                earlier = self.optimizer.look_ahead(earlier, zero, optimizer["earlier"], info.lr)
+            point = replace(point, embeddings=earlier["embeddings"])
+        return Protection(grads, {"regularizer": self._add_gradient_(gradient, point, context, info)}, of_earlier)
 
-    def _add_gradient_(
-        self, gradient: Tensors, theta: Tensors, earlier: Tensor | None, context: AnyAnchor, info: StepInfo
-    ) -> Tensor:
+    def _add_gradient_(self, gradient: Tensors, point: Point, anchor: AnyAnchor, info: StepInfo) -> Tensor:
         """R; adds beta times its gradient to `gradient`.
 
         Replicas that draw different tasks or pairs are compared one by one.
         """
-        chosen = [self._chosen(seed, context, info) for seed in self.spec.seeds]
-        if not (self.bundled and chosen[0]):
-            return self._compare(gradient, Point(theta, earlier), context, chosen[0], self.strength)
-        values = []
-        for replica, subset in enumerate(chosen):
-            point = Point(_of(replica, theta), None if earlier is None else earlier[replica])
-            into, before = _of(replica, gradient), context.of_replica(replica)
-            values.append(self._compare(into, point, before, subset, self.betas[replica]))
+        subsets = [self._subset(seed, anchor, info) for seed in self.spec.seeds]
+        if not (self.bundled and subsets[0]):
+            return self._compare(gradient, point, anchor, subsets[0], self.strength)
+        values: list[Tensor] = []
+        for replica, subset in enumerate(subsets):
+            embeddings = None if point.embeddings is None else point.embeddings[replica]
+            replica_point = Point(_of_replica(replica, point.theta), embeddings)
+            into, before = _of_replica(replica, gradient), anchor.of_replica(replica)
+            values.append(self._compare(into, replica_point, before, subset, self.betas[replica]))
         return torch.stack(values)
 
     def _compare(
-        self, gradient: Tensors, point: Point, context: AnyAnchor, chosen: dict[str, Tensor], strength: Strength
+        self, gradient: Tensors, point: Point, anchor: AnyAnchor, subset: dict[str, Tensor], strength: Strength
     ) -> Tensor:
-        theta, earlier = point.theta, point.embeddings
-        if isinstance(context, GramAnchor):
-            return self.gram.add_gradient_(gradient, theta, context, strength, embeddings=earlier, **chosen)
-        return self.direct.add_gradient_(gradient, theta, context, strength, embeddings=earlier, **chosen)
+        form: Any = self.gram if isinstance(anchor, GramAnchor) else self.direct
+        return form.add_gradient_(gradient, point.theta, anchor, strength, embeddings=point.embeddings, **subset)
 
-    def _chosen(self, seed: int, context: AnyAnchor, info: StepInfo) -> dict[str, Tensor]:
+    def _subset(self, seed: int, anchor: AnyAnchor, info: StepInfo) -> dict[str, Tensor]:
         """The subset that this step compares: some `tasks`, some `pairs`, or {} for all."""
-        config, when = self.config.regularizer, (info.task, info.step)
-        if isinstance(context, GramAnchor) and config.pairs is not None and config.pairs < context.num_pairs:
-            draw = generator(seed, "regularized pairs", *when)
-            return {"pairs": draw_subset(context.num_pairs, config.pairs, draw)}
+        config, keys = self.config.regularizer, (info.task, info.step)
+        if isinstance(anchor, GramAnchor) and config.pairs is not None and config.pairs < anchor.num_pairs:
+            return {"pairs": draw_subset(anchor.num_pairs, config.pairs, generator(seed, "regularized pairs", *keys))}
         if config.tasks is not None and config.tasks < info.task:
-            return {"tasks": draw_subset(info.task, config.tasks, generator(seed, "regularized tasks", *when))}
+            return {"tasks": draw_subset(info.task, config.tasks, generator(seed, "regularized tasks", *keys))}
         return {}
 
     def _protects(self, task: int) -> bool:
@@ -142,7 +136,7 @@ class HnetLearner(NetworkLearner):
         return cheaper_form(self.gram.sizes(min(task, config.tasks or task)))
 
 
-def _of(replica: int, tensors: Tensors) -> Tensors:
+def _of_replica(replica: int, tensors: Tensors) -> Tensors:
     return {name: value[replica] for name, value in tensors.items()}
 
 
@@ -177,12 +171,9 @@ def _decide_by_entropy(
 
 
 def relative_entropy(logits: Tensor) -> Tensor:
-    """Entropy of the softmax over the last axis, relative to its maximum, log K.
+    """Entropy of the softmax over the last axis of logits (..., K), K at least 2, relative to its maximum, log K.
 
     Computed from log-probabilities, which stay finite where probabilities underflow to 0.
-
-    Args:
-        logits: (..., K), K at least 2.
     """
-    logarithms = logits.log_softmax(-1)
-    return -(logarithms.exp() * logarithms).sum(-1) / log(logits.shape[-1])
+    log_probabilities = logits.log_softmax(-1)
+    return -(log_probabilities.exp() * log_probabilities).sum(-1) / log(logits.shape[-1])

@@ -94,7 +94,7 @@ class Learner(ABC):
 
     def task_context(self, state: State, task: int) -> TaskContext:
         """Constants that the task's steps need; computed after `start_task` and after each restart."""
-        del state, task
+        return None
 
     def trains_on(self, task: int) -> Sequence[int]:
         """The tasks that each step needs a batch of."""
@@ -111,23 +111,14 @@ class Learner(ABC):
         """
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        """The state after a task is learned.
-
-        Args:
-            state: not modified.
-            task: the task.
-            data: its training data, readable only during this call.
-        """
-        del task, data
+        """The state after a task is learned; `state` is not modified, and `data` is readable only during this call."""
         return state
 
     @abstractmethod
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
         """Predictions when the task's identity is given.
 
-        Returns:
-            A function from inputs (samples, *input_shape) to logits (samples, classes of the task), or (replicas,
-            samples, classes).
+        Maps inputs (samples, *input_shape) to logits (samples, classes of the task), or (replicas, samples, classes).
         """
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
@@ -148,7 +139,6 @@ class Learner(ABC):
 
         None if the method generates none. One that samples all tasks jointly returns its samples for task 0 only.
         """
-        del state, task, count
         return None
 
     @abstractmethod

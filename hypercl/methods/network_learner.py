@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class Protection:
 
     grads: Tensors
     """Gradient with respect to theta."""
-    losses: Losses = field(default_factory=dict)
+    losses: Losses = field(default_factory=dict[str, Tensor])
     """Losses of the protection, by name."""
     earlier: Tensor | None = None
     """Gradient with respect to the embeddings of the earlier tasks (tasks, dim), where they are trained."""
@@ -52,7 +53,7 @@ class Protection:
 class Loss:
     """The loss of a batch."""
 
-    lowered: Tensor
+    minimized: Tensor
     """The value to differentiate: a scalar, or (replicas,)."""
     buffers: Tensors
     """The network's buffers after the pass."""
@@ -72,9 +73,9 @@ class Network:
 class NetworkLearner(Learner):
     """A target whose weights for task t are h(e_t, theta), or its own; the base of all built-in methods.
 
-    Own weights are one theta for all tasks: then there is one set of buffers, embeddings are empty,
-    and a task's loss is over all outputs in scenario domain, over the classes of all tasks seen in scenario class. A
-    generated network is trained on its own task's classes only, in every scenario (von Oswald et al., 2020).
+    Own weights are one theta for all tasks: then there is one set of buffers, embeddings are empty, and a task's loss
+    covers all outputs in scenario domain, the classes of all tasks seen in scenario class. A generated network is
+    trained on its own task's classes only, in every scenario (von Oswald et al., 2020).
 
     With one seed no tensor has a replica axis; with several, each replica equals a single run of its seed.
 
@@ -86,10 +87,15 @@ class NetworkLearner(Learner):
             continues if `training.optimizer.renew` is false.
     """
 
+    training_only: ClassVar[tuple[str, ...]] = ("optimizer",)
+    """Entries of the state that predictions do not need."""
+
     def __init__(self, spec: LearnerSpec) -> None:
         self.spec = spec
         self.optimizer = build_optimizer(spec.training.optimizer)
         self.bundled = len(spec.variants) > 1
+        self.samples_axis = 1 if self.bundled else 0
+        """The axis of the samples in a batch's inputs and labels."""
         self.own_weights = isinstance(spec.hypernet, OwnWeights)
         rates = [variant.training.optimizer.lr for variant in spec.variants]
         self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
@@ -97,16 +103,10 @@ class NetworkLearner(Learner):
     def init(self) -> State:
         """Initial weights are drawn on the CPU, independent of the device."""
         tasks = range(len(self.spec.heads))
-        buffers = self._of_each(lambda _: self.spec.target.initial_buffers())
-        embeddings = self._of_each(
-            lambda variant: {
-                "all": self._hypernet_of(variant).init_embeddings(len(tasks), _draw(variant, "embeddings"))
-            }
-        )
         return {
             "theta": self._initial_theta("theta"),
-            "embeddings": embeddings["all"].to(self.spec.device),
-            "buffers": {self._buffers_of(task): copied(buffers) for task in tasks},
+            "embeddings": self._initial_embeddings(len(tasks), "embeddings").to(self.spec.device),
+            "buffers": {self._buffers_of(task): self._initial_buffers() for task in tasks},
             "optimizer": {},
         }
 
@@ -132,14 +132,14 @@ class NetworkLearner(Learner):
         protection = self._protected(state, context, grads, info)
         optimizer = state["optimizer"]
         self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], info.lr)
-        self._move_embeddings(embeddings, tasks, of_embeddings, optimizer["embeddings"], info)
+        self._step_embeddings_(embeddings, tasks, of_embeddings, optimizer["embeddings"], info)
         if protection.earlier is not None:
             earlier = list(range(info.task))
-            self._move_embeddings(embeddings, earlier, protection.earlier, optimizer["earlier"], info)
+            self._step_embeddings_(embeddings, earlier, protection.earlier, optimizer["earlier"], info)
         return {**state, "buffers": buffers}, losses | protection.losses
 
     def _optimizer_of(self, name: str, params: Tensors, state: State) -> Tensors:
-        """The optimiser's state as a task begins, of parameters that tasks share."""
+        """The optimiser's state at the start of a task, for parameters that tasks share."""
         if self.spec.training.optimizer.renew or name not in state["optimizer"]:
             return self.optimizer.init(params)
         return copied(state["optimizer"][name])
@@ -148,12 +148,9 @@ class NetworkLearner(Learner):
         """Adds an embedding and buffers for a task beyond those known at `init`."""
         if task < state["embeddings"].shape[-2]:
             return state
-        key = self._buffers_of(task)
-        new = self._of_each(
-            lambda config: {"new": self._hypernet_of(config).init_embeddings(1, _draw(config, "embedding", task))}
-        )
-        embeddings = torch.cat([state["embeddings"], new["new"].to(state["embeddings"])], dim=-2)
-        buffers = {key: self._of_each(lambda _: self.spec.target.initial_buffers())} | state["buffers"]
+        added = self._initial_embeddings(1, "embedding", task).to(state["embeddings"])
+        embeddings = torch.cat([state["embeddings"], added], dim=-2)
+        buffers = {self._buffers_of(task): self._initial_buffers()} | state["buffers"]
         return {**state, "embeddings": embeddings, "buffers": buffers}
 
     def predictor(self, state: State, task: int) -> Callable[[Tensor], Tensor]:
@@ -161,15 +158,16 @@ class NetworkLearner(Learner):
 
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
         """As `Learner.predictors`; weights are generated in blocks of as many tasks as `WEIGHTS_AT_ONCE` allows."""
-        room = WEIGHTS_AT_ONCE if self.spec.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
-        many = max(1, room // (self.spec.target.num_weights * len(self.spec.seeds)))
-        for theta, those in self._by_theta(state, tasks):
-            for block in (those[start : start + many] for start in range(0, len(those), many)):
-                with torch.no_grad(), self._networks_run():
-                    weights = self.spec.hypernet(theta, state["embeddings"][..., block, :])
-                for task, own in zip(block, at_least_float32(weights).unbind(-2), strict=True):
+        limit = WEIGHTS_AT_ONCE if self.spec.device.type == "cpu" else 16 * WEIGHTS_AT_ONCE
+        size = max(1, limit // (self.spec.target.num_weights * len(self.spec.seeds)))
+        for _, group in groupby(tasks, lambda task: id(self._theta_of(state, task))):
+            alike = list(group)
+            for block in (alike[start : start + size] for start in range(0, len(alike), size)):
+                with torch.no_grad(), self._autocast():
+                    weights = self.spec.hypernet(self._theta_of(state, block[0]), state["embeddings"][..., block, :])
+                for task, network in zip(block, at_least_float32(weights).unbind(-2), strict=True):
                     buffers = state["buffers"][self._buffers_of(task)]
-                    yield partial(self._predict, own, buffers, self.spec.heads[task])
+                    yield partial(self._predict, network, buffers, self.spec.heads[task])
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """One pass with the target's own weights: the largest output among those of all tasks seen so far."""
@@ -182,23 +180,12 @@ class NetworkLearner(Learner):
         yield lambda inputs, _: Decision(predict(inputs).argmax(-1))
 
     def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
-        with torch.no_grad(), self._networks_run():
+        with torch.no_grad(), self._autocast():
             outputs, _ = self._outputs(weights, buffers, inputs)
         return at_least_float32(outputs[..., head])
 
-    def _by_theta(self, state: State, tasks: Sequence[int]) -> list[tuple[Tensors, list[int]]]:
-        """Consecutive tasks that share a hypernetwork."""
-        found: list[tuple[Tensors, list[int]]] = []
-        for task in tasks:
-            theta = self._theta_of(state, task)
-            if found and found[-1][0] is theta:
-                found[-1][1].append(task)
-            else:
-                found.append((theta, [task]))
-        return found
-
     def inference_state(self, state: State) -> State:
-        return {key: value for key, value in state.items() if key != "optimizer"}
+        return {key: value for key, value in state.items() if key not in self.training_only}
 
     def _adapts(self, task: int) -> Sequence[int]:
         """The tasks whose loss a step minimises, each with its own batch and embedding."""
@@ -206,12 +193,10 @@ class NetworkLearner(Learner):
 
     def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
         """The task's gradient with respect to theta, plus the protection of earlier tasks: none here."""
-        del state, context, info
         return Protection(grads)
 
     def _theta_of(self, state: State, task: int) -> Tensors:
         """Theta of the hypernetwork that generates a task's weights."""
-        del task
         return state["theta"]
 
     def _buffers_of(self, task: int) -> str:
@@ -229,7 +214,16 @@ class NetworkLearner(Learner):
         theta = self._of_each(lambda variant: self._hypernet_of(variant).init(_draw(variant, *purpose)))
         return {name: value.to(self.spec.device) for name, value in theta.items()}
 
-    def _networks_run(self) -> AbstractContextManager[Any]:
+    def _initial_embeddings(self, tasks: int, *purpose: int | str) -> Tensor:
+        def draw(variant: Experiment) -> Tensors:
+            return {"embeddings": self._hypernet_of(variant).init_embeddings(tasks, _draw(variant, *purpose))}
+
+        return self._of_each(draw)["embeddings"]
+
+    def _initial_buffers(self) -> Tensors:
+        return self._of_each(lambda _: self.spec.target.initial_buffers())
+
+    def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self.spec.training.precision, self.spec.device)
 
     def _hypernet_of(self, variant: Experiment) -> AnyHypernetwork:
@@ -242,8 +236,8 @@ class NetworkLearner(Learner):
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
         """Tensors made for each replica, stacked if there are several."""
-        made = [make(variant) for variant in self.spec.variants]
-        return {name: torch.stack([each[name] for each in made]) for name in made[0]} if self.bundled else made[0]
+        parts = [make(variant) for variant in self.spec.variants]
+        return {name: torch.stack([part[name] for part in parts]) for name in parts[0]} if self.bundled else parts[0]
 
     def _drawn(self, tasks: int, info: StepInfo) -> Tensors | None:
         """Noise and dropout masks of the hypernetwork at a step, drawn on the device."""
@@ -262,27 +256,25 @@ class NetworkLearner(Learner):
             Losses by name; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers
             by task.
         """
-        tasks, losses, buffers = list(self._adapts(info.task)), [], dict(state["buffers"])
-        with self._networks_run():
+        tasks, buffers = list(self._adapts(info.task)), dict(state["buffers"])
+        with self._autocast():
             embeddings = state["embeddings"][..., tasks, :]
-            weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), info))
-        of_tasks = [own.requires_grad_() for own in at_least_float32(weights).detach().unbind(-2)]
-        for task, own, batch in zip(tasks, of_tasks, batches, strict=True):
+            generated, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), info))
+        of_tasks = [weights.requires_grad_() for weights in at_least_float32(generated).detach().unbind(-2)]
+        losses: list[Loss] = []
+        for task, weights, batch in zip(tasks, of_tasks, batches, strict=True):
             key = self._buffers_of(task)
-            loss = self._loss(task, Network(own, buffers[key]), batch, context, info)
-            buffers[key] = loss.buffers
-            losses.append(loss)
-        lowered = torch.stack([loss.lowered for loss in losses]).mean(0)
-        gradients = torch.autograd.grad(lowered.sum(), of_tasks)
+            losses.append(self._loss(task, Network(weights, buffers[key]), batch, context, info))
+            buffers[key] = losses[-1].buffers
+        minimized = torch.stack([loss.minimized for loss in losses]).mean(0)
+        gradients = torch.autograd.grad(minimized.sum(), of_tasks)
         gradient = gradients[0].unsqueeze(-2) if len(gradients) == 1 else torch.stack(gradients, -2)
-        logged = {
-            name: torch.stack([loss.logged[name].detach() for loss in losses]).mean(0) for name in losses[0].logged
-        }
+        names = losses[0].logged
+        logged = {name: torch.stack([loss.logged[name].detach() for loss in losses]).mean(0) for name in names}
         return logged, *back(gradient), buffers
 
     def _loss(self, task: int, network: Network, batch: Batch, context: TaskContext, info: StepInfo) -> Loss:
         """A task's loss on a batch."""
-        del context
         inputs, labels = batch
         outputs, buffers = self._trained_pass(task, network, inputs, info)
         loss = self._classified(task, outputs, labels, info)
@@ -291,7 +283,7 @@ class NetworkLearner(Learner):
     def _trained_pass(self, task: int, network: Network, inputs: Tensor, info: StepInfo) -> tuple[Tensor, Tensors]:
         """All outputs (samples, num_outputs) for a step's inputs, and the network's buffers after the pass."""
         seeds = [derive(seed, "dropout", task, info.step) for seed in self.spec.seeds]
-        with self._networks_run():
+        with self._autocast():
             return self._outputs(network.weights, network.buffers, inputs, seeds)
 
     def _classified(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
@@ -303,7 +295,7 @@ class NetworkLearner(Learner):
     def _outputs(
         self, weights: Tensor, buffers: Tensors, inputs: Tensor, seeds: Sequence[int] | None = None
     ) -> tuple[Tensor, Tensors]:
-        """The target's outputs and buffers after the pass; in training there are seeds, for what it draws."""
+        """The target's outputs, and its buffers after the pass; in training mode if there are `seeds`."""
         target, training = self.spec.target, seeds is not None
         if self.bundled:
             return target.bundle(weights, buffers, inputs, training, seeds)
@@ -312,13 +304,14 @@ class NetworkLearner(Learner):
     def _clipped(self, grads: Tensors) -> Tensors:
         return clip_norm(grads, self.spec.training.clip_norm, self.bundled)
 
-    def _move_embeddings(self, all: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, info: StepInfo) -> None:
-        """A step of some tasks' embeddings, in place."""
-        if not all.shape[-1]:
+    def _step_embeddings_(
+        self, embeddings: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, info: StepInfo
+    ) -> None:
+        if not embeddings.shape[-1]:
             return
-        moved = {"embeddings": all[..., tasks, :].contiguous()}
+        moved = {"embeddings": embeddings[..., tasks, :].contiguous()}
         self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, info.lr)
-        all[..., tasks, :] = moved["embeddings"]
+        embeddings[..., tasks, :] = moved["embeddings"]
 
 
 def copied(tensors: Tensors) -> Tensors:

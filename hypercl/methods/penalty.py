@@ -14,7 +14,6 @@ from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo,
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection, Tensors
 from hypercl.regularizers import Quadratic, diagonal_fisher, layer_by_layer, quickest
 from hypercl.seeds import generator
-from hypercl.targets import GeneratedModel
 
 
 class PenaltyLearner(NetworkLearner):
@@ -23,9 +22,11 @@ class PenaltyLearner(NetworkLearner):
     Adds to the state `held`, that quadratic; its size does not grow with the number of tasks.
     """
 
+    training_only = (*NetworkLearner.training_only, "held")
+
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
-        self.configs = [each.method for each in spec.variants if isinstance(each.method, Ewc | OnlineEwc | SI)]
+        self.configs = [config.method for config in spec.variants if isinstance(config.method, Ewc | OnlineEwc | SI)]
         strengths = [config.strength for config in self.configs]
         self.protects = max(strengths) > 0
         """Whether any replica has a penalty."""
@@ -43,11 +44,7 @@ class PenaltyLearner(NetworkLearner):
     def task_context(self, state: State, task: int) -> TaskContext:
         return Quadratic(**state["held"]) if task and self.protects else None
 
-    def inference_state(self, state: State) -> State:
-        return {key: value for key, value in super().inference_state(state).items() if key != "held"}
-
     def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
-        del info
         if context is None:
             return Protection(grads)
         value = context.add_gradient_(grads["weights"], state["theta"]["weights"], self.strength)
@@ -56,7 +53,7 @@ class PenaltyLearner(NetworkLearner):
 
 def held(quadratic: Quadratic) -> dict[str, Tensor]:
     """The quadratic as stored in the state."""
-    return {each.name: getattr(quadratic, each.name) for each in fields(quadratic)}
+    return {field.name: getattr(quadratic, field.name) for field in fields(quadratic)}
 
 
 @dataclass
@@ -106,7 +103,6 @@ class SILearner(PenaltyLearner):
         return state, losses
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
-        del task, data
         if not self.remembers:
             return state
         weights, before = state["theta"]["weights"], Quadratic(**state["held"])
@@ -127,120 +123,78 @@ SAMPLES, SAMPLES_OF_CONVOLUTIONS = 1000, 32
 16 MB a sample."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """The labels of the likelihood."""
+class EwcLearner(PenaltyLearner):
+    """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
 
-    predicted: bool
-    """Whether they are the network's predictions instead of the data's labels."""
-    first: int
-    """Index of the task's first class among the outputs: the offset of the data's labels."""
-
-
-class TargetFisher:
-    """The Fisher information of a target in evaluation mode, in float32 whatever the precision of training.
-
-    It uses the likelihood itself, without label smoothing.
-
-    Args:
-        target: the network.
-        device: where it computes.
-
-    Raises:
-        UserError: the target cannot process a single sample.
+    F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it, of the outputs that
+    its loss covered; from the likelihood itself, without label smoothing, in evaluation mode and float32 whatever the
+    precision of training.
+    Raises a UserError if the target cannot process a single sample.
     """
 
-    def __init__(self, target: GeneratedModel, device: torch.device) -> None:
-        self._target = target
-        fewer = SAMPLES_OF_CONVOLUTIONS * (1 if device.type == "cpu" else 8)
-        self._at_once = fewer if target.convolves else SAMPLES
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        self.config, target = cast(Ewc | OnlineEwc, self.configs[0]), spec.target
+        self._samples_at_once = SAMPLES
+        if target.convolves:
+            self._samples_at_once = SAMPLES_OF_CONVOLUTIONS * (1 if spec.device.type == "cpu" else 8)
         likelihood = self._likelihood(target.initial_buffers(), slice(0, target.num_outputs))
-        draw = torch.Generator().manual_seed(0)
-        example = torch.rand(3, *target.input_shape, generator=draw).to(device)
+        example = torch.rand(3, *target.input_shape, generator=torch.Generator().manual_seed(0)).to(spec.device)
         layers = layer_by_layer(target.module, target.shapes)
         try:
-            self._way = quickest(likelihood, layers, target.initial_weights(), example)
+            self._squares = quickest(likelihood, layers, target.initial_weights(), example)
         except Exception as error:
             raise UserError(
                 f"target: {type(target.module).__name__} cannot process a single sample, which the Fisher "
                 f"information requires: {error}"
             ) from error
 
-    def __call__(self, network: Network, outputs: slice, data: TaskData, samples: Tensor, answers: Answers) -> Tensor:
-        """Mean over samples of the squared gradient of minus the log-likelihood: (num_weights,).
-
-        Args:
-            network: weights (num_weights,) and buffers.
-            outputs: outputs that the likelihood covers.
-            data: of the task.
-            samples: indices into the data, int64.
-            answers: which labels.
-        """
-        likelihood = self._likelihood(network.buffers, outputs)
-
-        def batches() -> Iterator[Batch]:
-            for places in samples.split(self._at_once):
-                inputs, labels = data[places]
-                inputs = inputs.to(network.weights.dtype)
-                if answers.predicted:
-                    with torch.no_grad():
-                        logits, _ = self._target(network.weights, network.buffers, inputs, training=False)
-                    yield inputs, logits[..., outputs].argmax(-1)
-                else:
-                    yield inputs, labels + answers.first
-
-        return diagonal_fisher(likelihood, network.weights, batches(), self._way)
-
-    def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """The negative log-likelihood of each sample: the cross entropy."""
-
-        def of(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
-            logits, _ = self._target(weights, buffers, inputs, training=False)
-            return cross_entropy(logits[..., outputs], labels, reduction="none")
-
-        return of
-
-
-class EwcLearner(PenaltyLearner):
-    """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
-
-    F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it, of the outputs that
-    its loss covered.
-    """
-
-    def __init__(self, spec: LearnerSpec) -> None:
-        super().__init__(spec)
-        self.config = cast(Ewc | OnlineEwc, self.configs[0])
-        self.fisher = TargetFisher(spec.target, spec.device)
-
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         if not self.remembers:
             return state
-        fisher = self._fisher(state, task, data)
-        return {**state, "held": held(self._joined(Quadratic(**state["held"]), fisher, state["theta"]["weights"]))}
+        weights, buffers = state["theta"]["weights"], state["buffers"][self._buffers_of(task)]
+        networks = [Network(weights, buffers)]
+        if self.bundled:
+            columns = [{name: value[replica] for name, value in buffers.items()} for replica in range(len(weights))]
+            networks = [Network(*network) for network in zip(weights, columns, strict=True)]
+        fishers = [
+            self._fisher(seed, network, task, data) for seed, network in zip(self.spec.seeds, networks, strict=True)
+        ]
+        fisher = torch.stack(fishers) if self.bundled else fishers[0]
+        return {**state, "held": held(self._joined(Quadratic(**state["held"]), fisher, weights))}
 
     def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
         """The penalty after one more task."""
         return before.plus(fisher, weights)
 
-    def _fisher(self, state: State, task: int, data: TaskData) -> Tensor:
-        """Computed for each replica in turn, on its own samples."""
-        weights, buffers = state["theta"]["weights"], state["buffers"][self._buffers_of(task)]
-        if not self.bundled:
-            return self._fisher_of(self.spec.seeds[0], Network(weights, buffers), task, data)
-        each = []
-        for replica, seed in enumerate(self.spec.seeds):
-            network = Network(weights[replica], {name: value[replica] for name, value in buffers.items()})
-            each.append(self._fisher_of(seed, network, task, data))
-        return torch.stack(each)
-
-    def _fisher_of(self, seed: int, network: Network, task: int, data: TaskData) -> Tensor:
-        samples, some = torch.arange(len(data)), self.config.fisher_samples
-        if some is not None and some < len(data):
-            samples = torch.randperm(len(data), generator=generator(seed, "fisher", task))[:some]
+    def _fisher(self, seed: int, network: Network, task: int, data: TaskData) -> Tensor:
+        """The diagonal Fisher information of one replica, on samples of its own: (num_weights,)."""
+        samples, count = torch.arange(len(data)), self.config.fisher_samples
+        if count is not None and count < len(data):
+            samples = torch.randperm(len(data), generator=generator(seed, "fisher", task))[:count]
         outputs = self._trained_outputs(task, StepInfo(task, 0, 0.0))
-        first = self.spec.heads[task].start - outputs.start
-        return self.fisher(network, outputs, data, samples, Answers(self.config.fisher_labels == "predicted", first))
+
+        def batches() -> Iterator[Batch]:
+            for block in torch.split(samples, self._samples_at_once):
+                inputs, labels = data[block]
+                inputs = inputs.to(network.weights.dtype)
+                if self.config.fisher_labels == "predicted":
+                    with torch.no_grad():
+                        logits, _ = self.spec.target(network.weights, network.buffers, inputs, training=False)
+                    yield inputs, logits[..., outputs].argmax(-1)
+                else:
+                    yield inputs, labels + (self.spec.heads[task].start - outputs.start)
+
+        return diagonal_fisher(self._likelihood(network.buffers, outputs), network.weights, batches(), self._squares)
+
+    def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """The negative log-likelihood of each sample: the cross entropy."""
+
+        def likelihood(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+            logits, _ = self.spec.target(weights, buffers, inputs, training=False)
+            return cross_entropy(logits[..., outputs], labels, reduction="none")
+
+        return likelihood
 
 
 class OnlineEwcLearner(EwcLearner):

@@ -32,18 +32,7 @@ def plain_network(
     device: torch.device,
     import_paths: Sequence[Path] = (),
 ) -> tuple[GeneratedModel, OwnWeights]:
-    """A network and its weights.
-
-    Args:
-        config: which network.
-        input_shape: of one input.
-        num_outputs: number of outputs.
-        device: of the network.
-        import_paths: folders searched before installed packages.
-
-    Raises:
-        UserError: it cannot be found, built or run on such inputs.
-    """
+    """A network on a device, and the seam that draws its weights; raises as `build_target`."""
     target = build_target(config, input_shape, num_outputs, import_paths).to(device)
     return target, own_weights(config, input_shape, num_outputs, target.num_weights, import_paths)
 
@@ -84,5 +73,4 @@ class LwFLearner(ReplayLearner):
     """The new batch is replayed for all earlier tasks: only the previous network is kept."""
 
     def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        del source, batch, info
         return [Replayed(None, None)]

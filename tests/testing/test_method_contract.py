@@ -2,13 +2,16 @@
 
 import ast
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, ClassVar
 
 import pytest
 
-from hypercl.config import UserError
+from hypercl.config import Experiment, UserError
+from hypercl.config.models import ImportedMethod
+from hypercl.methods import Learner, imported_class
 from hypercl.testing import MethodContract
 from hypercl.testing.case import scenarios_of
 
@@ -80,7 +83,12 @@ def test_a_network_of_its_own_for_each_task_does_not_say_where_the_task_is_not_g
 
 
 def test_a_refusal_of_replicas_that_is_not_kept_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypercl.methods.build._require_replicas", lambda *_: None)
+    def unchecked(experiment: Experiment, import_paths: Sequence[Path]) -> type[Learner]:
+        method = experiment.method
+        assert isinstance(method, ImportedMethod)
+        return imported_class(method, import_paths)
+
+    monkeypatch.setattr("hypercl.methods.build.learner_class", unchecked)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         contract("Alone").test_each_replica_equals_its_single_run_or_is_refused(scenario="task")
 
