@@ -96,9 +96,8 @@ class ERLearner(ReplayLearner):
         labels = torch.zeros(self.budget, dtype=torch.int64)
         of_class = torch.tensor([label for width in classes for label in range(width)])
         labels[: sum(counts)] = of_class.repeat_interleave(torch.tensor(counts))
-        sizes = torch.stack([part.sum() for part in torch.split(torch.tensor(counts), list(classes))])[:, None].to(
-            self.spec.device
-        )
+        of_tasks = torch.split(torch.tensor(counts), list(classes))
+        sizes = torch.stack([part.sum() for part in of_tasks])[:, None].to(self.spec.device)
         inputs, labels = state["buffer"]["inputs"], labels.to(self.spec.device)
         return Kept(inputs, labels, starts=sizes.cumsum(0) - sizes, sizes=sizes.clamp(min=1))
 
@@ -112,10 +111,8 @@ class ERLearner(ReplayLearner):
         else:
             samples = samples[0]
             inputs = source.inputs[samples]
-        parts = zip(
-            torch.split(inputs, count, self.samples_axis), torch.split(source.labels[samples], count, -1), strict=True
-        )
-        return [Replayed(of_task, task, labels) for task, (of_task, labels) in enumerate(parts)]
+        of_tasks, labels = torch.split(inputs, count, self.samples_axis), torch.split(source.labels[samples], count, -1)
+        return [Replayed(*part) for part in zip(of_tasks, range(info.task), labels, strict=True)]
 
 
 class StoredRealLearner(ReplayLearner):
