@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.race import draw_race, race_markdown, race_table
     from hypercl.analysis.racing import Plan, RaceRecord, Round, level_of, race_record_of
     from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
-    from hypercl.analysis.style import BLUE, ORANGE, empty_figure
+    from hypercl.analysis.style import BLUE, ORANGE, empty_figure, legend_below
     from hypercl.analysis.sweep import (
         draw_sweep,
         history_figure,
@@ -51,6 +51,7 @@ __all__ = [
     "history_figure",
     "importance_figure",
     "joined_optimism",
+    "legend_below",
     "level_of",
     "matrix_figure",
     "optimism_figure",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import isna
 
-from hypercl.analysis import BLUE, ORANGE, empty_figure
+from hypercl.analysis import BLUE, ORANGE, empty_figure, legend_below
 from hypercl.config import Experiment, UserError, differences, load
+from hypercl.formatting import duration, markdown_table, percent
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
 from hypercl.training import RunSummary
 
@@ -61,8 +61,8 @@ def reproduction_results(cells: Sequence[tuple[Cell, Experiment]], folder: Path)
         runs = sorted((folder / cell.name).glob("seed*"))
         done = [row for run in runs for row in _rows(run, published)]
         by_seed = {row["seed"]: row for row in sorted(done, key=lambda row: row["seeds_together"])}
-        found = [by_seed[seed] for seed in sorted(by_seed)] or [{"note": _why_none(runs)}]
-        rows += [{"cell": cell.name, "method": cell.label, "scenario": cell.scenario, **row} for row in found]
+        results = [by_seed[seed] for seed in sorted(by_seed)] or [{"note": _why_none(runs)}]
+        rows += [{"cell": cell.name, "method": cell.label, "scenario": cell.scenario, **row} for row in results]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -91,22 +91,28 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
         frame: as from `read_reproduction`; cells that it does not know are named as not begun.
     """
     cells, records = cells_of(table), frame.to_dict("records")
-    scenarios = [scenario for scenario in HEADS if any(cell.scenario == scenario for cell in cells)]
+    known = {cell.name: _known(records, cell) for cell in cells}
     changes = sorted({record["changed"] for record in records if record["changed"]})
     marks = {text: f" ({LETTERS[index % len(LETTERS)]})" for index, text in enumerate(changes)}
-    columns = ["method", *(part for scenario in scenarios for part in (HEADS[scenario], "published")), "time"]
-    lines = [_line(columns), _line(["---"] * len(columns))]
+    rows = []
     for name, row in table.rows.items():
-        by_scenario = {cell.scenario: cell for cell in cells if cell.row == name}
-        parts, times = [row.label], []
-        for scenario in scenarios:
-            cell = by_scenario.get(scenario)
-            known = _known(records, cell) if cell else []
-            mark = marks.get(known[0]["changed"], "") if known else ""
-            parts += [_mean(known) + mark if cell else "", _percent(cell.published if cell else None)]
-            times += [_time(known[0]["seconds"]) if known else NONE] if cell else []
-        lines.append(_line([*parts, ", ".join(times)]))
-    return "\n".join([*lines, "", *_notes(cells, records, marks)]) + "\n"
+        shown, times = {"method": row.label}, []
+        for scenario in _scenarios(cells):
+            cell = next((cell for cell in cells if (cell.row, cell.scenario) == (name, scenario)), None)
+            seeds = known[cell.name] if cell else []
+            mark = marks.get(seeds[0]["changed"], "") if seeds else ""
+            shown[HEADS[scenario]] = _mean(seeds) + mark if cell else ""
+            shown[f"{HEADS[scenario][:3]} published"] = (
+                f"{cell.published:.2f}" if cell and cell.published is not None else ""
+            )
+            times += [duration(seeds[0]["seconds"]) if seeds else NONE] if cell else []
+        rows.append({**shown, "time": ", ".join(times)})
+    return "\n\n".join([markdown_table(rows), *_notes(cells, known, records, marks)]) + "\n"
+
+
+def _scenarios(cells: Sequence[Cell]) -> list[str]:
+    """Those of some cells, in the order of the columns."""
+    return [scenario for scenario in HEADS if any(cell.scenario == scenario for cell in cells)]
 
 
 def _rows(run: Path, published: Experiment) -> list[dict[str, Any]]:
@@ -147,38 +153,39 @@ def _why_none(runs: Sequence[Path]) -> str:
     return "begun, not finished" if any(any((run / "checkpoints").glob("*")) for run in runs) else "not begun"
 
 
-def _notes(cells: Sequence[Cell], records: Records, marks: Mapping[str, str]) -> list[str]:
+def _notes(
+    cells: Sequence[Cell], known: Mapping[str, Records], records: Records, marks: Mapping[str, str]
+) -> Iterator[str]:
     """What a reader of the table needs to know beside it, a paragraph each."""
-    known = {cell.name: _known(records, cell) for cell in cells}
-    lines = []
     if any(known.values()):
-        counts = sorted({len(own) for own in known.values() if own})
-        where = {_machine(record): None for own in known.values() for record in own}
-        lines.append(
-            "Test accuracy in percent, mean over the tasks, ± standard deviation over seeds (so many: "
-            f"{', '.join(map(str, counts))}); time (h:mm:ss) of one run, its seeds trained together, on "
-            f"{'; '.join(where)}."
+        counts = ", ".join(map(str, sorted({len(seeds) for seeds in known.values() if seeds})))
+        where = "; ".join(dict.fromkeys(_machine(record) for seeds in known.values() for record in seeds))
+        yield (
+            f"Test accuracy in percent, mean over the tasks, ± standard deviation over seeds ({counts} per cell); time "
+            f"of one run, its seeds trained together, on {where}."
         )
     sources: dict[str, dict[str, None]] = {}
     for cell in cells:
         if cell.published is not None:
             sources.setdefault(cell.source, {})[cell.label] = None
-    told = [f"{', '.join(labels)}: {source}" for source, labels in sources.items()]
-    lines += [f"Published: {'; '.join(told)}."] if told else []
-    lines += [f"{mark.strip()} not as published: `{text}`." for text, mark in marks.items()]
-    lost = [record for record in records if record["note"] and not isna(record["seed"])]
-    lines += [f"`{record['cell']}`, seed {record['seed']}: {record['note']}." for record in lost]
+    if sources:
+        yield "Published: " + "; ".join(f"{', '.join(labels)}: {source}" for source, labels in sources.items()) + "."
+    for text, mark in marks.items():
+        yield f"{mark.strip()} not as published: `{text}`."
+    for record in records:
+        if record["note"] and not pd.isna(record["seed"]):
+            yield f"`{record['cell']}`, seed {record['seed']}: {record['note']}."
     missing: dict[str, list[str]] = {}
-    for name in (name for name, own in known.items() if not own):
-        notes = [record["note"] for record in records if record["cell"] == name and record["note"]]
-        missing.setdefault(notes[0] if notes else "not begun", []).append(f"`{name}`")
-    lines += [f"Without a result, {why}: {', '.join(names)}." for why, names in missing.items()]
-    return [part for line in lines for part in (line, "")][:-1]
+    for name in (name for name, seeds in known.items() if not seeds):
+        notes = (record["note"] for record in records if record["cell"] == name and record["note"])
+        missing.setdefault(next(notes, "not begun"), []).append(f"`{name}`")
+    for why, names in missing.items():
+        yield f"Without a result, {why}: {', '.join(names)}."
 
 
 def _known(records: Records, cell: Cell) -> Records:
     """A cell's seeds that have a result."""
-    return [record for record in records if record["cell"] == cell.name and not isna(record["accuracy"])]
+    return [record for record in records if record["cell"] == cell.name and not pd.isna(record["accuracy"])]
 
 
 def _machine(record: Mapping[Hashable, Any]) -> str:
@@ -186,26 +193,12 @@ def _machine(record: Mapping[Hashable, Any]) -> str:
     return record["hardware"] + threads
 
 
-def _line(parts: Sequence[str]) -> str:
-    return f"| {' | '.join(parts)} |"
-
-
-def _mean(known: Records) -> str:
+def _mean(seeds: Records) -> str:
     """In percent, with the spread where there are several."""
-    if not known:
+    if not seeds:
         return NONE
-    values = [100 * record["accuracy"] for record in known]
-    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    values = [record["accuracy"] for record in seeds]
+    return percent(fmean(values)) + (f" ± {percent(stdev(values))}" if len(values) > 1 else "")
 
 
 def reproduction_figure(table: Reproduction, frame: pd.DataFrame) -> Figure:
@@ -215,26 +208,24 @@ def reproduction_figure(table: Reproduction, frame: pd.DataFrame) -> Figure:
         table: names the lines and what was published.
         frame: as from `read_reproduction`.
     """
-    cells = cells_of(table)
-    scenarios = [scenario for scenario in HEADS if any(cell.scenario == scenario for cell in cells)]
-    figure = empty_figure(2.0 + 2.6 * len(scenarios), 1.4 + 0.27 * len(table.rows))
-    for index, scenario in enumerate(scenarios):
-        axes = figure.add_subplot(1, len(scenarios), index + 1, title=HEADS[scenario], xlabel="test accuracy, %")
-        _panel(axes, {cell.row: cell for cell in cells if cell.scenario == scenario}, list(table.rows), frame)
-        axes.set_yticks(range(len(table.rows)), [row.label if not index else "" for row in table.rows.values()])
-    legend = {label: one for axes in figure.axes for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=2, frameon=False)
+    cells, labels = cells_of(table), [row.label for row in table.rows.values()]
+    scenarios = _scenarios(cells)
+    figure = empty_figure(2.0 + 2.6 * len(scenarios), 1.4 + 0.27 * len(labels))
+    panels = figure.subplots(1, len(scenarios), squeeze=False, sharey=True)[0]
+    for axes, scenario in zip(panels, scenarios, strict=True):
+        for cell in (cell for cell in cells if cell.scenario == scenario):
+            _draw_cell(axes, list(table.rows).index(cell.row), cell, frame)
+        axes.set(title=HEADS[scenario], xlabel="test accuracy, %", ylim=(len(labels) - 0.5, -0.5))
+        axes.grid(alpha=0.25)
+    panels[0].set_yticks(range(len(labels)), labels)
+    legend_below(figure)
     return figure
 
 
-def _panel(axes: Axes, cells: Mapping[str, Cell], rows: Sequence[str], frame: pd.DataFrame) -> None:
-    for name, cell in cells.items():
-        place = rows.index(name)
-        if cell.published is not None:
-            axes.plot(cell.published, place, "D", color=ORANGE, fillstyle="none", markersize=6, label="published")
-        own = [100 * float(value) for value in frame["accuracy"][frame["cell"] == cell.name] if not pd.isna(value)]
-        if own:
-            spread = [stdev(own)] if len(own) > 1 else None
-            axes.errorbar(fmean(own), place, xerr=spread, fmt="o", color=BLUE, markersize=4, capsize=2, label="ours")
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(alpha=0.25)
+def _draw_cell(axes: Axes, height: int, cell: Cell, frame: pd.DataFrame) -> None:
+    if cell.published is not None:
+        axes.plot(cell.published, height, "D", color=ORANGE, fillstyle="none", markersize=6, label="published")
+    values = [100 * float(value) for value in frame["accuracy"][frame["cell"] == cell.name] if not pd.isna(value)]
+    if values:
+        spread = [stdev(values)] if len(values) > 1 else None
+        axes.errorbar(fmean(values), height, xerr=spread, fmt="o", color=BLUE, markersize=4, capsize=2, label="ours")
