@@ -8,13 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from hypercl.analysis.style import BLUE, GREY, MARKERS, ORANGE, SERIES, empty_figure, words
+from hypercl.analysis import style
 from hypercl.analysis.sweep import first_of_several, history_table
 from hypercl.config.models import Goal, Objective
 
-MOST_COLUMNS = 3
 MOST_NAMED = 15
 WIDE = 30.0
 """Sizes and times whose ratio is at least this stand on a logarithmic axis."""
@@ -33,14 +32,8 @@ def front_figure(trials: pd.DataFrame, front: pd.DataFrame, objective: Objective
         objective: the goals.
     """
     pairs = [(one, other) for one, other in combinations(objective.goals, 2)]
-    columns = min(MOST_COLUMNS, len(pairs))
-    rows = -(-len(pairs) // columns)
-    wide, high = (6.4, 4.2) if len(pairs) == 1 else (3.4 * columns, 3.1 * rows)
-    figure = empty_figure(wide, high + 0.7)
-    panels = figure.subplots(rows, columns, squeeze=False)
+    figure, panels = style.panel_grid(len(pairs), *((5.8, 4.3) if len(pairs) == 1 else (3.4, 3.1)))
     complete = pd.DataFrame(trials[trials["state"] == "complete"])
-    for axes in panels.flat[len(pairs) :]:
-        axes.remove()
     for axes, (up, along) in zip(panels.flat, pairs, strict=False):
         _panel(axes, complete, front, along, up)
         if len(pairs) == 1:
@@ -48,28 +41,26 @@ def front_figure(trials: pd.DataFrame, front: pd.DataFrame, objective: Objective
     pruned = list(trials["state"]).count("pruned")
     early = f"; {pruned} pruned ones have no values" if pruned else ""
     text = f"{len(complete)} complete trials, {len(front)} on the front{early}"
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-    legend.set_title(text, FontProperties(size=9))
+    style.legend_above(figure, panels[0, 0], text)
     return figure
 
 
 def _panel(axes: Axes, complete: pd.DataFrame, front: pd.DataFrame, along: Goal, up: Goal) -> None:
     behind = complete[~complete["number"].isin(front["number"])]
-    axes.plot(behind[along.metric], behind[up.metric], "o", color=GREY, markersize=4.5, alpha=0.75, label="complete")
-    axes.plot(front[along.metric], front[up.metric], "o", color=BLUE, markersize=6, label="on the front")
+    axes.plot(
+        behind[along.metric], behind[up.metric], "o", color=style.GREY, markersize=4.5, alpha=0.75, label="complete"
+    )
+    axes.plot(front[along.metric], front[up.metric], "o", color=style.BLUE, markersize=6, label="on the front")
     best = front[front["knee"]]
-    axes.plot(best[along.metric], best[up.metric], "*", color=ORANGE, markersize=14, markeredgecolor="w", label="knee")
-    for goal, values, axis in ((along, complete[along.metric], axes.xaxis), (up, complete[up.metric], axes.yaxis)):
-        numbers = values.to_numpy(dtype=float)
+    axes.plot(
+        best[along.metric], best[up.metric], "*", color=style.ORANGE, markersize=14, markeredgecolor="w", label="knee"
+    )
+    for goal, axis in ((along, "x"), (up, "y")):
+        numbers = complete[goal.metric].to_numpy(dtype=float)
         if goal.metric in _SIZES and numbers.min(initial=np.inf) > 0 and numbers.max() / numbers.min() > WIDE:
-            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-            axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+            style.logarithmic(axes, axis, numbers.min(), numbers.max())
     axes.margins(0.1)
-    axes.set_xlabel(_label(along))
-    axes.set_ylabel(_label(up))
+    axes.set(xlabel=_label(along), ylabel=_label(up))
     axes.grid(alpha=0.25)
     for number, x, y in zip(front["number"], front[along.metric], front[up.metric], strict=True):
         if len(front) <= MOST_NAMED:
@@ -79,12 +70,12 @@ def _panel(axes: Axes, complete: pd.DataFrame, front: pd.DataFrame, along: Goal,
 
 def _staircase(axes: Axes, front: pd.DataFrame, along: Goal, up: Goal) -> None:
     ordered = front.sort_values([along.metric, up.metric], ascending=[along.sign > 0, up.sign > 0])
-    axes.step(ordered[along.metric], ordered[up.metric], where="post", color=BLUE, linewidth=1.2, zorder=1)
+    axes.step(ordered[along.metric], ordered[up.metric], where="post", color=style.BLUE, linewidth=1.2, zorder=1)
 
 
 def _label(goal: Goal) -> str:
     better = {"maximize": "more is better", "minimize": "less is better"}[goal.direction]
-    return f"{words(goal.metric)} ({better})"
+    return f"{style.words(goal.metric)} ({better})"
 
 
 def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -> pd.DataFrame:
@@ -112,17 +103,18 @@ def comparison_figure(table: pd.DataFrame, objective: Objective) -> Figure:
         table: as from `comparison_table`.
         objective: the metric and its direction.
     """
-    figure = empty_figure(6.4, 3.8)
-    axes = figure.add_subplot(xlabel="trials trained", ylabel=f"best {words(objective.metric)}")
+    figure = style.empty_figure(6.4, 3.8)
+    axes = figure.add_subplot(xlabel="trials trained", ylabel=f"best {style.words(objective.metric)}")
     names = list(dict.fromkeys(table["sweep"]))
     for index, name in enumerate(names):
         own = table[table["sweep"] == name]
-        colour, marker = SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)]
+        colour, marker = style.SERIES[index % len(style.SERIES)], style.MARKERS[index % len(style.MARKERS)]
         last = [len(own) - 1]
         axes.step(own["trained"], own["best"], where="post", color=colour, marker=marker, markevery=last, label=name)
     axes.set_xlim(0, None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=max(1, min(3, 60 // max(map(len, names)))), frameon=False)
-    first_of_several(figure, objective)
+    columns = max(1, min(3, 60 // max(map(len, names))))
+    legend = figure.legend(loc="outside lower center", ncols=columns, frameon=False)
+    legend.set_title(first_of_several(objective), FontProperties(size=9))
     return figure

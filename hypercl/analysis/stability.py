@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure
+from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, legend_above
 from hypercl.files import write_text
-from hypercl.formatting import markdown_table
+from hypercl.formatting import markdown_table, percent
 
 COLUMNS = (
     "task", "phase", "trial", "parent", "learning_rate", "strength", "halvings", "accuracy", "mark", "floor", "state",
@@ -57,8 +57,8 @@ def _task_row(task: int, own: list[dict[str, Any]], strength: str) -> dict[str, 
     return {
         "task": str(task),
         "lr: accuracy without protection": ", ".join(rates),
-        "mark": _percent(decay[0]["mark"]) if decay else "",
-        "asked for": _percent(decay[0]["floor"]) if decay else "",
+        "mark": percent(decay[0]["mark"]) if decay else "",
+        "asked for": percent(decay[0]["floor"]) if decay else "",
         f"{strength}: accuracy": ", ".join(_tried(each["strength"], each) for each in decay),
         "accepted": _accepted(accepted[0], strength) if accepted else "not yet",
         "trial": str(accepted[0]["trial"]) if accepted else "",
@@ -68,16 +68,12 @@ def _task_row(task: int, own: list[dict[str, Any]], strength: str) -> dict[str, 
 def _tried(value: float, attempt: Mapping[str, Any]) -> str:
     """'0.001: 97.10', or how it ended instead."""
     reached = attempt["accuracy"]
-    return f"{value:g}: {attempt['state'] if isnan(reached) else _percent(reached)}"
+    return f"{value:g}: {attempt['state'] if isnan(reached) else percent(reached)}"
 
 
 def _accepted(attempt: Mapping[str, Any], strength: str) -> str:
     rate = f"lr {attempt['learning_rate']:g}"
     return f"{rate}, {strength} {attempt['strength']:g}" if attempt["phase"] == "decay" else rate
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f}"
 
 
 def stability_markdown(trace: pd.DataFrame, strength: str) -> str:
@@ -116,8 +112,7 @@ def stability_figure(trace: pd.DataFrame, strength: str) -> Figure:
         axes.tick_params(axis="x", length=0)
         for own in within[:-1]:
             axes.axvline(own.max() + 1.25, color="0.85", linewidth=0.8)
-    handles, labels = top.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    legend_above(figure, top)
     return figure
 
 

@@ -7,16 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
+from hypercl.analysis import style
 from hypercl.analysis.final_text import LEAK
-from hypercl.analysis.style import BLUE, GREY, ORANGE, broken, empty_figure, words
 from hypercl.config import Distribution, SweepFile, UserError
 from hypercl.config.models import Objective, TestLeak
 from hypercl.config.reading import dump
 
-MOST_COLUMNS = 3
 ROOM = 24
 """Letters that fit side by side below one panel."""
 
@@ -56,25 +54,24 @@ def history_figure(trials: pd.DataFrame, objective: Objective) -> Figure:
         objective: the metric and its direction.
     """
     table = history_table(trials, objective)
-    figure = empty_figure(6.4, 3.6)
-    axes = figure.add_subplot(xlabel="trial", ylabel=words(objective.metric))
+    figure = style.empty_figure(6.4, 3.6)
+    axes = figure.add_subplot(xlabel="trial", ylabel=style.words(objective.metric))
     number = table["number"].to_numpy()
-    axes.plot(number, table["value"], "o", color=BLUE, markersize=4.5, alpha=0.75, label="complete")
-    axes.step(number, table["best"], where="post", color=ORANGE, linewidth=1.5, label="best so far")
+    axes.plot(number, table["value"], "o", color=style.BLUE, markersize=4.5, alpha=0.75, label="complete")
+    axes.step(number, table["best"], where="post", color=style.ORANGE, linewidth=1.5, label="best so far")
     _rug(axes, number[_pruned(table)])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.12)  # room for the trials along the bottom
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    first_of_several(figure, objective)
+    style.legend_above(figure, axes, first_of_several(objective))
     return figure
 
 
-def first_of_several(figure: Figure, objective: Objective) -> None:
-    """Says above the legend of a figure by one metric that the sweep has more goals."""
-    if len(objective.goals) > 1:
-        text = f"by the first of {len(objective.goals)} goals, {words(objective.metric)}; all of them: front.png"
-        figure.legends[0].set_title(text, FontProperties(size=9))
+def first_of_several(objective: Objective) -> str:
+    """What a figure by one metric says above its legend where the sweep has more goals."""
+    if len(objective.goals) == 1:
+        return ""
+    return f"by the first of {len(objective.goals)} goals, {style.words(objective.metric)}; all of them: front.png"
 
 
 def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], objective: Objective) -> Figure:
@@ -86,12 +83,7 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         objective: the metric and its direction.
     """
     space = {path: one for path, one in space.items() if one.kind != "equals"}
-    columns = max(1, min(MOST_COLUMNS, len(space)))
-    rows = max(1, -(-len(space) // columns))
-    figure = empty_figure(2.9 * columns + 0.6, 2.6 * rows + 0.5)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes in panels.flat[len(space) :]:
-        axes.remove()
+    figure, panels = style.panel_grid(len(space), 2.9, 2.6, sharey=True)
     value = trials["value"].to_numpy(dtype=float)
     best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))
     name = "best"
@@ -99,17 +91,15 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         best, name = int(np.argmax(trials["knee"].to_numpy())), "knee of the front"
     for axes, (path, distribution) in zip(panels.flat, space.items(), strict=False):
         places = _places(axes, trials, path, distribution)
-        axes.plot(places, value, "o", color=BLUE, markersize=4, alpha=0.7, label="complete")
-        axes.plot(places[best], value[best], "*", color=ORANGE, markersize=12, markeredgecolor="w", label=name)
+        axes.plot(places, value, "o", color=style.BLUE, markersize=4, alpha=0.7, label="complete")
+        axes.plot(places[best], value[best], "*", color=style.ORANGE, markersize=12, markeredgecolor="w", label=name)
         _rug(axes, places[_pruned(trials)])
-        axes.set_xlabel(broken(path))
+        axes.set_xlabel(style.broken(path))
         axes.margins(y=0.12)  # room for the trials along the bottom
         axes.grid(alpha=0.25)
     for axes in panels[:, 0]:
-        axes.set_ylabel(words(objective.metric))
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-    first_of_several(figure, objective)
+        axes.set_ylabel(style.words(objective.metric))
+    style.legend_above(figure, panels[0, 0], first_of_several(objective))
     return figure
 
 
@@ -119,7 +109,7 @@ def under_protocol(figure: Figure, file: SweepFile) -> Figure:
     leak = f"{LEAK}: tuned on the TEST data, called validation here" if isinstance(file.protocol, TestLeak) else ""
     foot = "; ".join(filter(None, [leak, f"values{file.at_fidelity}" if file.fidelity else ""]))
     if foot:
-        figure.supxlabel(foot, fontsize=9, color=ORANGE)
+        figure.supxlabel(foot, fontsize=9, color=style.ORANGE)
     return figure
 
 
@@ -153,12 +143,7 @@ def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribut
     if distribution.kind != "choice":
         if distribution.kind in ("log_uniform", "int_log"):
             low, high = distribution.values
-            wide = high / low >= 100
-            axes.set_xscale("log")
-            narrow = high / low < 10
-            axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0,) if wide else (1.0, 3.0)))
-            axes.xaxis.set_major_formatter(LogFormatterSciNotation() if wide else FuncFormatter(lambda x, _: f"{x:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            style.logarithmic(axes, "x", low, high)
         _span(axes, distribution)
         return trials[path].to_numpy(dtype=float)
     names = [_name(choice) for choice in distribution.values]
@@ -200,7 +185,9 @@ def _rug(axes: Axes, places: np.ndarray) -> None:
     """Pruned trials: they have no final value, so they stand along the bottom."""
     if len(places):
         heights = np.full(len(places), 0.03)
-        axes.plot(places, heights, "|", color=GREY, markersize=8, transform=axes.get_xaxis_transform(), label="pruned")
+        axes.plot(
+            places, heights, "|", color=style.GREY, markersize=8, transform=axes.get_xaxis_transform(), label="pruned"
+        )
 
 
 def importance_figure(table: pd.DataFrame, title: str = "") -> Figure:
@@ -211,17 +198,17 @@ def importance_figure(table: pd.DataFrame, title: str = "") -> Figure:
         title: written above, such as on how many trials it rests.
     """
     table = table.sort_values("importance", kind="stable")
-    figure = empty_figure(6.4, 0.34 * len(table) + 1.3)
+    figure = style.empty_figure(6.4, 0.34 * len(table) + 1.3)
     axes = figure.add_subplot(xlabel="share of importance")
     beyond = (table["importance"] > table["chance"] + 1e-9).to_numpy()
     places = list(range(len(table)))
     share = table["importance"].to_numpy(dtype=float)
-    for mask, colour, label in ((beyond, BLUE, "stands out"), (~beyond, GREY, "could be chance")):
+    for mask, colour, label in ((beyond, style.BLUE, "stands out"), (~beyond, style.GREY, "could be chance")):
         chosen = [place for place, wanted in zip(places, mask, strict=True) if wanted]
         if chosen:
             axes.barh(chosen, share[mask], height=0.62, color=colour, label=label)
     chance = table["chance"].to_numpy(dtype=float)
-    axes.plot(chance, places, "|", color=ORANGE, markersize=15, markeredgewidth=2, label="chance (one in twenty)")
+    axes.plot(chance, places, "|", color=style.ORANGE, markersize=15, markeredgewidth=2, label="chance (one in twenty)")
     axes.set_yticks(places, list(table["parameter"]))
     axes.set_xlim(0, None)
     axes.set_title(title, fontsize=9, loc="left")

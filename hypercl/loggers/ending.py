@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypercl.control import Control
-from hypercl.loggers.composite import Logger, Loggers
+from hypercl.loggers.composite import Loggers
+from hypercl.loggers.spec import Logger
 from hypercl.training import Diverged, Finished, Progress, Report, Started
 
 How = Literal["finished", "interrupted", "diverged", "out_of_memory"]

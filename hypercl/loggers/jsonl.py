@@ -7,10 +7,11 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from hypercl.training import Finished, Report, Row, Started, Tick
+from hypercl.loggers.spec import Logger
+from hypercl.training import Report, Row, Started
 
 
-class JsonLines:
+class JsonLines(Logger):
     """Appends the rows of each report to `metrics.jsonl`, one JSON object a line, on disk before the run continues.
 
     A run may die between its checkpoint and the append, and may resume from an older checkpoint. So the file
@@ -43,9 +44,6 @@ class JsonLines:
             file.truncate(end)
             os.fsync(file.fileno())
 
-    def tick(self, item: Tick) -> None:
-        """A tick holds nothing to keep."""
-
     def report(self, item: Report) -> None:
         """Appends the report's rows that the file does not hold."""
         fresh: list[str] = []
@@ -59,12 +57,6 @@ class JsonLines:
                 file.writelines(f"{line}\n" for line in fresh)
                 file.flush()
                 os.fsync(file.fileno())
-
-    def finished(self, item: Finished) -> None:
-        """The summary has a file of its own."""
-
-    def close(self, outcome: str) -> None:
-        """Nothing is held open."""
 
     def _note(self, iteration: int, line: str) -> None:
         if iteration > self._last:

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hypercl.formatting import duration, shown
+from hypercl.formatting import duration, percent, shown
+from hypercl.loggers.spec import Logger
 from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, RunSummary, Started, Tick
 
 WIDEST = 10
@@ -16,7 +17,7 @@ WIDEST = 10
 METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy")
 
 
-class Terminal:
+class Terminal(Logger):
     """A progress bar over each task's steps, a line for each task learned, the matrix and the metrics at the end.
 
     Where the console is not a terminal there is no bar, only lines.
@@ -58,7 +59,7 @@ class Terminal:
                 "was trained before, to its last step"
                 if done
                 else f"resumes after step {newest.iteration:,}{of} (task {newest.task + 1}, "
-                f"validation accuracy {_percent(_mean(newest.accuracies))} on the tasks met)"
+                f"validation accuracy {percent(_mean(newest.accuracies))} % on the tasks met)"
             )
         if self._console.is_terminal:
             self._bar = Progress(
@@ -79,7 +80,7 @@ class Terminal:
     def report(self, item: Report) -> None:
         """Moves the bar; writes a line for a learned task, and one for each replica that diverged."""
         done = int(item.rows[-1]["task_iteration"])
-        self._move(item.task, done, f"accuracy {_percent(_mean(item.accuracies))}")
+        self._move(item.task, done, f"accuracy {percent(_mean(item.accuracies))} %")
         if item.step <= self._last_step:
             return
         self._last_step = item.step
@@ -87,11 +88,13 @@ class Terminal:
             self._line(f"diverged, and counts as accuracy 0 from here on: {text}")
         self._diverged = len(item.diverged)
         if item.learned:
-            each = " ".join(_percent(accuracy) for accuracy in item.accuracies[-WIDEST:])
+            by_task = " ".join(f"{percent(accuracy)} %" for accuracy in item.accuracies[-WIDEST:])
             dots = "... " if len(item.accuracies) > WIDEST else ""
-            tasks = self._place(item.task)
-            mean = _percent(_mean(item.accuracies)) + _plus_minus(item.replicas)
-            self._line(f"{tasks} learned: validation accuracy {mean} (by task {dots}{each}), {duration(item.seconds)}")
+            mean = _with_spread(_mean(item.accuracies), _spread(item.replicas))
+            self._line(
+                f"{self._place(item.task)} learned: validation accuracy {mean} (by task {dots}{by_task}), "
+                f"{duration(item.seconds)}"
+            )
 
     def finished(self, item: Finished) -> None:
         """Writes the accuracy matrices and the metrics."""
@@ -154,8 +157,7 @@ def _metrics_table(summary: RunSummary) -> Table:
         values = [metrics.get(metric) for metrics in summary.metrics.values()]
         if any(value is not None for value in values):
             spreads = [summary.spread.get(data, {}).get(metric) for data in summary.metrics]
-            shown = (_with_spread(value, spread) for value, spread in zip(values, spreads, strict=True))
-            table.add_row(metric.replace("_", " "), *shown)
+            table.add_row(metric.replace("_", " "), *map(_with_spread, values, spreads))
     if summary.compression_ratio is not None:
         table.add_row("compression ratio", f"{summary.compression_ratio:.3f}")
     return table
@@ -179,20 +181,14 @@ def _with_spread(value: float | None, spread: float | None) -> str:
     """A mean, with the sample standard deviation over replicas where there are several."""
     if value is None:
         return ""
-    return _percent(value) + (f" ± {_percent(spread)}" if spread is not None else "")
+    return f"{percent(value)} %" + (f" ± {percent(spread)} %" if spread is not None else "")
 
 
-def _plus_minus(replicas: tuple[tuple[float, ...], ...]) -> str:
-    """The spread of the replicas' mean accuracies, one that diverged counting 0."""
-    if not replicas:
-        return ""
-    means = [_mean(each) for each in replicas]
-    return f" ± {_percent(stdev([0.0 if isnan(mean) else mean for mean in means]))}"
+def _spread(replicas: tuple[tuple[float, ...], ...]) -> float | None:
+    """Of the replicas' mean accuracies, one that diverged counting 0."""
+    means = [_mean(accuracies) for accuracies in replicas]
+    return stdev([0.0 if isnan(mean) else mean for mean in means]) if means else None
 
 
 def _mean(values: tuple[float, ...]) -> float:
     return sum(values) / max(1, len(values))
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"

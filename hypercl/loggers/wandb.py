@@ -19,8 +19,8 @@ from hypercl.analysis import matrix_figure
 from hypercl.config import resolved
 from hypercl.files import write_text
 from hypercl.loggers.jsonl import read_rows, task_accuracies
-from hypercl.loggers.spec import LoggerSpec
-from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started, Tick
+from hypercl.loggers.spec import Logger, LoggerSpec
+from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started
 
 
 def flatten(summary: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -54,7 +54,7 @@ class _Cursor:
     """Whether W&B holds the run to its end."""
 
 
-class WandbLogger:
+class WandbLogger(Logger):
     """Each run or trial is a W&B run of its own, the same one over all restarts.
 
     Rows are logged at their `iteration`, which is every metric's axis. `wandb.json` in the run's folder holds the W&B
@@ -83,9 +83,6 @@ class WandbLogger:
         self._state = _read(self._cursor) or _Cursor(self._spec.run_id)
         if not self._state.finished:
             self._safely(lambda: self._open(item))
-
-    def tick(self, item: Tick) -> None:
-        """A tick holds nothing to log."""
 
     def report(self, item: Report) -> None:
         """Logs the report's rows that were not sent before."""

@@ -8,11 +8,12 @@ from logged_runs import finished, reports, started
 
 from hypercl.config import UserError
 from hypercl.control import Control
+from hypercl.loggers import Logger
 from hypercl.loggers.ending import reports_of, run_to_end
 from hypercl.training import Diverged, Finished, Progress, Report, Started, Tick
 
 
-class Heard:
+class Heard(Logger):
     """A logger that keeps the kinds of items."""
 
     def __init__(self) -> None:
