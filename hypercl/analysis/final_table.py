@@ -29,6 +29,8 @@ def title(content: Content) -> str:
     metrics = [goal["metric"] for goal in content["goals"]]
     goals = ", ".join(metric_name(metric) + " on test data in percent" * ("/" in metric) for metric in metrics)
     text = f"Final step of the sweep '{content['sweep']}': {goals}, {count} fresh seeds{few}, 95 % intervals"
+    promised = content.get("promised_at", "")
+    text += f"; what was promised is of trials{promised}" if promised else ""
     return marked(content, text)
 
 

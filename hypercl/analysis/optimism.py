@@ -74,7 +74,8 @@ def optimism_figure(content: Content) -> Figure:
         for metric in _metrics(content)
     }
     figure = _figure(panels)
-    figure.suptitle(marked(content, "What the search promised and what came out"), fontsize=10)
+    promised = f"What the search promised{content.get('promised_at', '')} and what came out"
+    figure.suptitle(marked(content, promised), fontsize=10)
     return figure
 
 
@@ -155,7 +156,7 @@ def _in_words(row: Row, content: Content) -> dict[str, str]:
         "sweep": marked(content, row["sweep"]),
         "protocol": content["protocol"],
         **({"metric": metric_name(metric)} if len(content["goals"]) > 1 else {}),
-        "promised": cell(metric, row["promised"]),
+        "promised": cell(metric, row["promised"]) + content.get("promised_at", ""),
         "came out": value("mean", "low", "high"),
         "optimism": value("optimism", "optimism_low", "optimism_high"),
         "above the setting as written": cell(metric, row["above_base"]),

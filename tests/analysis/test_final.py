@@ -11,6 +11,7 @@ from made_final import ACCURACY, BASE, BETTER, FIRST, RATIO, REASON, SETTING, ab
 
 from hypercl.analysis.final import FinalResult, Reported, read_final, write_final
 from hypercl.analysis.final_table import final_rows
+from hypercl.analysis.optimism import joined_optimism, optimism_figure
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Goal
@@ -49,6 +50,15 @@ def test_what_was_promised_is_set_against_what_came_out(tmp_path: Path) -> None:
     low, high = estimate(BETTER).t_interval or (0, 0)
     assert promise["optimism"] == pytest.approx(0.96 - sum(BETTER) / 10)
     assert promise["interval"] == pytest.approx([0.96 - high, 0.96 - low])
+
+
+def test_a_promise_of_short_trials_is_named_so(tmp_path: Path) -> None:
+    after = " after 10 % of the iterations"
+    result = write_final(tmp_path, pair(), replace(about(), promised_at=after))
+    assert f"by the best of 24 trials{after}; " in result.optimism
+    assert after in result.table.splitlines()[0]
+    assert after in optimism_figure(result.content).get_suptitle()
+    assert joined_optimism({"made": result.content}).rows[0]["promised"].endswith(after)
 
 
 def test_less_of_what_is_to_fall_is_no_optimism(tmp_path: Path) -> None:
