@@ -17,6 +17,8 @@ from made_sweep import SMALL, TEXT, made_sweep
 from optuna.trial import TrialState, create_trial
 
 from hypercl.config import UserError, loads
+from hypercl.sweep.final.data_used import data_used_rows
+from hypercl.sweep.results.goals import best_rows, placed
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
 from hypercl.sweep.results.status import state_words, status_of, status_rows
@@ -279,6 +281,17 @@ def test_sweeps_of_one_metric_are_ranked_together_and_others_apart(tmp_path: Pat
     comparisons = [path.name for path in pictures if path.parent == tmp_path / "report"]
     assert comparisons == ["comparison-maximize-validation-final_accuracy.png"]
     assert set(pd.read_csv(tmp_path / "report" / "trials.csv")["sweep"]) == {"first", "second", "down"}
+
+
+def test_values_of_short_trials_are_named_so_and_ranked_apart(tmp_path: Path) -> None:
+    short, after = SMALL.replace("trials: 40", "trials: 40, fidelity: auto"), " after 10 % of the iterations"
+    made_sweep(tmp_path / "full", complete=2, text=SMALL)
+    made_sweep(tmp_path / "short", complete=2, text=short)
+    sweeps = read_sweeps([tmp_path / "full", tmp_path / "short"])
+    assert [words for words, _ in rankings(sweeps)] == [(goal := "validation/final_accuracy (maximize)"), goal + after]
+    assert dict(best_rows(sweeps["short"]))["best"].endswith(after)
+    assert dict(data_used_rows(sweeps["short"]))["search"].endswith(f"seed 1;{after}")
+    assert placed(sweeps["short"].file, sweeps["short"].ranked(), 0)[0][1].partition(",")[0].endswith(after)
 
 
 def test_sweeps_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
