@@ -13,11 +13,11 @@ from hypercl.files import write_text
 WIDEST = 100
 
 
-def explain_command(given: argparse.Namespace) -> int:
+def explain_command(args: argparse.Namespace) -> int:
     """Prints a key, a section, or all sections."""
     console = Console(highlight=False, markup=False)
     console.width = min(console.width, WIDEST)
-    found = explain_key(given.path or "")
+    found = explain_key(args.path or "")
     for block in _setting(found) if isinstance(found, Setting) else _part(found):
         console.print(block)
     return 0
@@ -81,11 +81,11 @@ def _inset(block: str | Table) -> Padding:
     return Padding(block, (0, 0, 0, 2))
 
 
-def schema_command(given: argparse.Namespace) -> int:
+def schema_command(args: argparse.Namespace) -> int:
     """Prints the schema, or writes it into a file."""
-    if given.write is None:
+    if args.write is None:
         print(schema_text(), end="")
     else:
-        write_text(given.write, schema_text())
-        print(f"written: {given.write}")
+        write_text(args.write, schema_text())
+        print(f"written: {args.write}")
     return 0

@@ -17,25 +17,25 @@ from hypercl.shipped_files import folder, purpose, shipped
 SCHEMA = "schema.json"
 
 
-def init_command(given: argparse.Namespace) -> int:
+def init_command(args: argparse.Namespace) -> int:
     """Lists the shipped files, or copies one into the working directory, with what it includes and its schema."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     found = shipped()
-    if given.name is None:
+    if args.name is None:
         console.print(pairs([(name, purpose(file.read_text(encoding="utf-8"))) for name, file in found.items()]))
         console.print("\nhypercl init NAME copies one into the working directory.")
         return 0
-    if given.name not in found:
-        hint = did_you_mean(given.name, list(found))
+    if args.name not in found:
+        hint = did_you_mean(args.name, list(found))
         fix = f"\n    fix:     {hint}" if hint else ""
-        raise UserError(f"no file '{given.name}' is shipped; there are {', '.join(found)}{fix}")
-    target = given.to or Path(f"{given.name}.yaml")
+        raise UserError(f"no file '{args.name}' is shipped; there are {', '.join(found)}{fix}")
+    target = args.to or Path(f"{args.name}.yaml")
     if target.exists():
         raise UserError(f"{target} is there already and stays as it is\n    fix:     --to FILE names another place")
     require_writable("--to", target.parent.resolve())
-    beside = _included(found[given.name])
-    _refuse_rivals(given.name, target, beside)
-    written = {target.name: found[given.name].read_text(encoding="utf-8")} | beside
+    beside = _included(found[args.name])
+    _refuse_rivals(args.name, target, beside)
+    written = {target.name: found[args.name].read_text(encoding="utf-8")} | beside
     if not (target.parent / SCHEMA).exists():
         written[SCHEMA] = (folder() / SCHEMA).read_text(encoding="utf-8")
     for name, content in written.items():

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -142,7 +143,7 @@ def _bare_command(
 
 def _runs(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     """A command's function, imported when it runs: each command imports only what it needs."""
-    return lambda given: getattr(import_module(f"hypercl.cli.{module}"), function)(given)
+    return lambda args: getattr(import_module(f"hypercl.cli.{module}"), function)(args)
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -173,7 +174,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything and time two steps; start nothing")
     instead.add_argument(
-        "--show", type=int, metavar="N", help="print trial N: its setting, curve, accuracy matrix or failure"
+        "--show", type=int, metavar="N", help="print trial N: its setting, progress, accuracy matrix or failure"
     )
     instead.add_argument(
         "--status", type=Path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
@@ -284,31 +285,28 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="use no network at all (also HYPERCL_OFFLINE=1)")
 
 
-def _train(given: argparse.Namespace) -> int:
-    return _runs("train", "fetch" if given.fetch else "train")(given)
+def _train(args: argparse.Namespace) -> int:
+    return _runs("train", "fetch" if args.fetch else "train")(args)
 
 
-def _sweep(given: argparse.Namespace) -> int:
-    if given.status is not None:
-        return _runs("show", "status_command")(given)
-    return _runs("sweep", "sweep_command")(given)
+def _sweep(args: argparse.Namespace) -> int:
+    if args.status is not None:
+        return _runs("show", "status_command")(args)
+    return _runs("sweep", "sweep_command")(args)
 
 
-def _completion(given: argparse.Namespace) -> int:
-    print(completion_script(parser_of_all(), given.shell))
+def _completion(args: argparse.Namespace) -> int:
+    print(completion_script(parser_of_all(), args.shell))
     return 0
 
 
 def _seconds(text: str) -> float:
     """Seconds of `90`, `90s`, `30m`, `2h`, `1h30m`."""
-    units, seconds, number = {"s": 1, "m": 60, "h": 3600}, 0.0, ""
-    for letter in text.strip().lower() + ("s" if text[-1:].isdigit() else ""):
-        if letter in units and number:
-            seconds, number = seconds + float(number) * units[letter], ""
-        elif letter.isdigit() or letter == ".":
-            number += letter
-        else:
-            raise argparse.ArgumentTypeError(f"{text} is not a time such as 90s, 30m or 1h30m")
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a time above zero")
-    return seconds
+    number = r"(\d+(?:\.\d*)?|\.\d+)"
+    parts = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip().lower())
+    if parts is None or not any(parts.groups()):
+        raise argparse.ArgumentTypeError(f"{text} is not a time such as 90s, 30m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    if total := 3600 * hours + 60 * minutes + seconds:
+        return total
+    raise argparse.ArgumentTypeError(f"{text} is not a time above zero")

@@ -13,13 +13,13 @@ _RAY_PACKAGE = "_ray_pkg_"
 """How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
 
 
-def name_of(given: argparse.Namespace, file: SweepFile) -> str:
+def name_of(args: argparse.Namespace, file: SweepFile) -> str:
     """Name of the results folder: --name, else the file's `name`, else the name of the file.
 
     Raises:
         UserError: the name could lead out of the results folder.
     """
-    return folder_name(file.name or Path(given.file).stem if given.name is None else given.name)
+    return folder_name(file.name or Path(args.file).stem if args.name is None else args.name)
 
 
 def folder_name(name: str) -> str:
@@ -33,13 +33,13 @@ def folder_name(name: str) -> str:
     return name
 
 
-def results_of(given: argparse.Namespace) -> Path:
+def results_of(args: argparse.Namespace) -> Path:
     """The folder of all results, absolute.
 
     Raises:
         UserError: it lies in the package that a submitted Ray job is unpacked to, which is gone after the job.
     """
-    folder = given.results.resolve()
+    folder = args.results.resolve()
     if any(part.startswith(_RAY_PACKAGE) for part in folder.parts):
         raise UserError(
             f"--results: {folder} is the copy of the working directory that Ray made for this job, and goes with it\n"
@@ -63,17 +63,17 @@ def require_writable(option: str, folder: Path) -> None:
         raise UserError(f"{option}: {folder} cannot be written to: {why}\n    fix:     name another folder") from None
 
 
-def offline(given: argparse.Namespace) -> bool:
+def offline(args: argparse.Namespace) -> bool:
     """Whether the network must not be used: --offline or HYPERCL_OFFLINE."""
-    return given.offline or os.environ.get("HYPERCL_OFFLINE", "") not in ("", "0")
+    return args.offline or os.environ.get("HYPERCL_OFFLINE", "") not in ("", "0")
 
 
-def import_paths(given: argparse.Namespace) -> tuple[Path, ...]:
+def import_paths(args: argparse.Namespace) -> tuple[Path, ...]:
     """Folders in which a user's modules are looked for: the file's own and the working directory.
 
     For a file inside of a results folder, the code that is kept there comes first.
     """
-    beside = Path(given.file).resolve().parent
+    beside = Path(args.file).resolve().parent
     results = [
         folder
         for folder in (beside, *beside.parents[:3])

@@ -64,7 +64,7 @@ def final_tables(content: Content) -> Group:
 
 def headings(paths: Sequence[str]) -> list[str]:
     """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
-    found = []
+    names = []
     for path in paths:
         parts = path.split(".")
         least = 2 if parts[-1] == "name" else 1
@@ -73,8 +73,8 @@ def headings(paths: Sequence[str]) -> list[str]:
             (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1),
             path,
         )
-        found.append(end.replace(".", " ").replace("_", " "))
-    return found
+        names.append(end.replace(".", " ").replace("_", " "))
+    return names
 
 
 def widened(console: Console) -> Console:
@@ -84,39 +84,39 @@ def widened(console: Console) -> Console:
     return console
 
 
-def report_command(given: argparse.Namespace) -> int:
+def report_command(args: argparse.Namespace) -> int:
     """Prints and writes the report of one or several sweeps; reads them only, running or not.
 
     Every line on a sweep that was tuned on test data is marked; in tables of several sweeps its name is.
     """
-    sweeps = read_sweeps(given.results)
+    sweeps = read_sweeps(args.results)
     console = _console(leaking=all(leaks(record.asked) for record in sweeps.values()))
-    own = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
+    consoles = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
-        own[name].print(_standing(name, record))
-        own[name].print(pairs([*data_used_rows(record), *cost_rows(record)]))
+        consoles[name].print(_standing(name, record))
+        consoles[name].print(pairs([*data_used_rows(record), *cost_rows(record)]))
     for goals, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()
-            console.print(ranked(rows[: given.top], f"best of {len(rows)} complete trials by {goals}"))
+            console.print(ranked(rows[: args.top], f"best of {len(rows)} complete trials by {goals}"))
     console.print()
-    found = {name: importances(record) for name, record in sweeps.items()}
+    importance = {name: importances(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
         tried = stability_rows(record)
         title = f"{prefix}attempts at each task, accuracy on its validation data in percent"
-        own[name].print(Fitted(tried, title) if tried else prefix + what_mattered(record, found[name]))
+        consoles[name].print(Fitted(tried, title) if tried else prefix + what_mattered(record, importance[name]))
     for name, record in sweeps.items():
-        _print_final(own[name], record)
+        _print_final(consoles[name], record)
     if sum(final_of(record) is not None for record in sweeps.values()) > 1:
         console.print()
         joined = protocols_table(sweeps)
         console.print(Fitted(joined.rows, "what each search promised and what came out, in percent and points"))
-    folder = _folder(given, sweeps)
-    pictures = _write(sweeps, folder, found)
-    for name, record in sweeps.items() if given.prefer is not None else ():
+    folder = _folder(args, sweeps)
+    pictures = _write(sweeps, folder, importance)
+    for name, record in sweeps.items() if args.prefer is not None else ():
         place = folder if len(sweeps) == 1 else own_folder(folder, name)
-        own[name].print(_preferred(str(given.prefer), record, place))
+        consoles[name].print(_preferred(str(args.prefer), record, place))
     names = ", ".join(str(path.relative_to(folder)) for path in pictures)
     console.print(f"written to {shown(folder)}: trials.csv" + (f", {names}" if pictures else ""))
     return 0
@@ -153,13 +153,15 @@ def _named(name: str, record: StudyRecord) -> str:
     return f"{name} ({LEAK})" if leaks(record.asked) else name
 
 
-def what_mattered(record: StudyRecord, found: Sequence[Importance]) -> str:
+def what_mattered(record: StudyRecord, importance: Sequence[Importance]) -> str:
     """The importances as a sentence."""
-    if not found:
+    if not importance:
         return f"which parameters mattered cannot be said before {LEAST} trials are trained and two of them complete"
-    names = dict(zip((each.path for each in found), headings([each.path for each in found]), strict=True))
-    sure = [f"{names[each.path]} {each.share:.0%}" for each in found if each.stands_out]
-    rest = [f"{names[each.path]} {each.share:.0%}" for each in found if not each.stands_out]
+    names = headings([parameter.path for parameter in importance])
+    sure, rest = (
+        [f"{name} {entry.share:.0%}" for name, entry in zip(names, importance, strict=True) if entry.stands_out is sure]
+        for sure in (True, False)
+    )
     text = f"what mattered for being among the best third of {record.trained} trained trials: "
     return text + (", ".join(sure) or "nothing stands out") + (f"; could be chance: {', '.join(rest)}" if rest else "")
 
@@ -174,9 +176,9 @@ def _standing(name: str, record: StudyRecord) -> str:
     return f"{text}; none is complete yet, so there is nothing to rank or draw"
 
 
-def _folder(given: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:
-    if given.to is not None:
-        folder = given.to.resolve()
+def _folder(args: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:
+    if args.to is not None:
+        folder = args.to.resolve()
         require_writable("--to", folder)
         return folder
     if len(sweeps) > 1:
@@ -184,8 +186,8 @@ def _folder(given: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:
     return next(iter(sweeps.values())).folder / "figures"
 
 
-def _write(sweeps: dict[str, StudyRecord], folder: Path, found: dict[str, list[Importance]]) -> list[Path]:
+def _write(sweeps: dict[str, StudyRecord], folder: Path, importance: dict[str, list[Importance]]) -> list[Path]:
     if len(sweeps) > 1:
-        return write_joined(sweeps, folder, found)
+        return write_joined(sweeps, folder, importance)
     (name,) = sweeps
-    return write_report(sweeps[name], folder, found[name])
+    return write_report(sweeps[name], folder, importance[name])

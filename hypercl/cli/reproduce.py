@@ -40,33 +40,33 @@ from hypercl.sweep.study import protocol_in_words, read_sweep, search_config
 from hypercl.training import RunFolders, run, seeds_name
 
 
-def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
+def compare(table: Comparison, file: Path, args: argparse.Namespace) -> int:
     """Runs the sweeps that are not done, one after the other, and writes table.csv, table.md and table.png.
 
     Raises:
         UserError: a mistake in the table, in its file, in the options or the data.
     """
-    if given.table is not None:
+    if args.table is not None:
         raise UserError("--table prints a table of runs; this is one of sweeps, whose table.md stands in its results")
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    folder = results_of(given) / folder_name(file.stem if given.name is None else given.name)
-    seeds = [] if given.seeds is None else [f"final.seeds={given.seeds}"]
-    overrides = [*given.overrides, *seeds]
-    sweeps = {name: table.sweep(name, file_named(table.file, file), overrides) for name in _chosen(table, given.only)}
+    folder = results_of(args) / folder_name(file.stem if args.name is None else args.name)
+    seeds = [] if args.seeds is None else [f"final.seeds={args.seeds}"]
+    overrides = [*args.overrides, *seeds]
+    sweeps = {name: table.sweep(name, file_named(table.file, file), overrides) for name in _chosen(table, args.only)}
     console.print(f"{table.title}: {len(sweeps)} of {len(table.sweeps)} sweeps")
-    console.print(pairs([(name, protocol_in_words(each)) for name, each in sweeps.items()]))
-    if given.dry_run:
+    console.print(pairs([(name, protocol_in_words(file)) for name, file in sweeps.items()]))
+    if args.dry_run:
         return ExitCode.DONE
     remove_partials(folder)
     began, code = time.monotonic(), ExitCode.DONE
-    for name, each in sweeps.items():
-        left = None if given.budget is None else began + given.budget - time.monotonic()
+    for name, config in sweeps.items():
+        left = None if args.budget is None else began + args.budget - time.monotonic()
         if left is not None and left <= 0:
             code = ExitCode.TIME_UP
             break
         console.rule(name, align="left")
-        result = sweep(each, _options(each, folder / name, file, given, left))
-        console_for(each).print(result.message, markup=False)
+        result = sweep(config, _options(config, folder / name, file, args, left))
+        console_for(config).print(result.message, markup=False)
         code = result.exit_code
         if code != ExitCode.DONE:
             break
@@ -74,16 +74,14 @@ def compare(table: Comparison, file: Path, given: argparse.Namespace) -> int:
     return code
 
 
-def _options(
-    file: SweepFile, folder: Path, source: Path, given: argparse.Namespace, left: float | None
-) -> SweepOptions:
+def _options(file: SweepFile, folder: Path, source: Path, args: argparse.Namespace, left: float | None) -> SweepOptions:
     folder.mkdir(parents=True, exist_ok=True)
     return SweepOptions(
         folder=folder,
-        data_dir=given.data_dir.resolve(),
-        offline=offline(given),
+        data_dir=args.data_dir.resolve(),
+        offline=offline(args),
         time_limit_s=left,
-        import_paths=import_paths(given),
+        import_paths=import_paths(args),
         source=str(source),
         listener=listener_for(search_config(file), console_for(file)),
     )
@@ -103,11 +101,11 @@ def _write(table: Comparison, folder: Path, console: Console) -> None:
     if not done:
         console.print("No sweep is finished yet; rerun the same command to resume.")
         return
-    found = protocols_table({name: read_sweep(path) for name, path in done.items()})
-    write_text(folder / "table.csv", found.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    write_text(folder / "table.md", f"# {table.title}\n\n{found.markdown}")
-    found.figure.savefig(folder / "table.png")
-    console.print(found.markdown)
+    joined = protocols_table({name: read_sweep(path) for name, path in done.items()})
+    write_text(folder / "table.csv", joined.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(folder / "table.md", f"# {table.title}\n\n{joined.markdown}")
+    joined.figure.savefig(folder / "table.png")
+    console.print(joined.markdown)
     console.print(f"results: {folder} (table.md, table.csv, table.png)")
 
 
@@ -115,28 +113,28 @@ FAILURE = "error.txt"
 """In a run's folder: why it has no result, on its first line."""
 
 
-def reproduce_command(given: argparse.Namespace) -> int:
+def reproduce_command(args: argparse.Namespace) -> int:
     """Prints the plan, runs what is not there yet, and keeps table.csv, table.md and table.png up to date.
 
     Raises:
         UserError: a mistake in the table, in a file of it, in the options or the data.
     """
-    file = table_file(given.file)
+    file = table_file(args.file)
     table = load_reproduction(file)
     if isinstance(table, Comparison):
-        return compare(table, file, given)
-    if given.table is not None:
-        print(reproduction_markdown(table, read_reproduction(given.table)), end="")
+        return compare(table, file, args)
+    if args.table is not None:
+        print(reproduction_markdown(table, read_reproduction(args.table)), end="")
         return ExitCode.DONE
     console = Console(soft_wrap=True, highlight=False)
-    whole = _Whole(table, file, results_of(given) / folder_name(file.stem if given.name is None else given.name))
-    chosen = reproduction_jobs(table, file, whole.folder, given)
+    whole = _Whole(table, file, results_of(args) / folder_name(file.stem if args.name is None else args.name))
+    chosen = reproduction_jobs(table, file, whole.folder, args)
     console.print(f"{table.title}: {len(chosen)} of {len(cells_of(table))} cells", markup=False)
     console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))
-    if given.dry_run:
+    if args.dry_run:
         return ExitCode.DONE
     remove_partials(whole.folder)
-    code = _run_all(chosen, whole, given, console)
+    code = _run_all(chosen, whole, args, console)
     console.print(f"results: {whole.folder} (table.md, table.csv, table.png)", markup=False)
     return code
 
@@ -151,9 +149,9 @@ class _Whole:
 
     def write(self) -> None:
         """Numbers, Markdown and figure of all cells there are, whether chosen now or before."""
-        found = reproduction_results(list(published_experiments(self.table, self.file)), self.folder)
+        results = reproduction_results(list(published_experiments(self.table, self.file)), self.folder)
         path = self.folder / "table.csv"
-        write_text(path, found.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        write_text(path, results.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         frame = read_reproduction(path)
         write_text(self.folder / "table.md", f"# {self.table.title}\n\n{reproduction_markdown(self.table, frame)}")
         reproduction_figure(self.table, frame).savefig(self.folder / "table.png")
@@ -164,21 +162,21 @@ def _planned(job: Job) -> tuple[str, str, str, str]:
     return job.cell.name, seeds_name(job.experiment).split("-", 1)[1], published, job.state
 
 
-def _run_all(chosen: Sequence[Job], whole: _Whole, given: argparse.Namespace, console: Console) -> ExitCode:
+def _run_all(chosen: Sequence[Job], whole: _Whole, args: argparse.Namespace, console: Console) -> ExitCode:
     """Runs the cells that are not done, in their order; one that fails leaves the others alone."""
     began, outcomes = time.monotonic(), []
     todo = [job for job in chosen if job.state != "done"]
     control = Control(say=lambda text: console.print(text, markup=False))
-    control.deadline = None if given.budget is None else began + given.budget
+    control.deadline = None if args.budget is None else began + args.budget
     with control.signals():
         for job in todo:
             if control.stopping:
                 break
             left = len(todo) - len(outcomes)
-            each = (time.monotonic() - began) / max(1, len(outcomes))
-            about = f", about {duration(each * left)} if the rest takes as long" if outcomes else ""
+            mean = (time.monotonic() - began) / max(1, len(outcomes))
+            about = f", about {duration(mean * left)} if the rest takes as long" if outcomes else ""
             console.rule(f"{job.cell.name}: {left} of {len(todo)} cells left{about}", align="left")
-            outcomes.append(_run_cell(job, given, console, control))
+            outcomes.append(_run_cell(job, args, console, control))
             whole.write()
     if not outcomes:
         whole.write()
@@ -188,13 +186,13 @@ def _run_all(chosen: Sequence[Job], whole: _Whole, given: argparse.Namespace, co
     return control.exit_code
 
 
-def _run_cell(job: Job, given: argparse.Namespace, console: Console, control: Control) -> str:
+def _run_cell(job: Job, args: argparse.Namespace, console: Console, control: Control) -> str:
     """Runs a cell from where it was left: 'finished', 'interrupted', or 'failed', which a file in its folder explains.
 
     Raises:
         UserError: missing data, or a network that cannot be built.
     """
-    folders = RunFolders(job.folder, given.data_dir, offline(given), import_paths(given), job.cell.name)
+    folders = RunFolders(job.folder, args.data_dir, offline(args), import_paths(args), job.cell.name)
     (job.folder / FAILURE).unlink(missing_ok=True)
     try:
         loggers = [*build(None, job.folder), Terminal(console)]

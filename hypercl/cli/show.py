@@ -18,75 +18,54 @@ from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, s
 from hypercl.sweep.study import StudyRecord, decided, progress_of, read_sweep, state_of
 from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
-WIDTH, HEIGHT = 62, 10
+MOST_LINES, BAR = 10, 50
 
 
-def curve(points: Sequence[tuple[int, float]], steps: int, ticks: dict[int, str]) -> list[str]:
-    """A plot of values between 0 and 1 against steps, in less than 80 columns of plain characters.
+def progress_lines(reported: Sequence[tuple[int, float]], reports_per_task: int, tasks: int) -> list[str]:
+    """The mean accuracy on the tasks met, as a number and a bar, after each task (of many: after every second, third,
+    ...) and at the last report.
 
     Args:
-        points: (step, value), steps from 1.
-        steps: the last step there could be: the width of the plot.
-        ticks: step -> what to write below it.
+        reported: (step, accuracy, mean over the whole stream), steps from 1.
+        reports_per_task: steps a task.
+        tasks: of the whole stream.
     """
-    values = [value for _, value in points]
-    low, high = min([*values, 1.0]), max([*values, 0.0])
-    low, high = (low, high) if high > low else (low - 0.05, high + 0.05)
-    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
-    for step, value in points:
-        row = round((high - value) / (high - low) * (HEIGHT - 1))
-        grid[row][_column(step, steps)] = "*"
-    lines = []
-    for row, cells in enumerate(grid):
-        label = f"{high - row / (HEIGHT - 1) * (high - low):.3f}" if row in (0, HEIGHT // 2, HEIGHT - 1) else ""
-        lines.append(f"{label:>8} |{''.join(cells)}".rstrip())
-    axis, below = ["-"] * WIDTH, [" "] * (WIDTH + 8)
-    for step, text in ticks.items():
-        column = _column(step, steps)
-        axis[column] = "+"
-        start = max(0, column - len(text) + 1)
-        if all(cell == " " for cell in below[max(0, start - 1) : start + len(text)]):
-            below[start : start + len(text)] = text
-    return [*lines, " " * 9 + "+" + "".join(axis), " " * 10 + "".join(below).rstrip()]
-
-
-def _column(step: int, steps: int) -> int:
-    return min(WIDTH - 1, max(0, round(step / max(1, steps) * (WIDTH - 1))))
-
-
-TICKS = 10
+    stride, lines = reports_per_task * -(-tasks // MOST_LINES), []
+    for step, value in reported:
+        if step % stride == 0 or step == reported[-1][0]:
+            mean = value * tasks / -(-step // reports_per_task)
+            lines.append(f"{step / reports_per_task:>8.4g}  {mean:.4f}  {'#' * round(BAR * mean)}".rstrip())
+    return lines
 
 
 def print_trial(folder: Path, number: int) -> int:
-    """Prints a trial: setting, outcome, curve, metrics, accuracy matrix, what went wrong, and how to train it again.
+    """Prints a trial: setting, outcome, progress, metrics, accuracy matrix, what went wrong, and how to train it again.
 
     Raises:
         UserError: the folder holds no sweep, or the sweep has no such trial.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     record = read_sweep(folder)
-    trial, own = record.trial(number), record.trial_folder(number)
+    trial, folder = record.trial(number), record.trial_folder(number)
     console.print(pairs(_head(record, number)), "", _setting(record, number), sep="\n")
     reported = progress_of(record.file, trial)
     if reported:
-        steps, ticks = _scale(record)
+        console.print("\nprogress: tasks learned, mean validation accuracy on the tasks met so far")
         tasks = task_count(record.file.experiment.tasks)
-        met = [(step, value * tasks / -(-step // record.file.pruner.reports_per_task)) for step, value in reported]
-        console.print("\nprogress: validation accuracy, mean over the tasks met so far, by tasks learned")
-        console.print("\n".join(curve(met, steps, ticks)))
+        console.print("\n".join(progress_lines(reported, record.file.pruner.reports_per_task, tasks)))
     outcome = decided(trial)
     if outcome is not None and outcome.metrics:
         console.print()
         console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
-    if (path := own / MATRIX_FILES["validation"]).is_file():
+    if (path := folder / MATRIX_FILES["validation"]).is_file():
         console.print()
         console.print(matrix_or_path("validation", AccuracyMatrix.read(path), path))
-    elif accuracies := _last_accuracies(own):
+    elif accuracies := _last_accuracies(folder):
         console.print(f"\nlast accuracy on each task met, %: {accuracies}")
-    if (own / "error.txt").is_file():
-        console.print(f"\n{shown(own / 'error.txt')}:\n{(own / 'error.txt').read_text(encoding='utf-8').strip()}")
-    if (own / "config.yaml").is_file():
-        console.print(f"\ntrain it again: hypercl train {shown(own / 'config.yaml')}")
+    if (folder / "error.txt").is_file():
+        console.print(f"\n{shown(folder / 'error.txt')}:\n{(folder / 'error.txt').read_text(encoding='utf-8').strip()}")
+    if (folder / "config.yaml").is_file():
+        console.print(f"\ntrain it again: hypercl train {shown(folder / 'config.yaml')}")
     return 0
 
 
@@ -131,25 +110,19 @@ def _written(base: Experiment, path: str) -> str:
         return "-"
 
 
-def _scale(record: StudyRecord) -> tuple[int, dict[int, str]]:
-    reports, tasks = record.file.pruner.reports_per_task, task_count(record.file.experiment.tasks)
-    every = -(-tasks // TICKS)
-    return reports * tasks, {reports * task: str(task) for task in range(every, tasks + 1, every)}
-
-
 def _last_accuracies(folder: Path) -> str:
     """Of a trial that left no accuracy matrix, from its metrics.jsonl; '' before its first report."""
     measured = [row for row in map(task_accuracies, read_rows(folder)) if row]
     return " ".join(f"{100 * accuracy:.1f}" for accuracy in measured[-1]) if measured else ""
 
 
-def status_command(given: argparse.Namespace) -> int:
+def status_command(args: argparse.Namespace) -> int:
     """Prints the status of the sweep in a folder; changes nothing."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    status = status_of(given.status)
+    status = status_of(args.status)
     console.print(pairs(status_rows(status)))
     if status.running:
-        console.print(Fitted([_running_row(trial) for trial in status.running], state_words(given.status)["running"]))
+        console.print(Fitted([_running_row(trial) for trial in status.running], state_words(args.status)["running"]))
     return 0
 
 

@@ -22,31 +22,31 @@ from hypercl.user_code import CODE_FOLDER
 SHOWN = 10
 
 
-def sweep_command(given: argparse.Namespace) -> int:
+def sweep_command(args: argparse.Namespace) -> int:
     """Prints the plan, sweeps, prints the best; rerun to resume. With --show and --status, looks
     at what is there.
 
     Raises:
         UserError: there is no file, or a mistake in it.
     """
-    if given.file is None:
+    if args.file is None:
         raise UserError("a sweep needs a file\n    fix:     hypercl sweep FILE; hypercl init lists the shipped ones")
-    if given.show is not None:
+    if args.show is not None:
         from hypercl.cli.show import print_trial
 
-        return print_trial(_folder(given), given.show)
-    trials = [] if given.trials is None else [f"search.trials={given.trials}"]
-    file = load_sweep(given.file, [*given.overrides, *trials])
+        return print_trial(_folder(args), args.show)
+    trials = [] if args.trials is None else [f"search.trials={args.trials}"]
+    file = load_sweep(args.file, [*args.overrides, *trials])
     console = console_for(file)
     options = replace(
-        _options(given, file, results_of(given) / name_of(given, file), console),
-        final="no" if given.no_final else "after the search",
-        prefer=given.prefer,
-        import_paths=import_paths(given),
-        source=given.file,
+        _options(args, file, results_of(args) / name_of(args, file), console),
+        final="no" if args.no_final else "after the search",
+        prefer=args.prefer,
+        import_paths=import_paths(args),
+        source=args.file,
     )
     console.print(pairs(plan_rows(file, options)))
-    if given.dry_run:
+    if args.dry_run:
         console.print(pairs(dry_run_rows(file, options)))
         return 0
     result = sweep(file, options)
@@ -60,40 +60,40 @@ def sweep_command(given: argparse.Namespace) -> int:
     return result.exit_code
 
 
-def _folder(given: argparse.Namespace) -> Path:
+def _folder(args: argparse.Namespace) -> Path:
     """The results of a sweep, named by its folder or by its file."""
-    path = Path(given.file)
-    return path if path.is_dir() else given.results.resolve() / name_of(given, load(path, given.overrides))
+    path = Path(args.file)
+    return path if path.is_dir() else args.results.resolve() / name_of(args, load(path, args.overrides))
 
 
-def _options(given: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
+def _options(args: argparse.Namespace, file: SweepFile, folder: Path, console: Console) -> SweepOptions:
     """What a search and a final step by itself have in common."""
     return SweepOptions(
         folder=folder,
-        data_dir=given.data_dir.resolve(),
-        offline=offline(given),
-        address=given.address or os.environ.get("RAY_ADDRESS") or None,
-        cpus=given.cpus,
-        gpus=given.gpus,
-        max_concurrent=given.max_concurrent,
-        time_limit_s=given.time,
+        data_dir=args.data_dir.resolve(),
+        offline=offline(args),
+        address=args.address or os.environ.get("RAY_ADDRESS") or None,
+        cpus=args.cpus,
+        gpus=args.gpus,
+        max_concurrent=args.max_concurrent,
+        time_limit_s=args.time,
         listener=listener_for(search_config(file), console),
     )
 
 
-def final_command(given: argparse.Namespace) -> int:
+def final_command(args: argparse.Namespace) -> int:
     """Retrains the best settings on fresh seeds and prints their results; if that is done, only prints.
 
     Raises:
         UserError: there is no sweep, no complete trial, or settings and seeds are given that were chosen already.
     """
-    folder = given.results.resolve()
+    folder = args.results.resolve()
     record = read_sweep(folder)
     if not record.ranked():
         raise UserError(f"{folder} has no complete trial yet: there is no setting to retrain")
-    overrides = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(given, key)) is not None]
+    overrides = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(args, key)) is not None]
     openings = selections_of(record.attributes)
-    chosen_anew = not openings or (given.again and openings[-1].finished)
+    chosen_anew = not openings or (args.again and openings[-1].finished)
     if overrides and not chosen_anew:
         raise UserError(
             f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
@@ -104,8 +104,8 @@ def final_command(given: argparse.Namespace) -> int:
     console = console_for(file)
     code = folder / CODE_FOLDER
     options = replace(
-        _options(given, file, folder, console),
-        final="again" if given.again else "alone",
+        _options(args, file, folder, console),
+        final="again" if args.again else "alone",
         import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
         source=str(folder / SWEEP_YAML),
     )

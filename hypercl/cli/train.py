@@ -23,17 +23,17 @@ ADVICE = {
 }
 
 
-def train(given: argparse.Namespace) -> int:
+def train(args: argparse.Namespace) -> int:
     """Trains the experiment of a file; the same command resumes an interrupted run."""
     console = Console(soft_wrap=True, highlight=False)
-    file = load(given.file, [*given.overrides, *_overrides(given)])
-    name = name_of(given, file)
-    folder = results_of(given) / name / "runs" / seeds_name(file.experiment)
-    require_buildable(file.experiment, import_paths(given))  # before the user's own code is copied
+    file = load(args.file, [*args.overrides, *_overrides(args)])
+    name = name_of(args, file)
+    folder = results_of(args) / name / "runs" / seeds_name(file.experiment)
+    require_buildable(file.experiment, import_paths(args))  # before the user's own code is copied
     begun = (folder / "config.yaml").exists()
-    user_code = keep_code(file.experiment, import_paths(given), folder, replace_copy=not begun)
-    folders = RunFolders(folder, given.data_dir, offline(given), user_code, name)
-    spec = _spec(file, given, name, folder, console)
+    user_code = keep_code(file.experiment, import_paths(args), folder, replace_copy=not begun)
+    folders = RunFolders(folder, args.data_dir, offline(args), user_code, name)
+    spec = _spec(file, args, name, folder, console)
     control = Control(say=lambda text: console.print(text, markup=False))
     with control.signals():
         loggers = [*build(spec, folder), Terminal(console)]
@@ -53,41 +53,41 @@ def train(given: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _overrides(given: argparse.Namespace) -> list[str]:
-    options = {"device": given.device, "seed": given.seed, "threads": given.threads}
+def _overrides(args: argparse.Namespace) -> list[str]:
+    options = {"device": args.device, "seed": args.seed, "threads": args.threads}
     return [f"training.{key}={value}" for key, value in options.items() if value is not None]
 
 
-def _spec(file: SweepFile, given: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:
+def _spec(file: SweepFile, args: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:
     """Which W&B run this is: the same for the same folder, so that a resumed run is one run there too."""
     wandb = file.logging.wandb
     if wandb is None:
         return None
-    mode, reason = decide_mode(wandb, offline(given))
+    mode, reason = decide_mode(wandb, offline(args))
     if reason:
         console.print(reason, highlight=False)
     run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
     run_name = f"{name}-{seeds_name(file.experiment)}"
-    return LoggerSpec(wandb, mode, None, run_id, run_name, "run", results_of(given) / name)
+    return LoggerSpec(wandb, mode, None, run_id, run_name, "run", results_of(args) / name)
 
 
 NAMED = 6
 """Classes of a task named in the table."""
 
 
-def fetch(given: argparse.Namespace) -> int:
+def fetch(args: argparse.Namespace) -> int:
     """Makes sure that training and test data of a file are there and whole, and prints how much of them there is.
 
     Where the network may be used, what is missing is fetched, whether the file says `download: true` or not. Decoded
     images are left in their cache. Nothing is written to the results.
     """
     console = Console(soft_wrap=True, highlight=False)
-    experiment = load(given.file, given.overrides).experiment
-    if hasattr(experiment.tasks, "download") and not offline(given):
-        experiment = assign(experiment, {"tasks.download": True}, given.file)
-    stream = open_with_test(experiment.tasks, given.data_dir, offline(given), import_paths(given))
+    experiment = load(args.file, args.overrides).experiment
+    if hasattr(experiment.tasks, "download") and not offline(args):
+        experiment = assign(experiment, {"tasks.download": True}, args.file)
+    stream = open_with_test(experiment.tasks, args.data_dir, offline(args), import_paths(args))
     console.print(_table(stream))
-    place = data_place(experiment.tasks, given.data_dir)
+    place = data_place(experiment.tasks, args.data_dir)
     console.print(f"data: {'comes with scikit-learn' if place is None else place.resolve()}", markup=False)
     return ExitCode.DONE
 

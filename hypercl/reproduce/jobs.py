@@ -57,35 +57,35 @@ def published_experiments(table: Reproduction, file: Path) -> Iterator[tuple[Cel
         try:
             yield cell, cell.experiment(file_named(cell.file, file))
         except ConfigError:
-            continue  # told by `jobs`, where the cell is chosen
+            continue  # `reproduction_jobs` reports it where the cell is chosen
 
 
-def reproduction_jobs(table: Reproduction, file: Path, folder: Path, given: argparse.Namespace) -> list[Job]:
+def reproduction_jobs(table: Reproduction, file: Path, folder: Path, args: argparse.Namespace) -> list[Job]:
     """The runs of the chosen cells, in the table's order.
 
     Args:
         table: all cells.
         file: where the table was read from; its own files lie beside it.
         folder: of the table's results.
-        given: `only`, `overrides` and `seeds` of the command.
+        args: `only`, `overrides` and `seeds` of the command.
 
     Raises:
         UserError: with the mistakes of every chosen cell; or a cell holds a run with other settings.
     """
-    seeds = [] if given.seeds is None else [f"training.replicas={given.seeds}"]
-    found, problems = [], []
-    for cell in _chosen(cells_of(table), given.only):
+    seeds = [] if args.seeds is None else [f"training.replicas={args.seeds}"]
+    jobs, problems = [], []
+    for cell in _chosen(cells_of(table), args.only):
         try:
-            experiment = cell.experiment(file_named(cell.file, file), [*given.overrides, *seeds])
+            experiment = cell.experiment(file_named(cell.file, file), [*args.overrides, *seeds])
         except ConfigError as error:
             problems.append(f"cell {cell.name}: {error}")
             continue
-        found.append(Job(cell, experiment, folder / cell.name / seeds_name(experiment)))
+        jobs.append(Job(cell, experiment, folder / cell.name / seeds_name(experiment)))
     if problems:
         raise UserError("\n".join(problems))
-    for job in found:
+    for job in jobs:
         _require_same(job)
-    return found
+    return jobs
 
 
 def _tables() -> Path:
@@ -114,9 +114,9 @@ def _chosen(cells: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:
 def _require_same(job: Job) -> None:
     """Numbers of other settings cannot stand in the same cell."""
     for file in sorted(job.folder.parent.glob("*/config.yaml")):
-        found = differences(settings_of(load(file).experiment), settings_of(job.experiment))
-        if found:
-            lines = "\n".join(difference_line(*each) for each in found)
+        changes = differences(settings_of(load(file).experiment), settings_of(job.experiment))
+        if changes:
+            lines = "\n".join(difference_line(*change) for change in changes)
             raise UserError(
                 f"{file.parent} holds a run with other settings:\n{lines}\n"
                 "    fix:     give the new settings another --name, or put the old ones back"

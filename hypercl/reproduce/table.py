@@ -121,8 +121,8 @@ class Cell:
         Raises:
             ConfigError: with every mistake of the file, of the table's values and of the overrides.
         """
-        own = [f"{path}={json.dumps(value)}" for path, value in self.values.items()]
-        return load(file, [*own, *overrides]).experiment
+        values = [f"{path}={json.dumps(value)}" for path, value in self.values.items()]
+        return load(file, [*values, *overrides]).experiment
 
 
 def load_reproduction(file: str | Path) -> Reproduction | Comparison:

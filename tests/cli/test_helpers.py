@@ -13,7 +13,7 @@ from rich.console import Console
 from hypercl.cli import main
 from hypercl.cli.parser import commands_of, parser_of_all
 from hypercl.cli.report import headings, ranked
-from hypercl.cli.show import curve
+from hypercl.cli.show import progress_lines
 from hypercl.config import load
 from hypercl.config.explain.schema import schema_text
 from hypercl.shipped_files import purpose, shipped
@@ -201,7 +201,7 @@ def test_explain_prints_sections_and_refuses_what_is_not_there(capsys: Captured)
 def test_show_prints_a_trial_by_the_file_or_the_folder(swept: Path, named: str, capsys: Captured) -> None:
     assert main(["sweep", named, "--show", "0"]) == 0
     said = capsys.readouterr().out
-    for words in ("trial", "complete", "rank 1 of 1", "method.beta", "*", "task 1", "validation/forgetting"):
+    for words in ("trial", "complete", "rank 1 of 1", "method.beta", "####", "task 1", "validation/forgetting"):
         assert words in said
     assert all(len(line.rstrip()) <= 80 for line in said.splitlines())
     assert f"hypercl train {Path('results/small/trials/0/config.yaml')}" in said
@@ -265,12 +265,14 @@ def test_headings_are_short_and_clear() -> None:
     assert headings(paths) == ["trial", "lr", "target hidden", "hypernet hidden", "optimizer name"]
 
 
-@pytest.mark.parametrize("points", [[(1, 0.5)], [(1, 0.2), (8, 0.4), (20, 0.9)], [(5, 0.0), (6, 0.0)]])
-def test_a_curve_has_a_mark_for_every_report_and_fits_into_80_columns(points: list[tuple[int, float]]) -> None:
-    lines = curve(points, 20, {4: "1", 20: "5"})
-    assert sum(line.count("*") for line in lines) == len(points)
-    assert all(len(line) <= 80 for line in lines)
-    assert lines[-1].split() == ["1", "5"]
+def test_progress_has_a_line_for_each_task_and_the_last_report_and_fits_into_80_columns() -> None:
+    reported = [(step, 0.9 * step / 20) for step in range(1, 11)]
+    lines = [line.split() for line in progress_lines(reported, 4, 5)]
+    assert [line[:2] for line in lines] == [["1", "0.9000"], ["2", "0.9000"], ["2.5", "0.7500"]]
+    assert [len(line[2]) for line in lines] == [45, 45, 38]
+    many = progress_lines([(step, step / 400) for step in range(1, 401)], 4, 100)
+    assert [line.split()[0] for line in many] == [f"{10 * (place + 1)}" for place in range(10)]
+    assert max(map(len, many)) <= 80
 
 
 SCRIPT = """

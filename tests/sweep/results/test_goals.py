@@ -174,7 +174,7 @@ def test_status_and_show_tell_the_front(
     print_trial(tmp_path / "made", 1)
     shown = " ".join(capsys.readouterr().out.split())
     assert f"{ACCURACY} 0.85 {RATIO} 0.2 rank 1 of 5 complete trials, one of 4 on the front" in shown
-    assert "progress: validation accuracy, mean over the tasks met so far" in shown
+    assert "progress: tasks learned, mean validation accuracy on the tasks met so far" in shown
 
 
 def test_a_report_draws_the_front_and_writes_another_wish_beside_it(
