@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.search.quickstart`: the quickstart with five seeds of the search.
 
-Each winner is compared with the setting as written on ten fresh seeds. Rows that the table holds are not measured again.
+Each winner is compared with the setting as written on ten fresh seeds. Rows in the table are not measured again.
 """
 
 import argparse
