@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Control:
         return ExitCode.DONE if self.reason is None else CODES[self.reason]
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
+    def signals(self) -> Generator[None]:
         """Handles both signals inside, and puts back what was there before."""
         with _restored():
             self.take_signals()
@@ -108,7 +108,7 @@ class Control:
 
 
 @contextmanager
-def signals_end_the_process() -> Iterator[None]:
+def signals_end_the_process() -> Generator[None]:
     """Inside, a signal ends the process with its documented exit code, without a traceback: nothing has begun yet."""
     with _restored():
         _install(_end)
@@ -130,7 +130,7 @@ def _install(handler: Callable[[int, FrameType | None], Any]) -> None:
 
 
 @contextmanager
-def _restored() -> Iterator[None]:
+def _restored() -> Generator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield

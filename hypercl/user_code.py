@@ -4,7 +4,7 @@ import importlib
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ SHOWN_LINES = 3
 
 
 @contextmanager
-def user_code(key: str, path: str, import_paths: Sequence[Path]) -> Iterator[Callable[..., Any]]:
+def user_code(key: str, path: str, import_paths: Sequence[Path]) -> Generator[Callable[..., Any]]:
     """What an import path names, to be called inside of the block: there its errors are told as the user's.
 
     Args:
@@ -148,7 +148,7 @@ def _told(error: BaseException, path: str, import_paths: Sequence[Path]) -> str:
 
 
 @contextmanager
-def _searching(folders: Sequence[Path]) -> Iterator[None]:
+def _searching(folders: Sequence[Path]) -> Generator[None]:
     """These folders come first in the search for modules, for a while."""
     before = list(sys.path)
     sys.path[:0] = [str(Path(folder).resolve()) for folder in folders]

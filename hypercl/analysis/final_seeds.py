@@ -27,7 +27,7 @@ class Reported:
     """Its objective value in the search, of several goals one each; None where the search never measured it."""
     summaries: list[RunSummary]
     """Of its runs, each of one or several seeds."""
-    lost: list[tuple[int, str]] = field(default_factory=list)
+    lost: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """Seeds whose run left no summary, each with the reason. (Replicas that diverged stand in the summaries.)"""
 
     def promises(self, goals: tuple[Goal, ...]) -> dict[str, float]:

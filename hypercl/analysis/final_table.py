@@ -37,7 +37,7 @@ def title(content: Content) -> str:
 def final_rows(content: Content) -> list[dict[str, str]]:
     """A row a setting, every cell as it is shown; of several goals each has a row, the setting named in the first."""
     several = len(content["goals"]) > 1
-    rows = []
+    rows: list[dict[str, str]] = []
     for setting in content["settings"]:
         values = ", ".join(f"{path} {value_in_short(value)}" for path, value in setting["settings"].items()) or NONE
         before = {"setting": label_in_words(setting["label"]), "values": values}

@@ -65,7 +65,7 @@ def optimism_line(content: Content) -> str:
     best = f"the best of {trials} trials" if trials else label_in_words(setting["label"])
     best += content.get("promised_at", "")
     where = f"on test data{_REPORTED_ON.get(content['protocol'], '')} with fresh seeds"
-    parts = []
+    parts: list[str] = []
     for metric, found in setting["promised"].items():
         if metric == counterpart(metric):  # such as the compression ratio: the same wherever it is measured
             continue

@@ -64,8 +64,8 @@ def _panel(axes: Axes, complete: pd.DataFrame, front: pd.DataFrame, along: Goal,
     axes.grid(alpha=0.25)
     for number, x, y in zip(front["number"], front[along.metric], front[up.metric], strict=True):
         if len(front) <= MOST_NAMED:
-            below = {"xytext": (5, -11), "textcoords": "offset points"}
-            axes.annotate(str(number), (x, y), **below, fontsize=7.5, color="0.3")
+            name = str(number)
+            axes.annotate(name, (x, y), xytext=(5, -11), textcoords="offset points", fontsize=7.5, color="0.3")
 
 
 def _staircase(axes: Axes, front: pd.DataFrame, along: Goal, up: Goal) -> None:
@@ -88,7 +88,7 @@ def comparison_table(sweeps: Mapping[str, pd.DataFrame], objective: Objective) -
     Returns:
         Columns `sweep`, `trained`, `best`, a row for each trained trial in the order of numbers.
     """
-    tables = []
+    tables: list[pd.DataFrame] = []
     for name, trials in sweeps.items():
         table = history_table(trials, objective)
         table = table.reset_index(drop=True)

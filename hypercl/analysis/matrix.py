@@ -63,7 +63,7 @@ def write_matrix_png(folder: Path, matrices: Mapping[str, AccuracyMatrix] | None
     matrices = read_matrices(folder) if matrices is None else matrices
     if not matrices:
         raise UserError(f"{folder} holds no {MATRIX_FILES['validation']}: the run has not finished")
-    pictures = []
+    pictures: list[Path] = []
     for data, matrix in matrices.items():
         pictures.append((folder / MATRIX_FILES[data]).with_suffix(".png"))
         matrix_figure(matrix, f"Accuracy on {data} data").savefig(pictures[-1])

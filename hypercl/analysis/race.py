@@ -25,7 +25,7 @@ DODGE = 0.05
 def race_table(races: Sequence[RaceRecord]) -> pd.DataFrame:
     """One row for each race, round and setting in it: mean and 95 % t interval over its seeds so far, one-sided p
     against the leader (nan where it was too early to decide), and `leads`, `in` or `dropped`."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for place, race in enumerate(races, start=1):
         for turn, one in enumerate(race.rounds, start=1):
             for number, mean in one.means.items():
@@ -114,7 +114,7 @@ def _standing(
     }
     paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
     head = ["place", "trial", "mean of the race", "95 % interval", "seeds", f"value of the search{at_fidelity}", *paths]
-    rows = []
+    rows: list[list[str]] = []
     for place, number in enumerate(race.order, start=1):
         seeds = max((one.seeds for one in race.rounds if number in one.means), default=0)
         values = race.values.get(number, ())[:seeds]

@@ -83,7 +83,8 @@ def rounds_of(values: Mapping[int, Sequence[float]], plan: Plan, maximize: bool 
         maximize: whether a higher value is better.
     """
     sign = 1.0 if maximize else -1.0
-    left, found = list(values), []
+    left = list(values)
+    found: list[Round] = []
     for count in plan.rounds if len(left) > 1 else ():
         if any(len(values[number]) < count for number in left):
             break
@@ -155,7 +156,7 @@ class RaceRecord:
     """The chance that `plan.level` was made from."""
     maximize: bool
     """Whether a higher value is better."""
-    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
     """Of each setting, by seed, in the order of seeds."""
     lost: tuple[str, ...] = ()
     """Seeds that count as the worst value, and why, in words."""

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from hypercl import __version__
 from hypercl.config import did_you_mean
 from hypercl.exit_codes import EXIT_CODES
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""The group of commands of a parser."""
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
@@ -49,7 +52,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    groups: list[Commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(groups[0].choices)
 
 
@@ -61,7 +64,7 @@ def count(text: str) -> int:
     return value
 
 
-def _add_explain(commands: argparse._SubParsersAction) -> None:
+def _add_explain(commands: Commands) -> None:
     parser = _bare_command(commands, "explain", "Explain a key or a section of a file: `hypercl explain method.beta`.")
     parser.add_argument(
         "path", nargs="?", metavar="PATH", help="a key path such as method.beta; omit it to list the sections"
@@ -69,7 +72,7 @@ def _add_explain(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_runs("explain", "explain_command"))
 
 
-def _add_init(commands: argparse._SubParsersAction) -> None:
+def _add_init(commands: Commands) -> None:
     parser = _bare_command(commands, "init", "List the shipped files, or copy one into the working directory.")
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="a shipped file such as quickstart; omit it to list them"
@@ -78,7 +81,7 @@ def _add_init(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_runs("init", "init_command"))
 
 
-def _add_report(commands: argparse._SubParsersAction) -> None:
+def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--top", type=count, default=10, metavar="N", help="number of rows; default: 10")
@@ -96,13 +99,13 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_runs("report", "report_command"))
 
 
-def _add_schema(commands: argparse._SubParsersAction) -> None:
+def _add_schema(commands: Commands) -> None:
     parser = _bare_command(commands, "schema", "Print the JSON Schema of a file, for editors.")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write to a file instead of printing")
     parser.set_defaults(run=_runs("explain", "schema_command"))
 
 
-def _add_completion(commands: argparse._SubParsersAction) -> None:
+def _add_completion(commands: Commands) -> None:
     parser = _bare_command(commands, "completion", "Print a shell's completion script.")
     parser.add_argument("shell", choices=SHELLS, help='put `eval "$(hypercl completion bash)"` into ~/.bashrc')
     parser.set_defaults(run=_completion)
@@ -135,9 +138,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     return parser
 
 
-def _bare_command(
-    commands: argparse._SubParsersAction, name: str, purpose: str, **more: Any
-) -> argparse.ArgumentParser:
+def _bare_command(commands: Commands, name: str, purpose: str, **more: Any) -> argparse.ArgumentParser:
     return commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False, **more)
 
 
@@ -146,7 +147,7 @@ def _runs(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return lambda args: getattr(import_module(f"hypercl.cli.{module}"), function)(args)
 
 
-def _add_train(commands: argparse._SubParsersAction) -> None:
+def _add_train(commands: Commands) -> None:
     parser = _command(commands, "train", "Train one experiment: the section `experiment` of a file.")
     parser.add_argument("--device", metavar="D", help="auto (cuda, else mps, else cpu), cpu, mps, cuda, cuda:1")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of initial weights, batches and augmentation")
@@ -160,7 +161,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_train)
 
 
-def _add_sweep(commands: argparse._SubParsersAction) -> None:
+def _add_sweep(commands: Commands) -> None:
     parser = _command(commands, "sweep", "Sweep over an experiment. Rerun the same command to resume.", False)
     parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
     parser.add_argument("--no-final", action="store_true", help="skip the final step: test data stays closed")
@@ -182,7 +183,7 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_sweep)
 
 
-def _add_final(commands: argparse._SubParsersAction) -> None:
+def _add_final(commands: Commands) -> None:
     purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
     parser = _bare_command(commands, "final", purpose, **_exit_codes())
     parser.add_argument("results", type=Path, metavar="RESULTS", help="results folder of a sweep")
@@ -212,7 +213,7 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_reproduce(commands: argparse._SubParsersAction) -> None:
+def _add_reproduce(commands: Commands) -> None:
     purpose = "Reproduce a table of published results. Rerun the same command to resume."
     what = "split_mnist, permuted_mnist, or a table of your own (YAML)"
     parser = _command(commands, "reproduce", purpose, what=what)
@@ -231,7 +232,7 @@ def _add_reproduce(commands: argparse._SubParsersAction) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction,
+    commands: Commands,
     name: str,
     purpose: str,
     needs_file: bool = True,

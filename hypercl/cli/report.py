@@ -53,7 +53,9 @@ def ranked(rows: Sequence[dict[str, Any]], title: str) -> Fitted:
 
 def final_tables(content: Content) -> Group:
     """The final step's numbers, and below them what each setting is: its values need a line of their own."""
-    rows, settings, setting = [], [], ""
+    rows: list[dict[str, str]] = []
+    settings: list[tuple[str, str]] = []
+    setting = ""
     for row in final_rows(content):
         setting = row["setting"] or setting
         settings += [(setting, row["values"])] if row["values"] else []

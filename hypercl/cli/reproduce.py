@@ -164,7 +164,8 @@ def _planned(job: Job) -> tuple[str, str, str, str]:
 
 def _run_all(chosen: Sequence[Job], whole: _Whole, args: argparse.Namespace, console: Console) -> ExitCode:
     """Runs the cells that are not done, in their order; one that fails leaves the others alone."""
-    began, outcomes = time.monotonic(), []
+    began = time.monotonic()
+    outcomes: list[str] = []
     todo = [job for job in chosen if job.state != "done"]
     control = Control(say=lambda text: console.print(text, markup=False))
     control.deadline = None if args.budget is None else began + args.budget

@@ -118,7 +118,8 @@ class Hypernetwork:
             `noise` (noise,), one vector for all tasks and chunks, and `trunk.<layer>.mask` (tasks, chunks, units) of 0
             and 1 / (1 - dropout); nothing where the hypernetwork has neither.
         """
-        device, drawn = generator.device, {}
+        device = generator.device
+        drawn: dict[str, Tensor] = {}
         if self.noise:
             drawn["noise"] = torch.randn(self.noise, generator=generator, device=device)
         for layer, units in enumerate(self.hidden if self.dropout else ()):
@@ -188,14 +189,14 @@ class Hypernetwork:
             of_tasks, of_chunks = self.first_layer_terms(theta, embeddings)
             sums = of_tasks.unsqueeze(-2) + of_chunks.unsqueeze(-3)
             hidden = self.hidden_from_first_layer(theta, sums.flatten(-3, -2))
-            return hidden.unflatten(-2, (-1, self.num_chunks))
+            return torch.unflatten(hidden, -2, (-1, self.num_chunks))
         tasks = embeddings.shape[-2]
         activations = self._inputs(theta, embeddings, drawn).flatten(-3, -2)
         for layer in range(len(self.hidden)):
             activations = self._layer(theta, layer, activations)
             if f"trunk.{layer}.mask" in drawn:
                 activations = activations * drawn[f"trunk.{layer}.mask"].flatten(-3, -2)
-        return activations.unflatten(-2, (tasks, self.num_chunks))
+        return torch.unflatten(activations, -2, (tasks, self.num_chunks))
 
     def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """The first layer before its normalisation, as two terms: W [e; c] + b = (W_e e + b) + W_c c.

@@ -186,7 +186,7 @@ class TrunkMoments:
 
         With m a dropout mask of 0 and 1 / (1 - p): E[(m h - offset)^2] = E[h^2] / (1 - p) - 2 offset E[h] + offset^2.
         """
-        found = self._activated(torch.from_numpy(np.sqrt(variances)[..., None] * _NODES)).numpy()
+        found = self._activated(torch.as_tensor(np.sqrt(variances)[..., None] * _NODES)).numpy()
         squares = found**2 / (1 - self.dropout) - 2 * self.offset * found + self.offset**2
         return squares @ _WEIGHTS
 
@@ -279,7 +279,7 @@ def _hyperfan(theta: Tensors, config: HyperfanIn | HyperfanOut, fan: Hyperfan, g
     _fill_trunk(theta, moments.variances(largest), generator)
     _fill(weight, variances.max() / moments.head_power(largest), generator)
     scales = np.sqrt((shares * largest - power) / chunks.shape[1])
-    chunks.normal_(generator=generator).mul_(torch.from_numpy(scales).to(chunks).unsqueeze(1))
+    chunks.normal_(generator=generator).mul_(torch.as_tensor(scales).to(chunks).unsqueeze(1))
     _subtract_offset(theta, moments)
 
 
@@ -298,7 +298,7 @@ def _fill_trunk(theta: Tensors, variances: list[float], generator: Generator) ->
 
 def _fill_full_head(theta: Tensors, targets: list[InitTarget], power: float, generator: Generator) -> None:
     sizes = [target.size for target in targets]
-    rows, means = theta["head.weight"].split(sizes), theta["head.bias"].split(sizes)
+    rows, means = torch.split(theta["head.weight"], sizes), torch.split(theta["head.bias"], sizes)
     for target, weight, bias in zip(targets, rows, means, strict=True):
         _fill(weight, target.variance / power, generator)
         bias.fill_(target.mean)

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -17,17 +17,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hypercl.analysis import matrix_figure
 from hypercl.config import resolved
+from hypercl.config.models import is_mapping
 from hypercl.files import write_text
 from hypercl.loggers.jsonl import read_rows, task_accuracies
 from hypercl.loggers.spec import Logger, LoggerSpec
 from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started
 
 
-def flatten(summary: dict[str, object], prefix: str = "") -> dict[str, object]:
+def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys joined by slashes: `validation/final_accuracy`."""
-    flat: dict[str, object] = {}
+    flat: dict[str, Any] = {}
     for key, value in summary.items():
-        if isinstance(value, dict):
+        if is_mapping(value):
             flat |= flatten(value, f"{prefix}{key}/")
         else:
             flat[f"{prefix}{key}"] = value

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hypercl.config import Experiment, UserError, did_you_mean
 from hypercl.config.models import (
@@ -84,7 +85,7 @@ def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type
     missing = sorted(learner.__abstractmethods__)
     if missing:
         raise UserError(f"{_KEY}: {config.path} lacks {', '.join(missing)}: see hypercl/methods/learner.py")
-    scenarios = learner.scenarios
+    scenarios: Any = learner.scenarios
     if not isinstance(scenarios, frozenset | set) or not scenarios or not ALL.issuperset(scenarios):
         raise UserError(
             f"{_KEY}: {config.path}: scenarios is {scenarios!r}, not a set of some of {', '.join(sorted(ALL))}"

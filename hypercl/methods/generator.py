@@ -63,7 +63,7 @@ class VariationalAutoencoder:
         With weights (decoders, num_weights) all have a leading axis of decoders.
         """
         logits = _outputs(self.decoder, decoder, _conditioned(code.to(decoder.dtype), condition))
-        return logits.sigmoid().unflatten(-1, self.encoder.input_shape)
+        return torch.unflatten(logits.sigmoid(), -1, self.encoder.input_shape)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
             code, conditions = codes[..., tasks, :, :].flatten(0, -3), self.conditions[..., tasks, :].flatten(0, -2)
             with self._autocast():
                 inputs = self.autoencoder.decode(weights.flatten(0, -2), code, conditions)
-            blocks.append(inputs.unflatten(0, weights.shape[:-1]))
+            blocks.append(torch.unflatten(inputs, 0, weights.shape[:-1]))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=self.samples_axis)
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ need matrices of (h + 1)^2 numbers, never one of pairs x rows. With X = A*^T dA 
 A^T A = A*^T A* + X + X^T + Y. Source: our own derivation from von Oswald et al. (2020), eq. 2; exact algebra.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -169,7 +169,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
 
 
 @contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
+def _full_precision(device: torch.device) -> Generator[None]:
     """Matrix products in full float32: no autocast, no TF32."""
     products = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

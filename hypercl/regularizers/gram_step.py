@@ -240,7 +240,7 @@ class GramStep:
         def go_through(block: Block) -> None:  # a call of its own: a block is let go before the next one is made
             now, all_stars = self._now(block.pairs), self.anchor.stars(block.pairs)
             all_steps = now.detach() - all_stars[..., :-1]
-            pulls = []
+            pulls: list[Tensor] = []
             for run, rows in block.parts:
                 steps, stars, moments = all_steps[..., rows, :], all_stars[..., rows, :], found[run]
                 add_product_(moments.moved, steps.mT, steps)
@@ -248,7 +248,7 @@ class GramStep:
                 if compared.drawn is not None:
                     add_product_(moments.held, stars.mT, stars)
                 pulls.append(add_product_(steps @ grams[run], stars, drifts[run]))
-            now.backward(pulls.pop() if len(pulls) == 1 else torch.cat(pulls, -2))
+            torch.autograd.backward(now, pulls.pop() if len(pulls) == 1 else torch.cat(pulls, -2))
 
         for block in self._blocks(compared):
             go_through(block)
@@ -286,7 +286,7 @@ class GramStep:
             others = now[other].shape[-2]
             step = others * steps[side] + steps[other].sum(-2, keepdim=True)
             star = others * before[side] + before[other].sum(-2, keepdim=True)
-            now[side].backward(add_product_(step @ gram, star, drift))
+            torch.autograd.backward(now[side], add_product_(step @ gram, star, drift))
         return Moments(grid_product(steps, steps), grid_product(before, steps), held)
 
     def _reach_head(self, found: list[Moments]) -> None:
@@ -320,7 +320,7 @@ class GramStep:
             add_product_(reached[..., :-1], residual.mT, now.detach()[..., those, :])
             reached[..., -1].add_(residual.sum(-2))
             pull.index_add_(-2, those, residual @ weight)
-        now.backward(pull)
+        torch.autograd.backward(now, pull)
         return value
 
     def _now(self, pairs: Pairs) -> Tensor:

@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from hypercl.tensors import numbers
+
 
 class HeadMask:
     """A weight of the head counts for a task only if its output is one of the task's own; all others always count.
@@ -16,7 +18,7 @@ class HeadMask:
     """
 
     def __init__(self, output_of: Tensor, heads: Tensor) -> None:
-        owned = (output_of >= 0).nonzero().flatten().tolist()
+        owned = numbers((output_of >= 0).nonzero().flatten())
         self.span = slice(owned[0], owned[-1] + 1) if owned else slice(0, 0)
         """From the first weight of the head to its last."""
         self.outputs = output_of[self.span].clone()
@@ -44,7 +46,7 @@ class HeadMask:
         owned = torch.zeros(num_weights + 2, dtype=torch.bool)
         owned[0] = owned[-1] = True
         owned[1:-1][self.span] = (self.outputs >= 0).cpu()
-        edges = (owned[1:] != owned[:-1]).nonzero().flatten().tolist()
+        edges = numbers((owned[1:] != owned[:-1]).nonzero().flatten())
         return list(zip(edges[::2], edges[1::2], strict=True))
 
     def owning_pairs(self, tasks: int, chunk_size: int) -> tuple[Tensor, Tensor]:
@@ -125,14 +127,14 @@ def divide_rows(own: Tensor, start: int, inputs: int) -> tuple[OwnRows, ...]:
         start: the first row's number in the head.
         inputs: h, what the head reads.
     """
-    numbers = [1 << power for power in range(MOST_PARTS.bit_length()) if 1 << power <= max(1, own.shape[1])]
-    divisions = [_parts(own, start, number) for number in numbers]
+    counts = [1 << power for power in range(MOST_PARTS.bit_length()) if 1 << power <= max(1, own.shape[1])]
+    divisions = [_parts(own, start, count) for count in counts]
     return min(divisions, key=lambda parts: _cost(parts, inputs))
 
 
 def _parts(own: Tensor, start: int, number: int) -> tuple[OwnRows, ...]:
     edges = [own.shape[1] * part // number for part in range(number + 1)]
-    found = []
+    found: list[OwnRows] = []
     for first, end in pairwise(edges):
         members = own[:, first:end].any(1).nonzero().flatten()
         if len(members):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hypercl.tensors import numbers
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -160,12 +162,12 @@ def divide(num_weights: int, chunk_size: int, always: Sequence[tuple[int, int]])
     stretch = torch.searchsorted(starts.contiguous(), first, right=True) - 1
     counts = (stretch >= 0) & (after <= ends[stretch.clamp(min=0)])
     used = counts.any(0)
-    rows = tuple(slice(cuts[i], cuts[i + 1]) for i in used.nonzero().flatten().tolist())
+    rows = tuple(slice(cuts[i], cuts[i + 1]) for i in numbers(used.nonzero().flatten()))
     counts = counts[:, used]
-    changes = ((counts[1:] != counts[:-1]).any(1).nonzero().flatten() + 1).tolist()
-    runs = []
+    changes = numbers((counts[1:] != counts[:-1]).any(1).nonzero().flatten() + 1)
+    runs: list[Run] = []
     for begin, end in zip([0, *changes], [*changes, len(counts)], strict=True):
-        blocks = counts[begin].nonzero().flatten().tolist()
+        blocks = numbers(counts[begin].nonzero().flatten())
         if blocks:
             runs.append(Run(slice(begin, end), tuple(blocks)))
     return Partition(rows, tuple(runs))

@@ -1,6 +1,6 @@
 """Quadratic penalties on weights, and the diagonal Fisher information that weighs them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +118,7 @@ class LayerByLayer:
         return torch.cat([found.flatten() for found in squares.values()])
 
     @contextmanager
-    def _watched(self) -> Iterator[list[_Pass]]:
+    def _watched(self) -> Generator[list[_Pass]]:
         """Inside, what goes through each layer."""
         passes: list[_Pass] = []
 
@@ -148,7 +148,8 @@ def layer_by_layer(module: nn.Module, shapes: Mapping[str, torch.Size]) -> Layer
         shapes: of each weight by its name in the module, in the order of the flat vector.
     """
     owners = {name.rpartition(".")[0] for name in shapes}
-    layers = {name: layer for name, layer in module.named_modules() if name in owners}
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    layers = {name: layer for name, layer in modules.items() if name in owners}
     if owners != layers.keys() or not all(_has_rule(layer) for layer in layers.values()):
         return None
     return LayerByLayer(layers, shapes)
@@ -191,7 +192,7 @@ def _convolution(layer: nn.Conv2d, inputs: Tensor, delta: Tensor) -> Iterator[tu
 
     blank = inputs.new_zeros(layer.weight.shape)  # the gradient does not depend on the weights
     total, many = torch.zeros_like(blank), max(1, PIECE // max(blank.numel(), inputs[0].numel()))
-    for some, theirs in zip(inputs.split(many), delta.split(many), strict=True):
+    for some, theirs in zip(torch.split(inputs, many), torch.split(delta, many), strict=True):
         total += torch.vmap(of_one)(some, theirs).square_().sum(0)
     yield "weight", total
     yield "bias", delta.flatten(2).sum(-1).square_().sum(0)
@@ -279,7 +280,7 @@ def together(likelihood: NegativeLogLikelihood, weights: Tensor, inputs: Tensor,
 
     gradients = torch.vmap(torch.func.grad(of_one), in_dims=(None, 0, 0))
     total, many = torch.zeros_like(weights), max(1, _room(weights) // len(weights))
-    for some, theirs in zip(inputs.split(many), labels.split(many), strict=True):
+    for some, theirs in zip(torch.split(inputs, many), torch.split(labels, many), strict=True):
         total += gradients(weights.detach(), some, theirs).square_().sum(0)
     return total
 
@@ -287,7 +288,7 @@ def together(likelihood: NegativeLogLikelihood, weights: Tensor, inputs: Tensor,
 def one_by_one(likelihood: NegativeLogLikelihood, weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
     """One backward pass a sample."""
     weights, total = weights.detach().requires_grad_(), torch.zeros_like(weights)
-    for given, label in zip(inputs.split(1), labels.split(1), strict=True):
+    for given, label in zip(torch.split(inputs, 1), torch.split(labels, 1), strict=True):
         (gradient,) = torch.autograd.grad(likelihood(weights, given, label).sum(), weights)
         total.addcmul_(gradient, gradient)
     return total

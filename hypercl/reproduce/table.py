@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hypercl.config import ConfigError, Problem
 from hypercl.config.checks import load_sweep
-from hypercl.config.models import Experiment, Name, Number, Section, SweepFile
+from hypercl.config.models import Experiment, Name, Number, Section, SweepFile, is_mapping
 from hypercl.config.reading import content_of, load, resolved, text_of, validated
 
 
@@ -132,8 +132,8 @@ def load_reproduction(file: str | Path) -> Reproduction | Comparison:
         ConfigError: with every mistake of the file.
     """
     content = content_of(text_of(file), str(file))
-    data = content.data
-    if not isinstance(data, dict):
+    data: Any = content.data
+    if not is_mapping(data):
         raise ConfigError(str(file), [Problem("", "the file holds no table", data, "title, set, rows")])
     kind = Comparison if "sweeps" in data else Reproduction
     model, problems = validated(kind, data, content.locations)

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -133,7 +133,7 @@ class _Session:
         return self._result()
 
     @contextmanager
-    def _ray(self) -> Iterator[Machine]:
+    def _ray(self) -> Generator[Machine]:
         if self.given.address is not None:
             with attached_ray(self.given.address) as there:
                 check_shared(self.folder)

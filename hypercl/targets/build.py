@@ -1,6 +1,6 @@
 """From the section `target` to a network that takes its weights as an argument."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hypercl.config import UserError
 from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.targets.generated import GeneratedModel, generated_parameters
 from hypercl.targets.networks import LeNetModule, MLPNet, ResNet, WideResNetModule, ZenkeNetModule, require_images
+from hypercl.tensors import random_state_kept
 from hypercl.user_code import user_code
 
 
@@ -48,7 +49,7 @@ def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Seq
 
 
 @contextmanager
-def _no_downloads(path: str) -> Iterator[None]:
+def _no_downloads(path: str) -> Generator[None]:
     def refuse(url: str, *_: Any, **__: Any) -> None:
         raise UserError(
             f"target.path: {path} wants to download weights from {url}: the weights are generated, so remove the "
@@ -87,8 +88,7 @@ def build_target(
             in it can be generated; it does not return (batch, num_outputs); `target.head` is not a linear layer with
             so many outputs.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with random_state_kept(seed=0):
         module = _module(config, input_shape, num_outputs, import_paths)
     head = config.head if isinstance(config, ImportedTarget) else None
     return GeneratedModel(module, input_shape, num_outputs, head)
@@ -110,8 +110,7 @@ def draw_weights(
         seed: of torch's random numbers while the module is built; the global state is left as it was.
         import_paths: folders in which an import path is looked for, before what is installed.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with random_state_kept(seed):
         module = _module(config, input_shape, num_outputs, import_paths)
     return torch.cat([parameter.detach().flatten() for parameter in generated_parameters(module).values()])
 
@@ -126,7 +125,7 @@ def count_weights(
     """
     key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)))
     if key not in _counts:
-        with torch.random.fork_rng(devices=[]):
+        with random_state_kept():
             try:
                 with torch.device("meta"):
                     module = _module(config, input_shape, num_outputs, import_paths)

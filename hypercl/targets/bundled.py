@@ -1,6 +1,6 @@
 """One module called with several vectors of weights at once: replicas of a run, or the networks of several tasks."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
 from hypercl.config import UserError
+from hypercl.tensors import random_state_kept
 
 Way = Literal["stacked", "vmap", "loop"]
 """How a bundle is computed: by the module itself, whose layers take stacked weights; by torch.vmap; one by one."""
@@ -78,7 +80,7 @@ def vmap_failure(model: _Bundled, input_shape: tuple[int, ...], modes: tuple[boo
     inputs = torch.zeros(2, 2, *input_shape, device=weights.device)
     for mode in modes:
         model.module.train(mode)
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), _innermost(model.module) as running:
+        with random_state_kept(), torch.no_grad(), _innermost(model.module) as running:
             try:
                 vmapped(model.module, stacked, tuple(model.initial_buffers()), inputs, shared=False)
             except Exception as error:
@@ -110,11 +112,12 @@ class Convolutions(TorchFunctionMode):
 
 
 @contextmanager
-def _innermost(module: nn.Module) -> Iterator[list[str]]:
+def _innermost(module: nn.Module) -> Generator[list[str]]:
     """Inside, the layers that are running, the innermost last; one that raised stays."""
     running: list[str] = []
-    hooks = []
-    for path, layer in module.named_modules():
+    hooks: list[RemovableHandle] = []
+    layers: dict[str, nn.Module] = dict(module.named_modules())
+    for path, layer in layers.items():
         name = f"layer '{path}' ({type(layer).__name__})" if path else type(layer).__name__
         hooks.append(layer.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
         hooks.append(layer.register_forward_hook(lambda *_: running.pop() and None))
@@ -126,7 +129,7 @@ def _innermost(module: nn.Module) -> Iterator[list[str]]:
 
 
 @contextmanager
-def drawn_from(seed: int, device: torch.device) -> Iterator[None]:
+def drawn_from(seed: int, device: torch.device) -> Generator[None]:
     """Inside, what draws from torch's global state on the CPU and on a device draws from a seed.
 
     `nn.Dropout`, `functional.dropout` and `torch.rand` take no generator, so it is the state itself that is lent to

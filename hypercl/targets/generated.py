@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.func import functional_call
 
 from hypercl.config import UserError, did_you_mean
 from hypercl.targets.bundled import Convolutions, Way, cannot_bundle, drawn_from, vmap_failure, vmapped, way_of
+from hypercl.tensors import random_state_kept
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -72,7 +74,7 @@ class GeneratedModel:
 
     def split(self, weights: Tensor) -> dict[str, Tensor]:
         """Views of a flat vector (num_weights,), one for each generated parameter."""
-        parts = weights.split([shape.numel() for shape in self.shapes.values()], dim=-1)
+        parts = torch.split(weights, [shape.numel() for shape in self.shapes.values()], dim=-1)
         shapes = self.shapes.items()
         return {name: part.view(*part.shape[:-1], *shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
@@ -185,9 +187,10 @@ class GeneratedModel:
     def _try_out(self) -> bool:
         """Runs two blank inputs; says whether random numbers were drawn."""
         inputs = torch.zeros(2, *self.input_shape)
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with random_state_kept(), torch.no_grad():
             before = torch.get_rng_state()
             try:
+                outputs: Any
                 outputs, _ = self(self.initial_weights(), self.initial_buffers(), inputs, training=True)
             except Exception as error:
                 raise UserError(
@@ -221,7 +224,8 @@ def find_head(module: nn.Module, num_outputs: int, name: str | None) -> tuple[st
     Raises:
         UserError: there is no such layer, or it does not fit.
     """
-    layers = {path: layer for path, layer in module.named_modules() if isinstance(layer, nn.Linear)}
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    layers = {path: layer for path, layer in modules.items() if isinstance(layer, nn.Linear)}
     fitting = [path for path in layers if _fits(module, path, layers[path], num_outputs)]
     if name is None and fitting:
         return fitting[-1], layers[fitting[-1]]

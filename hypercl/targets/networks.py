@@ -168,7 +168,8 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = _conv(channels, 16, stride=1)
         self.norm = nn.BatchNorm2d(16)
-        width, stages = 16, []
+        width = 16
+        stages: list[nn.Module] = []
         for units in (16, 32, 64):
             for block in range(blocks):
                 stages.append(_Block(width, units, stride=2 if block == 0 and units != width else 1))
@@ -232,7 +233,8 @@ class WideResNetModule(nn.Module):
         super().__init__()
         require_images(config.name, input_shape)
         self.stem = _wide_conv(input_shape[0], 16, stride=1)
-        width, blocks = 16, []
+        width = 16
+        blocks: list[nn.Module] = []
         for group, units in enumerate((16 * config.width, 32 * config.width, 64 * config.width)):
             for block in range(config.blocks):
                 blocks.append(_WideBlock(width, units, 2 if group and not block else 1, config.dropout))

@@ -75,7 +75,7 @@ class BundledBatches:
         if self._task.augment is not None:
             parts = zip(self._each, images.chunk(len(self._each)), strict=True)
             images = torch.cat([batches.augmented(part, step) for batches, part in parts])
-        return self._task.inputs(images).unflatten(0, samples.shape), labels.view(samples.shape)
+        return torch.unflatten(self._task.inputs(images), 0, samples.shape), labels.view(samples.shape)
 
 
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:

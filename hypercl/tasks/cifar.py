@@ -139,7 +139,7 @@ def _read_pickles(variant: Variant, data_dir: Path, half: str) -> Source:
         names = _unpickle(variant, folder / variant.meta)[variant.label_key.removesuffix("s") + "_names"]
         images = np.concatenate([part["data"] for part in parts]).reshape(-1, 3, *SIZE)
         labels = [label for part in parts for label in part[variant.label_key]]
-        return Source(torch.from_numpy(images), torch.tensor(labels), tuple(names))
+        return Source(torch.as_tensor(images), torch.tensor(labels), tuple(names))
 
     return cached(data_dir, f"{variant.pickles.folder}-{half}", listing, decode)
 

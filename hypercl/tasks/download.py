@@ -4,7 +4,7 @@ import shutil
 import socket
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -80,7 +80,7 @@ def require_all(wanted: Mapping[DataSet, Sequence[str]], folder: DataFolder) -> 
     Raises:
         UserError: data is missing and may not, or cannot, be fetched.
     """
-    problems = []
+    problems: list[str] = []
     for dataset, names in wanted.items():
         try:
             require(dataset, folder, names)
@@ -114,7 +114,7 @@ def fetch_with_torchvision(name: str, root: Path) -> None:
 
 
 @contextmanager
-def _patience(seconds: float) -> Iterator[None]:
+def _patience(seconds: float) -> Generator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -18,6 +18,7 @@ from filelock import FileLock
 from hypercl.config import UserError
 from hypercl.tasks.inputs import Form
 from hypercl.tasks.stream import Source
+from hypercl.tensors import numbers
 
 _FORMAT = 1
 _FOLDER = ".hypercl-cache"
@@ -88,7 +89,7 @@ def _open(folder: Path) -> Source | None:
         classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, EOFError):
         return None
-    return Source(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
+    return Source(torch.as_tensor(images), torch.as_tensor(labels), tuple(classes))
 
 
 def _write(root: Path, name: str, key: str, source: Source) -> Source:
@@ -135,7 +136,7 @@ class ImageFiles:
 
     def part(self, places: torch.Tensor) -> "ImageFiles":
         """Some of the files."""
-        listing = [self.listing[place] for place in places.tolist()]
+        listing = [self.listing[place] for place in numbers(places)]
         return ImageFiles(self.folder, self.classes, listing, self.labels[places])
 
 
@@ -193,7 +194,7 @@ def _seen(name: str) -> bool:
 
 
 def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
-    found = []
+    found: list[tuple[str, int, int]] = []
     for place, folders, files in os.walk(folder / name):
         folders[:] = [inner for inner in folders if _seen(inner)]
         # Strings: every trial lists the files again, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
@@ -219,7 +220,7 @@ def _decode(files: ImageFiles, form: Form) -> torch.Tensor:
     images = np.empty((len(files.listing), *form.shape), np.uint8)
 
     def fill(start: int) -> list[str]:
-        problems = []
+        problems: list[str] = []
         for row, (name, _, _) in enumerate(files.listing[start : start + _CHUNK], start):
             try:
                 images[row] = form.read(files.folder / name)
@@ -231,7 +232,7 @@ def _decode(files: ImageFiles, form: Form) -> torch.Tensor:
         problems = [problem for found in pool.map(fill, range(0, len(images), _CHUNK)) for problem in found]
     if problems:
         raise UserError(_unusable(files.folder, problems, len(images)))
-    return torch.from_numpy(images)
+    return torch.as_tensor(images)
 
 
 def _unusable(folder: Path, problems: Sequence[str], count: int) -> str:

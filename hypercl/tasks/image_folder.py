@@ -11,6 +11,7 @@ from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, re
 from hypercl.tasks.inputs import IMAGENET, FlipAndCrop, Form, Scaled
 from hypercl.tasks.split_stream import SplitStream, class_groups, hold_out
 from hypercl.tasks.stream import Source
+from hypercl.tensors import numbers
 
 TEST_SHARE = 0.2
 LEAST = 3
@@ -77,7 +78,7 @@ def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFi
 
 
 def _enough_for_three(files: ImageFiles) -> None:
-    counts = files.labels.bincount(minlength=len(files.classes)).tolist()
+    counts = numbers(files.labels.bincount(minlength=len(files.classes)))
     few = [f"{name} ({count})" for name, count in zip(files.classes, counts, strict=True) if count < LEAST]
     if few:
         raise UserError(

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hypercl.config import UserError
-from hypercl.config.models import ImportedStream
+from hypercl.config.models import ImportedStream, is_list
 from hypercl.tasks.inputs import AsTheyAre, Scaled
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
 from hypercl.tasks.stream import Shape, Source, Split
+from hypercl.tensors import numbers
 from hypercl.user_code import user_code
 
 _SHOWN = 10
@@ -119,7 +120,7 @@ class _Half:
 
     def _pair(self) -> tuple[Tensor, Tensor]:
         item = self.item
-        if isinstance(item, tuple | list) and len(item) == 2:
+        if is_list(item) and len(item) == 2:
             return self._tensor(item[0]), self._tensor(item[1])
         if not hasattr(item, "__len__") or not hasattr(item, "__getitem__") or isinstance(item, Tensor | np.ndarray):
             raise self.wrong(f"a {type(item).__name__}, not a pair (images, labels) or a data set with a length")
@@ -133,7 +134,7 @@ class _Half:
     def _sample(self, place: int) -> tuple[Tensor, int]:
         """One item of a map-style data set."""
         sample = self.item[place]
-        if not isinstance(sample, tuple | list) or len(sample) != 2:
+        if not is_list(sample) or len(sample) != 2:
             raise self.wrong(f"item {place} is a {type(sample).__name__}, not a pair (tensor, label)")
         image, label = sample
         if not isinstance(image, Tensor | np.ndarray):
@@ -148,7 +149,7 @@ class _Half:
         if isinstance(value, Tensor):
             return value.detach().cpu()
         try:
-            return torch.from_numpy(np.array(value))
+            return torch.as_tensor(np.array(value))
         except (TypeError, ValueError) as error:
             raise self.wrong(f"a {type(value).__name__} is no array of numbers: {error}") from error
 
@@ -193,28 +194,28 @@ class _Tasks:
 
 
 def _train_source(half: _Half, images: Tensor, labels: Tensor) -> Source:
-    classes = labels.unique(sorted=True)
+    classes = sorted(set(numbers(labels)))
     each = half.config.classes_per_task
     wanted = each if isinstance(each, int) else each[half.task]
     if len(classes) != wanted:
         raise half.wrong(f"{len(classes)} classes ({_listed(classes)}); tasks.classes_per_task says {wanted}")
-    return Source(images, torch.searchsorted(classes, labels), tuple(map(str, classes.tolist())))
+    return Source(images, torch.searchsorted(torch.tensor(classes), labels), tuple(map(str, classes)))
 
 
 def _test_source(half: _Half, images: Tensor, labels: Tensor, train: Source) -> Source:
-    classes = torch.tensor([int(name) for name in train.classes])
-    unknown = labels[~torch.isin(labels, classes)].unique()
-    if len(unknown):
+    classes = [int(name) for name in train.classes]
+    unknown = sorted(set(numbers(labels)) - set(classes))
+    if unknown:
         raise half.wrong(f"labels {_listed(unknown)}; the training data of the task holds {_listed(classes)}")
     if len(labels) == 0:
         raise half.wrong("no images")
     if images.dtype != train.images.dtype:
         raise half.wrong(f"images are {images.dtype}, and those of the training data {train.images.dtype}")
-    return Source(images, torch.searchsorted(classes, labels), train.classes)
+    return Source(images, torch.searchsorted(torch.tensor(classes), labels), train.classes)
 
 
-def _listed(labels: Tensor) -> str:
-    shown = ", ".join(map(str, labels[:_SHOWN].tolist()))
+def _listed(labels: Sequence[int]) -> str:
+    shown = ", ".join(map(str, labels[:_SHOWN]))
     return f"{shown}, ..." if len(labels) > _SHOWN else shown
 
 

@@ -34,7 +34,9 @@ class Normalized:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    _constants: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False, repr=False)
+    _constants: dict[torch.device, tuple[Tensor, Tensor]] = field(
+        default_factory=dict[torch.device, tuple[Tensor, Tensor]], compare=False, repr=False
+    )
 
     def __call__(self, images: Tensor) -> Tensor:
         factor, shift = self._on(images.device)
@@ -75,7 +77,9 @@ class Permuted:
     padding: int
     """Pixels added on each side."""
     order_seed: int
-    _orders: dict[tuple[torch.device, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
+    _orders: dict[tuple[torch.device, int], Tensor] = field(
+        default_factory=dict[tuple[torch.device, int], Tensor], compare=False, repr=False
+    )
 
     def __call__(self, images: Tensor) -> Tensor:
         padded = functional.pad(images, (self.padding,) * 4)

@@ -106,8 +106,8 @@ def _load(variant: Variant, folder: DataFolder, with_test: bool) -> tuple[Source
 
 def _half(variant: Variant, folder: DataFolder, names: tuple[str, str]) -> Source:
     images_file, labels_file = (find_idx(folder.path / variant.files.folder, name) for name in names)
-    images = torch.from_numpy(read_idx(images_file, 3)).unsqueeze(1)
-    labels = torch.from_numpy(read_idx(labels_file, 1)).to(torch.int64)
+    images = torch.as_tensor(read_idx(images_file, 3)).unsqueeze(1)
+    labels = torch.as_tensor(read_idx(labels_file, 1)).to(torch.int64)
     if images.shape[2:] != (28, 28):
         found = tuple(images.shape[2:])
         raise UserError(f"{images_file} is not {variant.files.name}: its images are {found}, not (28, 28)")
@@ -134,8 +134,8 @@ def _halves() -> tuple[Source, Source]:
     from sklearn.datasets import load_digits
 
     pixels, digits = load_digits(return_X_y=True)
-    images = torch.from_numpy(pixels).to(torch.uint8).reshape(-1, 1, 8, 8)
-    labels = torch.from_numpy(digits).to(torch.int64)
+    images = torch.as_tensor(pixels).to(torch.uint8).reshape(-1, 1, 8, 8)
+    labels = torch.as_tensor(digits).to(torch.int64)
     train, test = hold_out(labels, DIGITS, TEST_SHARE, derive("split_digits", "test"))
     # Indexing copies: the training half holds no test image, not even one that no row points at.
     return Source(images[train], labels[train], DIGITS), Source(images[test], labels[test], DIGITS)

@@ -1,6 +1,6 @@
 """Opens the stream that a file's section `tasks` describes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +120,7 @@ class TestDataGuard:
 
 
 @contextmanager
-def guard_test_data() -> Iterator[TestDataGuard]:
+def guard_test_data() -> Generator[TestDataGuard]:
     """While it lasts, whoever in this process asks for a stream with test data is refused."""
     guard = TestDataGuard()
     _guards.append(guard)

@@ -13,6 +13,7 @@ from hypercl.config.models import PermutedTasks, SplitTasks, Stream
 from hypercl.seeds import derive, generator
 from hypercl.tasks.inputs import Permuted
 from hypercl.tasks.stream import Shape, Source, Split, Task, TaskStream, shape_of
+from hypercl.tensors import numbers
 
 
 def hold_out(labels: Tensor, classes: Sequence[str], share: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -113,7 +114,7 @@ def class_order(classes: int, seed: int | None, *purpose: str) -> tuple[int, ...
     """The classes of a data set in the order of a seed, or in their own where there is none."""
     if seed is None:
         return tuple(range(classes))
-    return tuple(torch.randperm(classes, generator=generator(seed, "class order", *purpose)).tolist())
+    return tuple(numbers(torch.randperm(classes, generator=generator(seed, "class order", *purpose))))
 
 
 def rows_of(source: Source, classes: Sequence[int]) -> Split:

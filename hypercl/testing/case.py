@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.config.models import ALL, ImportedMethod, Method, kind_of, models_in
+from hypercl.config.models import ALL, ImportedMethod, Method, is_mapping, kind_of, models_in
 from hypercl.config.reading import dump
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
+from hypercl.tensors import random_state_kept
 from hypercl.testing.guard import OwnData, copied, require_met, strangers
 from hypercl.training import Checkpoints, Report, RunFolders, RunSummary, build_learner, run
 
@@ -108,8 +109,7 @@ class Case:
     @cached_property
     def course(self) -> "Course":
         """Two tasks, learned by one learner, with torch's global generator at seed 1; nothing should draw from it."""
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
+        with random_state_kept(seed=1):
             learner = self.learner()
             first = self.taught(learner, learner.init(), 0)
             kept = copied(first)
@@ -134,7 +134,8 @@ class Case:
         exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
         require_met(learner.trains_on(task), task)
         batches = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
-        context, losses = learner.task_context(state, task), []
+        context = learner.task_context(state, task)
+        losses: list[Losses] = []
         for step in steps:
             drawn = [batch(step) for batch in batches]
             if len(seeds) == 1:
@@ -210,6 +211,6 @@ def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decisio
 
 
 def _floats(tree: Any) -> list[Tensor]:
-    if isinstance(tree, dict):
+    if is_mapping(tree):
         return [leaf for value in tree.values() for leaf in _floats(value)]
     return [tree] if isinstance(tree, Tensor) and tree.is_floating_point() else []

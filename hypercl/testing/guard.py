@@ -1,6 +1,6 @@
 """Guards what a method reads during training, and compares states."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -9,6 +9,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from hypercl.config.models import is_mapping
 from hypercl.methods import Batch, TaskData
 
 _ALLOWED = "during training, a method may only read the batches of its steps and the TaskData of end_task"
@@ -19,7 +20,7 @@ class ReadTooMuch(AssertionError):
 
 
 @contextmanager
-def nothing_else_is_opened() -> Iterator[None]:
+def nothing_else_is_opened() -> Generator[None]:
     """Inside, no stream can be opened, with or without test data.
 
     Raises:
@@ -80,7 +81,7 @@ class OwnData:
 
 def leaves(tree: Any, name: str = "state") -> Iterator[tuple[str, Any]]:
     """The leaves of nested dicts, each with its path: `state['theta']['head']`."""
-    if isinstance(tree, dict):
+    if is_mapping(tree):
         for key, value in tree.items():
             yield from leaves(value, f"{name}[{key!r}]")
     else:
@@ -96,35 +97,35 @@ def strangers(state: Any) -> str:
 
 def copied(tree: Any) -> Any:
     """A copy that in-place steps do not modify."""
-    if isinstance(tree, dict):
+    if is_mapping(tree):
         return {key: copied(value) for key, value in tree.items()}
     return tree.clone() if isinstance(tree, Tensor) else deepcopy(tree)
 
 
 def doubled(tree: Any) -> Any:
     """The tree in float64."""
-    if isinstance(tree, dict):
+    if is_mapping(tree):
         return {key: doubled(value) for key, value in tree.items()}
     return tree.double() if isinstance(tree, Tensor) and tree.is_floating_point() else tree
 
 
 def of_replica(tree: Any, index: int) -> Any:
     """A replica's part of a bundle's state; scalars, such as step counts, are shared."""
-    if isinstance(tree, dict):
+    if is_mapping(tree):
         return {key: of_replica(value, index) for key, value in tree.items()}
     return tree[index] if tree.dim() else tree
 
 
 def part_like(tree: Any, part: Any) -> Any:
     """The tree restricted to the keys of a part of it."""
-    if isinstance(tree, dict) and isinstance(part, dict):
+    if is_mapping(tree) and is_mapping(part):
         return {key: part_like(tree[key], part[key]) for key in part if key in tree}
     return tree
 
 
 def difference(left: Any, right: Any, tolerance: float = 0.0, name: str = "state") -> str:
     """Describes the first difference; '' if equal, bit for bit unless a tolerance is given."""
-    if isinstance(left, dict) and isinstance(right, dict):
+    if is_mapping(left) and is_mapping(right):
         if left.keys() != right.keys():
             return f"{name} has the keys {sorted(left)} and {sorted(right)}"
         found = (difference(left[key], right[key], tolerance, f"{name}[{key!r}]") for key in left)

@@ -12,6 +12,7 @@ import torch
 
 from hypercl.config import UserError
 from hypercl.methods import Learner, State
+from hypercl.tensors import random_state_kept
 from hypercl.testing.case import STEPS, TASKS, Case, decided, experiment_of, scenarios_of
 from hypercl.testing.guard import copied, difference, doubled, nothing_else_is_opened, of_replica, part_like, strangers
 from hypercl.training import read, write
@@ -66,8 +67,7 @@ class MethodContract:
 
     def test_all_randomness_comes_from_its_seed(self, scenario: str) -> None:
         case = _case(type(self), scenario)
-        with torch.random.fork_rng():
-            torch.manual_seed(2)
+        with random_state_kept(seed=2):
             learner = case.learner()
             problem = difference(case.taught(learner, learner.init(), 0), case.course.first)
         assert not problem, (

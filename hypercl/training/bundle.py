@@ -1,15 +1,15 @@
 """The replicas of a run: the same setting under several seeds, trained step by step together."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, TaskContext, TaskData, TaskInference
+from hypercl.tensors import leaves
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Bundle:
         Returns:
             The new state, and losses (replicas,) by name.
         """
-        states, losses = [], []
+        states: list[State] = []
+        losses: list[Losses] = []
         for (group, own), remembered in zip(self._parts(state), context, strict=True):
             given = [(inputs[group.own], labels[group.own]) for inputs, labels in batches]
             new, loss = group.learner.step(own, remembered, given, info)
@@ -104,7 +105,7 @@ class Bundle:
 
     def _decided(self, decide: Sequence[TaskInference], inputs: Tensor, before: Decision | None) -> Decision:
         """What each group decides, along the replica axis."""
-        each = []
+        each: list[Decision] = []
         for of, group in zip(decide, self._groups, strict=True):
             decision = of(inputs, None if before is None else _part(before, group.own))
             each.append(decision if group.size > 1 else _apart(decision))
@@ -127,7 +128,7 @@ class Bundle:
 
     def finite(self, state: State) -> Tensor:
         """Which replicas' numbers are all finite: bool, (replicas,), on the device."""
-        found = []
+        found: list[Tensor] = []
         for group, own in self._parts(state):
             floats = [value for value in leaves(own) if value.is_floating_point()]
             rows = [value.reshape(group.size, -1) for value in floats if group.size == 1 or value.dim()]
@@ -169,28 +170,22 @@ def _apart(decision: Decision) -> Decision:
 
 
 def _each(of: Callable[[Tensor], Tensor], decision: Decision) -> Decision:
-    values = (getattr(decision, each.name) for each in fields(decision))
-    return Decision(*(None if value is None else of(value) for value in values))  # pyright: ignore[reportArgumentType]
+    tasks, entropy = decision.tasks, decision.entropy
+    return Decision(
+        of(decision.outputs), None if tasks is None else of(tasks), None if entropy is None else of(entropy)
+    )
 
 
 def _joined(decisions: Sequence[Decision]) -> Decision:
     """Those of all groups, one after the other."""
-    columns = zip(*([getattr(one, each.name) for each in fields(one)] for one in decisions), strict=True)
-    return Decision(*(None if column[0] is None else torch.cat(column) for column in columns))  # pyright: ignore[reportArgumentType]
+    tasks, entropies = [one.tasks for one in decisions], [one.entropy for one in decisions]
+    outputs = torch.cat([one.outputs for one in decisions])
+    return Decision(outputs, _concatenated(tasks), _concatenated(entropies))
 
 
-def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:
-    """The tensors of nested dicts."""
-    for value in tree.values():
-        if isinstance(value, dict):
-            yield from leaves(value)
-        else:
-            yield value
-
-
-def copied(tree: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts of tensors that later steps, which work in place, leave alone."""
-    return {key: copied(value) if isinstance(value, dict) else value.clone() for key, value in tree.items()}
+def _concatenated(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None
 
 
 def _name(number: int) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def _require_precision(precision: str, device: str) -> None:
 
 
 @contextmanager
-def computing(training: Training) -> Iterator[torch.device]:
+def computing(training: Training) -> Generator[torch.device]:
     """Sets the thread count and reproducible arithmetic of the precision asked for; puts back what was set before.
 
     From the first time on, the process keeps memory that it frees.

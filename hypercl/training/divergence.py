@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from hypercl.tensors import numbers
 from hypercl.training.progress import Divergence
 
 
@@ -40,11 +41,11 @@ class DivergenceDetector:
         Returns:
             The replicas that diverged since the check before.
         """
-        firsts = self._first.tolist()
-        sound = [True] * len(firsts) if finite is None else finite.tolist()
+        firsts = numbers(self._first)
+        sound = [True] * len(firsts) if finite is None else numbers(finite)
         if all(first < 0 for first in firsts) and all(sound):
             return []
-        values = self._value.tolist()
+        values = numbers(self._value)
         found = [
             Divergence(replica, first, values[replica], task)
             if first >= 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hypercl.methods import Decision, State
 from hypercl.tasks import Split, Task
+from hypercl.tensors import numbers
 from hypercl.training.bundle import Bundle
 
 
@@ -33,13 +34,13 @@ class Evaluation:
     def batches(self, place: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of the split at a place, `size` samples at once."""
         task, split = self.tasks[place], self.splits[place]
-        for samples in torch.arange(len(split), device=split.rows.device).split(size):
+        for samples in torch.split(torch.arange(len(split), device=split.rows.device), size):
             images, labels = split[samples]
             yield task.inputs(images), labels
 
     def fractions(self, counts: Sequence[Tensor]) -> list[list[float]]:
         """Counts of right samples, (replicas,) of each task, as fractions; the host waits for them here."""
-        found = torch.stack(list(counts), dim=1).tolist()
+        found = numbers(torch.stack(list(counts), dim=1))
         return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in found]
 
 
@@ -56,7 +57,7 @@ def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None
     Yields:
         After each batch: the caller's turn.
     """
-    counts = []
+    counts: list[Tensor] = []
     predictors = bundle.predictors(state, [task.index for task in what.tasks])
     for place, predict in enumerate(predictors):
         counts.append((yield from _right(bundle, predict, what, place)))
@@ -85,7 +86,8 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
             for number, (inputs, _) in enumerate(what.batches(place, bundle.samples)):
                 decided[place, number] = decide(inputs, decided.get((place, number)))
                 yield
-    right, inferred = [], []
+    right: list[Tensor] = []
+    inferred: list[Tensor] = []
     for place in places:
         task, of_task = what.tasks[place], [each for (at, _), each in decided.items() if at == place]
         outputs = torch.cat([each.outputs for each in of_task], dim=1)

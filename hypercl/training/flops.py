@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.config import Experiment
+from hypercl.config.models import is_mapping
 from hypercl.methods import Batch, Losses, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
-from hypercl.training.bundle import leaves
+from hypercl.tensors import leaves, numbers
 from hypercl.training.device import computing, resolve
 from hypercl.training.folder import RunFolders
 from hypercl.training.parts import Networks, seeds_of
@@ -80,14 +81,14 @@ def counted_step(
 
 def _structure(tree: dict[str, Any]) -> dict[str, Any]:
     """Nested dicts of the same tensors."""
-    return {key: _structure(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    return {key: _structure(value) if is_mapping(value) else value for key, value in tree.items()}
 
 
 class _Counter(TorchDispatchMode):
     """Adds up the operations of what is called inside of it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         from torch.utils.flop_counter import flop_registry  # brings triton along; what trains nothing needs neither
 
         aten = torch.ops.aten
@@ -97,10 +98,10 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
-        given = kwargs or {}
-        out = func(*args, **given)
+        options: dict[str, Any] = kwargs or {}
+        out = func(*args, **options)
         if formula := self._formulas.get(func.overloadpacket):
-            self.total += formula(*args, **given, out_val=out)
+            self.total += formula(*args, **options, out_val=out)
         return out
 
     @classmethod
@@ -130,7 +131,7 @@ def two_steps(experiment: Experiment, place: RunFolders) -> float:
         stream = open_stream(experiment.tasks, place.data_dir, place.offline, place.import_paths)
         networks = Networks.of(experiment, device, place.import_paths)
         learner = networks.bundle(experiment, networks.groups(experiment))
-        seconds = []
+        seconds: list[float] = []
         for task in (0, stream.shape.num_tasks - 1):
             state = learner.start_task(learner.init(), task)
             context = learner.task_context(state, task)
@@ -142,7 +143,7 @@ def two_steps(experiment: Experiment, place: RunFolders) -> float:
                 state, losses = learner.step(
                     state, context, [batch(step) for batch in batches], StepInfo(task, step, training.optimizer.lr)
                 )
-                losses["task"].tolist()
+                numbers(losses["task"])
                 took = time.monotonic() - began
             seconds.append(took)
     return sum(seconds) / len(seconds)

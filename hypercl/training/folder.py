@@ -122,7 +122,7 @@ def write_samples(path: Path, rows: Sequence[Tensor]) -> None:
         path: where to.
         rows: each (columns, channels, height, width), grey or rgb, or (columns, height, width), in 0 .. 1.
     """
-    from torchvision.utils import make_grid  # brings torch's compiler along: 2 to 5 s of a process that draws none
+    from torchvision.utils import make_grid  # pyright: ignore[reportMissingTypeStubs]  # brings torch's compiler along: 2 to 5 s of a process that draws none
 
     images = torch.cat(list(rows)).detach().float().cpu()
     if images.dim() == 3:

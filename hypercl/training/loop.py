@@ -25,8 +25,8 @@ from hypercl.tasks import (
     open_with_test,
     steps_in_epochs,
 )
-from hypercl.training.accuracy_matrix import MATRIX_FILES
-from hypercl.training.bundle import copied
+from hypercl.tensors import copied, numbers
+from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import DivergenceDetector
@@ -208,7 +208,7 @@ class _Run:
             divergence.see(losses, run_state.iteration)
             if run_state.step in reports or run_state.step % every == 0 or monitor.due(run_state.step):
                 self._freeze(run_state, divergence.check(task))
-                each = {f"loss/{name}": value.tolist() for name, value in losses.items()}
+                each = {f"loss/{name}": numbers(value) for name, value in losses.items()}
                 left = {name: without(values, run_state.diverged, nan) for name, values in each.items()}
                 run_state.rows.append(self._row(run_state) | rows(left) | {"lr": lr})
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
@@ -293,7 +293,7 @@ class _Run:
         measured = {"validation": Matrices(run_state.matrices, run_state.inferred)}
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
-        written = {}
+        written: dict[str, AccuracyMatrix] = {}
         for data, matrices in measured.items():
             file = MATRIX_FILES[data]
             written[data] = self.folder.write_matrices(matrices.accuracies, file)

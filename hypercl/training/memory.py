@@ -51,9 +51,8 @@ class _Held(TorchDispatchMode):
     """Adds up the storages that operations make, backward passes included, and takes off those that are let go."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self._now = 0
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self.peak = self._now = 0
         self._known: dict[int, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -140,7 +140,8 @@ class Networks:
 
     def bundle(self, experiment: Experiment, groups: Sequence[int]) -> Bundle:
         """The replicas of an experiment, in groups of these sizes."""
-        first, learners = experiment.training.seed, []
+        first = experiment.training.seed
+        learners: list[Learner] = []
         for size in groups:
             learners.append(self.learner(assign(experiment, {"training.seed": first, "training.replicas": size})))
             first += size

@@ -78,7 +78,7 @@ class Finished:
     """The last item: what the run measured."""
 
     summary: RunSummary
-    matrices: Mapping[str, AccuracyMatrix] = field(default_factory=dict)
+    matrices: Mapping[str, AccuracyMatrix] = field(default_factory=dict[str, AccuracyMatrix])
     """By data set; the mean of several replicas."""
 
 

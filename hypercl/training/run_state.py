@@ -20,27 +20,27 @@ class RunState:
     """Steps of this task done."""
     iteration: int = 0
     """Steps of the whole run done."""
-    spent: list[int] = field(default_factory=list)
+    spent: list[int] = field(default_factory=list[int])
     """Steps of each task learned: fewer than planned where early stopping ended a task."""
-    flops_a_step: dict[int, int] = field(default_factory=dict)
+    flops_a_step: dict[int, int] = field(default_factory=dict[int, int])
     """Task -> floating-point operations of one of its steps, of all replicas."""
     uncounted: str = ""
     """Why operations are not counted; '' while they are."""
-    notes: Notes = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     """What the checks of this task have found."""
     best: State | None = None
     """What the learner knew at this task's best check, where early stopping is to put it back."""
-    matrices: list[list[list[float]]] = field(default_factory=list)
+    matrices: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
     """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
-    inferred: list[list[list[float]]] = field(default_factory=list)
+    inferred: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
     """The same of the shares of samples whose task was inferred correctly; empty where no task is inferred."""
-    diverged: dict[int, str] = field(default_factory=dict)
+    diverged: dict[int, str] = field(default_factory=dict[int, str])
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])
     """Replicas of each group, as memory had room when the run began."""
-    reports: list[Report] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list[Report])
     """Reports so far, without their rows."""
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list[Row])
     """Rows that belong to the next report."""
     untold: Report | None = None
     """The newest report with its rows, until it is known to have been heard."""
@@ -74,20 +74,20 @@ class RunState:
 
     def content(self) -> dict[str, Any]:
         """As plain data and tensors, for a checkpoint."""
-        told = {
-            "reports": [asdict(report) for report in self.reports],
-            "untold": asdict(self.untold) if self.untold else None,
-        }
-        return {each.name: getattr(self, each.name) for each in fields(self)} | told
+        plain: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        reports = [asdict(report) for report in self.reports]
+        return plain | {"reports": reports, "untold": asdict(self.untold) if self.untold else None}
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "RunState":
         """The run state in a checkpoint."""
         reports = [_report(report) for report in content["reports"]]
         untold = _report(content["untold"]) if content["untold"] else None
-        return cls(**{**content, "reports": reports, "untold": untold})
+        values: dict[str, Any] = content | {"reports": reports, "untold": untold}
+        return cls(**values)
 
 
 def _report(content: dict[str, Any]) -> Report:
-    lists = {key: tuple(content[key]) for key in ("accuracies", "rows", "diverged")}
-    return Report(**{**content, **lists, "replicas": tuple(map(tuple, content["replicas"]))})
+    values: dict[str, Any] = content | {key: tuple(content[key]) for key in ("accuracies", "rows", "diverged")}
+    values["replicas"] = tuple(tuple(row) for row in content["replicas"])
+    return Report(**values)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from hypercl.config import UserError
+from hypercl.config.models import is_list
 from hypercl.files import write_text
 
 SUMMARY = "summary.json"
@@ -43,7 +44,7 @@ class RunSummary:
     """By data set; means where there are several seeds."""
     seeds: tuple[SeedResult, ...]
     """Every seed, in order, also where there is one."""
-    spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    spread: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     """Sample standard deviations over seeds; empty where there is one."""
     compression_ratio: float | None = None
     parameters: int | None = None
@@ -56,7 +57,7 @@ class RunSummary:
     """Floating-point operations of the training steps of all seeds (`hypercl.training.flops` says which are counted);
     neither evaluation nor what a method does before and after a task is included. None where they are unknown."""
     flops_per_task: tuple[int | None, ...] = ()
-    why: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict[str, str])
     """Why `flops` is None."""
     seconds: float = 0.0
     """Training time over all restarts."""
@@ -64,7 +65,7 @@ class RunSummary:
     device: str = ""
     hardware: str = ""
     threads: int | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of `hypercl` and `torch`."""
 
     @property
@@ -112,7 +113,7 @@ class RunSummary:
         )
         names = {each.name for each in fields(cls)} - {"metrics", "seeds"}
         rest: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items() if name in names
+            name: tuple(value) if is_list(value) else value for name, value in content.items() if name in names
         }
         return cls(metrics, seeds or (SeedResult(content.get("seed", 0), metrics),), **rest)
 

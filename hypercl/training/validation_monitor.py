@@ -24,8 +24,8 @@ class ValidationMonitor:
         self._plateau = training.schedule if isinstance(training.schedule, Plateau) else None
         self._stopping = training.early_stopping
         self._lowest = min(1.0, self._plateau.min_lr / training.optimizer.lr) if self._plateau else 1.0
-        self._for_rate = check_steps(steps, self._plateau.checks) if self._plateau else frozenset()
-        self._for_stop = check_steps(steps, self._stopping.checks) if self._stopping else frozenset()
+        self._for_rate = check_steps(steps, self._plateau.checks) if self._plateau else frozenset[int]()
+        self._for_stop = check_steps(steps, self._stopping.checks) if self._stopping else frozenset[int]()
         self._notes = notes
 
     @property

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from hypercl.config import Experiment, loads
 from hypercl.methods import StepInfo
-from hypercl.training.bundle import Bundle, copied, leaves
+from hypercl.tensors import copied, leaves
+from hypercl.training.bundle import Bundle
 from hypercl.training.parts import Networks
 
 CPU = torch.device("cpu")

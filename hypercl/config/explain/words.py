@@ -6,6 +6,8 @@ from typing import Any
 
 from hypercl.config.reading import value_in_words
 
+_TYPES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string", "list": "array"}
+_ANY: Mapping[str, Any] = {}
 _PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "texts", "a mapping": "mappings"}
 
 
@@ -39,8 +41,8 @@ def distribution_around(value: Any, nullable: bool, schemas: Sequence[Mapping[st
     """
     if value is None:
         return ""
-    kind = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}.get(type(value))
-    schema = next((each for each in schemas if each.get("type") in (kind, kind == "integer" and "number")), {})
+    kind = _TYPES.get(type(value).__name__)
+    schema = next((each for each in schemas if each.get("type") in (kind, kind == "integer" and "number")), _ANY)
     if nullable:
         return f"{{choice: [null, {value_in_words(value)}]}}"
     if kind == "boolean":

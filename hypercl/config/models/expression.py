@@ -21,20 +21,26 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], range, str]] = {
 """Name -> function, how many numbers it takes, and that in words."""
 LONGEST, LARGEST, HIGHEST_POWER = 200, 1e300, 64
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.USub: operator.neg,
-}
-
 
 class ExpressionError(ValueError):
     """The text is no expression, or it has no value for these names."""
+
+
+def _power(base: float, exponent: float) -> float:
+    if abs(exponent) > HIGHEST_POWER:
+        raise ExpressionError(f"a power above {HIGHEST_POWER}")
+    return base**exponent
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left / right,
+    ast.FloorDiv: lambda left, right: left // right,
+    ast.Mod: lambda left, right: left % right,
+    ast.Pow: _power,
+}
 
 
 class Expression:
@@ -84,11 +90,10 @@ class Expression:
             case ast.List(elts=elements):
                 parts = [self._read(element) for element in elements]
                 return lambda values: [part(values) for part in parts]
-            case ast.UnaryOp(op=ast.USub() as sign, operand=operand):
-                return _applied(_OPERATORS[type(sign)], [self._read(operand)])
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return _applied(operator.neg, [self._read(operand)])
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
-                function = _power if isinstance(sign, ast.Pow) else _OPERATORS[type(sign)]
-                return _applied(function, [self._read(left), self._read(right)])
+                return _applied(_OPERATORS[type(sign)], [self._read(left), self._read(right)])
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
                 function, counts, taken = FUNCTIONS[name]
                 if len(arguments) not in counts:
@@ -96,7 +101,8 @@ class Expression:
                 return _applied(function, [self._read(argument) for argument in arguments])
             case ast.Call(func=ast.Name(id=name)):
                 raise ExpressionError(f"unknown function {name}(...); known: {', '.join(FUNCTIONS)}")
-        raise ExpressionError(f"{ast.unparse(node)} is not allowed in an expression")
+            case _:
+                raise ExpressionError(f"{ast.unparse(node)} is not allowed in an expression")
 
     def _name(self, node: ast.AST) -> Value:
         path = ast.unparse(node)
@@ -127,12 +133,6 @@ def _applied(function: Callable[..., Any], parts: list[Value]) -> Value:
         return _finite(function(*numbers))
 
     return value
-
-
-def _power(base: float, exponent: float) -> float:
-    if abs(exponent) > HIGHEST_POWER:
-        raise ExpressionError(f"a power above {HIGHEST_POWER}")
-    return base**exponent
 
 
 def _finite(number: Any) -> Any:

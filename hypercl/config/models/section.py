@@ -169,7 +169,8 @@ def _all_kinds(model: type[Section]) -> list[type[Section]]:
 
 def kinds_of(section: str) -> list[type[Section]]:
     """The models that may stand in a section, by its last key."""
-    return next((found for field in _fields(section) if len(found := models_in(field.annotation)) > 1), [])
+    kinds = (models_in(field.annotation) for field in _fields(section))
+    return next((models for models in kinds if len(models) > 1), list[type[Section]]())
 
 
 def _fields(key: str) -> Iterator[FieldInfo]:

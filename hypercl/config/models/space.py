@@ -41,8 +41,7 @@ class Distribution(Section):
     @classmethod
     def _readable(cls, value: Any) -> Any:
         """A number or a list stands for itself."""
-        plain = isinstance(value, int | float) or is_list(value)
-        text: Any = str(value) if plain and not isinstance(value, bool | tuple) else value
+        text: Any = str(value) if type(value) in (int, float, list) else value
         if isinstance(text, str):
             expression(text)
         return text

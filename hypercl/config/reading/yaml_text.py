@@ -1,29 +1,30 @@
 """YAML in and out: safe, numbers as people write them, no key twice, every key path with its line."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from hypercl.config.models import is_list
+from hypercl.config.models import is_list, is_mapping
 from hypercl.config.problems import ConfigError, Problem
 
 
 class _Loader(yaml.SafeLoader):
     """A safe loader to which `1e-4` is a number (YAML 1.1 wants `1.0e-4`) and a repeated key is a mistake."""
 
+    root: yaml.Node | None = None
 
+    def get_single_node(self) -> yaml.Node | None:
+        self.root = super().get_single_node()
+        return self.root
+
+
+_FLOAT = ("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"))
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [*(one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"), _FLOAT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
 
 
 def _no_key_twice(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -53,11 +54,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
     """
     try:
         loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            value = loader.construct_document(node) if node is not None else None
-        finally:
-            loader.dispose()
+        value = loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)
@@ -68,7 +65,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
         raise ConfigError(source, [problem]) from None
     except (ValueError, RecursionError, TypeError) as error:
         raise ConfigError(source, [Problem("", f"this is not valid YAML: {error}")]) from None
-    return value, _lines(node)
+    return value, _lines(loader.root)
 
 
 def value_of(text: str) -> Any:
@@ -115,7 +112,7 @@ def value_in_words(value: Any) -> str:
         return f"{value:.12g}"
     if is_list(value):
         return "[" + ", ".join(value_in_words(each) for each in value) + "]"
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return "{" + ", ".join(f"{key}: {value_in_words(each)}" for key, each in value.items()) + "}"
     return dump(value).strip().removesuffix("...").strip()
 

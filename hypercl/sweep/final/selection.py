@@ -156,7 +156,8 @@ def choice(record: StudyRecord) -> list[Chosen]:
     Test data has no part in it.
     """
     asked, planner = record.asked, planner_of(record.asked)
-    base, found, wanted = final_config(asked, {}), [], asked.final.settings
+    base, wanted = final_config(asked, {}), asked.final.settings
+    found: list[Chosen] = []
     seen: list[Experiment] = []
     for trial in best_first(record):
         settings = planner.settings(trial)
@@ -185,7 +186,7 @@ def runs_of(asked: SweepFile, opening: FinalSelection, folder: Path) -> list[Pla
     """
     found = [(one.label, each) for one in opening.chosen for each in _bundles(asked, one.settings, opening)]
     if opening.scratch:
-        alone = {"method.name": "scratch", "hypernet.name": "none", "by_task": {}}
+        alone: dict[str, Any] = {"method.name": "scratch", "hypernet.name": "none", "by_task": {}}
         found += [(SCRATCH, assign(each, alone)) for each in _bundles(asked, {}, opening)]
     return [PlannedRun.of(label, each, folder / FOLDER, "report") for label, each in found]
 
@@ -235,4 +236,5 @@ def _selection_of(stored: Mapping[str, Any]) -> FinalSelection:
         for one in stored["chosen"]
     ]
     orders = tuple(stored["orders"]) if stored["orders"] else None
-    return FinalSelection(**{**stored, "seeds": tuple(stored["seeds"]), "chosen": tuple(chosen), "orders": orders})
+    lists: dict[str, Any] = {"seeds": tuple(stored["seeds"]), "chosen": tuple(chosen), "orders": orders}
+    return FinalSelection(**{**stored, **lists})

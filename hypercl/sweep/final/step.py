@@ -169,7 +169,7 @@ class FinalStep:
     def _write(self, opening: FinalSelection, ran: Sequence[RanRun]) -> FinalResult:
         """Tables and sentences, into `final/`."""
         labels = {one.label: one for one in opening.chosen}
-        reported = []
+        reported: list[Reported] = []
         for label in [*labels, *([SCRATCH] if opening.scratch else [])]:
             own = [one for one in ran if one.run.label == label]
             chosen = labels.get(label)

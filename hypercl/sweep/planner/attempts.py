@@ -44,7 +44,8 @@ class Attempt:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Attempt":
         """The inverse of `plain`."""
-        return cls(**{**stored, "rates": tuple(stored["rates"]), "strengths": tuple(stored["strengths"])})
+        lists: dict[str, Any] = {key: tuple(stored[key]) for key in ("rates", "strengths")}
+        return cls(**{**stored, **lists})
 
 
 @dataclass(frozen=True)

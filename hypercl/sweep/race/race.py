@@ -104,7 +104,7 @@ class Racing:
         settings = planner_of(asked).settings(self.study.trial(number))
         alone = has_orders(self.file.experiment)
         parts = [(place, 1) for place in range(start, end)] if alone else [(start, end - start)]
-        found = []
+        found: list[PlannedRun] = []
         for first, count in parts:
             experiment = race_config(asked, settings, first, count)
             place = self.study.folder / FOLDER / label_of(number) / seeds_name(experiment)
@@ -136,7 +136,8 @@ def contenders(record: StudyRecord, races: Sequence[RaceRecord]) -> list[int]:
     out = {number for race in races for one in race.rounds for number in one.dropped}
     first = [number for race in races[-1:] for number in race.left[:1]]
     feasible = [trial.number for trial in record.ranked() if outcome_of(trial).feasible and trial.number not in out]
-    planner, settings = planner_of(record.file), {}
+    planner = planner_of(record.file)
+    settings: dict[str, int] = {}
     for number in dict.fromkeys([*first, *feasible]):
         settings.setdefault(json.dumps(planner.settings(record.trial(number)), sort_keys=True), number)
     return list(settings.values())[: record.file.search.race.settings]

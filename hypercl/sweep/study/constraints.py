@@ -63,7 +63,8 @@ class Bounds:
 
     def of(self, experiment: Experiment) -> Verdict:
         """As `judge`, for an experiment; a compression ratio that its hypernetwork asks for is a bound as well."""
-        violations, broken = {"valid": 0.0}, []
+        violations = {"valid": 0.0}
+        broken: list[str] = []
         bounds = self._file.constraints.known_before
         wanted = getattr(experiment.hypernet, "compression_ratio", None)
         if bounds or wanted is not None:

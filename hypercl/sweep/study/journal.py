@@ -8,6 +8,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from hypercl.config import UserError
+from hypercl.config.models import is_mapping
 
 JOURNAL = "study.journal"
 
@@ -62,7 +63,7 @@ def _is_record(line: bytes) -> bool:
         record = json.loads(line)
     except ValueError:
         return False
-    return isinstance(record, dict) and isinstance(record.get("op_code"), int)
+    return is_mapping(record) and isinstance(record.get("op_code"), int)
 
 
 def _append(path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ _LOCK, _HOLDER = ".driver.lock", ".driver.json"
 
 
 @contextmanager
-def driver_lock(folder: Path) -> Iterator[None]:
+def driver_lock(folder: Path) -> Generator[None]:
     """Holds a sweep's folder. The system releases the lock of a dead driver, so it needs no cleaning up.
 
     Raises:

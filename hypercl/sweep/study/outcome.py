@@ -59,13 +59,13 @@ class Outcome:
     """A sentence for people; of a complete trial only on replicas that diverged."""
     value: float | None = None
     """The objective, of a complete trial; of several goals the first one's."""
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
     """Final metrics by their keys, such as `validation/forgetting`."""
     seconds: float | None = None
     """Seconds of training, over all restarts."""
     flops: int | None = None
     """Floating-point operations of its training; None where they are not known."""
-    violations: dict[str, float] = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict[str, float])
     """Bound on what training measures -> how far beyond it; above zero it is broken."""
 
     @property

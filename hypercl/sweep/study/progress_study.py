@@ -37,7 +37,7 @@ class ProgressStudy:
             pruner=pruner,
             load_if_exists=True,
         )
-        self._storage, self._study_id = storage, self.optuna._study_id
+        self._storage, self._study_id = storage, storage.get_study_id_from_name(self.optuna.study_name)
         self._live: dict[int, Trial] = {}
 
     def trials(self) -> list[FrozenTrial]:
@@ -72,12 +72,14 @@ class ProgressStudy:
         while self._count() <= number:
             self.optuna.ask()
         if number not in self._live:
-            self._live[number] = Trial(self.optuna, self._frozen(number)._trial_id)
+            self._live[number] = Trial(self.optuna, self._id(number))
         return self._live[number]
 
     def _frozen(self, number: int) -> FrozenTrial:
-        storage = self._storage
-        return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
     def _count(self) -> int:
         return self._storage.get_n_trials(self._study_id)

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign, lookup, resolved
-from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer, shortened, task_count
+from hypercl.config.models import FirstK, FirstTask, StabilityDecay, TestLeak, Transfer, is_list, shortened, task_count
 from hypercl.config.reading import validated
 
 APART = 1_000_000
@@ -53,7 +53,7 @@ def full_config(file: SweepFile) -> SweepFile:
 def _first_tasks(experiment: Experiment, count: int) -> dict[str, Any]:
     listed = getattr(experiment.tasks, "classes_per_task", None)
     changes: dict[str, Any] = {"tasks.num_tasks": count}
-    if isinstance(listed, tuple):
+    if is_list(listed):
         changes["tasks.classes_per_task"] = list(listed[: experiment.tasks.skip + count])
     return changes
 
@@ -149,7 +149,8 @@ def protocol_in_words(file: SweepFile) -> str:
             return f"stability_decay: tuned task by task, on {held_out}; reported on the whole stream, {fresh}"
         case TestLeak():
             return f"test_leak: TUNED ON TEST DATA of {count} tasks, to measure what that does; no result to report"
-    return f"stream: tuned on {count} tasks, {held_out}; reported on their test data, {fresh}"
+        case _:
+            return f"stream: tuned on {count} tasks, {held_out}; reported on their test data, {fresh}"
 
 
 def leaks(file: SweepFile) -> bool:

@@ -195,7 +195,8 @@ def _fronts(costs: np.ndarray) -> list[np.ndarray]:
     """The places of each front's trials, the best front first."""
     one, other = costs[:, None], costs[None]
     beats = np.all(one <= other, axis=2) & np.any(one < other, axis=2)
-    left, found = np.arange(len(costs)), []
+    left = np.arange(len(costs))
+    found: list[np.ndarray] = []
     while len(left):
         beaten = beats[np.ix_(left, left)].any(axis=0)
         found.append(left[~beaten])

@@ -37,7 +37,7 @@ class StudyRecord:
     """The file as it was written."""
     trials: tuple[FrozenTrial, ...]
     """In the order of their numbers."""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The study's user attributes: threads and GPUs of a trial, and what races, the final step and a person decided.
     """
 
@@ -164,13 +164,14 @@ def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
         storage = JournalStorage(_Records(records))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: {error}\n    fix:     restore it from a copy") from None
-    studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    studies = [study.study_name for study in storage.get_all_studies()]
     names = names_of(studies)
     if names is None:
         return [], {}
-    own, *mirrored = [storage.get_all_trials(studies[name], deepcopy=False) for name in names if name in studies]
+    ids = [storage.get_study_id_from_name(name) for name in names if name in studies]
+    own, *mirrored = [storage.get_all_trials(study, deepcopy=False) for study in ids]
     trials = with_progress(own, mirrored[0]) if mirrored else own
-    return trials, storage.get_study_user_attrs(studies[names[0]])
+    return trials, storage.get_study_user_attrs(ids[0])
 
 
 def _no_sweep(folder: Path) -> str:

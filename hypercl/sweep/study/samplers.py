@@ -93,7 +93,7 @@ def sampler_in_words(search: Search, space: Mapping[str, Distribution]) -> str:
     """What a person should know of a sampler, in words; '' where there is nothing to say."""
     conditional = any(one.when for one in space.values())
     choices = any(one.kind == "choice" and not one.when for one in space.values())
-    parts = []
+    parts: list[str] = []
     if search.sampler == "cmaes" and choices:
         parts.append("choices are drawn at random, since it models numbers only")
     if search.sampler in COMPLETE_ONLY and conditional:

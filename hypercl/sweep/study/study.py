@@ -92,7 +92,7 @@ class SweepStudy:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(THREADS, threads)
         self._enqueue(not there)
-        self._storage, self._study_id = storage, self.optuna._study_id
+        self._storage, self._study_id = storage, storage.get_study_id_from_name(name)
         self._ids: dict[int, int] = {}
         self._live: dict[int, Trial] = {}
         self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
@@ -119,9 +119,7 @@ class SweepStudy:
 
     def trial(self, number: int) -> FrozenTrial:
         """One trial; not to be changed. Takes equally long however many there are."""
-        if number not in self._ids:
-            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        return self._storage.get_trial(self._ids[number])
+        return self._storage.get_trial(self._id(number))
 
     @property
     def trained(self) -> int:
@@ -260,8 +258,13 @@ class SweepStudy:
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
-            self._live[number] = Trial(self.optuna, self.trial(number)._trial_id)
+            self._live[number] = Trial(self.optuna, self._id(number))
         return self._live[number]
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._ids[number]
 
     def _taken_up(self, frozen: FrozenTrial) -> Suggestion:
         """A driver killed inside `ask` leaves a trial without some of its parameters: they are suggested now."""

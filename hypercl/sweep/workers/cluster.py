@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -39,7 +39,7 @@ _QUIET = {
 
 
 @contextmanager
-def local_ray(there: Machine, logs: Path) -> Iterator[Machine]:
+def local_ray(there: Machine, logs: Path) -> Generator[Machine]:
     """A Ray of this process's own, quiet, of exactly the size given; it is gone afterwards.
 
     Args:
@@ -72,7 +72,7 @@ def local_ray(there: Machine, logs: Path) -> Iterator[Machine]:
 
 
 @contextmanager
-def attached_ray(address: str) -> Iterator[Machine]:
+def attached_ray(address: str) -> Generator[Machine]:
     """A running cluster, never shut down. Its workers get this very package.
 
     Raises:
@@ -161,7 +161,7 @@ def _sees(token: str) -> bool:
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
+def _deaf_children() -> Generator[None]:
     """Processes started inside never hear SIGTERM, which queues and `timeout` send to all of a job at once: Ray's own
     would die before the trials could write their checkpoints. They hear SIGKILL, which Ray ends them with."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -183,7 +183,7 @@ def _end_helpers() -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[dict[str, str]]:
+def _quiet() -> Generator[dict[str, str]]:
     """Ray says nothing of its own; what a person set in the environment stays."""
     before = dict(os.environ)
     loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
@@ -208,7 +208,7 @@ def _short_base() -> Path:
 
 
 @contextmanager
-def _own_folder(base: Path) -> Iterator[Path]:
+def _own_folder(base: Path) -> Generator[Path]:
     """A folder of this driver's, gone afterwards; those of drivers that were killed go now."""
     for abandoned in base.glob("hcl-*"):
         with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
@@ -226,7 +226,7 @@ def _own_folder(base: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
+def _temporary_files_in(folder: Path) -> Generator[None]:
     """Processes started inside have their temporary files there: those of trials, which are killed, go with it."""
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(folder)

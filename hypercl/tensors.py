@@ -1,0 +1,38 @@
+"""Trees of tensors, and the few functions of torch whose types its own stubs leave open."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypercl.config.models import is_mapping
+
+
+def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:
+    """The tensors of nested dicts."""
+    for value in tree.values():
+        if is_mapping(value):
+            yield from leaves(value)
+        else:
+            yield value
+
+
+def copied(tree: dict[str, Any]) -> dict[str, Any]:
+    """Nested dicts of tensors that later steps, which work in place, leave alone."""
+    return {key: copied(value) if is_mapping(value) else value.clone() for key, value in tree.items()}
+
+
+def numbers(tensor: Tensor) -> list[Any]:
+    """The numbers of a tensor of one or more axes, in nested lists; waits for the device."""
+    return tensor.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+@contextmanager
+def random_state_kept(seed: int | None = None) -> Generator[None]:
+    """Puts torch's global random numbers of the CPU back at its end; inside they begin at a seed, if one is given."""
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+        if seed is not None:
+            torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+        yield
