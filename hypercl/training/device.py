@@ -32,7 +32,7 @@ def choose_device(wish: str) -> str:
 
 def available_cpus() -> int:
     """CPUs that this process may use: its affinity, its cgroup's quota, and what SLURM granted a task."""
-    from joblib import cpu_count
+    from joblib import cpu_count  # pyright: ignore[reportMissingTypeStubs]
 
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
     return min(cpu_count(), max(1, int(slurm))) if slurm.isdigit() else cpu_count()

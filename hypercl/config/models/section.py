@@ -38,6 +38,8 @@ def _field_docstrings(file: str) -> dict[str, dict[str, str]]:
                 match field, below:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                         found.setdefault(node.name, {})[name] = inspect.cleandoc(text)
+                    case _:
+                        pass
     return found
 
 
