@@ -51,7 +51,10 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
         about: what they have in common.
     """
     seeds = seeds_of_all(reported)
-    content: Content = {**_head(about), "settings": [_setting(setting, seeds, about.goals) for setting in reported]}
+    content: dict[str, Any] = {
+        **_head(about),
+        "settings": [_setting(setting, seeds, about.goals) for setting in reported],
+    }
     content |= {"sentence": quotable_sentence(content), "optimism": optimism_line(content)}
     common = {"sweep": about.name, "protocol": protocol_cell(content)}
     frame = seeds.assign(**common)[[*common, *seeds]]
