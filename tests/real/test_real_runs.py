@@ -52,18 +52,15 @@ def test_a_sweep_of_split_mnist_survives_sigkill(tmp_path: Path, data_dir: Path)
     assert (tmp_path / "split_mnist" / "best.yaml").exists()
 
 
-def test_the_quickstarts_winner_is_better_on_validation_data_and_no_worse_on_fresh_seeds(
+def test_the_quickstarts_winner_is_three_points_above_the_setting_as_written_on_fresh_seeds(
     tmp_path: Path, data_dir: Path
 ) -> None:
     subprocess.run(hypercl(tmp_path, data_dir, "sweep", "quickstart"), check=True)
-    subprocess.run(hypercl(tmp_path, data_dir, "train", "quickstart"), check=True)
-    best = max(float(row["value"]) for row in rows_of(tmp_path, "quickstart") if row["value"])
-    base = json.loads((tmp_path / "quickstart" / "runs" / "seed-1" / "summary.json").read_text())
-    assert best > base["validation"]["final_accuracy"]
     final = json.loads((tmp_path / "quickstart" / "final" / "final.json").read_text())
     difference = final["settings"][0]["metrics"]["test/final_accuracy"]["difference"]
     assert difference["count"] == 10
-    assert difference["t_interval"][1] > 0, "several trials share the highest value, and chance decides between them"
+    assert difference["mean"] >= 0.03
+    assert difference["p"] < 0.01
 
 
 def test_a_sweep_of_cifar_trains_a_resnet_32_on_six_tasks(tmp_path: Path, data_dir: Path) -> None:
