@@ -31,14 +31,10 @@ from hypercl.regularizers.pairs import Grid, Listed, divide
 class GramForm(OutputRegularizer[GramAnchor]):
     """Compares without generating: the cost of the head does not grow with the number of tasks.
 
-    Weights that count for some tasks only, those of the heads, are generated where they count and compared directly.
-    Everything is computed in full precision: TF32 and autocast are off. Value and gradient are those of `DirectForm`
-    up to rounding; in float32 the gradient's error is bounded by c eps (|dZ A^T| + |Z* dA^T|), c a small number, so
-    that digits are lost where the two parts nearly cancel.
-
-    Args:
-        hypernet: the network whose outputs are held.
-        mask: which weights count; None counts all.
+    Weights of the target's heads, which count for some tasks only, are generated where they count and compared
+    directly. Everything is computed in full precision: TF32 and autocast are off. Value and gradient equal those of
+    `DirectForm` up to rounding; in float32 the gradient's error is bounded by c eps (|dZ A^T| + |Z* dA^T|) with a small
+    c: digits are lost where the two parts nearly cancel.
     """
 
     def __init__(self, hypernet: LinearHead, mask: HeadMask | None = None) -> None:
@@ -84,15 +80,8 @@ class GramForm(OutputRegularizer[GramAnchor]):
     ) -> Tensor:
         """As `OutputRegularizer.add_gradient_`; with `pairs` instead of `tasks`, an unbiased estimate of all.
 
-        Args:
-            gradient: what R's gradient is added to.
-            theta: where R is evaluated.
-            anchor: from `anchor`.
-            strength: beta.
-            tasks: the tasks compared; None compares all.
-            embeddings: of all earlier tasks, where they are trained.
-            pairs: which pairs (task, chunk) are compared: int64 (m,), different numbers below `anchor.num_pairs`.
-                Value and gradient are scaled so that their mean over all draws of m pairs is that of all pairs.
+        `pairs` are the pairs (task, chunk) compared: int64 (m,), distinct numbers below `anchor.num_pairs`. Value and
+        gradient are scaled so that their mean over all draws of m pairs is that of all pairs.
         """
         compared = self._compared(anchor, tasks) if pairs is None else self._drawn(anchor, pairs.cpu())
         with _full_precision(anchor.head.device):
@@ -112,7 +101,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         )
 
     def num_pairs(self, tasks: int) -> int:
-        """Pairs (task, chunk) of which a weight counts: those that `pairs` of `value_and_grad` chooses from."""
+        """Pairs (task, chunk) of which a weight counts: those that `pairs` of `add_gradient_` numbers."""
         return tasks * self.setting.partition.num_chunks + len(self._only_owning(self._owning(tasks)))
 
     def _compared(self, anchor: GramAnchor, tasks: Tensor | None) -> Compared:
@@ -123,7 +112,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         return Compared(tasks.to(anchor.head.device), None, owning, 1 / len(tasks))
 
     def _drawn(self, anchor: GramAnchor, pairs: Tensor) -> Compared:
-        """The pairs of some numbers: first those of the runs, task after task, then those that hold heads alone."""
+        """Pairs by their numbers: first those of the runs, task after task, then those that hold heads alone."""
         runs, net = self.setting.partition.runs, self.setting.net
         chunks = torch.tensor([chunk for run in runs for chunk in range(run.chunks.start, run.chunks.stop)])
         regular = anchor.num_tasks * len(chunks)
@@ -136,23 +125,23 @@ class GramForm(OutputRegularizer[GramAnchor]):
         return Compared(None, drawn, owning, anchor.num_pairs / len(pairs) / anchor.num_tasks)
 
     def _owning(self, tasks: int) -> Listed:
-        """Pairs of the first tasks that hold weights of their task's own head; none without a mask."""
+        """Pairs of the first tasks that hold weights of their task's own head; empty without a mask."""
         if self.mask is None:
             return Listed(*torch.empty(2, 0, dtype=torch.int64))
         return Listed(*self.mask.owning_pairs(tasks, self.setting.net.chunk_size))
 
     def _own(self, mask: HeadMask, owning: Listed) -> tuple[OwnRows, ...]:
-        """Which weights of those pairs, in the rows that hold heads, are of the task's own head."""
+        """Which weights of those pairs, in the rows that hold heads, belong to the task's own head."""
         rows, size = self.setting.head_rows, self.setting.net.chunk_size
-        places = torch.arange(rows.start, rows.stop, device=owning.tasks.device)
-        own = torch.empty(len(owning), len(places), dtype=torch.bool, device=places.device)
-        for pair in range(len(owning)):  # one by one: the weights' numbers are eight times as large as the answer
-            each = owning.only(slice(pair, pair + 1))
-            own[pair] = mask.counts(each.tasks, each.chunks.unsqueeze(1) * size + places)[0]
+        numbers = torch.arange(rows.start, rows.stop, device=owning.tasks.device)
+        own = torch.empty(len(owning), len(numbers), dtype=torch.bool, device=numbers.device)
+        for index in range(len(owning)):  # one by one: int64 indices take eight times the memory of the result
+            pair = owning.only(slice(index, index + 1))
+            own[index] = mask.counts(pair.tasks, pair.chunks.unsqueeze(1) * size + numbers)[0]
         return divide_rows(own, rows.start, self.setting.net.shapes["head"][1] - 1)
 
     def _only_owning(self, owning: Listed) -> Listed:
-        """Those of them that hold no weight that counts for every task."""
+        """Owning pairs without any weight that counts for every task."""
         alone = torch.ones(self.setting.net.num_chunks, dtype=torch.bool)
         for run in self.setting.partition.runs:
             alone[run.chunks] = False
@@ -163,18 +152,18 @@ class GramForm(OutputRegularizer[GramAnchor]):
         net, (*replicas, num_tasks, _) = self.setting.net, of_tasks.shape
         hidden = of_tasks.new_ones(*replicas, net.num_chunks, num_tasks, net.hidden[-1] + 1)
         for grid in grids(net, Grid(None, slice(0, net.num_chunks)), num_tasks, of_tasks.device):
-            made = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
-            hidden[..., grid.chunks, :, :-1] = made.unflatten(-2, (-1, num_tasks))
+            block = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
+            hidden[..., grid.chunks, :, :-1] = block.unflatten(-2, (-1, num_tasks))
         return hidden
 
 
 @contextmanager
 def _full_precision(device: torch.device) -> Generator[None]:
     """Matrix products in full float32: no autocast, no TF32."""
-    products = torch.get_float32_matmul_precision()
+    precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(products)
+        torch.set_float32_matmul_precision(precision)

@@ -1,7 +1,7 @@
-"""Optimisers in place, whose look-ahead is the very step that would be taken.
+"""In-place optimisers, whose look-ahead is exactly the step that would be taken.
 
-Adam, AdamW and SGD are torch's own fused kernels, one pass over parameter, gradient and moments: on two CPU cores such
-a step of two million numbers took 3 ms, the same arithmetic in single operations 60 ms.
+Adam, AdamW and SGD are torch's fused kernels, one pass over parameter, gradient and moments: on two CPU cores such a
+step of two million numbers took 3 ms, the same arithmetic in single operations 60 ms.
 """
 
 from abc import ABC, abstractmethod
@@ -17,11 +17,11 @@ from hypercl.config.models import SGD, Adam, AdamW, RMSprop
 Tensors = dict[str, Tensor]
 
 Rate = float | Sequence[float]
-"""A learning rate, or one of each replica where they lie along the first axis of all tensors."""
+"""A learning rate, or one per replica where the first axis of all tensors is the replica."""
 
 
 class Optimizer(ABC):
-    """Steps of parameters by their gradients, with a state of its own for each set of parameters."""
+    """Steps of parameters by their gradients, with a separate state for each set of parameters."""
 
     @abstractmethod
     def init(self, params: Tensors) -> Tensors:
@@ -36,7 +36,7 @@ class Optimizer(ABC):
             state: from `init`; changed.
             lr: the rate of this step, schedule included.
         """
-        # the fused kernels go through memory as it lies, whatever a gradient's strides say
+        # the fused kernels ignore strides
         grads = {name: grads[name].contiguous() for name in params}
         if isinstance(lr, Sequence):
             self._step_each(params, grads, state, lr)
@@ -53,19 +53,19 @@ class Optimizer(ABC):
     def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None: ...
 
     def _step_each(self, params: Tensors, grads: Tensors, state: Tensors, rates: Sequence[float]) -> None:
-        """One replica after the other; they share their counts of steps, which have no axis."""
+        """One replica after the other; they share their step counts, which have no replica axis."""
         counts = {name: value.clone() for name, value in state.items() if name.startswith("step/")}
         for replica, rate in enumerate(rates):
-            own, own_grads = ({name: each[name][replica] for name in params} for each in (params, grads))
+            part, part_grads = ({name: tensors[name][replica] for name in params} for tensors in (params, grads))
             moments = {name: value[replica] for name, value in state.items() if name not in counts}
             steps = {name: value.clone() for name, value in counts.items()}
-            self._step(own, own_grads, moments | steps, rate)
+            self._step(part, part_grads, moments | steps, rate)
         for name in counts:
             state[name].add_(1)
 
 
 def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer:
-    """The optimiser of a settings section."""
+    """The optimiser of a section `optimizer`."""
     match config:
         case SGD():
             return _SGD(config)
@@ -133,7 +133,7 @@ class _SGD(Optimizer):
 
 
 class _RMSprop(Optimizer):
-    """The gradient over the root of its running mean square, in torch's form: eps outside of the root."""
+    """The gradient over the root of its running mean square, in torch's form: eps outside the root."""
 
     def __init__(self, config: RMSprop) -> None:
         self.config = config
@@ -152,7 +152,7 @@ class _RMSprop(Optimizer):
             spread = state[f"square/{name}"].mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
             if self.config.centered:
                 mean = state[f"mean/{name}"].lerp_(grad, 1 - alpha)
-                # gradients that hardly change leave a variance that rounds to less than 0; torch goes to nan there
+                # the variance of nearly constant gradients may round below 0, where torch returns nan
                 spread = spread.addcmul(mean, mean, value=-1).clamp_(min=0)
             direction = grad / spread.sqrt().add_(self.config.eps)
             if self.config.momentum:
@@ -164,17 +164,11 @@ def clip_norm(gradients: dict[str, Tensor], bound: float | None, replicas: bool 
     """Gradients scaled so that their joint Euclidean norm is at most `bound`; None leaves them as they are.
 
     The arithmetic of `torch.nn.utils.clip_grad_norm_`, without waiting for the device. A norm that is not finite makes
-    the result not finite.
-
-    Args:
-        gradients: by name.
-        bound: the largest norm.
-        replicas: whether the first axis of each is that of replicas, each with a norm of its own.
+    the result not finite. With `replicas` the first axis is the replica, and each replica has its own norm.
     """
     if bound is None:
         return gradients
-    flat = [gradient.flatten(int(replicas)) for gradient in gradients.values()]
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each, dim=-1) for each in flat]), dim=0)
-    scale = (bound / (norm + 1e-6)).clamp(max=1.0)
-    scaled = zip(gradients.items(), flat, strict=True)
-    return {name: (each * scale.unsqueeze(-1)).view_as(gradient) for (name, gradient), each in scaled}
+    flat = {name: gradient.flatten(int(replicas)) for name, gradient in gradients.items()}
+    norms = [torch.linalg.vector_norm(values, dim=-1) for values in flat.values()]
+    scale = (bound / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
+    return {name: (values * scale.unsqueeze(-1)).view_as(gradients[name]) for name, values in flat.items()}

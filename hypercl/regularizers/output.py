@@ -1,4 +1,4 @@
-"""The output regulariser: what the hypernetwork generates for earlier tasks shall stay what it was."""
+"""The output regulariser: keeps what the hypernetwork generates for earlier tasks."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Generates(Protocol):
 
 @dataclass(frozen=True)
 class Anchor:
-    """What the earlier tasks were before the current one; derived from a snapshot, so never part of a checkpoint."""
+    """The earlier tasks before the current one; derived from a snapshot, so never part of a checkpoint."""
 
     embeddings: Tensor
-    """Embeddings of the earlier tasks as they were: (tasks, dim)."""
+    """(tasks, dim)."""
 
 
 AnyAnchor = TypeVar("AnyAnchor", bound=Anchor)
@@ -34,13 +34,13 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
     """R = (1/|S|) sum_{j in S} sum_w m_jw (h(e_j*, theta*)_w - h(e_j, theta)_w)^2 (von Oswald et al. 2020, eq. 2).
 
     S are the earlier tasks that are compared, theta* and e_j* the parameters and embeddings before the current task,
-    m the mask; the embeddings are e_j = e_j* unless earlier ones are trained on. With a look-ahead, `theta` (and
+    m the mask; the embeddings are e_j = e_j* unless earlier ones are trained too. With a look-ahead, `theta` (and
     `embeddings`) is the shifted point theta + dtheta: the step is held constant, so the gradient there is the gradient
-    with respect to theta. Both sides are in evaluation mode, without noise and dropout: the network that predicts is
-    what shall not change. Leading axes, the same before all tensors, are replicas, each with an R of its own.
+    with respect to theta. Both sides are in evaluation mode, without noise and dropout: the network that predicts must
+    not change. Leading axes, the same before all tensors, are replicas, each with its own R.
 
     Args:
-        hypernet: the network whose outputs are held.
+        hypernet: the hypernetwork.
         mask: which weights count; None counts all.
     """
 
@@ -50,7 +50,7 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
 
     @abstractmethod
     def anchor(self, theta: Tensors, embeddings: Tensor) -> AnyAnchor:
-        """What a task's steps are compared with; computed once, before the task's first step.
+        """The reference of a task's steps, computed once before the first.
 
         Args:
             theta: parameters before the task.
@@ -67,13 +67,13 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         tasks: Tensor | None = None,
         embeddings: Tensor | None = None,
     ) -> Tensor:
-        """R; its gradient, times a strength, is added to another in place.
+        """R; adds `strength` times its gradient to `gradient` in place.
 
         Args:
             gradient: by the names in theta; with `embeddings` also `embeddings` (tasks, dim).
             theta: where R is evaluated; nothing is differentiated through it.
             anchor: from `anchor`.
-            strength: beta; of each replica where there are several.
+            strength: beta; one per replica if there are several.
             tasks: the tasks of S, int64 (|S|,); None compares all.
             embeddings: where R is evaluated, of all earlier tasks, in S or not (tasks, dim); None takes the anchor's.
                 Those outside S get nothing added.
@@ -83,13 +83,12 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         """
 
     def value_and_grad(
-        self, theta: Tensors, anchor: AnyAnchor, embeddings: Tensor | None = None, **chosen: Any
+        self, theta: Tensors, anchor: AnyAnchor, embeddings: Tensor | None = None, **subset: Any
     ) -> tuple[Tensor, Tensors]:
-        """R and its gradient by the names in theta, and `embeddings` where they are given; arguments as in
-        `add_gradient_`."""
-        wanted = theta if embeddings is None else {**theta, "embeddings": embeddings}
-        gradient = {name: torch.zeros_like(value) for name, value in wanted.items()}
-        return self.add_gradient_(gradient, theta, anchor, embeddings=embeddings, **chosen), gradient
+        """R and its gradient by the names in theta, and `embeddings` if passed; arguments as in `add_gradient_`."""
+        params = theta if embeddings is None else {**theta, "embeddings": embeddings}
+        gradient = {name: torch.zeros_like(value) for name, value in params.items()}
+        return self.add_gradient_(gradient, theta, anchor, embeddings=embeddings, **subset), gradient
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,9 @@ class DirectAnchor(Anchor):
     theta: Tensors
     """Parameters before the current task."""
     targets: Tensor | None
-    """Generated weights of the earlier tasks (tasks, weights), where they are stored."""
+    """Generated weights of the earlier tasks (tasks, weights), if stored."""
 
     def of_replica(self, index: int) -> "DirectAnchor":
-        """That of one replica among several."""
         theta = {name: value[index] for name, value in self.theta.items()}
         return DirectAnchor(self.embeddings[index], theta, None if self.targets is None else self.targets[index])
 
@@ -110,11 +108,8 @@ class DirectAnchor(Anchor):
 class DirectForm(OutputRegularizer[DirectAnchor]):
     """Generates the earlier tasks' weights and compares them: all tasks in one batched pass.
 
-    Args:
-        hypernet: the network whose outputs are held.
-        mask: which weights count; None counts all.
-        store: keep the targets of all earlier tasks, (tasks, weights) numbers; otherwise those of the compared tasks
-            are generated again at each step, which pays where a step compares few of many tasks.
+    With `store` it keeps the targets of all earlier tasks, (tasks, weights); otherwise those of the compared tasks are
+    generated again at each step, which pays where a step compares few of many tasks.
     """
 
     def __init__(self, hypernet: Generates, mask: HeadMask | None = None, store: bool = True) -> None:
@@ -137,9 +132,9 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         embeddings: Tensor | None = None,
     ) -> Tensor:
         leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
-        wanted = dict(leaves)
+        params = dict(leaves)
         if embeddings is not None:
-            embeddings = wanted["embeddings"] = embeddings.detach().requires_grad_()
+            embeddings = params["embeddings"] = embeddings.detach().requires_grad_()
         with torch.enable_grad():
             weights = self.hypernet(leaves, _of(tasks, anchor.embeddings if embeddings is None else embeddings))
         with torch.no_grad():
@@ -149,9 +144,8 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
             # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
             value = residual.square().sum((-2, -1)) / weights.shape[-2]
             residual *= for_matrices(strength) * (2 / weights.shape[-2])
-        pulls = torch.autograd.grad(weights, list(wanted.values()), residual)
-        for name, pull in zip(wanted, pulls, strict=True):
-            gradient[name].add_(pull)
+        for name, added in zip(params, torch.autograd.grad(weights, list(params.values()), residual), strict=True):
+            gradient[name].add_(added)
         return value
 
     def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
@@ -166,7 +160,7 @@ def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:
 
 
 def for_matrices(strength: Strength) -> Strength:
-    """A strength that multiplies matrices: (replicas,) -> (replicas, 1, 1)."""
+    """(replicas,) -> (replicas, 1, 1)."""
     return strength[:, None, None] if isinstance(strength, Tensor) else strength
 
 
@@ -180,7 +174,7 @@ FormName = Literal["gram", "direct"]
 OPERATIONS_PER_NUMBER = 32
 """Multiply-adds in the time that one float32 is read or written: both on two CPU cores and on a data-centre GPU."""
 OPERATIONS_OF_OVERHEAD = 80_000_000
-"""What the Gram form's many small calls cost more than the direct form's few, in multiply-adds of one CPU core."""
+"""Extra cost of the Gram form's many small calls over the direct form's few, in multiply-adds of one CPU core."""
 
 
 @dataclass(frozen=True)
@@ -190,21 +184,21 @@ class Sizes:
     pairs: int
     """Pairs (task, chunk) compared."""
     own_weights: int
-    """Generated weights of the pairs that hold their task's own head, where heads are masked."""
+    """Generated weights of the pairs that hold their task's own head, if heads are masked."""
     inputs: int
-    """h: what the head reads."""
+    """h, inputs of the head."""
     rows: int
-    """What the head makes: weights a chunk."""
+    """Outputs of the head: weights a chunk."""
     trunk: int
     """Multiply-adds of the trunk for a pair."""
     linear: bool
-    """Whether there is no trunk, so that the Gram form does not go through the pairs."""
+    """Whether there is no trunk, so that the Gram form forms no pairs."""
 
 
 def direct_cost(sizes: Sizes) -> float:
     """Cost of the direct form, in multiply-adds: three products (weights, and the two gradients) of every pair.
 
-    Its (pairs, rows) numbers are gone through about twelve times.
+    Its (pairs, rows) tensors are read or written about twelve times.
     """
     products = 3 * sizes.pairs * (sizes.trunk + sizes.inputs * sizes.rows)
     return products + OPERATIONS_PER_NUMBER * 12 * sizes.pairs * sizes.rows

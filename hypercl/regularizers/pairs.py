@@ -55,9 +55,9 @@ class Listed:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def only(self, which: Tensor | slice) -> "Listed":
-        """Some of the pairs, by indices or by truth values."""
-        return Listed(self.tasks[which], self.chunks[which])
+    def only(self, index: Tensor | slice) -> "Listed":
+        """Some of the pairs, by a slice, indices or a mask."""
+        return Listed(self.tasks[index], self.chunks[index])
 
     def ids(self, num_chunks: int) -> Tensor:
         """A number for each pair: int64 (pairs,)."""
@@ -76,20 +76,15 @@ Pairs = Grid | Listed
 
 
 def grid_product(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> Tensor:
-    """Sum over all pairs (t, c) of l l'^T with l = left[0][t] + left[1][c] and l' likewise, without forming a pair.
+    """Sum over all pairs (t, c) of l r^T with l = left[0][t] + left[1][c] and r likewise, without forming a pair.
 
-    Args:
-        left: terms of tasks (tasks, n) and of chunks (chunks, n).
-        right: of the same tasks and chunks: (tasks, m) and (chunks, m).
-
-    Returns:
-        (n, m).
+    Terms of tasks (tasks, n) and of chunks (chunks, n), and (tasks, m) and (chunks, m) -> (n, m).
     """
-    (tasks, chunks), (their_tasks, their_chunks) = left, right
+    (tasks, chunks), (right_tasks, right_chunks) = left, right
     num_tasks, num_chunks = tasks.shape[-2], chunks.shape[-2]
-    product = num_chunks * (tasks.mT @ their_tasks) + num_tasks * (chunks.mT @ their_chunks)
-    product += _outer(tasks.sum(-2), their_chunks.sum(-2))
-    return product.add_(_outer(chunks.sum(-2), their_tasks.sum(-2)))
+    product = num_chunks * (tasks.mT @ right_tasks) + num_tasks * (chunks.mT @ right_chunks)
+    product += _outer(tasks.sum(-2), right_chunks.sum(-2))
+    return product.add_(_outer(chunks.sum(-2), right_tasks.sum(-2)))
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
@@ -107,20 +102,15 @@ class Run:
     """Successive chunks for which the same rows of the head count for every task."""
 
     chunks: slice
-    """The chunks of the run."""
     blocks: tuple[int, ...]
     """The blocks of rows that count for them, as indices into `Partition.rows`."""
-
-    @property
-    def num_chunks(self) -> int:
-        return self.chunks.stop - self.chunks.start
 
 
 @dataclass(frozen=True)
 class Partition:
     """Rows of the head in blocks, chunks in runs, so that a block counts for a run wholly or not at all.
 
-    Row r of chunk c makes the weight c * chunk_size + r. The last chunk is cut where the weights end; weights of the
+    Row r of chunk c generates the weight c * chunk_size + r. The last chunk ends where the weights end; weights of the
     target's heads count for some tasks only and belong to no block. Chunks of which nothing counts belong to no run.
     """
 
@@ -129,19 +119,19 @@ class Partition:
 
     @property
     def spans(self) -> list[slice]:
-        """The chunks of all runs, those that follow each other together."""
-        found: list[slice] = []
+        """The chunks of all runs, with adjacent runs joined."""
+        spans: list[slice] = []
         for run in self.runs:
-            if found and found[-1].stop == run.chunks.start:
-                found[-1] = slice(found[-1].start, run.chunks.stop)
+            if spans and spans[-1].stop == run.chunks.start:
+                spans[-1] = slice(spans[-1].start, run.chunks.stop)
             else:
-                found.append(run.chunks)
-        return found
+                spans.append(run.chunks)
+        return spans
 
     @property
     def num_chunks(self) -> int:
         """Chunks in all runs."""
-        return sum(run.num_chunks for run in self.runs)
+        return sum(run.chunks.stop - run.chunks.start for run in self.runs)
 
 
 def divide(num_weights: int, chunk_size: int, always: Sequence[tuple[int, int]]) -> Partition:
@@ -150,24 +140,23 @@ def divide(num_weights: int, chunk_size: int, always: Sequence[tuple[int, int]])
     Args:
         num_weights: weights of the target.
         chunk_size: rows of the head.
-        always: first weight of each stretch that counts for every task and the one after its last, in order and
-            apart from each other.
+        always: ranges (start, stop) of weights that count for every task, in order, with gaps between them.
     """
     if not always:
         return Partition((), ())
-    cuts = sorted({0, chunk_size} | {edge % chunk_size for stretch in always for edge in stretch})
+    cuts = sorted({0, chunk_size} | {edge % chunk_size for edges in always for edge in edges})
     starts, ends = torch.tensor(always).unbind(1)
     first = torch.arange(0, num_weights, chunk_size).unsqueeze(1) + torch.tensor(cuts[:-1])
     after = first + torch.tensor(cuts).diff()
-    stretch = torch.searchsorted(starts.contiguous(), first, right=True) - 1
-    counts = (stretch >= 0) & (after <= ends[stretch.clamp(min=0)])
+    index = torch.searchsorted(starts.contiguous(), first, right=True) - 1
+    counts = (index >= 0) & (after <= ends[index.clamp(min=0)])
     used = counts.any(0)
-    rows = tuple(slice(cuts[i], cuts[i + 1]) for i in numbers(used.nonzero().flatten()))
+    rows = tuple(slice(cuts[block], cuts[block + 1]) for block in numbers(used.nonzero().flatten()))
     counts = counts[:, used]
     changes = numbers((counts[1:] != counts[:-1]).any(1).nonzero().flatten() + 1)
     runs: list[Run] = []
-    for begin, end in zip([0, *changes], [*changes, len(counts)], strict=True):
-        blocks = numbers(counts[begin].nonzero().flatten())
+    for start, stop in zip([0, *changes], [*changes, len(counts)], strict=True):
+        blocks = numbers(counts[start].nonzero().flatten())
         if blocks:
-            runs.append(Run(slice(begin, end), tuple(blocks)))
+            runs.append(Run(slice(start, stop), tuple(blocks)))
     return Partition(rows, tuple(runs))
