@@ -17,20 +17,15 @@ from hypercl.user_code import user_code
 
 
 def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Sequence[Path]) -> nn.Module:
-    """Calls what an import path names.
-
-    Args:
-        config: import path, keywords, and the keyword that takes the number of outputs.
-        num_outputs: given under that keyword.
-        import_paths: folders searched before what is installed.
+    """Calls what an import path names, with the number of outputs.
 
     Raises:
-        UserError: nothing is found there, importing or calling it failed, weights would be downloaded, or the result
-            is not an `nn.Module`.
+        UserError: it is not found, importing or calling it failed, it would download weights, or it returns no
+            `nn.Module`.
     """
     if config.outputs in config.kwargs:
         raise UserError(
-            f"target.kwargs: '{config.outputs}' is the number of outputs, which the stream gives ({num_outputs}): "
+            f"target.kwargs: '{config.outputs}' is the number of outputs, which the stream determines ({num_outputs}): "
             "remove it from target.kwargs"
         )
     with user_code("target.path", config.path, import_paths) as make, _no_downloads(config.path):
@@ -44,7 +39,7 @@ def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Seq
                 "    fix:     set target.outputs to the keyword that takes the number of outputs"
             ) from error
     if not isinstance(module, nn.Module):
-        raise UserError(f"target.path: {config.path} made a {type(module).__name__}, not a torch.nn.Module")
+        raise UserError(f"target.path: {config.path} returned a {type(module).__name__}, not a torch.nn.Module")
     return module
 
 
@@ -52,8 +47,8 @@ def import_module_of(config: ImportedTarget, num_outputs: int, import_paths: Seq
 def _no_downloads(path: str) -> Generator[None]:
     def refuse(url: str, *_: Any, **__: Any) -> None:
         raise UserError(
-            f"target.path: {path} wants to download weights from {url}: the weights are generated, so remove the "
-            "keyword that asks for trained ones from target.kwargs"
+            f"target.path: {path} tries to download weights from {url}: weights are generated, so remove the keyword "
+            "that asks for trained ones from target.kwargs"
         )
 
     download = torch.hub.download_url_to_file
@@ -72,21 +67,21 @@ _counts: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], int] = {}
 def build_target(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
 ) -> GeneratedModel:
-    """The target of a settings section, on the CPU.
+    """The target of a section `target`, on the CPU.
 
-    What the module does not let be generated (frozen parameters, initial buffers) is drawn from a fixed seed, so that
-    two processes hold the same constants; the global random state is left as it was.
+    Frozen parameters and initial buffers, which are not generated, are drawn from a fixed seed, so that two processes
+    hold the same constants; the global random state is not changed.
 
     Args:
-        config: which network.
+        config: the section.
         input_shape: of one input, (channels, height, width).
         num_outputs: outputs of the target, all heads together.
-        import_paths: folders in which an import path is looked for, before what is installed.
+        import_paths: folders searched for an import path, before installed packages.
 
     Raises:
-        UserError: the module cannot be found, built, or run on such inputs (images that are too small, say); nothing
-            in it can be generated; it does not return (batch, num_outputs); `target.head` is not a linear layer with
-            so many outputs.
+        UserError: the module cannot be found, built, or run on such inputs (images too small, for example); it has
+            nothing to generate; it does not return (batch, num_outputs); `target.head` is not a linear layer with that
+            number of outputs.
     """
     with random_state_kept(seed=0):
         module = _module(config, input_shape, num_outputs, import_paths)
@@ -101,14 +96,9 @@ def draw_weights(
     seed: int,
     import_paths: Sequence[Path] = (),
 ) -> Tensor:
-    """The weights that the module of a settings section begins with, by its own initialisation: (num_weights,).
+    """Initial weights by the module's own initialisation, (num_weights,); arguments as of `build_target`.
 
-    Args:
-        config: which network.
-        input_shape: of one input.
-        num_outputs: outputs of the target, all heads together.
-        seed: of torch's random numbers while the module is built; the global state is left as it was.
-        import_paths: folders in which an import path is looked for, before what is installed.
+    The seed is that of torch's random numbers while the module is built; the global state is not changed.
     """
     with random_state_kept(seed):
         module = _module(config, input_shape, num_outputs, import_paths)
@@ -118,7 +108,7 @@ def draw_weights(
 def count_weights(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
 ) -> int:
-    """Weights to be generated for the target of a settings section; no memory is taken for them where that works.
+    """The number of weights to generate for a section `target`, if possible without allocating them.
 
     Raises:
         UserError: the module cannot be found or built, or has more weights than can be counted.
@@ -129,11 +119,11 @@ def count_weights(
             try:
                 with torch.device("meta"):
                     module = _module(config, input_shape, num_outputs, import_paths)
-            except RuntimeError as error:  # torch cannot even count the numbers of a tensor
+            except RuntimeError as error:  # the number of elements overflows
                 raise UserError(
                     f"target: {config.name} is too large for inputs of shape {tuple(input_shape)}: {error}"
                 ) from error
-            except UserError:  # a constructor that reads values cannot run without any
+            except UserError:  # a constructor that reads values fails on the meta device
                 module = _module(config, input_shape, num_outputs, import_paths)
         _counts[key] = sum(parameter.numel() for parameter in generated_parameters(module).values())
     return _counts[key]

@@ -1,4 +1,4 @@
-"""A plain module called with weights that somebody else generates."""
+"""A plain module called with generated weights."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -10,30 +10,30 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError, did_you_mean
-from hypercl.targets.bundled import Convolutions, Way, cannot_bundle, drawn_from, vmap_failure, vmapped, way_of
+from hypercl.targets.bundled import Convolutions, Way, drawn_from, vmap_failure, vmapped
 from hypercl.tensors import random_state_kept
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters to be generated, by name, in the module's order: all that require a gradient, tied ones once."""
+    """The parameters to generate, by name, in the module's order: all that require a gradient, tied ones once."""
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
 class GeneratedModel:
-    """A module whose parameters are one flat vector given with each call.
+    """A module whose parameters are one flat vector, an argument of each call.
 
-    The module knows nothing of this. Parameters that do not require a gradient stay its own constants; buffers (such
-    as the running statistics of batch normalisation) go in and come out, so that a caller can keep them per task.
+    Parameters that do not require a gradient remain constants of the module; buffers (such as the running statistics of
+    batch normalisation) are arguments and results, so that a caller can keep them per task.
 
     Args:
         module: any module that maps (batch, *input_shape) to (batch, num_outputs).
         input_shape: of one input.
         num_outputs: outputs, all heads together.
-        head: name of the linear layer that makes the outputs; otherwise the last linear layer that fits.
+        head: name of the linear layer that computes the outputs; by default the last linear layer that fits.
 
     Raises:
-        UserError: nothing can be generated, the module cannot run on such inputs, it returns something else, or `head`
-            names no linear layer with `num_outputs` outputs.
+        UserError: there is nothing to generate, the module cannot run on such inputs, it returns something else, or
+            `head` names no linear layer with `num_outputs` outputs.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GeneratedModel:
         return self
 
     def initial_buffers(self) -> dict[str, Tensor]:
-        """Copies of the module's buffers as it was built, on its device."""
+        """Copies of the module's initial buffers, on its device."""
         return {name: buffer.detach().clone() for name, buffer in self.module.named_buffers()}
 
     def initial_weights(self) -> Tensor:
@@ -85,11 +85,11 @@ class GeneratedModel:
 
         Args:
             weights: (num_weights,).
-            buffers: as `initial_buffers` or an earlier call returned them; never modified.
+            buffers: from `initial_buffers` or an earlier call; never modified.
             inputs: (batch, *input_shape).
             training: whether layers behave as in training.
-            seed: what the module's own random numbers, dropout masks above all, are drawn from in training; torch's
-                global state is then left as it was. Without a seed they are drawn from that state.
+            seed: of the module's own random numbers, such as dropout masks, in training; torch's global state is then
+                not changed. Without a seed they are drawn from that state.
 
         Returns:
             Outputs (batch, num_outputs), and the buffers after the pass: new tensors in training, the same dict
@@ -101,7 +101,7 @@ class GeneratedModel:
         seeded = drawn_from(seed, inputs.device) if training and self.random and seed is not None else nullcontext()
         with seeded:
             outputs = functional_call(self.module, state, (inputs,))
-        # functional_call also writes a buffer that the module replaced, rather than changed in place, back into `state`
+        # functional_call writes buffers that the module replaces, rather than changes in place, back into `state` too
         return outputs, {name: state[name].detach() for name in buffers} if training else buffers
 
     def bundle(
@@ -112,31 +112,22 @@ class GeneratedModel:
         training: bool,
         seeds: Sequence[int] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One forward pass with each of several vectors of weights; each gives what a call with it alone gives.
+        """One forward pass with each of several vectors of weights; each result equals that of a call with it alone.
 
-        Args:
-            weights: (bundle, num_weights).
-            buffers: each (bundle, ...); never modified.
-            inputs: (bundle, batch, *input_shape), or (batch, *input_shape) for all.
-            training: whether layers behave as in training.
-            seeds: one for each vector, as `seed` of a call.
-
-        Returns:
-            Outputs (bundle, batch, num_outputs), and the buffers after the pass, each (bundle, ...): new tensors in
-            training, the same dict otherwise.
+        As a call, with a leading bundle axis of weights, buffers and results; inputs (bundle, batch, *input_shape), or
+        (batch, *input_shape) for all; one seed per vector.
         """
         shared = inputs.dim() == len(self.input_shape) + 1
         way = self.way(inputs.device, training)
         if way == "loop":
-            each = inputs.expand(len(weights), *inputs.shape) if shared else inputs
+            batches = inputs.expand(len(weights), *inputs.shape) if shared else inputs
+            members = zip(weights.unbind(), batches.unbind(), seeds or [None] * len(weights), strict=True)
             passes = [
-                self(own, {name: value[index] for name, value in buffers.items()}, given, training, seed)
-                for index, (own, given, seed) in enumerate(
-                    zip(weights.unbind(), each.unbind(), seeds or [None] * len(weights), strict=True)
-                )
+                self(vector, {name: value[index] for name, value in buffers.items()}, batch, training, seed)
+                for index, (vector, batch, seed) in enumerate(members)
             ]
             outputs = torch.stack([output for output, _ in passes])
-            after = {name: torch.stack([found[name] for _, found in passes]) for name in buffers}
+            after = {name: torch.stack([changed[name] for _, changed in passes]) for name in buffers}
         else:
             if self.module.training != training:
                 self.module.train(training)
@@ -148,24 +139,36 @@ class GeneratedModel:
         return outputs, {name: value.detach() for name, value in after.items()} if training else buffers
 
     def way(self, device: torch.device, training: bool) -> Way:
-        """How `bundle` computes."""
-        stacks = bool(getattr(self.module, "takes_stacked_weights", False))
-        vmaps = stacks or self.convolves or self._vmap_failure is None
-        return way_of(stacks, training and self.random, self.convolves, vmaps, device)
+        """The fastest correct way for `bundle` to compute.
+
+        A pass that draws random numbers is a loop, since each member draws from its own seed. vmap turns convolutions
+        into grouped ones, which a CPU runs slower than one after the other, and a GPU faster.
+        """
+        if training and self.random:
+            return "loop"
+        if getattr(self.module, "takes_stacked_weights", False):
+            return "stacked"
+        return "loop" if device.type == "cpu" and (self.convolves or self._vmap_failure is not None) else "vmap"
 
     def require_bundle(self, device: torch.device) -> None:
         """Makes sure that a bundle can be computed on a device.
 
         Raises:
-            UserError: torch.vmap is the way there and cannot run the module; names the layer.
+            UserError: it requires torch.vmap, which cannot run the module; names the layer.
         """
         if "vmap" in (self.way(device, False), self.way(device, True)) and self._vmap_failure is not None:
-            raise cannot_bundle(self._vmap_failure)
+            raise UserError(
+                f"training.replicas: a layer of the target cannot be replicated on a GPU: {self._vmap_failure}\n"
+                "    fix:     --set training.replicas=1, or --device cpu, where replicas run one after the other"
+            )
 
     @cached_property
     def _vmap_failure(self) -> str | None:
-        """Why torch.vmap cannot run the module; a training pass that draws is not run by it."""
-        return vmap_failure(self, self.input_shape, (False,) if self.random else (False, True))
+        """Why torch.vmap cannot run the module; it never runs a training pass that draws."""
+        weights, buffers = self.initial_weights(), self.initial_buffers()
+        inputs = torch.zeros(2, *self.input_shape, device=weights.device)
+        modes = (False,) if self.random else (False, True)
+        return vmap_failure(self.module, self.split(weights) | buffers, tuple(buffers), inputs, modes)
 
     def output_of(self) -> Tensor:
         """The output that a weight belongs to: int64, (num_weights,).
@@ -185,7 +188,7 @@ class GeneratedModel:
         return torch.cat(list(owners.values()))
 
     def _try_out(self) -> bool:
-        """Runs two blank inputs; says whether random numbers were drawn."""
+        """Runs two blank inputs; returns whether random numbers were drawn."""
         inputs = torch.zeros(2, *self.input_shape)
         with random_state_kept(), torch.no_grad():
             before = torch.get_rng_state()
@@ -198,9 +201,9 @@ class GeneratedModel:
                 ) from error
             drawn = not torch.equal(before, torch.get_rng_state())
         if not isinstance(outputs, Tensor) or outputs.shape != (2, self.num_outputs):
-            given = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+            returned = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
             raise UserError(
-                f"target: {_name(self.module)} returned {given} for inputs of shape {tuple(inputs.shape)}, "
+                f"target: {_name(self.module)} returned {returned} for inputs of shape {tuple(inputs.shape)}, "
                 f"not ({len(inputs)}, {self.num_outputs}): a target maps (batch, ...) to (batch, outputs)"
             )
         return drawn
@@ -213,13 +216,12 @@ def _name(module: nn.Module) -> str:
 def find_head(module: nn.Module, num_outputs: int, name: str | None) -> tuple[str, nn.Linear]:
     """The linear layer whose rows are the outputs, with its name in the module.
 
-    A layer whose parameters are shared with another layer cannot be the head: a row would belong to more than an
-    output.
+    A layer that shares parameters with another cannot be the head: a row would belong to more than one output.
 
     Args:
         module: the target.
         num_outputs: outputs the head must have.
-        name: the layer, as `target.head` gives it; None takes the last linear layer that fits.
+        name: the layer, from `target.head`; None takes the last linear layer that fits.
 
     Raises:
         UserError: there is no such layer, or it does not fit.
@@ -227,19 +229,18 @@ def find_head(module: nn.Module, num_outputs: int, name: str | None) -> tuple[st
     modules: dict[str, nn.Module] = dict(module.named_modules())
     layers = {path: layer for path, layer in modules.items() if isinstance(layer, nn.Linear)}
     fitting = [path for path in layers if _fits(module, path, layers[path], num_outputs)]
-    if name is None and fitting:
-        return fitting[-1], layers[fitting[-1]]
-    if name is not None and name in fitting:
-        return name, layers[name]
+    choice = name if name is not None else next(reversed(fitting), None)
+    if choice in fitting:
+        return choice, layers[choice]
+    allowed = f"allowed: {', '.join(fitting) or 'none'}"
     if name is None:
-        what = f"no linear layer of {type(module).__name__} has {num_outputs} outputs and weights of its own"
-        fix = "set target.head to the layer that makes the outputs, or method.regularizer.mask_heads: false"
+        what = f"no linear layer of {type(module).__name__} has {num_outputs} outputs and unshared weights"
+        fix = "set target.head to the layer that computes the outputs, or method.regularizer.mask_heads: false"
     elif name in layers:
-        what = f"target.head: '{name}' does not have {num_outputs} outputs and weights of its own"
-        fix = f"allowed: {', '.join(fitting) or 'none'}"
+        what, fix = f"target.head: '{name}' does not have {num_outputs} outputs and unshared weights", allowed
     else:
         what = f"target.head: {type(module).__name__} has no linear layer '{name}'"
-        fix = did_you_mean(name, list(layers)) or f"allowed: {', '.join(fitting) or 'none'}"
+        fix = did_you_mean(name, list(layers)) or allowed
     sizes = ", ".join(
         f"{path or 'itself'} ({layer.in_features} to {layer.out_features})" for path, layer in layers.items()
     )

@@ -31,7 +31,7 @@ def test_a_layer_whose_weights_serve_elsewhere_is_no_head():
     tied = nn.Linear(10, 10)
     embedding = nn.Embedding(10, 10)
     tied.weight = embedding.weight
-    with pytest.raises(UserError, match="has 10 outputs and weights of its own"):
+    with pytest.raises(UserError, match="has 10 outputs and unshared weights"):
         find_head(network(embedding=embedding, head=tied), 10, None)
 
 

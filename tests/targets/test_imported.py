@@ -58,10 +58,10 @@ def test_the_search_path_is_left_as_it_was(folder):
         ("users_nets:Netz", "users_nets has no 'Netz': did you mean 'Nets'"),
         ("users_nets:Nets.liner", "has no 'liner': did you mean 'linear'"),
         ("users_nets:number", "users_nets:number is a int, which cannot be called"),
-        ("users_nets:text", "made a str, not a torch.nn.Module"),
+        ("users_nets:text", "returned a str, not a torch.nn.Module"),
         ("users_nets:failing", "users_nets:failing failed: RuntimeError: the moon is full"),
         ("users_nets:Nets.linear", r"(?s)'num_classes'.*set target.outputs to the keyword"),
-        ("users_nets:trained", "wants to download weights from https://example.invalid/weights.pth"),
+        ("users_nets:trained", "tries to download weights from https://example.invalid/weights.pth"),
         ("users_broken:net", "users_broken failed: ModuleNotFoundError: No module named 'a_package_nobody_has'"),
         ("users_typo:net", "importing users_typo failed: SyntaxError"),
     ],
@@ -76,7 +76,7 @@ def test_trained_weights_of_torchvision_are_refused_before_anything_is_fetched(t
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     download = torch.hub.download_url_to_file
     config = ImportedTarget(path="torchvision.models:resnet18", kwargs={"weights": "DEFAULT"})
-    with pytest.raises(UserError, match="wants to download weights"):
+    with pytest.raises(UserError, match="tries to download weights"):
         build_target(config, (3, 32, 32), 1000)
     assert torch.hub.download_url_to_file is download
 
