@@ -18,7 +18,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class OwnWeights:
-    """A hypernetwork's seam without a hypernetwork: theta is the target's weights, and every task has the same.
+    """A hypernetwork's interface without a hypernetwork: theta is the target's weights, the same for every task.
 
     Task embeddings are empty: (tasks, 0).
 
@@ -30,7 +30,6 @@ class OwnWeights:
     """
 
     num_weights: int
-    """Weights of the target."""
     draw_weights: Callable[[int], Tensor]
     """Initial weights (num_weights,) from a seed, on the CPU."""
     task_embedding = 0
@@ -39,37 +38,30 @@ class OwnWeights:
 
     @property
     def chunk_size(self) -> int:
-        """All weights are one piece."""
         return self.num_weights
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in theta."""
         return self.num_weights
 
     def init(self, generator: Generator) -> Tensors:
-        """The weights that the target's module begins with."""
+        """The weights by the target's own initialisation."""
         return {"weights": self.draw_weights(generator.initial_seed())}
 
     def init_embeddings(self, tasks: int, generator: Generator) -> Tensor:
-        """Nothing: (tasks, 0)."""
         return torch.zeros(tasks, 0, device=generator.device)
 
     def draw(self, tasks: int, generator: Generator) -> Tensors:
-        """Nothing is random in a step."""
-        del tasks, generator
         return {}
 
     def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
-        """The weights of some tasks: (tasks, num_weights)."""
-        del drawn
         weights = theta["weights"].unsqueeze(-2)
         return weights.expand(*weights.shape[:-2], embeddings.shape[-2], self.num_weights)
 
     def generate(
         self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensors, Tensor]]]:
-        """As `Hypernetwork.generate`: weights (tasks, num_weights) and the way back from their gradient."""
+        """As `Hypernetwork.generate`."""
 
         def back(gradient: Tensor) -> tuple[Tensors, Tensor]:
             return {"weights": gradient.sum(-2)}, torch.zeros_like(embeddings)
@@ -87,26 +79,23 @@ class ChunkCosts:
     num_weights: int
     """N, weights of the target."""
     fixed: int
-    """Numbers in trunk and task embeddings."""
+    """Parameters of trunk and task embeddings."""
     per_row: int
-    """h + 1, numbers in a row of the head."""
+    """h + 1, size of a row of the head."""
     per_chunk: int
-    """n_c, numbers in a chunk embedding."""
-
-    def parameters(self, size: int) -> int:
-        """Numbers in the whole hypernetwork, task embeddings included, with this chunk size."""
-        return self.fixed + size * self.per_row + -(-self.num_weights // size) * self.per_chunk
+    """n_c, size of a chunk embedding."""
 
     def ratio(self, size: int) -> float:
-        """Compression ratio with this chunk size."""
-        return self.parameters(size) / self.num_weights
+        """Compression ratio with this chunk size, task embeddings included."""
+        chunks = -(-self.num_weights // size)
+        return (self.fixed + size * self.per_row + chunks * self.per_chunk) / self.num_weights
 
     def largest(self, ratio: float) -> int | None:
-        """The largest chunk size, at most N, whose compression ratio does not exceed `ratio`; None where all do.
+        """The largest chunk size, at most N, whose compression ratio does not exceed `ratio`; None if all do.
 
-        It has the fewest chunks, and among the sizes of so many chunks the ratio nearest to what is wanted. Found from
-        above: what is left once the chunk embeddings of size D are paid bounds all sizes up to D, and the bound is
-        lowered until it pays for itself.
+        It has the fewest chunks, and among the sizes with that number of chunks the ratio nearest to the requested one.
+        Searched from above: the budget left after the chunk embeddings of size D bounds all sizes up to D, and the
+        bound is lowered until it is feasible.
         """
         if ratio >= self.ratio(self.num_weights):
             return self.num_weights
@@ -121,10 +110,10 @@ class ChunkCosts:
         return None
 
     def least(self) -> int:
-        """The chunk size with the least compression ratio, the larger one of equals.
+        """The chunk size with the least compression ratio, the largest of equals.
 
-        The parameters lie at most n_c above the smooth curve D (h + 1) + N n_c / D, so no size is better where the
-        curve is n_c or more above its own minimum: few sizes are left, and they are all tried.
+        The parameters lie at most n_c above the smooth curve D (h + 1) + N n_c / D, so sizes where the curve is n_c or
+        more above its minimum cannot be better: few remain, and all are tried.
         """
         lowest = 2 * sqrt(self.num_weights * self.per_row * self.per_chunk)
         top = lowest + self.per_chunk
@@ -136,7 +125,7 @@ class ChunkCosts:
         return int(sizes[len(sizes) - 1 - costs[::-1].argmin()])
 
     def _budget(self, ratio: float) -> int:
-        """The most parameters whose ratio, as a float, does not exceed `ratio`."""
+        """The largest number of parameters whose ratio, as a float, does not exceed `ratio`."""
         budget = floor(ratio * self.num_weights) + 1
         while budget / self.num_weights > ratio:
             budget -= 1
@@ -144,17 +133,16 @@ class ChunkCosts:
 
 
 def build_hypernet(config: Hypernet, num_weights: int, num_tasks: int, target_shapes: Shapes = ()) -> Hypernetwork:
-    """The hypernetwork of a settings section.
+    """The hypernetwork of a section `hypernet`.
 
     Args:
         config: chunked or full. A full one is a single chunk without a chunk embedding.
-        num_weights: weights to generate. A chunk is never larger than this: rows of the head beyond it would be
-            parameters that nothing reads.
-        num_tasks: tasks of the stream; their embeddings count in a wanted compression ratio.
-        target_shapes: names and shapes of the generated tensors; `init` of a hyperfan needs them, sizes do not.
+        num_weights: weights to generate. A chunk is never larger: rows of the head beyond it would be unused.
+        num_tasks: tasks of the stream, whose embeddings count in a compression ratio.
+        target_shapes: names and shapes of the generated tensors; only hyperfan initialisation needs them.
 
     Raises:
-        OutOfReach: no chunk size has so small a compression ratio.
+        OutOfReach: no chunk size has a compression ratio as small as required.
     """
     whole = Hypernetwork(
         num_weights=num_weights,
@@ -175,31 +163,21 @@ def build_hypernet(config: Hypernet, num_weights: int, num_tasks: int, target_sh
     chunked = replace(whole, chunk_embedding=config.chunk_embedding)
     if isinstance(config.chunk_size, int):
         return replace(chunked, chunk_size=min(config.chunk_size, num_weights))
-    return replace(chunked, chunk_size=_solved(config, chunked, num_tasks))
-
-
-def _solved(config: ChunkedHypernet, chunked: Hypernetwork, num_tasks: int) -> int:
-    costs = _costs(chunked, num_tasks)
-    wanted = config.compression_ratio or 0.0
-    size = costs.largest(wanted)
+    per_row = chunked.shapes["head"][1]
+    trunk = chunked.num_parameters - num_weights * per_row - chunked.chunk_embedding  # of a single chunk
+    costs = ChunkCosts(num_weights, trunk + num_tasks * config.task_embedding, per_row, config.chunk_embedding)
+    required = config.compression_ratio or 0.0
+    size = costs.largest(required)
     if size is None:
         best = costs.least()
         least = costs.ratio(best)
         raise OutOfReach(
-            f"hypernet.compression_ratio: {wanted:g} is not achievable; the minimum is {least:.4g}, with "
+            f"hypernet.compression_ratio: {required:g} is not achievable; the minimum is {least:.4g}, with "
             f"chunk_size {best}\n"
-            f"    why:     {costs.fixed:,} numbers in trunk and task embeddings, {costs.per_row} a weight of a chunk, "
-            f"{costs.per_chunk} a chunk, for {costs.num_weights:,} weights\n"
-            "    fix:     ask for more, or make the trunk or the embeddings smaller",
+            f"    why:     {costs.fixed:,} parameters of trunk and task embeddings, {costs.per_row} per weight of a "
+            f"chunk, {costs.per_chunk} per chunk, for {costs.num_weights:,} weights\n"
+            "    fix:     raise it, or make the trunk or the embeddings smaller",
             constraint="compression_ratio",
-            violation=least / wanted - 1,
+            violation=least / required - 1,
         )
-    return size
-
-
-def _costs(one_chunk: Hypernetwork, num_tasks: int) -> ChunkCosts:
-    """What other chunk sizes cost, from the hypernetwork with a single chunk of all weights."""
-    weights, per_chunk = one_chunk.num_weights, one_chunk.chunk_embedding
-    per_row = one_chunk.shapes["head"][1]
-    trunk = one_chunk.num_parameters - weights * per_row - per_chunk
-    return ChunkCosts(weights, trunk + num_tasks * one_chunk.task_embedding, per_row, per_chunk)
+    return replace(chunked, chunk_size=size)

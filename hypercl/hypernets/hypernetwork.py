@@ -18,18 +18,18 @@ XAVIER = Xavier()
 class Hypernetwork:
     """Weights of a target for any number of tasks in one pass (von Oswald et al. 2020, sections 2 and 3).
 
-    The input of the pair (task t, chunk c) is `[e_t, c_c, noise]`, task embedding first. It runs through the trunk
-    (in each layer linear, normalisation, activation, dropout), and the linear head makes `chunk_size` weights of it.
-    The chunks of a task, one after the other and cut at `num_weights`, are the task's weights. A full hypernetwork is
-    one chunk of `num_weights` and no chunk embedding.
+    The input of the pair (task t, chunk c) is `[e_t, c_c, noise]`, task embedding first. It passes the trunk (in each
+    layer linear, normalisation, activation, dropout), and the linear head turns it into `chunk_size` weights. The
+    chunks of a task, concatenated and cut at `num_weights`, are the task's weights. A full hypernetwork has one chunk
+    of `num_weights` and no chunk embedding.
 
     Parameters (`theta`) are a dict of tensors: `trunk.<layer>.weight` (units, inputs), `trunk.<layer>.bias` (units,),
-    with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head` (chunk_size, h + 1), its
-    last column the bias, and, where chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among them.
+    with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head` (chunk_size, h + 1), whose
+    last column is the bias, and, if chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among them.
 
-    What is random in a training step, noise and dropout masks, is drawn beforehand by `draw` and given to the call as
-    tensors; without it the call is in evaluation mode: noise is zero and nothing is dropped. Leading axes, the same
-    before all parameters, embeddings and draws, are replicas.
+    The random part of a training step, noise and dropout masks, comes from `draw` as tensors; without it a call is in
+    evaluation mode: zero noise, no dropout. Leading axes, the same before all parameters, embeddings and draws, are
+    replicas.
 
     Example:
         >>> hypernet = Hypernetwork(num_weights=1000, chunk_size=300, hidden=(10,), task_embedding=8, chunk_embedding=4)
@@ -41,37 +41,37 @@ class Hypernetwork:
     num_weights: int
     """Weights of the target."""
     chunk_size: int
-    """Weights a chunk."""
+    """Weights of a chunk."""
     hidden: tuple[int, ...]
     """Units of each trunk layer; () makes the hypernetwork one linear map."""
     task_embedding: int
-    """Numbers in a task embedding."""
+    """Size of a task embedding."""
     chunk_embedding: int = 0
-    """Numbers in a chunk embedding; 0 where there is one chunk and nothing to tell apart."""
+    """Size of a chunk embedding; 0 with a single chunk."""
     activation: str = "relu"
     """Function of `torch.nn.functional` after each trunk layer."""
     normalization: str = "none"
     """`layer`: layer normalisation of each trunk layer with a learned scale and shift (Ba et al., 2016)."""
     dropout: float = 0.0
-    """Share of each trunk layer's activations dropped in training."""
+    """Dropout rate of each trunk layer."""
     noise: int = 0
-    """Numbers of noise in the input."""
+    """Size of the noise in the input."""
     embedding_scale: float = 1.0
     """Standard deviation of initial embeddings."""
     embedding_init: str = "normal"
-    """`previous`: a task's embedding begins as the one before was learned."""
+    """`previous`: a task's embedding starts as a copy of the previous task's."""
     initialization: Initialization = XAVIER
-    """How `init` draws trunk and head."""
+    """Of trunk and head."""
     target_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """Name and shape of each generated tensor in order, for an initialisation that asks for it."""
+    """Name and shape of each generated tensor in order, for hyperfan initialisation."""
 
     def __post_init__(self) -> None:
         if self.num_chunks > 1 and not self.chunk_embedding:
-            raise ValueError(f"{self.num_chunks} chunks need a chunk embedding to be told apart")
+            raise ValueError(f"{self.num_chunks} chunks need a chunk embedding, which distinguishes them")
 
     @property
     def num_chunks(self) -> int:
-        """Chunks a task."""
+        """Chunks of a task."""
         return -(-self.num_weights // self.chunk_size)
 
     @property
@@ -91,12 +91,12 @@ class Hypernetwork:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in theta: chunk embeddings included, task embeddings not."""
+        """Size of theta, with chunk embeddings and without task embeddings."""
         return sum(torch.Size(shape).numel() for shape in self.shapes.values())
 
     @property
     def random(self) -> bool:
-        """Whether a training step draws anything."""
+        """Whether a training step draws random numbers."""
         return self.noise > 0 or self.dropout > 0
 
     def init(self, generator: Generator) -> Tensors:
@@ -116,10 +116,9 @@ class Hypernetwork:
 
         Returns:
             `noise` (noise,), one vector for all tasks and chunks, and `trunk.<layer>.mask` (tasks, chunks, units) of 0
-            and 1 / (1 - dropout); nothing where the hypernetwork has neither.
+            and 1 / (1 - dropout); each only if the hypernetwork has it.
         """
-        device = generator.device
-        drawn: dict[str, Tensor] = {}
+        device, drawn = generator.device, Tensors()
         if self.noise:
             drawn["noise"] = torch.randn(self.noise, generator=generator, device=device)
         for layer, units in enumerate(self.hidden if self.dropout else ()):
@@ -128,34 +127,26 @@ class Hypernetwork:
         return drawn
 
     def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
-        """Generated weights.
+        """Generated weights (tasks, num_weights), from one batched pass over all tasks and chunks.
 
         Args:
             theta: the parameters.
             embeddings: (tasks, task_embedding).
             drawn: from `draw`, in training; None is evaluation mode.
-
-        Returns:
-            (tasks, num_weights), all tasks and chunks made in one batched pass.
         """
         return self._weights(theta["head"], _with_one(self.hidden_activations(theta, embeddings, drawn)))
 
     def generate(
         self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None
     ) -> tuple[Tensor, Callable[[Tensor], tuple[Tensors, Tensor]]]:
-        """Generated weights, and the way back from a gradient with respect to them.
+        """Generated weights, and a function that propagates a gradient with respect to them back.
 
-        The same as a call followed by autograd, without what autograd does to the largest tensors: it would fill a
-        gradient of all chunks with zeros, copy into it, and sum it up once more for the bias.
-
-        Args:
-            theta: the parameters.
-            embeddings: (tasks, task_embedding).
-            drawn: as in a call.
+        Equal to a call followed by autograd, but faster: autograd would fill a gradient of all chunks with zeros, copy
+        into it, and sum it once more for the bias. Arguments as of a call.
 
         Returns:
-            Weights (tasks, num_weights), off the graph; and a function from their gradient (tasks, num_weights) to that
-            of theta, by name and contiguous, and that of the embeddings.
+            Weights (tasks, num_weights), detached; and a function from their gradient (tasks, num_weights) to that of
+            theta, by name and contiguous, and that of the embeddings.
 
         Example:
             >>> hypernet = Hypernetwork(num_weights=10, chunk_size=4, hidden=(3,), task_embedding=2, chunk_embedding=2)
@@ -184,7 +175,7 @@ class Hypernetwork:
         return weights, back
 
     def hidden_activations(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
-        """What the head reads: (tasks, chunks, h), the inputs themselves where the trunk is empty."""
+        """Inputs of the head, (tasks, chunks, h); with an empty trunk the hypernetwork's inputs."""
         if not drawn:
             of_tasks, of_chunks = self.first_layer_terms(theta, embeddings)
             sums = of_tasks.unsqueeze(-2) + of_chunks.unsqueeze(-3)
@@ -203,13 +194,9 @@ class Hypernetwork:
 
         It costs tasks + chunks products with parts of W instead of tasks x chunks with W. Evaluation mode.
 
-        Args:
-            theta: the parameters.
-            embeddings: (tasks, task_embedding).
-
         Returns:
-            Terms of the tasks (tasks, units) and of the chunks (chunks, units). With an empty trunk their sum is what
-            the head reads: [e, 0, 0] and [0, c, 0].
+            Terms of the tasks (tasks, units) and of the chunks (chunks, units). With an empty trunk their sum is the
+            head's input: [e, 0, 0] and [0, c, 0].
         """
         chunks = theta["chunks"] if self.chunk_embedding else embeddings.new_zeros(*embeddings.shape[:-2], 1, 0)
         if not self.hidden:
@@ -220,7 +207,7 @@ class Hypernetwork:
         return of_tasks, chunks @ weight[..., ends[0] : ends[1]].mT
 
     def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor:
-        """What the head reads, from sums of `first_layer_terms`: (pairs, units) -> (pairs, h). Evaluation mode."""
+        """Inputs of the head from sums of `first_layer_terms`: (pairs, units) -> (pairs, h). Evaluation mode."""
         activations = self._activated(theta, 0, sums) if self.hidden else sums
         for layer in range(1, len(self.hidden)):
             activations = self._layer(theta, layer, activations)
@@ -228,13 +215,13 @@ class Hypernetwork:
 
     def _weights(self, head: Tensor, extended: Tensor) -> Tensor:
         """(tasks, chunks, h + 1) -> (tasks, num_weights)."""
-        made = extended.flatten(-3, -2) @ head.mT
-        return made.reshape(*extended.shape[:-2], -1)[..., : self.num_weights]
+        weights = extended.flatten(-3, -2) @ head.mT
+        return weights.reshape(*extended.shape[:-2], -1)[..., : self.num_weights]
 
     def _back_through_head(self, head: Tensor, extended: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """From the gradient of the weights (tasks, num_weights) to those of the head and of what it reads.
+        """From the gradient of the weights (tasks, num_weights) to those of the head and of its inputs.
 
-        The last chunk is cut, so it is handled separately: nothing is padded.
+        The last chunk may be cut, and is handled separately, so that nothing is padded.
         """
         whole = self.num_weights // self.chunk_size
         *replicas, _, h = extended.shape[:-2] + extended.shape[-1:]

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +15,8 @@ from hypercl.config.models import HyperfanIn, HyperfanOut, Initialization, Norma
 
 Shapes = Sequence[tuple[str, tuple[int, ...]]]
 """Name and shape of each generated tensor, in the order of the flat vector."""
+
+Array = NDArray[np.float64]
 
 Role = Literal["weight", "bias", "scale", "shift"]
 
@@ -24,8 +27,8 @@ class TargetTensor:
 
     size: int
     role: Role
-    """weight: two axes and more; bias: of a layer with such a weight; scale and shift: all others, of a normalisation
-    layer as a rule."""
+    """weight: two or more axes; bias: of a layer with such a weight; scale and shift: all others, usually of a
+    normalisation layer."""
     fan_in: int = 0
     """Inputs of a unit of its layer; of a convolution, input channels x kernel."""
     fan_out: int = 0
@@ -34,17 +37,8 @@ class TargetTensor:
     """Whether its layer has a bias."""
 
 
-@dataclass(frozen=True)
-class InitTarget:
-    """What an initialisation gives to the numbers of a tensor."""
-
-    size: int
-    variance: float
-    mean: float = 0.0
-
-
 def tensors_of(shapes: Shapes) -> list[TargetTensor]:
-    """What each tensor is, by its shape and by its name: a bias is told from its layer's weight beside it."""
+    """The role of each tensor, from its shape and name; a bias is recognised by its layer's weight."""
     known = dict(shapes)
     return [_tensor(name, shape, known) for name, shape in shapes]
 
@@ -68,43 +62,37 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def init_targets(shapes: Shapes, mode: Literal["in", "out"], gain: float) -> list[InitTarget]:
-    """Means and variances of a full hypernetwork's outputs, tensor by tensor.
+def _init_target(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> tuple[float, float]:
+    """Variance and mean of a full hypernetwork's outputs for a tensor.
 
-    Chang, Flokas and Lipson (ICLR 2020), table 1: with fan-in, a layer that has a bias shares the wanted variance of
-    its pre-activations evenly between weights and bias; with fan-out, the bias makes up for gain * fan-in / fan-out
-    below gain. A normalisation layer begins as it does elsewhere: scale 1, shift 0.
+    Chang, Flokas and Lipson (ICLR 2020), table 1: with fan-in, a layer with a bias shares the desired variance of its
+    pre-activations evenly between weights and bias; with fan-out, the bias makes up for gain * fan-in / fan-out below
+    gain. A normalisation layer has its usual initialisation: scale 1, shift 0.
     """
-    return [_init_target(tensor, mode, gain) for tensor in tensors_of(shapes)]
-
-
-def _init_target(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> InitTarget:
-    if tensor.role == "scale":
-        return InitTarget(tensor.size, 0.0, mean=1.0)
-    if tensor.role == "shift":
-        return InitTarget(tensor.size, 0.0)
+    if tensor.role in ("scale", "shift"):
+        return 0.0, float(tensor.role == "scale")
     if mode == "out":
         rest = max(0.0, gain * (1 - tensor.fan_in / tensor.fan_out))
-        return InitTarget(tensor.size, rest if tensor.role == "bias" else gain / tensor.fan_out)
+        return rest if tensor.role == "bias" else gain / tensor.fan_out, 0.0
     shared = gain / 2 if tensor.biased else gain
-    return InitTarget(tensor.size, shared if tensor.role == "bias" else shared / tensor.fan_in)
+    return shared if tensor.role == "bias" else shared / tensor.fan_in, 0.0
 
 
-def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chunk_size: int) -> np.ndarray:
-    """Variance that the weights of each chunk should begin with: (chunks,).
+def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chunk_size: int) -> Array:
+    """Desired initial variance of the weights of each chunk: (chunks,).
 
-    All weights of a chunk have one variance, so it is the mean of what its weights should have, as in hypnettorch's
-    chunked hyperfan: gain / fan for weights; 1 / (3 fan-in), torch's own, for biases, which cannot be zero here; 1 for
-    scales, whose mean is 0 in a chunk, so that a mean square of 1 keeps the size of activations. Shifts ask for 0;
-    a chunk of nothing else gets the least variance of the others.
+    All weights of a chunk have one variance, so it is the mean over its weights of the desired ones, as in
+    hypnettorch's chunked hyperfan: gain / fan for weights; 1 / (3 fan-in), as in torch, for biases, which cannot be
+    zero here; 1 for scales, whose mean is 0 in a chunk, so that a mean square of 1 keeps the size of activations; 0 for
+    shifts. A chunk of shifts alone gets the least variance of the others.
     """
     tensors = tensors_of(shapes)
     ends = np.cumsum([0, *(tensor.size for tensor in tensors)])
     total = np.cumsum([0.0, *(tensor.size * _in_chunk(tensor, mode, gain) for tensor in tensors)])
     borders = np.minimum(np.arange(0, ends[-1] + chunk_size, chunk_size), ends[-1])
-    found = np.diff(np.interp(borders, ends, total)) / np.diff(borders)
-    positive = found > 1e-6 * found.max()
-    return np.where(positive, found, found[positive].min(initial=1.0))
+    variances: Array = np.diff(np.interp(borders, ends, total)) / np.diff(borders)
+    positive = variances > 1e-6 * variances.max()
+    return np.where(positive, variances, variances[positive].min(initial=1.0))
 
 
 def _in_chunk(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> float:
@@ -115,8 +103,8 @@ def _in_chunk(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) -> 
     return 1.0 if tensor.role == "scale" else 0.0
 
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _RAW_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_WEIGHTS = _RAW_WEIGHTS / _RAW_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -138,9 +126,9 @@ class TrunkMoments:
     activation: str
     """A function of `torch.nn.functional`."""
     dropout: float = 0.0
-    """Raises the mean square of what is dropped to 1 / (1 - dropout) times what it was, in training."""
+    """Multiplies the mean square of activations by 1 / (1 - dropout) in training."""
     normalized: bool = False
-    """Whether pre-activations have variance 1 whatever the input is."""
+    """Whether pre-activations have variance 1 for every input."""
 
     @property
     def unit(self) -> float:
@@ -148,28 +136,28 @@ class TrunkMoments:
         return float(self._after(np.ones(1))[0])
 
     def variances(self, power: float) -> list[float]:
-        """Variance of the weights of each layer, for inputs whose squares have this expected sum."""
+        """Variance of the weights of each layer, for inputs with this expected sum of squares."""
         sums = [power, *(units * self.unit for units in self.hidden)]
         return [1 / total for total in sums[: len(self.hidden)]]
 
     def head_power(self, power: float) -> float:
-        """Expected sum of squares of what the head reads: the input itself where the trunk is empty."""
+        """Expected sum of squares of the head's inputs: with an empty trunk, the hypernetwork's."""
         return self.hidden[-1] * self.unit if self.hidden else power
 
-    def passed(self, share: float | np.ndarray) -> np.ndarray:
-        """Share of `head_power` that is left of inputs with a share of the power that `variances` was made for."""
+    def passed(self, share: float | Array) -> Array:
+        """Share of `head_power` that remains for inputs with a share of the power assumed in `variances`."""
         squares = np.asarray(share, dtype=np.float64)
         for _ in self.hidden:
             squares = self._after(np.ones_like(squares) if self.normalized else squares) / self.unit
         return squares
 
-    def needed(self, share: float | np.ndarray) -> np.ndarray:
-        """The inverse of `passed` for shares up to 1, by bisection: `passed` never falls."""
-        wanted = np.asarray(share, dtype=np.float64)
-        low, high = np.full_like(wanted, -60.0), np.zeros_like(wanted)
+    def needed(self, share: float | Array) -> Array:
+        """The inverse of `passed` for shares up to 1, by bisection: `passed` is monotonic."""
+        target = np.asarray(share, dtype=np.float64)
+        low, high = np.full_like(target, -60.0), np.zeros_like(target)
         for _ in range(60):
             middle = (low + high) / 2
-            below = self.passed(np.exp(middle)) < wanted
+            below = self.passed(np.exp(middle)) < target
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.exp(high)
 
@@ -181,25 +169,25 @@ class TrunkMoments:
     def _activated(self, values: Tensor) -> Tensor:
         return getattr(functional, self.activation)(values)
 
-    def _after(self, variances: np.ndarray) -> np.ndarray:
+    def _after(self, variances: Array) -> Array:
         """Mean squares of activations less `offset`, from the variances of the pre-activations.
 
         With m a dropout mask of 0 and 1 / (1 - p): E[(m h - offset)^2] = E[h^2] / (1 - p) - 2 offset E[h] + offset^2.
         """
-        found = self._activated(torch.as_tensor(np.sqrt(variances)[..., None] * _NODES)).numpy()
-        squares = found**2 / (1 - self.dropout) - 2 * self.offset * found + self.offset**2
+        values = self._activated(torch.as_tensor(np.sqrt(variances)[..., None] * _NODES)).numpy()
+        squares = values**2 / (1 - self.dropout) - 2 * self.offset * values + self.offset**2
         return squares @ _WEIGHTS
 
 
 EMBEDDING_SHARE = 0.5
-"""Share of the power of the input that noise and task embedding have in the weakest chunk of a chunked hyperfan."""
+"""Share of noise and task embedding in the power of the input of the weakest chunk of a chunked hyperfan."""
 
 Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Hyperfan:
-    """What a hyperfan initialisation knows of the hypernetwork and its target."""
+    """What a hyperfan initialisation depends on."""
 
     trunk: TrunkMoments
     power: float
@@ -214,94 +202,76 @@ def initial_theta(
     fan: Hyperfan,
     generator: Generator,
 ) -> Tensors:
-    """Initial parameters: biases zero, chunk embeddings N(0, embedding_scale^2), the rest as the section `init` says.
+    """Initial parameters: biases zero, chunk embeddings N(0, embedding_scale^2), the rest by the section `init`.
 
     Args:
         shapes: of each parameter.
         config: the section `hypernet.init`.
         embedding_scale: standard deviation of chunk embeddings, except with a hyperfan.
-        fan: read by a hyperfan only.
+        fan: used by a hyperfan only.
         generator: source of all draws.
 
     Raises:
         ValueError: a hyperfan without `target_shapes`.
     """
-    drawn = {part: shape for name, whole in shapes.items() for part, shape in _parts(name, whole).items()}
-    theta = {name: torch.zeros(shape, device=generator.device) for name, shape in drawn.items()}
+    theta: Tensors = {}
+    for name, shape in shapes.items():
+        head = {"head.weight": (shape[0], shape[1] - 1), "head.bias": shape[:1]} if name == "head" else {name: shape}
+        theta |= {part: torch.zeros(size, device=generator.device) for part, size in head.items()}
     for name, parameter in theta.items():
         if name == "chunks":
             parameter.normal_(std=embedding_scale, generator=generator)
         elif name.endswith(".scale"):
             parameter.fill_(1.0)
-        elif name.endswith("weight"):
-            _fill_plain(parameter, config, generator)
+        elif name.endswith("weight") and isinstance(config, Xavier):
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        elif name.endswith("weight") and isinstance(config, Normal):
+            parameter.normal_(std=config.std, generator=generator)
     if isinstance(config, HyperfanIn | HyperfanOut):
         _hyperfan(theta, config, fan, generator)
     theta["head"] = torch.cat([theta["head.weight"], theta["head.bias"].unsqueeze(1)], dim=1)
     return {name: theta[name] for name in shapes}
 
 
-def _parts(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """A parameter, or what is drawn by itself of it: the head's weight and bias."""
-    return {"head.weight": (shape[0], shape[1] - 1), "head.bias": shape[:1]} if name == "head" else {name: shape}
-
-
-def _fill_plain(weight: Tensor, config: Initialization, generator: Generator) -> None:
-    if isinstance(config, Xavier):
-        nn.init.xavier_uniform_(weight, generator=generator)
-    elif isinstance(config, Normal):
-        weight.normal_(std=config.std, generator=generator)
-
-
 def _hyperfan(theta: Tensors, config: HyperfanIn | HyperfanOut, fan: Hyperfan, generator: Generator) -> None:
-    """Sets weights, and where needed chunk embeddings and the head's bias, to give the outputs the wanted variances.
+    """Sets weights, chunk embeddings and biases to give the outputs the desired variances.
 
     Variances are those of the forward pass in training mode, noise and dropout included. With P the expected sum of
     squares of the head's inputs, head weights of variance s give outputs of variance s P: a full hypernetwork divides
-    each tensor's wanted variance by P (Chang et al., ICLR 2020). A chunked one shares its head among chunks, so the
+    each tensor's desired variance by P (Chang et al., ICLR 2020). A chunked one shares its head among chunks, so the
     scales of the chunk embeddings make the difference, as in hypnettorch. There, task embeddings must be much smaller
     than N(0, 1), since they alone make the outputs too large; here the head is scaled so that task embedding and noise
-    are half of the input's power in the weakest chunk, whatever their size.
+    are half of the input's power in the weakest chunk, for any scale of theirs.
     """
     if not fan.target_shapes:
         raise ValueError(f"{config.name} needs the shapes of the target's tensors")
     mode = "in" if isinstance(config, HyperfanIn) else "out"
-    moments, power = fan.trunk, fan.power
+    moments, power, head = fan.trunk, fan.power, theta["head.weight"]
     if "chunks" not in theta:
         _fill_trunk(theta, moments.variances(power), generator)
-        _fill_full_head(theta, init_targets(fan.target_shapes, mode, config.gain), moments.head_power(power), generator)
-        _subtract_offset(theta, moments)
-        return
-    chunks, weight = theta["chunks"], theta["head.weight"]
-    variances = chunk_variances(fan.target_shapes, mode, config.gain, len(weight))
-    shares = moments.needed(variances / variances.max())
-    largest = power / EMBEDDING_SHARE / shares.min()
-    _fill_trunk(theta, moments.variances(largest), generator)
-    _fill(weight, variances.max() / moments.head_power(largest), generator)
-    scales = np.sqrt((shares * largest - power) / chunks.shape[1])
-    chunks.normal_(generator=generator).mul_(torch.as_tensor(scales).to(chunks).unsqueeze(1))
-    _subtract_offset(theta, moments)
-
-
-def _subtract_offset(theta: Tensors, moments: TrunkMoments) -> None:
-    """Subtracts `TrunkMoments.offset` from the activations, by the biases of the layers that read them."""
-    if not (moments.hidden and moments.offset):
-        return
-    for layer in [*(f"trunk.{number}" for number in range(1, len(moments.hidden))), "head"]:
-        theta[f"{layer}.bias"].sub_(theta[f"{layer}.weight"].sum(1), alpha=moments.offset)
+        tensors = tensors_of(fan.target_shapes)
+        sizes = [tensor.size for tensor in tensors]
+        parts = torch.split(head, sizes), torch.split(theta["head.bias"], sizes)
+        for tensor, weight, bias in zip(tensors, *parts, strict=True):
+            variance, mean = _init_target(tensor, mode, config.gain)
+            _fill(weight, variance / moments.head_power(power), generator)
+            bias.fill_(mean)
+    else:
+        chunks, variances = theta["chunks"], chunk_variances(fan.target_shapes, mode, config.gain, len(head))
+        shares = moments.needed(variances / variances.max())
+        largest = power / EMBEDDING_SHARE / shares.min()
+        _fill_trunk(theta, moments.variances(largest), generator)
+        _fill(head, variances.max() / moments.head_power(largest), generator)
+        scales = np.sqrt((shares * largest - power) / chunks.shape[1])
+        chunks.normal_(generator=generator).mul_(torch.as_tensor(scales).to(chunks).unsqueeze(1))
+    if moments.hidden and moments.offset:  # the biases of the next layers subtract it from the activations
+        for layer in [*(f"trunk.{number}" for number in range(1, len(moments.hidden))), "head"]:
+            theta[f"{layer}.bias"].sub_(theta[f"{layer}.weight"].sum(1), alpha=moments.offset)
 
 
 def _fill_trunk(theta: Tensors, variances: list[float], generator: Generator) -> None:
     for layer, variance in enumerate(variances):
         _fill(theta[f"trunk.{layer}.weight"], variance, generator)
-
-
-def _fill_full_head(theta: Tensors, targets: list[InitTarget], power: float, generator: Generator) -> None:
-    sizes = [target.size for target in targets]
-    rows, means = torch.split(theta["head.weight"], sizes), torch.split(theta["head.bias"], sizes)
-    for target, weight, bias in zip(targets, rows, means, strict=True):
-        _fill(weight, target.variance / power, generator)
-        bias.fill_(target.mean)
 
 
 def _fill(parameter: Tensor, variance: float, generator: Generator) -> None:
