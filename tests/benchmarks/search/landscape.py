@@ -4,19 +4,22 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from sklearn.ensemble import ExtraTreesRegressor
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from hypercl.config import SweepFile
 from hypercl.sweep.study.space import distributions, params_of
 from tests.benchmarks.search.problems import AS_WRITTEN, SEEDS, SPLIT, sweep_file, table_path
 
-TREES, LEAF = 50, 1
+LEAST, MOST = 0.02, 0.998
+"""Accuracies are modelled between these."""
+NEAR = 16
+"""A setting's noise is that of a recorded one, drawn with the correlation between the two to this power."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Recorded:
     def level(self) -> np.ndarray:
         """Of each setting: the mean over seeds of what validation and test say at the end."""
         return (self.validation[:, :, -1].mean(axis=1) + self.test.mean(axis=1)) / 2
+
+    @property
+    def level_variance(self) -> np.ndarray:
+        """The variance of `level` by seeds, half of it that of a typical setting: eight seeds say little of it."""
+        both = (self.validation[:, :, -1] + self.test) / 2
+        each = np.maximum(both.var(axis=1, ddof=1) / both.shape[1], 1e-6)
+        return np.sqrt(each * np.exp(np.log(each).mean()))
 
 
 def recorded(name: str) -> Recorded:
@@ -60,63 +70,84 @@ def recorded(name: str) -> Recorded:
 
 
 class Encoding:
-    """Params as points of the unit cube: ranges scaled (in the logarithm where they are), choices one-hot."""
+    """Params as points: ranges scaled to 0 .. 1 (in the logarithm where they are), listed numbers by their place in the
+    list, other choices one-hot at distance 1."""
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self._space = space
+        self.groups = np.repeat(np.arange(len(space)), [len(self._one(one, None)) for one in space.values()])
+        """Of each coordinate, the place of its parameter in the space."""
 
     def __call__(self, params: Mapping[str, Any]) -> np.ndarray:
         """(coordinates,)."""
-        found: list[float] = []
-        for path, one in self._space.items():
-            if isinstance(one, CategoricalDistribution):
-                found += [float(choice == params[path]) for choice in one.choices]
-            else:
-                scale = np.log if one.log else float  # pyright: ignore[reportAttributeAccessIssue]
-                low, high = scale(one.low), scale(one.high)  # pyright: ignore[reportAttributeAccessIssue]
-                found.append(float((scale(params[path]) - low) / (high - low)))
-        return np.array(found)
+        return np.array([number for path, one in self._space.items() for number in self._one(one, params[path])])
+
+    @staticmethod
+    def _one(one: BaseDistribution, value: Any) -> list[float]:
+        if isinstance(one, CategoricalDistribution):
+            if all(isinstance(choice, int | float) for choice in one.choices):
+                return [0.0 if value is None else one.choices.index(value) / (len(one.choices) - 1)]
+            return [float(choice == value) / np.sqrt(2) for choice in one.choices]
+        if value is None:
+            return [0.0]
+        scale = np.log if one.log else float  # pyright: ignore[reportAttributeAccessIssue]
+        low, high = scale(one.low), scale(one.high)  # pyright: ignore[reportAttributeAccessIssue]
+        return [float((scale(value) - low) / (high - low))]
 
 
 class Landscape:
-    """Between the table's settings extremely randomised trees; the noise of a setting is that of a neighbour.
+    """A Gaussian process on the log-odds of the table's mean accuracies, with one length a parameter: the truth is its
+    posterior mean, which is smoother than reality and falls back to the mean far from all recorded settings.
 
     What a run gives is the sum of: the setting's mean curve; what the validation split makes of the setting; what the
-    seed makes of it, drawn from the table as a whole curve, so that reports of a run and settings on a seed keep their
-    correlations.
+    seed makes of it, drawn as a whole curve from the table's settings nearby.
     """
 
     def __init__(self, name: str) -> None:
         self.file: SweepFile = sweep_file(name)
-        self.table = recorded(name)
+        self.table = table = recorded(name)
         self.encoding = Encoding(distributions(self.file.space))
-        points = np.stack([self.encoding(params) for params in self.table.params])
-        self.curves = self._smoothed(points)
-        forest = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, random_state=0).fit(points, self.curves)
-        self._trees = [tree.tree_ for tree in forest.estimators_]
-        self._shares = [self._shares_of(tree.apply(points.astype(np.float32))) for tree in self._trees]
-        residuals = self.table.validation - self.table.validation.mean(axis=1, keepdims=True)
+        self._points = np.stack([self.encoding(params) for params in table.params])
+        curves = table.validation.mean(axis=1)
+        # The end of a curve is where validation and test, two looks at one truth, are on the average.
+        curves += (table.level - curves[:, -1])[:, None] * np.linspace(0, 1, curves.shape[1])
+        odds = logit(curves.clip(LEAST, MOST))
+        noise = table.level_variance / (expit(odds[:, -1]) * expit(-odds[:, -1])) ** 2
+        self._lengths, signal, rest = _fitted(self._points, self.encoding.groups, odds[:, -1], noise)
+        self._scale = signal
+        inverse = np.linalg.inv(signal * self._kernel(self._points) + np.diag(noise + rest))
+        ones = inverse.sum(axis=0) / inverse.sum()
+        self._centre = ones @ odds
+        self._pull = inverse @ (odds - self._centre)
+        residuals = table.validation - table.validation.mean(axis=1, keepdims=True)
         count = residuals.shape[1]
         self.residuals = residuals * np.sqrt(count / (count - 1))
-        self.split_sd = self.table.split_sd
-        self.split_own_sd = self._split_own_sd()
-        self.reports = self.curves.shape[1]
-        self.as_written = self.table.params[0]
+        self.split_sd, self.split_own_sd = table.split_sd, self._split_own_sd()
+        self.reports = curves.shape[1]
+        self.as_written = table.params[0]
         self.base = self.truth(self.as_written)
-        self.best = max(self.truth(params) for params in self.table.params)
+        self.best = max(self.truth(params) for params in table.params)
+        centred = inverse - np.outer(inverse.sum(axis=0), ones)
+        errors = centred @ odds[:, -1] / np.diag(centred)
+        self.explained = float(1 - (errors**2).mean() / odds[:, -1].var())
+        """Share of the variance between settings that is predicted of those left out, one at a time."""
 
-    def _smoothed(self, points: np.ndarray) -> np.ndarray:
-        """The table's mean curves, (settings, reports), shrunk towards what other settings predict, by seed noise.
+    def near(self, params: Mapping[str, Any]) -> np.ndarray:
+        """How probably the noise of a setting is that of each of the table's: (settings,), summing to 1."""
+        shares = self._kernel(self.encoding(params)[None])[0] ** NEAR
+        return shares / shares.sum()
 
-        The end of a curve is where validation and test, two looks at one truth, are on the average.
-        """
-        curves = self.table.validation.mean(axis=1)
-        curves += (self.table.level - curves[:, -1])[:, None] * np.linspace(0, 1, curves.shape[1])
-        noise = self.table.validation.var(axis=1, ddof=1) / self.table.validation.shape[1]
-        forest = ExtraTreesRegressor(4 * TREES, bootstrap=True, oob_score=True, random_state=0).fit(points, curves)
-        others = forest.oob_prediction_
-        spread = np.maximum((curves - others).var(axis=0) - noise.mean(axis=0), 1e-9)
-        return curves + (others - curves) * noise / (noise + spread)
+    def curve(self, params: Mapping[str, Any]) -> np.ndarray:
+        """The true mean of a setting at every report."""
+        kernel = self._scale * self._kernel(self.encoding(params)[None])[0]
+        return expit(self._centre + kernel @ self._pull)
+
+    def truth(self, params: Mapping[str, Any]) -> float:
+        """The true mean of a setting."""
+        return float(self.curve(params)[-1])
+
+    def _kernel(self, points: np.ndarray) -> np.ndarray:
+        return _matern(points / self._lengths, self._points / self._lengths)[0]
 
     def _split_own_sd(self) -> float:
         """Standard deviation over settings of what the split makes of a setting, beside what it makes of all: half of
@@ -125,20 +156,46 @@ class Landscape:
         noise = gap.var(axis=1, ddof=1).mean() / gap.shape[1]
         return float(np.sqrt(max(0.0, (gap.mean(axis=1).var(ddof=1) - noise) / 2)))
 
-    def weights(self, params: Mapping[str, Any]) -> np.ndarray:
-        """How much each of the table's settings says about a setting: (settings,), summing to 1."""
-        point = self.encoding(params).astype(np.float32)[None]
-        pairs = zip(self._shares, self._trees, strict=True)
-        return sum(shares[tree.apply(point)[0]] for shares, tree in pairs) / len(self._trees)
 
-    def truth(self, params: Mapping[str, Any]) -> float:
-        """The true mean of a setting."""
-        return float(self.weights(params) @ self.curves[:, -1])
+def _matern(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The Matérn 5/2 kernel of variance 1, (first, second), and the distances times the square root of 5."""
+    apart = np.sqrt(5 * ((first[:, None] - second[None]) ** 2).sum(axis=2))
+    return (1 + apart + apart**2 / 3) * np.exp(-apart), apart
 
-    @staticmethod
-    def _shares_of(leaves: np.ndarray) -> dict[int, np.ndarray]:
-        """Of each leaf of a tree, the settings in it, as weights."""
-        return {int(leaf): (leaves == leaf) / (leaves == leaf).sum() for leaf in np.unique(leaves)}
+
+def _fitted(
+    points: np.ndarray, groups: np.ndarray, values: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """The likeliest lengths (one a coordinate), variance of the signal, and variance beside noise and signal.
+
+    Under log-normal priors: lengths around half the square root of the number of parameters (Hvarfner et al. 2024,
+    arXiv 2402.02229), the variances around all and a twentieth of that of the values.
+    """
+    spread, number = values.var(), groups.max() + 1
+    scaled, noise = (values - values.mean()) / np.sqrt(spread), noise / spread
+    around = np.log([*[0.5 * np.sqrt(number)] * number, 1.0, 0.05])
+    apart = [
+        ((points[:, None, groups == group] - points[None][:, :, groups == group]) ** 2).sum(axis=2)
+        for group in range(number)
+    ]
+
+    def loss(chosen: np.ndarray) -> tuple[float, np.ndarray]:
+        lengths, (signal, rest) = np.exp(chosen[:number]), np.exp(chosen[number:])
+        correlation, distance = _matern(points / lengths[groups], points / lengths[groups])
+        # A constant mean, integrated out: a constant of large variance.
+        whole = signal * correlation + np.diag(noise + rest) + 100.0
+        inverse = np.linalg.inv(whole)
+        pull = inverse @ scaled
+        slope = inverse - np.outer(pull, pull)
+        steep = 5 / 3 * signal * (1 + distance) * np.exp(-distance) * slope
+        slopes = [(steep * each).sum() / length**2 for each, length in zip(apart, lengths, strict=True)]
+        slopes += [signal * (slope * correlation).sum(), rest * np.trace(slope)]
+        value = scaled @ pull + np.linalg.slogdet(whole)[1] + ((chosen - around) ** 2).sum()
+        return value / 2, np.array(slopes) / 2 + chosen - around
+
+    chosen = minimize(loss, around, jac=True, method="L-BFGS-B").x
+    signal, rest = np.exp(chosen[number:]) * spread
+    return np.exp(chosen[:number])[groups], float(signal), float(rest)
 
 
 class World:
@@ -154,7 +211,7 @@ class World:
         self._seed = seed
         self._rise = np.linspace(0, 1, land.reports)
         self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._split = cache(self._drawn_split)
+        self._splits: dict[int, tuple[float, np.ndarray]] = {}
 
     def run(self, params: Mapping[str, Any], seed: int, split: int = 0) -> np.ndarray:
         """The reports of a run: (reports,), clipped to 0 .. 1.
@@ -165,32 +222,30 @@ class World:
             split: number of the validation split.
         """
         key = _key(params)
-        weights, mean = self._setting(key, params)
+        near, mean = self._setting(key, params)
         column = int(np.random.default_rng((self._seed, 1, seed)).integers(self.land.residuals.shape[1]))
         own = np.random.default_rng((self._seed, 2, seed, zlib.crc32(key.encode()))).random()
-        near = min(int(np.searchsorted(np.cumsum(weights), own)), len(weights) - 1)
-        return np.clip(mean + self.land.residuals[near, column] + self._of_split(weights, split) * self._rise, 0.0, 1.0)
+        place = min(int(np.searchsorted(np.cumsum(near), own)), len(near) - 1)
+        return np.clip(mean + self.land.residuals[place, column] + self._of_split(near, split) * self._rise, 0.0, 1.0)
 
     def validation_truth(self, params: Mapping[str, Any], split: int = 0) -> float:
         """The mean over all seeds on a split, which is what a search on that split can promise at best."""
-        weights, mean = self._setting(_key(params), params)
-        return float(mean[-1] + self._of_split(weights, split))
+        near, mean = self._setting(_key(params), params)
+        return float(mean[-1] + self._of_split(near, split))
 
     def _setting(self, key: str, params: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        """A setting's weights and mean curve."""
+        """Whose noise a setting has, and its mean curve."""
         if key not in self._known:
-            weights = self.land.weights(params)
-            self._known[key] = weights, weights @ self.land.curves
+            self._known[key] = self.land.near(params), self.land.curve(params)
         return self._known[key]
 
-    def _of_split(self, weights: np.ndarray, split: int) -> float:
-        common, each = self._split(split)
-        return common + float(weights @ each)
-
-    def _drawn_split(self, split: int) -> tuple[float, np.ndarray]:
-        random = np.random.default_rng((self._seed, 3, split))
-        each = random.normal(0, self.land.split_own_sd, len(self.land.table.params))
-        return float(random.normal(0, self.land.split_sd)), each
+    def _of_split(self, near: np.ndarray, split: int) -> float:
+        if split not in self._splits:
+            random = np.random.default_rng((self._seed, 3, split))
+            each = random.normal(0, self.land.split_own_sd, len(near))
+            self._splits[split] = float(random.normal(0, self.land.split_sd)), each
+        common, each = self._splits[split]
+        return common + float(near @ each)
 
 
 def _key(params: Mapping[str, Any]) -> str:

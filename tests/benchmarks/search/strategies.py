@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import ndtr, stdtr
 
 from hypercl.config import SweepFile
 from hypercl.config.models import Search
 from hypercl.config.models.sweep import ASHA, NoPruner
-from tests.benchmarks.search.engine import Searched, fresh_values
-from tests.benchmarks.search.posterior import Posterior, posterior
+from tests.benchmarks.search.engine import Searched, Tried, fresh_values
+from tests.benchmarks.search.posterior import Posterior, posterior_of
 
 PRUNERS = {"asha": ASHA(), "none": NoPruner()}
 
@@ -21,17 +21,18 @@ PRUNERS = {"asha": ASHA(), "none": NoPruner()}
 class Confirm:
     """The stage after the search: challengers against the setting as written, on further seeds.
 
-    All get the same seeds. After each round the better half of the challengers stays, until one is left; it takes the
-    title where a one-sided paired t test against the setting as written is significant.
+    All get the same seeds. Each round but the last takes half of what is left of the budget and leaves the better half
+    of the challengers; the last one takes the title where the evidence says so.
     """
 
     share: float = 0.25
     """Of the sweep's training steps."""
     challengers: int = 3
-    """How many, the best by `by`."""
-    by: Literal["posterior", "value"] = "posterior"
+    """How many, the best by `posterior`."""
     alpha: float = 0.1
-    """Level of the test; 0.5 takes whatever has the better mean."""
+    """The highest probability that the challenger is no better than the setting as written."""
+    by: Literal["posterior", "test"] = "posterior"
+    """What decides: the posterior over all values, or a one-sided paired t test over the further seeds alone."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Strategy:
 
     name: str
     sampler: str = "tpe"
-    pruner: str = "asha"
+    pruner: str = "none"
     seeds: int = 1
     """Of each trial."""
     fresh: Literal["", "seeds", "splits"] = ""
     """As for `engine.searched`."""
-    choose: Literal["value", "posterior"] = "value"
+    choose: Literal["value", "posterior"] = "posterior"
     """What the best of the search goes by, where nothing is confirmed."""
     confirm: Confirm | None = None
 
@@ -67,6 +68,8 @@ class Decision:
     params: Mapping[str, Any]
     promised: float
     """The value that it tells beside the winner."""
+    sd: float = float("nan")
+    """How unsure it is of it."""
 
 
 def decided(strategy: Strategy, whole: Searched, budget: float) -> Decision:
@@ -81,54 +84,83 @@ def decided(strategy: Strategy, whole: Searched, budget: float) -> Decision:
     found = whole.until(budget * (1 - confirm.share if confirm else 1))
     if not found.complete:
         return Decision(found.written, float("nan"))
+    evidence = Evidence(found)
     if confirm is not None:
-        return _confirmed(confirm, found, budget * confirm.share, strategy.fresh == "splits")
-    values = np.array([trial.value for trial in found.complete])
-    score = believed(found).mean if strategy.choose == "posterior" else values
-    best = int(np.argmax(score))
-    return Decision(found.complete[best].params, float(score[best]))
+        return _confirmed(confirm, evidence, budget * confirm.share, strategy.fresh == "splits")
+    if strategy.choose == "value":
+        best = max(found.complete, key=lambda trial: trial.value)
+        return Decision(best.params, best.value)
+    believed = evidence.posterior()
+    best = int(np.argmax(believed.mean))
+    return Decision(evidence.params[best], float(believed.mean[best]), float(believed.sd[best]))
 
 
-def believed(found: Searched) -> Posterior:
-    """The posterior at the complete trials of a search."""
-    complete, encoding = found.complete, found.world.land.encoding
-    points = np.stack([encoding(trial.params) for trial in complete])
-    return posterior(points, [trial.value for trial in complete], [len(trial.values) for trial in complete])
+class Evidence:
+    """The values of a search's complete trials, one row a setting, and further ones as they come in.
+
+    Args:
+        found: the search.
+    """
+
+    def __init__(self, found: Searched) -> None:
+        self.world = found.world
+        values: dict[str, list[float]] = {}
+        params: dict[str, Mapping[str, Any]] = {}
+        trials: list[Tried] = found.complete
+        for trial in trials:
+            params[_key(trial.params)] = trial.params
+            values.setdefault(_key(trial.params), []).extend(trial.values)
+        written = _key(found.written)
+        params.setdefault(written, found.written)
+        self.params, self.values = list(params.values()), [values.get(key, []) for key in params]
+        self.further: list[list[float]] = [[] for _ in params]
+        """Of each setting: the values since the search."""
+        self.written = list(params).index(written)
+        self._points = np.stack([found.world.land.encoding(each) for each in self.params])
+
+    def train(self, settings: Sequence[int], seeds: Sequence[int], splits: bool) -> None:
+        """Trains settings on further seeds."""
+        for setting in settings:
+            self.further[setting] += fresh_values(self.world, self.params[setting], seeds, splits).tolist()
+
+    def posterior(self) -> Posterior:
+        """The posterior at the settings; a setting without a value is at minus infinity."""
+        rows = [[*search, *since] for search, since in zip(self.values, self.further, strict=True)]
+        has = np.array([bool(row) for row in rows])
+        known = posterior_of(
+            self._points[has], [float(np.mean(row)) for row in rows if row], [len(row) for row in rows if row]
+        )
+        mean, sd = np.full(len(rows), -np.inf), np.zeros(len(rows))
+        mean[has], sd[has] = known.mean, known.sd
+        return Posterior(mean, sd)
 
 
-def _confirmed(confirm: Confirm, found: Searched, budget: float, splits: bool) -> Decision:
-    written = found.written
-    left = _challengers(confirm, found)
-    values: dict[str, np.ndarray] = {_key(params): np.empty(0) for params in (*left, written)}
-    seeds = 0
+def _confirmed(confirm: Confirm, evidence: Evidence, budget: float, splits: bool) -> Decision:
+    believed, written, seeds, spare = evidence.posterior(), evidence.written, 0, int(budget)
+    order = [int(place) for place in np.argsort(-believed.mean, kind="stable") if place != written]
+    left = [place for place in order if evidence.values[place]][: confirm.challengers]
     while left:
-        spare = int(budget) - sum(map(len, values.values()))
-        each = spare // (len(left) + 1) if len(left) == 1 else max(1, spare // 2 // (len(left) + 1))
-        if each < 1 or each * (len(left) + 1) > spare:
+        entrants = len(left) + 1
+        each = max(1, spare // 2 // entrants) if len(left) > 1 else spare // entrants
+        if each < 1 or each * entrants > spare:
             break
-        for params in (*left, written):
-            further = fresh_values(found.world, params, range(seeds, seeds + each), splits)
-            values[_key(params)] = np.concatenate([values[_key(params)], further])
-        seeds += each
+        evidence.train([*left, written], range(seeds, seeds + each), splits)
+        seeds, spare = seeds + each, spare - each * entrants
+        believed = evidence.posterior()
         if len(left) == 1:
             break
-        order = sorted(left, key=lambda params: -values[_key(params)].mean())
-        left = order[: max(1, len(order) // 2)]
-    base = values[_key(written)]
-    if not len(base):
-        return Decision(written, float("nan"))
-    own = values[_key(left[0])]
-    winner = left[0] if p_better(own - base) <= confirm.alpha else written
-    return Decision(winner, float(values[_key(winner)].mean()))
-
-
-def _challengers(confirm: Confirm, found: Searched) -> list[Mapping[str, Any]]:
-    """The best settings of a search, each once, the setting as written left out."""
-    complete = found.complete
-    score = believed(found).mean if confirm.by == "posterior" else np.array([trial.value for trial in complete])
-    order = {_key(complete[place].params): complete[place].params for place in np.argsort(-score, kind="stable")}
-    order.pop(_key(found.written), None)
-    return list(order.values())[: confirm.challengers]
+        left = sorted(left, key=lambda place: -believed.mean[place])[: len(left) // 2]
+    if not left or not evidence.further[written]:
+        return Decision(evidence.params[written], float(believed.mean[written]), float(believed.sd[written]))
+    best = left[0]
+    if confirm.by == "test":
+        p = p_better(np.subtract(evidence.further[best], evidence.further[written]))
+        winner = best if p <= confirm.alpha else written
+        return Decision(evidence.params[winner], float(np.mean(evidence.further[winner])))
+    unsure = np.hypot(believed.sd[best], believed.sd[written]) + 1e-12
+    p = float(ndtr(-(believed.mean[best] - believed.mean[written]) / unsure))
+    winner = best if p <= confirm.alpha else written
+    return Decision(evidence.params[winner], float(believed.mean[winner]), float(believed.sd[winner]))
 
 
 def p_better(differences: Sequence[float] | np.ndarray) -> float:
