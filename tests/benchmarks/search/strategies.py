@@ -29,7 +29,7 @@ class Confirm:
     """Of the sweep's training steps."""
     challengers: int = 3
     """How many, the best by `posterior`."""
-    alpha: float = 0.1
+    alpha: float = 0.05
     """The highest probability that the challenger is no better than the setting as written."""
     by: Literal["posterior", "test"] = "posterior"
     """What decides: the posterior over all values, or a one-sided paired t test over the further seeds alone."""
