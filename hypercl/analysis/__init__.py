@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
+    from hypercl.analysis.confirming import confirming_round, halving_plan, to_tell
     from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
-    from hypercl.analysis.final_seeds import BASE, SCRATCH
     from hypercl.analysis.final_table import final_rows, title
-    from hypercl.analysis.final_text import LEAK, Content, counterpart
+    from hypercl.analysis.final_text import BASE, LEAK, SCRATCH, Content, counterpart
     from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
     from hypercl.analysis.matrix import matrix_figure, write_matrix_png
     from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
+    from hypercl.analysis.posterior import Posterior, posterior_of
     from hypercl.analysis.race import draw_race, race_markdown, race_table
-    from hypercl.analysis.racing import Plan, RaceRecord, Round, level_of, race_record_of
+    from hypercl.analysis.race_record import RaceRecord, race_record_of
+    from hypercl.analysis.racing import Plan, Round, level_of
     from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
+    from hypercl.analysis.statistics import t_interval
     from hypercl.analysis.style import BLUE, ORANGE, empty_figure, legend_below
     from hypercl.analysis.sweep import (
         draw_sweep,
@@ -36,18 +39,21 @@ __all__ = [
     "FinalResult",
     "Joined",
     "Plan",
+    "Posterior",
     "RaceRecord",
     "Reported",
     "Round",
     "by_task_rows",
     "comparison_figure",
     "comparison_table",
+    "confirming_round",
     "counterpart",
     "draw_race",
     "draw_sweep",
     "empty_figure",
     "final_rows",
     "front_figure",
+    "halving_plan",
     "history_figure",
     "importance_figure",
     "joined_optimism",
@@ -56,13 +62,16 @@ __all__ = [
     "matrix_figure",
     "optimism_figure",
     "parameter_figure",
+    "posterior_of",
     "race_markdown",
     "race_record_of",
     "race_table",
     "read_final",
     "read_trials",
     "stability_trace",
+    "t_interval",
     "title",
+    "to_tell",
     "under_protocol",
     "write_final",
     "write_matrix_png",

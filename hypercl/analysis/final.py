@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from hypercl.analysis.final_seeds import BASE, MEASURES, About, Reported, seeds_of_all, why_unknown
+from hypercl.analysis.final_seeds import MEASURES, About, Reported, seeds_of_all, why_unknown
 from hypercl.analysis.final_table import final_markdown
-from hypercl.analysis.final_text import LEAK, counterpart, optimism_line, protocol_cell, quotable_sentence
+from hypercl.analysis.final_text import BASE, LEAK, counterpart, optimism_line, protocol_cell, quotable_sentence
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
 from hypercl.config.models import Goal
@@ -116,7 +116,10 @@ def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -
         "flops": None if isnan(sum(flops)) else sum(flops),
         "metrics": metrics,
         "promised": {
-            goal.metric: _promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal)
+            goal.metric: {
+                **_promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal),
+                "expected_interval": list(reported.interval) if reported.interval else None,
+            }
             for goal in _measured_again(goals)
             if goal.metric in promises
         },
@@ -149,8 +152,7 @@ def _measure(seeds: pd.DataFrame, key: str, reason: str | None) -> dict[str, Any
 
 
 def _promise(value: float, measured: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
-    """What the search promised beside what came out. The interval of the optimism is that of what came out: the
-    promise is one number, the best of many."""
+    """What the sweep promised beside what came out. The interval of the optimism is that of what came out."""
     mean, interval = measured["mean"], measured["t_interval"]
     if mean is None:
         return {"value": value, "came_out": None, "optimism": None, "interval": None}

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hypercl.analysis.final_text import SCRATCH
 from hypercl.config.models import Goal
 from hypercl.training import WORST, RunSummary
-
-BASE, SCRATCH = "base", "scratch"
-"""Labels of the experiment as written, and of its target trained from scratch on each task; others: `trial-7`, ..."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,13 @@ class Reported:
     settings: Mapping[str, Any]
     """What it has over the experiment as written: key path -> value."""
     promised: float | tuple[float, ...] | None
-    """Its objective value in the search, of several goals one each; None where the search never measured it."""
+    """What the sweep expects it to reach, of several goals one each; None where it was never measured."""
     summaries: list[RunSummary]
     """Of its runs, each of one or several seeds."""
     lost: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """Seeds whose run left no summary, each with the reason. (Replicas that diverged stand in the summaries.)"""
+    interval: tuple[float, float] | None = None
+    """95 %, of what was promised; None where nothing is known of its noise."""
 
     def promises(self, goals: tuple[Goal, ...]) -> dict[str, float]:
         """What the search measured, by the goals' metrics."""

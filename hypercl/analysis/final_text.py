@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hypercl.analysis.final_seeds import BASE, SCRATCH
 from hypercl.formatting import duration, operations, percent
 
+BASE, SCRATCH = "base", "scratch"
+"""Labels of the experiment as written, and of its target trained from scratch on each task; others: `trial-7`, ..."""
 Content = Mapping[str, Any]
 """As in final.json."""
 LEAK = "TEST LEAK"
@@ -71,7 +72,9 @@ def optimism_line(content: Content) -> str:
             continue
         digits = _digits(counterpart(metric), setting)
         name = "" if metric == "validation/final_accuracy" else f" {metric_name(metric)}"
-        text = f"promised {number(metric, found['value'], digits)} %{name} on {data} data by {best}; "
+        interval = found.get("expected_interval")
+        within = f" (95 % interval {span(metric, interval, digits)})" if interval else ""
+        text = f"promised {number(metric, found['value'], digits)} %{name}{within} on {data} data by {best}; "
         if found["came_out"] is None:
             parts.append(text + "what came out is not known")
             continue

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from hypercl.analysis.final_table import markdown_table
 from hypercl.analysis.final_text import LEAK
-from hypercl.analysis.racing import LEAST, RaceRecord
+from hypercl.analysis.race_record import RaceRecord
+from hypercl.analysis.racing import LEAST
 from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
@@ -55,7 +56,8 @@ def race_markdown(
         at_fidelity: what the search's values are of, such as ' after 10 % of the iterations'; those of the race are of
             the full length.
     """
-    parts = ["# The races of this sweep\n" if len(races) > 1 else "# The race of this sweep\n"]
+    title = "Comparing the best settings with the one as written" if races[0].kind == "confirm" else "Races"
+    parts = [f"# {title}\n"]
     if leaking:
         parts.append(f"**{LEAK}**: values on test data, to measure what tuning on it does; no result to report.\n")
     for race in races:
@@ -66,7 +68,9 @@ def race_markdown(
 def _rules(race: RaceRecord, metric: str) -> str:
     plan, count = race.plan, len(race.settings)
     if count < 2:
-        return f"After {race.point} trials: trial {race.settings[0]} was the only setting, so there was no race.\n"
+        return f"After {race.point} trials: trial {race.settings[0]} was the only setting: nothing was compared.\n"
+    if race.kind == "confirm":
+        return _confirm_rules(race, metric)
     return (
         f"After {race.point} trials the {count} best settings by {words(metric)} got {plan.block} further seeds a "
         f"round, the same for all, at most {plan.seeds} each. The values of the search are not counted.\n\n"
@@ -74,6 +78,23 @@ def _rules(race: RaceRecord, metric: str) -> str:
         f"one-sided paired t test, and dropped where p is at most {plan.level:.2g}: so the chance that a setting is "
         f"dropped though none of the others is better stays below {race.alpha:g} over all rounds, settings and races "
         "(Bonferroni; after Birattari et al., 2002).\n"
+    )
+
+
+def _confirm_rules(race: RaceRecord, metric: str) -> str:
+    challengers = [number for number in race.settings if number != race.written]
+    who = "" if race.written is None else f" and the setting as written (trial {race.written})"
+    title = (
+        "It becomes best.yaml, as the setting as written has no value to compare with."
+        if race.written is None
+        else f"It becomes best.yaml where the probability that it is no better than the setting as written "
+        f"(p) is at most {race.plan.level:g}; else that one stays."
+    )
+    return (
+        f"After {race.point} trials the {len(challengers)} best settings by expected {words(metric)}{who} got the same "
+        f"further seeds on validation data, {' and then '.join(map(str, race.plan.rounds))} each. After each round the "
+        f"better half of the challengers stays, until one is left. {title}"
+        "\n"
     )
 
 
@@ -109,11 +130,13 @@ def _standing(
     ends = {
         "separated": "One setting is left.",
         "seeds": "All seeds are used; the remaining settings are not distinguishable, and the best mean leads.",
+        "confirmed": "The last challenger is significantly better than the setting as written.",
+        "kept": "Nothing better was found: the setting as written stays.",
         "alone": "",
         "": "The race is not over: rerun the command that started the sweep to resume it.",
     }
     paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
-    head = ["place", "trial", "mean of the race", "95 % interval", "seeds", f"value of the search{at_fidelity}", *paths]
+    head = ["place", "trial", "mean", "95 % interval", "seeds", f"value of the search{at_fidelity}", *paths]
     rows: list[list[str]] = []
     for place, number in enumerate(race.order, start=1):
         seeds = max((one.seeds for one in race.rounds if number in one.means), default=0)
@@ -179,13 +202,15 @@ def _line(axes: Axes, number: int, own: pd.DataFrame, shift: float, style: dict[
 
 
 def draw_race(path: Path, metric: str, figures: Path) -> list[Path]:
-    """Draws race.png with its numbers, race.csv, from a sweep's race/race.csv; nothing where there was no round."""
+    """Draws race.png (confirm.png) with its numbers beside, from a sweep's race/race.csv (confirm/confirm.csv); nothing
+    where there was no round."""
     if not path.is_file():
         return []
     table = read_race(path)
     if table.empty:
         return []
     figures.mkdir(parents=True, exist_ok=True)
-    table.to_csv(figures / "race.csv", index=False)
-    race_figure(table, metric).savefig(figures / "race.png")
-    return [figures / "race.png"]
+    table.to_csv(figures / path.name, index=False)
+    picture = (figures / path.name).with_suffix(".png")
+    race_figure(table, metric).savefig(picture)
+    return [picture]

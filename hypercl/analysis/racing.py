@@ -11,7 +11,7 @@ at most the chance `alpha / (looks * others)` if the setting is truly as good, s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
@@ -30,11 +30,13 @@ class Plan:
     """Further seeds a round."""
     level: float
     """A comparison is significant at or below it."""
+    halving: tuple[int, ...] = ()
+    """Of a confirming stage (`hypercl.analysis.confirming`): seeds of each setting after each round."""
 
     @property
     def rounds(self) -> tuple[int, ...]:
         """Seeds of each setting after each round."""
-        return (*range(self.block, self.seeds, self.block), self.seeds)
+        return self.halving or (*range(self.block, self.seeds, self.block), self.seeds)
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -56,7 +58,8 @@ def level_of(alpha: float, looks: int, others: int, races: int = 1) -> float:
 
 @dataclass(frozen=True)
 class Round:
-    """One round and what was decided after it."""
+    """One round and what was decided after it. In a confirming stage the leader of the last round has the title, and
+    `p` is the probability that the last challenger is no better than the setting as written."""
 
     seeds: int
     """Of each setting, so far."""
@@ -67,6 +70,8 @@ class Round:
     """Of each other setting against the leader; empty where it was too early to decide."""
     dropped: tuple[int, ...]
     """Those that are significantly worse than the leader."""
+    expected: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Of a confirming stage: mean and standard deviation of each setting's posterior."""
 
     @property
     def left(self) -> list[int]:
@@ -141,59 +146,3 @@ def order_of(settings: Sequence[int], rounds: Sequence[Round]) -> list[int]:
         return list(settings)
     dropped = [number for one in reversed(rounds) for number in one.means if number in one.dropped]
     return [*rounds[-1].left, *dropped]
-
-
-@dataclass(frozen=True)
-class RaceRecord:
-    """A race: what it was to be, and the values so far. All else follows from them."""
-
-    point: int
-    """Trained trials after which it was due."""
-    settings: tuple[int, ...]
-    """Numbers of the trials whose settings race, in the order of the search."""
-    plan: Plan
-    alpha: float
-    """The chance that `plan.level` was made from."""
-    maximize: bool
-    """Whether a higher value is better."""
-    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
-    """Of each setting, by seed, in the order of seeds."""
-    lost: tuple[str, ...] = ()
-    """Seeds that count as the worst value, and why, in words."""
-
-    @property
-    def rounds(self) -> list[Round]:
-        """What was decided, round by round."""
-        return rounds_of({number: self.values.get(number, ()) for number in self.settings}, self.plan, self.maximize)
-
-    @property
-    def ended(self) -> str:
-        """'separated', 'seeds', 'alone' where there was one setting only; '' while it is running."""
-        return "alone" if len(self.settings) < 2 else ended(self.rounds, self.plan)
-
-    @property
-    def order(self) -> list[int]:
-        """The settings, best first."""
-        return order_of(self.settings, self.rounds)
-
-    @property
-    def left(self) -> list[int]:
-        """The settings that are not dropped, best first."""
-        return self.rounds[-1].left if self.rounds else list(self.settings)
-
-    def plain(self) -> dict[str, Any]:
-        """As it is stored: what cannot be computed, and for people the rounds and the end as well."""
-        return {**asdict(self), "rounds": [asdict(one) for one in self.rounds], "ended": self.ended}
-
-
-def race_record_of(stored: Mapping[str, Any]) -> RaceRecord:
-    """A race as it was stored; JSON has no whole numbers as keys."""
-    return RaceRecord(
-        point=stored["point"],
-        settings=tuple(stored["settings"]),
-        plan=Plan(**stored["plan"]),
-        alpha=stored["alpha"],
-        maximize=stored["maximize"],
-        values={int(number): tuple(values) for number, values in stored["values"].items()},
-        lost=tuple(stored["lost"]),
-    )

@@ -22,7 +22,7 @@ class LoggerSpec:
     """The same over all restarts, and no other run of the project has it."""
     run_name: str
     """What people read."""
-    kind: Literal["run", "trial", "race", "final"]
+    kind: Literal["run", "trial", "race", "confirm", "final"]
     """Its job type in W&B: a run by itself, a trial of a sweep, or one beside its study."""
     wandb_dir: Path
     """The results folder: W&B keeps its files in `wandb/` inside."""

@@ -185,14 +185,14 @@ class _Session:
         return self._searches() or self.final.due
 
     def _tune(self) -> None:
-        """The search, paused and followed by races where the file asks for them."""
+        """The search, followed by the confirming stage, or paused and followed by races."""
         if not self._searches():
             return
         for point in search_stages(self.study.record()):
             if self.study.trained < point:
                 self._search(point)
             exhausted = self.study.trained < point
-            if self.control.reason is None and self.file.search.race is not None:
+            if self.control.reason is None and race_due(self.study.record()):
                 self._race(self.file.search.trials if exhausted else point)
             if self.control.reason is not None or exhausted:
                 return
@@ -216,10 +216,10 @@ class _Session:
         return Heartbeat(self.study, self.control, self.listener, write)
 
     def _race(self, point: int) -> None:
-        """The race that is due after this number of trained trials."""
+        """The race or confirming stage that is due after this number of trained trials."""
         from hypercl.sweep.race import Racing
 
-        Racing(self.study, self._runs("race")).go(point)
+        Racing(self.study, self._runs("race" if self.file.search.race is not None else "confirm")).go(point)
 
     def _report(self) -> None:
         """The final step, once the search has ended."""
@@ -245,7 +245,8 @@ class _Session:
         """The job of a run beside the study: as a trial's, without number."""
         job = self._job(0, run.experiment)
         name = f"{self.name[:40]}-{run.label}-{run.folder.name}"
-        loggers = self._loggers("final" if run.data == "report" else "race", f"{run.label}-{run.folder.name}")
+        kind = "final" if run.data == "report" else "race" if self.file.search.race is not None else "confirm"
+        loggers = self._loggers(kind, f"{run.label}-{run.folder.name}")
         return replace(job, number=None, name=name, folder=run.folder, loggers=loggers, data=run.data)
 
     def _job(self, number: int, experiment: Experiment) -> TrialJob:
@@ -274,7 +275,7 @@ class _Session:
         self.listener.said(why)
         return mode
 
-    def _loggers(self, kind: Literal["trial", "race", "final"], which: str) -> LoggerSpec | None:
+    def _loggers(self, kind: Literal["trial", "race", "confirm", "final"], which: str) -> LoggerSpec | None:
         wandb = self.file.logging.wandb
         if wandb is None:
             return None
@@ -300,7 +301,9 @@ class _Session:
         best_file = write_best(record, self.name, reported.sentence if reported else "")
         code, message = self._ending()
         race = last_race(record.attributes)
-        told = [f"{race_in_words(race)}; {shown(self.folder / 'race' / 'race.md')}"] if race is not None else []
+        told = (
+            [f"{race_in_words(race)}; {shown(self.folder / race.kind / f'{race.kind}.md')}"] if race is not None else []
+        )
         if several(self.file.objective) or record.prefer:
             told += [f"{name}: {text}" for name, text in best_rows(record)]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]

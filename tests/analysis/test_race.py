@@ -6,7 +6,8 @@ import pytest
 
 from hypercl.analysis import draw_race
 from hypercl.analysis.race import race_figure, race_markdown, race_table, read_race
-from hypercl.analysis.racing import Plan, RaceRecord, level_of
+from hypercl.analysis.race_record import RaceRecord
+from hypercl.analysis.racing import Plan, level_of
 from hypercl.config import UserError
 
 PLAN = Plan(9, 3, level_of(0.05, looks=2, others=2))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from hypercl.analysis.racing import Plan, RaceRecord, ended, level_of, order_of, p_worse, race_record_of, rounds_of
+from hypercl.analysis.race_record import RaceRecord, race_record_of
+from hypercl.analysis.racing import Plan, ended, level_of, order_of, p_worse, rounds_of
 
 PLAN = Plan(seeds=12, block=3, level=level_of(0.05, looks=3, others=3))
 

@@ -43,7 +43,7 @@ experiment:
   hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
   training: {iterations: 20, batch_size: 16, threads: 1, device: cpu}
 space: {method.beta: {log_uniform: [1e-4, 10]}, method.lookahead: {choice: [true, false]}}
-search: {sampler: random, trials: 3}
+search: {sampler: random, trials: 3, confirm: false}
 """
 
 

@@ -12,6 +12,12 @@ from hypercl.sweep.study.study import SweepStudy
 
 
 @pytest.fixture
+def in_the_order_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search ranks by what it measured: expected values have tests of their own."""
+    monkeypatch.setattr("hypercl.sweep.study.ranking.beliefs_of", lambda *_: {})
+
+
+@pytest.fixture
 def sweep_file() -> Callable[..., SweepFile]:
     def build(*overrides: str) -> SweepFile:
         return loads(TEXT, "test.yaml", overrides)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hypercl.config.checks.conditions import completed, conditions_in_words, is_active, ordered, setting, with_tied
     from hypercl.config.checks.fixed_keys import why_not_tunable
     from hypercl.config.checks.protocol import RATE, strength_path
+    from hypercl.config.checks.search import no_confirm
 
 __all__ = [
     "RATE",
@@ -17,6 +18,7 @@ __all__ = [
     "conditions_in_words",
     "is_active",
     "load_sweep",
+    "no_confirm",
     "ordered",
     "setting",
     "strength_path",

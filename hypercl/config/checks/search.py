@@ -1,7 +1,7 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
 from hypercl.config.checks.conditions import completed, with_tied
-from hypercl.config.models import LENGTHS, FirstK, FirstTask, StabilityDecay, SweepFile, is_mapping, shortened
+from hypercl.config.models import LENGTHS, Confirm, FirstK, FirstTask, StabilityDecay, SweepFile, is_mapping, shortened
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.reading import lookup
 
@@ -12,7 +12,8 @@ _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hne
 
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
-    return [*_goals(file), *_grid(file), *_cmaes(file), *_fidelity(file), *_race(file), *_enqueue(file)]
+    search = [*_grid(file), *_cmaes(file), *_fidelity(file), *_confirm(file), *_race(file), *_enqueue(file)]
+    return [*_goals(file), *search]
 
 
 def _goals(file: SweepFile) -> list[Problem]:
@@ -93,6 +94,28 @@ def _fraction(file: SweepFile, path: str) -> Problem | None:
     if short == full:
         return Problem(where, f"rounded, this is the full length of {full}", share, fix="give a smaller fraction")
     return None
+
+
+def _confirm(file: SweepFile) -> list[Problem]:
+    confirm, why = file.search.confirm, no_confirm(file)
+    if not isinstance(confirm, Confirm) or not why:
+        return []
+    return [Problem("search.confirm", why, fix="remove it; auto, the default, confirms wherever that is possible")]
+
+
+def no_confirm(file: SweepFile) -> str:
+    """Why nothing can be confirmed after the search, in words; '' where it can."""
+    if file.search.race is not None:
+        return "a race is set (search.race), which takes the place of the confirming stage"
+    if len(file.objective.goals) > 1:
+        return "several goals cannot be confirmed: no one value says which setting is better"
+    if not file.objective.metric.startswith("validation/"):
+        return f"{file.objective.metric} does not vary with the seed, so further seeds add no information"
+    if isinstance(file.protocol, StabilityDecay):
+        return "trials of stability_decay are attempts at one task, not settings that could be compared"
+    if not file.search.include_base:
+        return "the experiment as written is not among the trials (search.include_base is false)"
+    return "" if file.space else "the space is empty: there is only the experiment as written"
 
 
 def _race(file: SweepFile) -> list[Problem]:

@@ -40,7 +40,7 @@ from hypercl.config.models.method import (
     StoredReal,
     generator_of,
 )
-from hypercl.config.models.protocol import FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
+from hypercl.config.models.protocol import Confirm, FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
 from hypercl.config.models.section import (
     Kinds,
     KindTag,
@@ -130,6 +130,7 @@ __all__ = [
     "Bound",
     "ChunkedHypernet",
     "ClassTasks",
+    "Confirm",
     "Constant",
     "Cosine",
     "DistillingMethod",

@@ -1,4 +1,5 @@
-"""`protocol`, `final` and `search.race`: on what a setting is tuned, on what and how surely it is reported."""
+"""`protocol`, `final`, `search.confirm`, `search.race`: on what a setting is tuned, on what and how surely it is
+reported."""
 
 from typing import Annotated, Any, Literal
 
@@ -78,6 +79,21 @@ class Final(Section):
     """Fresh seeds of each setting, at least 5; from 10 on there is a bootstrap interval as well."""
     from_scratch: Flag = False
     """Also train a new target on each task alone: the reference of forward transfer."""
+
+
+class Confirm(Section):
+    """After the search the best settings and the experiment as written get further seeds, on validation data: after
+    each round the better half of the challengers stays, and the last one becomes best.yaml only where it is better than
+    the experiment as written with enough certainty. Else that stays the best."""
+
+    settings: Annotated[Whole, Field(ge=1, le=100)] = 3
+    """Number of challengers: the settings with the highest expected values."""
+    share: Annotated[Fraction, Field(gt=0)] = 0.25
+    """Cost of the stage: trainings of one seed, as a share of those of the search if none were pruned; never fewer
+    than 3 for each setting that takes part."""
+    alpha: Annotated[Fraction, Field(gt=0)] = 0.1
+    """How certain that must be: the probability that the challenger is no better, given all values of the search and
+    the further ones (with search.fidelity the p of a paired t test on the further ones), is at most this."""
 
 
 class Race(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.models.experiment import Experiment
-from hypercl.config.models.protocol import Final, Protocol, Race, StreamProtocol
+from hypercl.config.models.protocol import Confirm, Final, Protocol, Race, StreamProtocol
 from hypercl.config.models.section import (
     Count,
     Flag,
@@ -179,6 +179,11 @@ def shortened(length: int, share: float) -> int:
     return max(1, round(share * length))
 
 
+def _off_where_null(value: Any) -> Any:
+    """Null is left out where a file is written, and the default is not off."""
+    return False if value is None else value
+
+
 class Search(Section):
     sampler: Sampler = "tpe"
     """Sampler that suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian
@@ -203,9 +208,14 @@ class Search(Section):
     )
     """Train the trials for a fraction of the full length: training.iterations, training.epochs or tasks.num_tasks ->
     fraction, rounded to a whole number; auto is a tenth of the iterations or epochs. What is selected from them, by
-    a race or for the final step, is trained at full length; null trains the trials at full length too."""
+    the confirming stage, a race or the final step, is trained at full length; null trains all of it at full length."""
+    confirm: Annotated[Confirm | Literal["auto", False], BeforeValidator(_off_where_null), switched] = "auto"
+    """Compares the best settings with the experiment as written on further seeds before one of them is called better:
+    true, or the keys that differ from the defaults; false takes the highest expected value as it is. auto is true
+    where there is one noisy objective, the experiment as written is among the trials, and no race is set."""
     race: Annotated[Race | None, switched] = None
-    """Further seeds for the leaders: true, or the keys that differ from the defaults; null is no race."""
+    """Further seeds for the leaders, to tell them from each other: true, or the keys that differ from the defaults;
+    null is no race. It takes the place of confirm."""
     max_failed: Count = 5
     """Number of failed trials in a row after which the sweep stops."""
     retries: Annotated[Whole, Field(ge=0)] = 3

@@ -18,7 +18,9 @@ from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
+    FINAL,
     GPUS,
+    Promise,
     StudyRecord,
     SweepStudy,
     cost_of,
@@ -30,7 +32,7 @@ from hypercl.sweep.study import (
 )
 from hypercl.sweep.workers import PlannedRun
 
-ATTRIBUTE, FOLDER = "final", "final"
+FOLDER = "final"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Chosen:
     settings: Mapping[str, Any]
     """What it has over the experiment as written: key path -> value."""
     promised: tuple[float, ...] | None
-    """Its value of each goal in the search; None where it was not measured to its end."""
+    """What it is expected to reach in each goal; None where it was not measured to its end."""
+    interval: tuple[float, float] | None = None
+    """Of that, 95 %; None where nothing is known of the noise."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,12 @@ def check_final(file: SweepFile) -> None:
 
 def selections_of(attributes: Mapping[str, Any]) -> list[FinalSelection]:
     """The openings in the user attributes of a study, in order."""
-    return [_selection_of(stored) for stored in attributes.get(ATTRIBUTE, ())]
+    return [_selection_of(stored) for stored in attributes.get(FINAL, ())]
 
 
 def write_selections(study: SweepStudy, openings: Sequence[FinalSelection]) -> None:
     """Rewrites all openings of a study."""
-    study.optuna.set_user_attr(ATTRIBUTE, [asdict(one) for one in openings])
+    study.optuna.set_user_attr(FINAL, [asdict(one) for one in openings])
 
 
 def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent: int) -> FinalSelection:
@@ -128,7 +132,7 @@ def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent:
 def cost_by(record: StudyRecord) -> dict[str, float | None]:
     """What tuning has cost so far: trials and races."""
     gpus = float(record.attributes.get(GPUS, 0.0))
-    parts = [cost_of(record), cost_of_runs(record.folder / "race", gpus)]
+    parts = [cost_of(record), *(cost_of_runs(record.folder / kind, gpus) for kind in ("confirm", "race"))]
     flops = [part.flops for part in parts if part.flops is not None]
     return {
         "trials": record.trained,
@@ -166,14 +170,17 @@ def choice(record: StudyRecord) -> list[Chosen]:
             continue
         seen.append(experiment)
         label = BASE if experiment == base else f"trial-{trial.number}"
-        found.append(Chosen(label, trial.number, settings, tuple(trial.values)))
+        found.append(_chosen(label, trial.number, settings, record.promised(trial)))
         if len(found) == wanted:
             break
     if not found or base in seen:
         return found
     own = _trial_of(base, record)
-    promised = tuple(own.values) if own is not None else None
-    return [*found, Chosen(BASE, own.number if own is not None else None, {}, promised)]
+    return [*found, _chosen(BASE, own and own.number, {}, own and record.promised(own))]
+
+
+def _chosen(label: str, trial: int | None, settings: Mapping[str, Any], promise: Promise | None) -> Chosen:
+    return Chosen(label, trial, settings, promise and promise.values, promise and promise.interval)
 
 
 def runs_of(asked: SweepFile, opening: FinalSelection, folder: Path) -> list[PlannedRun]:
@@ -232,7 +239,13 @@ def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:
 
 def _selection_of(stored: Mapping[str, Any]) -> FinalSelection:
     chosen = [
-        Chosen(one["label"], one["trial"], one["settings"], tuple(one["promised"]) if one["promised"] else None)
+        Chosen(
+            one["label"],
+            one["trial"],
+            one["settings"],
+            tuple(one["promised"]) if one["promised"] else None,
+            tuple(one["interval"]) if one.get("interval") else None,
+        )
         for one in stored["chosen"]
     ]
     orders = tuple(stored["orders"]) if stored["orders"] else None

@@ -180,6 +180,7 @@ class FinalStep:
                     chosen.promised if chosen else None,
                     [one.summary for one in own if one.summary is not None],
                     [(seed, one.why) for one in own if one.summary is None for seed in one.run.seeds],
+                    chosen.interval if chosen else None,
                 )
             )
         return write_final(self.folder / FOLDER, reported, self._about(opening, ran))
@@ -195,7 +196,7 @@ class FinalStep:
             first_opened=self.openings[0].when if self.openings else None,
             cost=opening.cost,
             hardware=", ".join(sorted(hardware)) or "unknown hardware",
-            promised_at=self.asked.at_fidelity,
+            promised_at="" if self.study.record().deciding_race else self.asked.at_fidelity,
         )
 
 

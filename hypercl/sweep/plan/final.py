@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from hypercl.config import SweepFile
+from hypercl.config.checks import no_confirm
+from hypercl.config.models import Confirm
 from hypercl.formatting import duration
 from hypercl.sweep.final import joined, parts_of
 from hypercl.sweep.options import SweepOptions
-from hypercl.sweep.race import most_seeds, race_plan, race_points
+from hypercl.sweep.race import confirm_plan, confirm_seeds, most_seeds, race_plan, race_points, stage_of
 from hypercl.sweep.study import APART, Role, has_orders
 from hypercl.sweep.workers import Slots, fit_slots, this_machine
 
@@ -76,46 +78,56 @@ def final_step_row(asked: SweepFile, slots: Slots, run: float | None) -> tuple[s
 
 
 def race_rows(file: SweepFile) -> list[tuple[str, str]]:
-    """What races will do and cost at most, for the plan; nothing where nothing is raced.
+    """What the confirming stage or races will do and cost at most, for the plan; nothing where there is neither.
 
     Args:
         file: as from `hypercl.sweep.study.protocols.search_config`.
     """
-    race = file.search.race
-    if race is None:
-        return []
+    stage = stage_of(file)
+    if stage is None:
+        why = no_confirm(file) if file.search.confirm == "auto" else "search.confirm is false"
+        return [("confirm", f"no: {why}")] if file.space else []
     first = file.experiment.training.seed + Role.SELECTION * APART
-    count = len(race_points(file.search))
-    when = "after the search" if count == 1 else f"after every {race.every} trials and the search ({count} races)"
     each = ", each with an order of its own" if has_orders(file.experiment) else ", trained together"
-    text = (
-        f"{when} the best {race.settings} settings get {race.block} further seeds a round{each} (from seed {first} "
-        f"on), {race.seeds} each at most; settings that a paired t test finds worse than the leader are dropped "
-        f"(alpha {race.alpha:g})"
-    )
     most = sum(most_seeds(file))
-    return [("race", text), ("race cost", f"at most {most} seeds, as much as {trials_worth(file):.3g} trials")]
+    cost = f"at most {most} trainings of one seed, as much as {most / file.experiment.training.replicas:.3g} trials"
+    if isinstance(stage, Confirm):
+        rounds = confirm_plan(stage, file, stage.settings).rounds
+        best = "best setting" if stage.settings == 1 else f"{stage.settings} best settings"
+        text = (
+            f"after the search the {best} (by expected value) and the experiment as written get "
+            f"{' and then '.join(map(str, rounds))} further seeds{each} (from seed {first} on), the better half of the "
+            f"challengers after each round; the last one is the winner only where it is better with certainty (p at "
+            f"most {stage.alpha:g}), else the experiment as written stays"
+        )
+        return [("confirm", text), ("confirm cost", cost)]
+    count = len(race_points(file))
+    when = "after the search" if count == 1 else f"after every {stage.every} trials and the search ({count} races)"
+    text = (
+        f"{when} the best {stage.settings} settings get {stage.block} further seeds a round{each} (from seed {first} "
+        f"on), {stage.seeds} each at most; settings that a paired t test finds worse than the leader are dropped "
+        f"(alpha {stage.alpha:g})"
+    )
+    return [("race", text), ("race cost", cost)]
 
 
 def race_time(file: SweepFile, slots: Slots, trial: float) -> list[tuple[str, str]]:
-    """How long races take at most, for a dry run; nothing where nothing is raced.
+    """How long the confirming stage or races take at most, for a dry run; nothing where there is neither.
 
     Args:
         file: as from `hypercl.sweep.study.protocols.search_config`.
         slots: what fits at once.
         trial: seconds of a trial of the largest setting; a bundle takes as long as its seeds one by one.
     """
-    race = file.search.race
-    if race is None:
+    stage = stage_of(file)
+    if stage is None:
         return []
-    alone, rounds = has_orders(file.experiment), race_plan(race, race.settings, 1).rounds
-    new = [after - before for before, after in zip((0, *rounds), rounds, strict=False)]
-    runs = [(race.settings * count, 1) if alone else (race.settings, count) for count in new]
+    if isinstance(stage, Confirm):
+        rounds, times = confirm_seeds(confirm_plan(stage, file, stage.settings), stage.settings), 1
+    else:
+        counts, times = race_plan(stage, stage.settings, 1).rounds, len(race_points(file))
+        rounds = [(stage.settings, after - before) for before, after in zip((0, *counts), counts, strict=False)]
+    runs = [(settings * seeds, 1) if has_orders(file.experiment) else (settings, seeds) for settings, seeds in rounds]
     bundles = sum(-(-number // slots.concurrent) * seeds for number, seeds in runs)
-    seconds = bundles * trial / file.experiment.training.replicas * len(race_points(file.search))
-    return [("races", f"at most about {duration(seconds)}")]
-
-
-def trials_worth(file: SweepFile) -> float:
-    """As many trials have as many seeds as all races at most."""
-    return sum(most_seeds(file)) / file.experiment.training.replicas
+    seconds = bundles * trial / file.experiment.training.replicas * times
+    return [("confirm" if isinstance(stage, Confirm) else "races", f"at most about {duration(seconds)}")]

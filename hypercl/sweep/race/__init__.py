@@ -1,4 +1,4 @@
-"""Leading settings compared on further seeds."""
+"""The best settings of a search compared on further seeds."""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +7,20 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.sweep.race.race import Racing
     from hypercl.sweep.race.results import check_races, race_due, race_in_words, race_order, search_stages
-    from hypercl.sweep.race.schedule import most_seeds, race_plan, race_points
+    from hypercl.sweep.race.schedule import (
+        confirm_plan,
+        confirm_seeds,
+        most_seeds,
+        race_plan,
+        race_points,
+        stage_of,
+    )
 
 __all__ = [
     "Racing",
     "check_races",
+    "confirm_plan",
+    "confirm_seeds",
     "most_seeds",
     "race_due",
     "race_in_words",
@@ -19,6 +28,7 @@ __all__ = [
     "race_plan",
     "race_points",
     "search_stages",
+    "stage_of",
 ]
 
 __getattr__ = lazy(__name__, __file__)

@@ -6,10 +6,11 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import RaceRecord
+from hypercl.analysis import RaceRecord, t_interval, to_tell
 from hypercl.config import UserError
-from hypercl.sweep.race.schedule import race_points
-from hypercl.sweep.study import StudyRecord, last_race
+from hypercl.config.models import Confirm
+from hypercl.sweep.race.schedule import race_points, stage_of
+from hypercl.sweep.study import FINAL, KNEE, NORMAL, StudyRecord, last_race
 
 
 def race_order(record: StudyRecord) -> list[int]:
@@ -27,19 +28,28 @@ def standing_of(ranked: Sequence[FrozenTrial], attributes: Mapping[str, Any]) ->
 
 
 def search_stages(record: StudyRecord) -> list[int]:
-    """Trained trials after which the search pauses for a race that is not over yet; without races its end alone."""
-    search = record.file.search
-    if search.race is None:
-        return [search.trials]
-    ended = {race.point for race in record.races if race.ended}
-    every = race_points(search)
+    """Trained trials after which the search pauses for a race or confirming stage that is not over yet; its end alone
+    where there is neither."""
+    stage = stage_of(record.file)
+    if stage is None:
+        return [record.file.search.trials]
+    kind = "confirm" if isinstance(stage, Confirm) else "race"
+    ended = {race.point for race in record.races if race.ended and race.kind == kind}
+    every = race_points(record.file)
     later = [*every[1:], math.inf]
     return [here for here, then in zip(every, later, strict=True) if then > record.trained and here not in ended]
 
 
 def race_due(record: StudyRecord) -> bool:
-    """Whether a race remains to be run when the search is over."""
-    return record.file.search.race is not None and bool(search_stages(record)) and record.best() is not None
+    """Whether a race or the confirming stage remains to be run when the search is over."""
+    if not race_points(record.file) or not search_stages(record) or record.best() is None:
+        return False
+    return record.file.search.race is not None or confirmable(record)
+
+
+def confirmable(record: StudyRecord) -> bool:
+    """Whether the confirming stage may still decide: not after test data was opened, nor against a person's wish."""
+    return not record.attributes.get(FINAL) and record.prefer in (None, KNEE)
 
 
 def check_races(record: StudyRecord) -> None:
@@ -49,7 +59,7 @@ def check_races(record: StudyRecord) -> None:
         UserError: `search.race` differs in what the races so far rest on.
     """
     asked = record.file.search.race
-    for race in record.races if asked is not None else ():
+    for race in [race for race in record.races if race.kind == "race"] if asked is not None else ():
         for key, old in (("seeds", race.plan.seeds), ("block", race.plan.block), ("alpha", race.alpha)):
             new = getattr(asked, key)
             if old != new:
@@ -60,7 +70,9 @@ def check_races(record: StudyRecord) -> None:
 
 
 def race_in_words(race: RaceRecord) -> str:
-    """How a race stands or ended, as a sentence without a full stop."""
+    """How a race or confirming stage stands or ended, as a sentence without a full stop."""
+    if race.kind == "confirm":
+        return _confirm_in_words(race)
     if race.ended == "alone":
         return f"there was no race: trial {race.settings[0]} is the only setting"
     if not race.rounds:
@@ -75,3 +87,29 @@ def race_in_words(race: RaceRecord) -> str:
         alike = ", ".join(map(str, others))
         return f"trial {leader} won the race {over}, by its mean alone: trials {alike} are not significantly worse"
     return f"trial {leader} leads the race so far, {over}; rerun the same command to resume"
+
+
+def _confirm_in_words(race: RaceRecord) -> str:
+    if race.ended == "alone":
+        return "there was nothing to confirm: no setting but the one as written is complete"
+    best = race.challenger
+    if best is None:
+        return f"the confirming stage is at {len(race.rounds)} of {len(race.plan.rounds)} rounds"
+    last = race.rounds[-1]
+    if race.written is None:
+        return (
+            f"trial {best} has the best mean, {last.means[best]:.4f} over {last.seeds} further seeds; the setting as "
+            "written has no value to compare with"
+        )
+    spread = math.sqrt(sum(sd**2 for _, sd in last.expected.values())) if last.expected else 0.0
+    ends = (race.gain - NORMAL * spread, race.gain + NORMAL * spread) if spread else t_interval(race.differences)
+    by = f"{100 * abs(race.gain):.1f} points {'better' if race.gain >= 0 else 'worse'} than the setting as written"
+    found = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, p {last.p[best]:.2g}"
+    if last.leader == best:
+        return f"trial {best} is confirmed: {by} ({found}) after {last.seeds} further seeds of both"
+    pairs = to_tell(race.differences, race.plan.level, race.gain)
+    need = f"; to tell so little takes about {pairs} seeds of both" if pairs is not None and pairs > last.seeds else ""
+    return (
+        f"nothing better was found: best.yaml is the setting as written. The best challenger, trial {best}, is {by} "
+        f"({found}, the title is at {race.plan.level:g}) after {last.seeds} further seeds of both{need}"
+    )

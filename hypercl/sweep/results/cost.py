@@ -5,10 +5,12 @@ from hypercl.sweep.study import GPUS, StudyRecord, TuningCost, cost_of, cost_of_
 
 
 def cost_rows(record: StudyRecord) -> list[tuple[str, str]]:
-    """Rows of a name and a sentence: what the search cost so far; races and the final step, where there are any."""
+    """Rows of a name and a sentence: what the search cost so far; those of the confirming stage, of
+    races and of the final step, where there are any."""
     gpus = float(record.attributes.get(GPUS, 0.0))
     parts = {
         "spent": cost_of(record),
+        "spent on confirming": cost_of_runs(record.folder / "confirm", gpus),
         "spent on races": cost_of_runs(record.folder / "race", gpus),
         "spent on the final step": cost_of_runs(record.folder / "final", gpus),
     }

@@ -114,7 +114,9 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
         *([f"# Out of bounds: {beware}"] if beware else []),
         *(
             f"# {line}"
-            for line in textwrap.wrap(f"{race_in_words(race)}: race/race.md" if race is not None else "", 118)
+            for line in textwrap.wrap(
+                f"{race_in_words(race)}: {race.kind}/{race.kind}.md" if race is not None else "", 118
+            )
         ),
         *(
             ["# Its by_task holds what was found task by task; trained with these values, frozen."]
@@ -138,15 +140,16 @@ def _values(file: SweepFile, trial: FrozenTrial) -> str:
 
 
 def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
-    """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), where
-    they had several seeds the `spread` over them, where training has bounds to keep those `broken`, and every
-    parameter; '' for one that is no part of the setting."""
+    """Complete trials, best first: number, value (of several goals each one's, and whether it is on the `front`), the
+    `expected` value where values are noisy, the `spread` over seeds where there were several, the bounds that are
+    `broken` where training has bounds to keep, and every parameter; '' for one that is no part of the setting."""
     file, ranked, planner = record.file, record.ranked(), planner_of(record.file)
     front = {trial.number for trial in pareto_front(file, ranked)}
     return [
         {
             "trial": trial.number,
             **goals.goal_cells(file.objective, trial),
+            **({"expected": record.beliefs[trial.number].mean} if record.beliefs else {}),
             **({"front": goals.ON_IT if trial.number in front else ""} if goals.several(file.objective) else {}),
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),

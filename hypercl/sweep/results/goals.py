@@ -6,6 +6,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
 from hypercl.config.models import Objective
+from hypercl.sweep.race import race_in_words
 from hypercl.sweep.study import (
     KNEE,
     StudyRecord,
@@ -113,8 +114,13 @@ def best_rows(record: StudyRecord) -> list[tuple[str, str]]:
         return [*rows, ("best", none)]
     how = "" if prefer != KNEE or not several(file.objective) else " (the knee of the front)"
     how = f" (by --prefer '{prefer}')" if prefer != KNEE else how
-    how = " (the leader of the race)" if record.deciding_race is not None else how
-    return [*rows, ("best", f"trial {best.number}, {told(file.objective, best.values)}{file.at_fidelity}{how}")]
+    race = record.deciding_race
+    if race is not None:
+        confirmed = " (confirmed)" if best.number == race.challenger else " (as written: nothing better was found)"
+        how = confirmed if race.kind == "confirm" else " (the leader of the race)"
+    rows.append(("best", f"trial {best.number}, {told(file.objective, best.values)}{file.at_fidelity}{how}"))
+    last = record.races[-1:]
+    return [*rows, *((stage.kind, race_in_words(stage)) for stage in last)]
 
 
 def why_chosen(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str | None) -> list[str]:

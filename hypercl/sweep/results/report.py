@@ -108,7 +108,8 @@ def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance])
         by = "; good is what is on the front or near it" if goals.several(record.file.objective) else ""
         importance_figure(table, f"{record.trained} trained trials{by}").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
-    pictures += draw_race(record.folder / "race" / "race.csv", record.file.objective.metric, folder)
+    for kind in ("confirm", "race"):
+        pictures += draw_race(record.folder / kind / f"{kind}.csv", record.file.objective.metric, folder)
     final = final_of(record)
     pictures += write_optimism(final.content, folder) if final is not None else []
     return [*pictures, *_write_matrix(record, folder)]

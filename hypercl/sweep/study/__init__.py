@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
+    from hypercl.sweep.study.belief import NORMAL, beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
     from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         Outcome,
         counts_in_words,
         is_complete,
+        is_written,
         outcome_of,
         spread_of,
         with_spread,
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
     )
     from hypercl.sweep.study.pruners import pruner_in_words
     from hypercl.sweep.study.ranking import (
+        FINAL,
         RACE,
         best_trial,
         check_passed,
         deciding_race,
+        further_values,
         goal_values,
         knee_trial,
         last_race,
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
         races_of,
         ranked_trials,
     )
-    from hypercl.sweep.study.record import StudyRecord, decided, progress_of, read_sweep, state_of
+    from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
     from hypercl.sweep.study.samplers import Grid, sampler_in_words
     from hypercl.sweep.study.settings import best_experiment
@@ -60,11 +64,13 @@ if TYPE_CHECKING:
 __all__ = [
     "APART",
     "ENDINGS",
+    "FINAL",
     "GPUS",
     "JOURNAL",
     "KNEE",
     "METRIC_OF",
     "NEW_TASK",
+    "NORMAL",
     "OUTCOME",
     "PLANNED",
     "PREFER",
@@ -76,6 +82,7 @@ __all__ = [
     "Grid",
     "Kind",
     "Outcome",
+    "Promise",
     "Role",
     "Sized",
     "StudyRecord",
@@ -84,6 +91,7 @@ __all__ = [
     "TuningCost",
     "Verdict",
     "Weights",
+    "beliefs_of",
     "best_experiment",
     "best_trial",
     "beyond",
@@ -100,9 +108,11 @@ __all__ = [
     "driver_of",
     "final_config",
     "full_config",
+    "further_values",
     "goal_values",
     "has_orders",
     "is_complete",
+    "is_written",
     "knee_trial",
     "last_race",
     "leaders",

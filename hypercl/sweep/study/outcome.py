@@ -45,6 +45,8 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[kind]} {ending.words}" for kind, ending in ENDINGS.items() if counts.get(kind))
 
 
+AS_WRITTEN = "base"
+"""The user attribute of the trial of the experiment as written."""
 OUTCOME = "outcome"
 """The user attribute of a trial in which its outcome stands."""
 
@@ -87,6 +89,11 @@ class Outcome:
 def outcome_of(trial: "FrozenTrial") -> Outcome:
     """How a finished trial ended."""
     return Outcome(**trial.user_attrs[OUTCOME])
+
+
+def is_written(trial: "FrozenTrial") -> bool:
+    """Whether a trial is the experiment as written (`search.include_base`)."""
+    return bool(trial.user_attrs.get(AS_WRITTEN))
 
 
 def is_complete(trial: "FrozenTrial") -> bool:

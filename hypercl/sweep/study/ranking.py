@@ -8,17 +8,20 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import RaceRecord, race_record_of
 from hypercl.config import SweepFile, UserError
+from hypercl.sweep.study.belief import beliefs_of
 from hypercl.sweep.study.outcome import is_complete, outcome_of
 from hypercl.sweep.study.preference import KNEE, PREFER, Weights, parse_preference
 
+FINAL = "final"
+"""The user attribute of the study that holds every opening of test data (`hypercl.sweep.final.selection`)."""
 RACE = "race"
 """The user attribute of the study: `races`, each with its settings, level, values, rounds and end, and the `standing`
 after the last of them. No value of a race enters a trial."""
 
 
 def best_trial(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> FrozenTrial | None:
-    """The best trial of a study, the one of best.yaml, status, report and final step: the leader of the race that
-    decides, without one what a person prefers, of several goals the knee of the front.
+    """The best trial of a study, the one of best.yaml, status, report and final step: what the confirming stage or the
+    race decided, without one what a person prefers, of several goals the knee of the front.
 
     Args:
         file: whose objective counts.
@@ -33,16 +36,25 @@ def best_trial(file: SweepFile, trials: Sequence[FrozenTrial], attributes: Mappi
 
 
 def deciding_race(file: SweepFile, attributes: Mapping[str, Any]) -> RaceRecord | None:
-    """The last race that had a round. It decides which trial is the best, unless `search.race` was taken out of the
-    file and a person said with --prefer what counts instead."""
+    """The last race or confirming stage that decides which trial is the best, unless the file has no `search.race` and
+    a person said with --prefer what counts instead."""
     if file.search.race is None and attributes.get(PREFER) not in (None, KNEE):
         return None
     return last_race(attributes)
 
 
 def last_race(attributes: Mapping[str, Any]) -> RaceRecord | None:
-    """The last race that had a round."""
-    return next((race for race in reversed(races_of(attributes)) if race.rounds), None)
+    """The last race that had a round, or confirming stage that ended."""
+    return next((race for race in reversed(races_of(attributes)) if race.decides), None)
+
+
+def further_values(races: Sequence[RaceRecord]) -> dict[int, list[float]]:
+    """Trial number -> the values of its setting in confirming stages."""
+    values: dict[int, list[float]] = {}
+    for race in races:
+        for number, own in race.values.items() if race.kind == "confirm" else ():
+            values.setdefault(number, []).extend(own)
+    return values
 
 
 def races_of(attributes: Mapping[str, Any]) -> list[RaceRecord]:
@@ -50,24 +62,30 @@ def races_of(attributes: Mapping[str, Any]) -> list[RaceRecord]:
     return [race_record_of(stored) for stored in attributes.get(RACE, {}).get("races", ())]
 
 
-def ranked_trials(file: SweepFile, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def ranked_trials(
+    file: SweepFile, trials: Sequence[FrozenTrial], further: Mapping[int, Sequence[float]] | None = None
+) -> list[FrozenTrial]:
     """The complete ones of some trials, best first; where nothing else tells them apart, in the order of numbers.
 
     Those that keep every bound on what training measures come first, the others after them, the nearest to their bounds
-    first (Deb 2000). With one goal its value orders the rest. With several goals the front comes first (what no other
+    first (Deb 2000). With one goal its expected value orders the rest (`hypercl.sweep.study.belief`): the largest of
+    many noisy values is mostly luck. With several goals the front comes first (what no other
     trial beats in one goal without losing in another), then the front of what is left, and so on; within a front the
     knee, then by crowding distance, the loneliest first (NSGA-II, Deb et al. 2002).
 
     Args:
         file: whose objective counts.
         trials: in any order, complete or not.
+        further: trial number -> values of its setting on further seeds.
     """
     complete = sorted((trial for trial in trials if is_complete(trial)), key=lambda trial: trial.number)
     if not complete:
         return []
     costs, broken = _costs(file, complete), np.array([_broken(trial) for trial in complete])
     if len(file.objective.goals) == 1:
-        return [complete[place] for place in np.lexsort((costs[:, 0], broken))]
+        beliefs, sign = beliefs_of(file, complete, further), file.objective.goals[0].sign
+        known = [sign * beliefs[trial.number].mean if beliefs else 0.0 for trial in complete]
+        return [complete[place] for place in np.lexsort((costs[:, 0], np.round(known, 9), broken))]
     levels = [np.flatnonzero(broken == level) for level in np.unique(broken)]
     fronts = [level[members] for level in levels for members in _fronts(costs[level])]
     return [complete[members[place]] for members in fronts for place in _knee_first(costs[members])]
@@ -92,6 +110,8 @@ def knee_trial(file: SweepFile, trials: Sequence[FrozenTrial]) -> FrozenTrial | 
     the one with the least sum of scaled goals, and so it is defined for more than two goals: farthest from the plane of
     equal sums. A tie goes to the better in the first goal. None where nothing is feasible and complete.
     """
+    if len(file.objective.goals) == 1:
+        return next(iter(ranked_trials(file, feasible_of(trials))), None)
     found = pareto_front(file, trials)
     return found[_knee(_costs(file, found))] if found else None
 
@@ -130,6 +150,11 @@ def preferred_trial(file: SweepFile, trials: Sequence[FrozenTrial], prefer: str 
     wish = parse_preference(file.objective, prefer)
     order = {trial.number: place for place, trial in enumerate(ranked_trials(file, trials))}
     feasible = sorted(feasible_of(trials), key=lambda trial: order[trial.number])
+    if len(file.objective.goals) == 1:
+        passing = (
+            feasible if isinstance(wish, Weights) else [one for one in feasible if wish.passes(measured(file, one))]
+        )
+        return next(iter(passing), None)
     if isinstance(wish, Weights):
         weights = np.array([wish.weights.get(goal.metric, 0.0) for goal in file.objective.goals])
         costs = _costs(file, feasible) @ weights if feasible else np.empty(0)

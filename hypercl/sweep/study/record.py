@@ -6,24 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import RaceRecord
+from hypercl.analysis import RaceRecord, t_interval
 from hypercl.config import SweepFile, UserError, load
+from hypercl.sweep.study.belief import Belief, beliefs_of
 from hypercl.sweep.study.journal import JOURNAL
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
-from hypercl.sweep.study.ranking import best_trial, deciding_race, races_of, ranked_trials
+from hypercl.sweep.study.ranking import best_trial, deciding_race, further_values, races_of, ranked_trials
 from hypercl.sweep.study.resume_check import SWEEP_YAML
 
 THREADS = "threads"
 """The study's user attribute that holds the CPU threads of a trial."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a setting is expected to reach."""
+
+    values: tuple[float, ...]
+    """One a goal."""
+    interval: tuple[float, float] | None
+    """95 %, of one goal; None where nothing is known of the noise."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +63,28 @@ class StudyRecord:
         """The folder's name, which a person may have changed."""
         return self.folder.name
 
+    @cached_property
+    def beliefs(self) -> dict[int, Belief]:
+        """Trial number -> its setting's expected value (`hypercl.sweep.study.belief.beliefs_of`)."""
+        return beliefs_of(self.file, self.trials, further_values(self.races))
+
+    def promised(self, trial: FrozenTrial) -> Promise | None:
+        """What a complete trial's setting is expected to reach, as the final step holds against it: its expected value,
+        or what was measured where that is exact. After a race, and where trials were shortened (`search.fidelity`), it
+        is the mean over further seeds; None of a setting that has none."""
+        race, number = self.deciding_race, trial.number
+        alone = race is not None and (race.kind == "race" or bool(self.file.fidelity))
+        if race is not None and alone and len(values := race.values.get(number, ())) == race.rounds[-1].seeds > 1:
+            return Promise((fmean(values),), t_interval(values))
+        if race is not None and self.file.at_fidelity:
+            return None
+        if number in self.beliefs:
+            return Promise((self.beliefs[number].mean,), self.beliefs[number].interval)
+        return Promise(tuple(trial.values), None)
+
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first (`hypercl.sweep.study.ranking.ranked_trials`)."""
-        return ranked_trials(self.file, self.trials)
+        return ranked_trials(self.file, self.trials, further_values(self.races))
 
     def best(self) -> FrozenTrial | None:
         """The best feasible trial (`hypercl.sweep.study.ranking.best_trial`)."""
@@ -82,12 +113,12 @@ class StudyRecord:
 
     @property
     def races(self) -> list[RaceRecord]:
-        """The races so far, in order."""
+        """The races and confirming stages so far, in order."""
         return races_of(self.attributes)
 
     @property
     def deciding_race(self) -> RaceRecord | None:
-        """The race that decides which trial is the best (`hypercl.sweep.study.ranking.deciding_race`)."""
+        """What decides which trial is the best (`hypercl.sweep.study.ranking.deciding_race`)."""
         return deciding_race(self.file, self.attributes)
 
     def trial(self, number: int) -> FrozenTrial:

@@ -10,6 +10,7 @@ MAY_CHANGE = (
     "name",
     "search.trials",
     "search.enqueue",
+    "search.confirm",
     "search.race",
     "search.max_failed",
     "search.retries",

@@ -15,7 +15,17 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.models import Goal, SweepFile
 from hypercl.sweep.study.journal import open_journal
-from hypercl.sweep.study.outcome import ENDINGS, OUTCOME, TRAINED, Outcome, attributes, is_complete, outcome_of
+from hypercl.sweep.study.outcome import (
+    AS_WRITTEN,
+    ENDINGS,
+    OUTCOME,
+    TRAINED,
+    Outcome,
+    attributes,
+    is_complete,
+    is_written,
+    outcome_of,
+)
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import ProgressStudy, names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
@@ -27,7 +37,7 @@ from hypercl.sweep.study.space import distributions, params_of, suggested
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
-_UID, _BASE, _ENQUEUED = "uid", "base", "enqueued"
+_UID, _ENQUEUED = "uid", "enqueued"
 WORST: dict[str, tuple[float, float]] = {
     "validation/final_accuracy": (0.0, 1.0),
     "validation/during_accuracy": (0.0, 1.0),
@@ -172,16 +182,19 @@ class SweepStudy:
             value: mean validation accuracy over the whole stream, tasks not met counting 0.
 
         Returns:
-            whether the pruner would stop the trial here; never at the final step.
+            whether the pruner would stop the trial here; never at the final step, nor the setting as written: all
+            others are compared with it.
         """
         if not math.isfinite(value) or step in self.reported(number):
             return False
         if self._progress is not None:
             self._progress.report(number, step, value)
-            return step < final_step(self.file) and self._progress.should_prune(number)
+            pruned = step < final_step(self.file) and self._progress.should_prune(number)
+            return pruned and not is_written(self.trial(number))
         trial = self._trial(number)
         trial.report(value if self.file.objective.direction == "maximize" else 1.0 - value, step)
-        return step < final_step(self.file) and trial.should_prune()
+        # asked for every trial, the one as written too: halving keeps its ranks in what it is asked
+        return step < final_step(self.file) and trial.should_prune() and not is_written(self.trial(number))
 
     def reported(self, number: int) -> Mapping[int, float]:
         """The intermediate values of a trial, by step."""
@@ -244,7 +257,7 @@ class SweepStudy:
         """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""
         base, space, search = self.file.experiment, self.file.space, self.file.search
         if new and search.include_base:
-            self.optuna.enqueue_trial(params_of(base, space, {}), {_BASE: True})
+            self.optuna.enqueue_trial(params_of(base, space, {}), {AS_WRITTEN: True})
         there = {trial.user_attrs.get(_ENQUEUED) for trial in self.trials()}
         for given in search.enqueue:
             key = json.dumps(given, sort_keys=True)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from made_sweep import SMALL, made_sweep
 
-from hypercl.analysis.racing import Plan, RaceRecord
+from hypercl.analysis.race_record import RaceRecord
+from hypercl.analysis.racing import Plan
 from hypercl.config import loads
 from hypercl.sweep.final.data_used import data_used_rows
-from hypercl.sweep.final.selection import ATTRIBUTE, FinalSelection
+from hypercl.sweep.final.selection import FinalSelection
+from hypercl.sweep.study import FINAL
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE
 from hypercl.sweep.study.record import StudyRecord, read_sweep
@@ -45,7 +47,7 @@ def test_before_a_final_step_no_test_data_is_touched() -> None:
 
 def test_under_first_k_search_and_final_step_have_other_tasks() -> None:
     text = PERMUTED + "protocol: {name: first_k, k: 2}\nsearch: {seeds: 3}\n"
-    rows = rows_of(text, **{ATTRIBUTE: [plain(OPENING)]})
+    rows = rows_of(text, **{FINAL: [plain(OPENING)]})
     assert rows["search"] == "train and validation data of tasks 1 to 2 of permuted_mnist; seeds 7 to 9, order 42"
     assert rows["final step"] == (
         "train, validation and test data of tasks 3 to 6 of permuted_mnist; seeds 2000007 to 2000016; test data opened "
@@ -56,7 +58,7 @@ def test_under_first_k_search_and_final_step_have_other_tasks() -> None:
 
 def test_every_opening_is_told_and_its_orders_where_it_has_them() -> None:
     second = replace(OPENING, when="2026-12-01", orders=tuple(range(10)), finished="2026-12-02")
-    record = StudyRecord(Path("x"), loads(PERMUTED, "x"), (), {ATTRIBUTE: [plain(OPENING), plain(second)]})
+    record = StudyRecord(Path("x"), loads(PERMUTED, "x"), (), {FINAL: [plain(OPENING), plain(second)]})
     told = [text for name, text in data_used_rows(record) if name == "final step"]
     assert len(told) == 2
     assert "each with an order of its own" in told[1]

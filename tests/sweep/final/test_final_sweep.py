@@ -22,7 +22,7 @@ experiment:
   hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
   training: {iterations: 20, batch_size: 16, threads: 1, device: cpu}
 space: {method.beta: {log_uniform: [1e-4, 10]}}
-search: {sampler: random, trials: 2}
+search: {sampler: random, trials: 2, confirm: false}
 pruner: {name: none}
 final: {settings: 1, seeds: 5, from_scratch: true}
 logging: {wandb: {project: tests}}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.analysis.racing import Plan, RaceRecord
+from hypercl.analysis.race_record import RaceRecord
+from hypercl.analysis.racing import Plan
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.sweep.final.selection import (
     Chosen,
@@ -30,6 +31,8 @@ from hypercl.sweep.study.study import SweepStudy
 
 Files = Callable[..., SweepFile]
 Studies = Callable[[SweepFile], SweepStudy]
+
+pytestmark = pytest.mark.usefixtures("in_the_order_of_values")
 
 
 def told(study: SweepStudy, *values: float, broken: tuple[int, ...] = ()) -> None:
@@ -58,7 +61,9 @@ def test_the_best_settings_come_first_and_the_one_as_written_last(sweep_file: Fi
     told(study, 0.5, 0.6, 0.9, 0.7, 0.8)
     found = choice(study.record())
     assert [one.label for one in found] == ["trial-2", "trial-4", "trial-3", "base"]
-    assert [one.promised for one in found] == [(0.9,), (0.8,), (0.7,), (0.5,)]
+    beliefs = study.record().beliefs
+    assert [one.promised for one in found] == [(beliefs[number].mean,) for number in (2, 4, 3, 0)]
+    assert found[0].interval == beliefs[2].interval
     assert [one.settings["method.beta"] for one in found[:3]] == [0.2, 0.4, 0.3]
     assert (found[-1].trial, found[-1].settings) == (0, {})
 

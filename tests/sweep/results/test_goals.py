@@ -34,6 +34,8 @@ VALUES = [(0.90, 1.00), (0.85, 0.20), (0.40, 0.10), (0.80, 0.30), (0.88, 0.60)]
 """The front is 0, 4, 1, 2, and 1 its knee."""
 FILE = loads(TEXT, "front.yaml")
 
+pytestmark = pytest.mark.usefixtures("in_the_order_of_values")
+
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:

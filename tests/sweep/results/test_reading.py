@@ -58,7 +58,7 @@ def test_a_record_has_every_trial_as_the_study_has_it(made: Path) -> None:
     states = [state_of(trial) for trial in record.trials]
     assert (states.count("complete"), states.count("pruned"), states.count("failed")) == (9, 5, 1)
     assert states[-1] == "running"
-    values = [trial.value for trial in record.ranked()]
+    values = [record.beliefs[trial.number].mean for trial in record.ranked()]
     assert values == sorted(values, reverse=True)
     assert progress_of(record.file, record.ranked()[0])[-1] == (20, pytest.approx(record.ranked()[0].value))
 

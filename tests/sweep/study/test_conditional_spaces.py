@@ -93,7 +93,7 @@ def test_trunk_shapes_conditions_and_computed_values_stand_in_every_file(file: S
         assert bool(row["hypernet.chunk_size"]) == chunked
     assert {row["hypernet.name"] for row in rows} == {"chunked", "full"}
     table = ranked_rows(again.record())
-    assert {tuple(row) for row in table} == {("trial", "value", *file.space)}
+    assert {tuple(row) for row in table} == {("trial", "value", "expected", *file.space)}
     assert {row["hypernet.chunk_embedding"] for row in table} <= {48, 96, ""}
     best = write_best(again.record(), "t")
     assert best is not None

@@ -78,12 +78,14 @@ def means(*accuracies: float) -> list[float]:
 def test_the_floor_is_on_the_mean_over_the_tasks_met(
     sweep_file: Files, open_study: Studies, floor: float, step: int | None, objective: str
 ) -> None:
-    study = open_study(sweep_file(f"pruner={{name: threshold, floor: {floor}}}", f"objective={objective}"))
+    study = open_study(
+        sweep_file(f"pruner={{name: threshold, floor: {floor}}}", f"objective={objective}", "search.include_base=false")
+    )
     assert stopped_at(study, means(0.9, 0.8, 0.7, 0.6, 0.6)) == step
 
 
 def test_the_floor_is_looked_at_when_a_task_has_been_learned(sweep_file: Files, open_study: Studies) -> None:
-    study = open_study(sweep_file("pruner={name: threshold, floor: 0.7}"))
+    study = open_study(sweep_file("pruner={name: threshold, floor: 0.7}", "search.include_base=false"))
     learning = [value * (0.5 if step % 4 else 1.0) for step, value in enumerate(means(*[0.8] * 5), start=1)]
     assert stopped_at(study, learning) is None
 
@@ -92,18 +94,22 @@ def test_the_floor_is_looked_at_when_a_task_has_been_learned(sweep_file: Files, 
 def test_patience_is_counted_in_reports(
     sweep_file: Files, open_study: Studies, patience: int, step: int | None
 ) -> None:
-    study = open_study(sweep_file(f"pruner={{name: patient, patience: {patience}}}"))
+    study = open_study(sweep_file(f"pruner={{name: patient, patience: {patience}}}", "search.include_base=false"))
     assert stopped_at(study, [*GOOD[:9], *[0.3] * 11]) == step
 
 
 def test_a_patient_pruner_overlooks_a_small_fall(sweep_file: Files, open_study: Studies) -> None:
-    study = open_study(sweep_file("pruner={name: patient, patience: 1, min_delta: 0.2}"))
+    study = open_study(sweep_file("pruner={name: patient, patience: 1, min_delta: 0.2}", "search.include_base=false"))
     assert stopped_at(study, [*GOOD[:9], *[0.3] * 11]) is None
     assert stopped_at(study, [*GOOD[:9], *[0.1] * 11]) == 10
 
 
 def test_with_a_rule_both_must_want_to_stop_the_trial(sweep_file: Files, open_study: Studies) -> None:
-    study = open_study(sweep_file("pruner={name: patient, patience: 2, rule: {name: median, startup_trials: 1}}"))
+    study = open_study(
+        sweep_file(
+            "pruner={name: patient, patience: 2, rule: {name: median, startup_trials: 1}}", "search.include_base=false"
+        )
+    )
     falling, steady = [*GOOD[:9], *[0.3] * 11], [0.3] * 20
     assert stopped_at(study, [0.2] * 20) is None
     assert stopped_at(study, falling) is None, "it fell back, but stands above the median"
