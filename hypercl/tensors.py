@@ -29,6 +29,16 @@ def numbers(tensor: Tensor) -> list[Any]:
     return tensor.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
+def vecdot(left: Tensor, right: Tensor) -> Tensor:
+    """Dot products along the last axis."""
+    return torch.linalg.vecdot(left, right)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def vector_norm(tensor: Tensor, dim: int) -> Tensor:
+    """Euclidean norms along an axis."""
+    return torch.linalg.vector_norm(tensor, dim=dim)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 @contextmanager
 def random_state_kept(seed: int | None = None) -> Generator[None]:
     """Puts torch's global random numbers of the CPU back at its end; inside they begin at a seed, if one is given."""

@@ -96,7 +96,7 @@ def notes(content: Content) -> list[str]:
 def _goal_cells(metric: str, setting: Mapping[str, Any]) -> dict[str, str]:
     key = counterpart(metric)
     measured = setting["metrics"][key]
-    compared = measured["difference"] or {}
+    compared: Mapping[str, Any] = measured["difference"] or {}
     gain = cell(key, compared.get("mean"))
     return {
         "promised": cell(metric, setting["promised"].get(metric, {}).get("value")),

@@ -117,7 +117,8 @@ def joined_optimism(contents: Mapping[str, Content]) -> Joined:
 
 def _row(content: Content, setting: Mapping[str, Any], metric: str) -> Row:
     """What was promised and what came out of a setting by a goal's metric."""
-    measured, promise = setting["metrics"][counterpart(metric)], setting["promised"].get(metric) or {}
+    measured = setting["metrics"][counterpart(metric)]
+    promise: Mapping[str, Any] = setting["promised"].get(metric) or {}
     low, high = measured["t_interval"] or (None, None)
     optimism_low, optimism_high = promise.get("interval") or (None, None)
     return {
@@ -137,7 +138,7 @@ def _row(content: Content, setting: Mapping[str, Any], metric: str) -> Row:
 
 def _joined_row(name: str, content: Content, metric: str) -> Row:
     setting = leading(content)
-    compared = setting["metrics"][counterpart(metric)]["difference"] or {}
+    compared: Mapping[str, Any] = setting["metrics"][counterpart(metric)]["difference"] or {}
     above = {"above_base": compared.get("mean"), "p": compared.get("p")}
     counts = {"seeds": len(setting["seeds"]), "lost": len(setting["lost"])}
     cost = {key: content["cost"].get(key) for key in ("trials", "hours", "gpu_hours", "flops")}

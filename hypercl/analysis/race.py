@@ -171,7 +171,7 @@ def race_figure(table: pd.DataFrame, metric: str) -> Figure:
         table: as from `race_table`, with a round or more.
         metric: what the values are.
     """
-    last = table[table["race"] == max(table["race"])]
+    last = pd.DataFrame(table[table["race"] == max(table["race"])])
     figure = empty_figure(6.4, 3.8)
     axes = figure.add_subplot(xlabel="further seeds of each setting", ylabel=words(metric))
     lines = {number: last.query("trial == @number") for number in dict.fromkeys(map(int, last["trial"]))}

@@ -150,9 +150,13 @@ def sign_flip_p(pairs: Sequence[float]) -> tuple[float, bool]:
     from scipy import stats
 
     exact = 2 ** min(len(found), 64) <= MOST_FLIPS
+
+    def mean(flipped: np.ndarray, axis: int) -> np.ndarray:
+        return np.round(flipped.mean(axis=axis), 12)  # ties are ties, whatever the order of a sum
+
     result = stats.permutation_test(
         (found / greatest,),
-        lambda flipped, axis: np.round(flipped.mean(axis=axis), 12),  # ties are ties, whatever the order of a sum
+        mean,
         permutation_type="samples",
         vectorized=True,
         n_resamples=MOST_FLIPS if exact else RESAMPLES,

@@ -42,7 +42,7 @@ def ranked(rows: Sequence[dict[str, Any]], title: str) -> Fitted:
     """
     keys = [key for key in rows[0] if key != "spread"]
     names = dict(zip(keys, headings(keys), strict=True))
-    table = []
+    table: list[dict[str, str]] = []
     for rank, row in enumerate(rows, start=1):
         cells = {names[key]: "" if row[key] == "" else value_in_short(row[key]) for key in keys}
         if row.get("spread", "") != "":
@@ -66,7 +66,7 @@ def final_tables(content: Content) -> Group:
 
 def headings(paths: Sequence[str]) -> list[str]:
     """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
-    names = []
+    names: list[str] = []
     for path in paths:
         parts = path.split(".")
         least = 2 if parts[-1] == "name" else 1

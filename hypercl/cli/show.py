@@ -30,7 +30,8 @@ def progress_lines(reported: Sequence[tuple[int, float]], reports_per_task: int,
         reports_per_task: steps a task.
         tasks: of the whole stream.
     """
-    stride, lines = reports_per_task * -(-tasks // MOST_LINES), []
+    stride = reports_per_task * -(-tasks // MOST_LINES)
+    lines: list[str] = []
     for step, value in reported:
         if step % stride == 0 or step == reported[-1][0]:
             mean = value * tasks / -(-step // reports_per_task)

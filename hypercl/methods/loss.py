@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, pad, softmax
 
+from hypercl.tensors import vecdot
+
 
 def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean cross entropy with the targets 1 - s on the right class and s / (K - 1) on each other one.
@@ -75,4 +77,4 @@ class Distillation:
             teacher = pad(teacher, (0, student.shape[-1] - teacher.shape[-1]))
         wanted = softmax(teacher / self.temperature, -1)
         said = log_softmax(student / self.temperature, -1)[..., : teacher.shape[-1]]
-        return self.temperature**2 * -torch.linalg.vecdot(wanted, said).mean(-1)
+        return self.temperature**2 * -vecdot(wanted, said).mean(-1)

@@ -13,6 +13,7 @@ from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from hypercl.config.models import SGD, Adam, AdamW, RMSprop
+from hypercl.tensors import vector_norm
 
 Tensors = dict[str, Tensor]
 
@@ -169,6 +170,6 @@ def clip_norm(gradients: dict[str, Tensor], bound: float | None, replicas: bool 
     if bound is None:
         return gradients
     flat = {name: gradient.flatten(int(replicas)) for name, gradient in gradients.items()}
-    norms = [torch.linalg.vector_norm(values, dim=-1) for values in flat.values()]
-    scale = (bound / (torch.linalg.vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
+    norms = [vector_norm(values, dim=-1) for values in flat.values()]
+    scale = (bound / (vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
     return {name: (values * scale.unsqueeze(-1)).view_as(gradients[name]) for name, values in flat.items()}

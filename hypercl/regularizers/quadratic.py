@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hypercl.tensors import vecdot
+
 Strength = float | Tensor
 
 
@@ -51,7 +53,7 @@ class Quadratic:
         """
         difference = weights - self.centre
         slope = self.precision * difference
-        value: Tensor = 0.5 * torch.linalg.vecdot(slope, difference) + self.offset
+        value: Tensor = 0.5 * vecdot(slope, difference) + self.offset
         gradient += slope.mul_(strength)
         return value
 
@@ -152,7 +154,7 @@ def _squared_gradients(layer: nn.Module, inputs: Tensor, delta: Tensor) -> tuple
         return _convolution(layer, inputs, delta), delta.flatten(2).sum(-1).square_().sum(0)
     # batch normalisation: a scale's gradient is the product of normalised inputs and delta, over a channel's pixels
     delta, inputs = delta.reshape(*delta.shape[:2], -1), inputs.reshape(*inputs.shape[:2], -1)
-    return torch.linalg.vecdot(delta, inputs).square_().sum(0), delta.sum(-1).square_().sum(0)
+    return vecdot(delta, inputs).square_().sum(0), delta.sum(-1).square_().sum(0)
 
 
 def _convolution(layer: nn.Conv2d, inputs: Tensor, delta: Tensor) -> Tensor:

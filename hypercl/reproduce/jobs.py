@@ -73,7 +73,8 @@ def reproduction_jobs(table: Reproduction, file: Path, folder: Path, args: argpa
         UserError: with the mistakes of every chosen cell; or a cell holds a run with other settings.
     """
     seeds = [] if args.seeds is None else [f"training.replicas={args.seeds}"]
-    jobs, problems = [], []
+    jobs: list[Job] = []
+    problems: list[str] = []
     for cell in _chosen(cells_of(table), args.only):
         try:
             experiment = cell.experiment(file_named(cell.file, file), [*args.overrides, *seeds])

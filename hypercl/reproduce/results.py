@@ -94,9 +94,10 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
     known = {cell.name: _known(records, cell) for cell in cells}
     changes = sorted({record["changed"] for record in records if record["changed"]})
     marks = {text: f" ({LETTERS[index % len(LETTERS)]})" for index, text in enumerate(changes)}
-    rows = []
+    rows: list[dict[str, str]] = []
     for name, row in table.rows.items():
-        shown, times = {"method": row.label}, []
+        shown = {"method": row.label}
+        times: list[str] = []
         for scenario in _scenarios(cells):
             cell = next((cell for cell in cells if (cell.row, cell.scenario) == (name, scenario)), None)
             seeds = known[cell.name] if cell else []

@@ -136,7 +136,8 @@ class ImageFiles:
 
     def part(self, places: torch.Tensor) -> "ImageFiles":
         """Some of the files."""
-        listing = [self.listing[place] for place in numbers(places)]
+        rows: list[int] = numbers(places)
+        listing = [self.listing[row] for row in rows]
         return ImageFiles(self.folder, self.classes, listing, self.labels[places])
 
 

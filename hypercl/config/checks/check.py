@@ -54,8 +54,8 @@ def sweep_problems(file: SweepFile) -> list[Problem]:
         fix = "add for example\n             space:\n               method.beta: {log_uniform: [1e-3, 10]}"
         return [Problem("space", "a sweep needs a space to search", fix=fix)]
     if file.experiment.tasks.num_tasks is None:
-        fix = "give experiment.tasks.num_tasks"
-        return [Problem("experiment.tasks.num_tasks", "a sweep's progress is judged by the share learned", fix=fix)]
+        message = "it is null, and a sweep needs the number of tasks: progress is the share of the stream learned"
+        return [Problem("experiment.tasks.num_tasks", message, fix="add num_tasks to experiment.tasks")]
     problems = protocol_problems(file)
     sound, wrong = sound_space(file)
     problems += wrong

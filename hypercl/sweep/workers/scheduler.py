@@ -32,7 +32,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Reports the result and, after a restart, what was reported before it and did not arrive."""
-        number = trial.config["job"].number
+        number = _number(trial)
         if job.STEP not in result:
             return TrialScheduler.CONTINUE
         self._searcher.spent[number] = (result.get(job.SECONDS), result.get(job.FLOPS))
@@ -50,7 +50,7 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A process died: Ray's account of it is kept in case it is not restarted."""
-        self._searcher.deaths[trial.config["job"].number] = death_of(trial)
+        self._searcher.deaths[_number(trial)] = death_of(trial)
 
     def _why(self, step: int) -> str:
         learned, extra = divmod(step, self._file.pruner.reports_per_task)
@@ -78,3 +78,7 @@ def _last_failure(trial: Trial) -> str:
         return "no reason is known"
     newest = path.read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
     return " ".join(newest.partition("\n")[2].split())[:500]
+
+
+def _number(trial: Trial) -> int:
+    return trial.config["job"].number

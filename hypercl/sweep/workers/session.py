@@ -34,7 +34,7 @@ class Retrying(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore."""
 
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
 
 
@@ -59,7 +59,7 @@ class Heartbeat(Callback):
         """Ray pickles callbacks into snapshots that are never read."""
         return {}
 
-    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._control.at_once:
             raise AtOnce
         _ = self._control.stopping  # looks at the time limit

@@ -18,6 +18,17 @@ def test_a_sweep_needs_a_space() -> None:
     assert "needs a space" in problems_of("{}")["space"]
 
 
+def test_a_sweep_needs_the_number_of_tasks(tmp_path: Path) -> None:
+    stream = "{name: import, path: streams:make, input_shape: [1, 8, 8], classes_per_task: 2, heads: shared}"
+    file = tmp_path / "file.yaml"
+    file.write_text(f"experiment:\n  tasks: {stream}\nspace: {{method.beta: {{uniform: [0, 1]}}}}")
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.line) == ("experiment.tasks.num_tasks", 2)
+    assert problem.fix
+
+
 def test_an_unknown_path_is_named_with_the_nearest_one() -> None:
     assert "did you mean 'method.beta'?" in problems_of("{method.betta: {uniform: [0, 1]}}")["space.method.betta"]
 
