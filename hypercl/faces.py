@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 
-def lazy(package: str, file: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package whose `__init__` imports its names under TYPE_CHECKING only.
+def lazy(package: str, file: str) -> tuple[list[str], Callable[[str], Any]]:
+    """`__all__` and `__getattr__` of a package whose `__init__` imports its names under TYPE_CHECKING only.
 
     Args:
         package: its `__name__`.
         file: its `__file__`, whose imports say in which module each name is defined.
     """
-    home = dict(_imports(Path(file)))
+    home = {name: module for name, module in _imports(Path(file)) if module.startswith(f"{package}.")}
 
     def look_up(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
         return getattr(import_module(home[name]), name)
 
-    return look_up
+    return sorted(home), look_up
 
 
 def _imports(file: Path) -> Iterator[tuple[str, str]]:

@@ -20,27 +20,4 @@ if TYPE_CHECKING:
         to_yaml,
     )
 
-__all__ = [
-    "ConfigError",
-    "Distribution",
-    "Experiment",
-    "OutOfReach",
-    "Problem",
-    "SweepFile",
-    "UserError",
-    "assign",
-    "at_task",
-    "check_sweep",
-    "did_you_mean",
-    "difference_line",
-    "differences",
-    "known_paths",
-    "load",
-    "load_sweep",
-    "loads",
-    "lookup",
-    "resolved",
-    "to_yaml",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

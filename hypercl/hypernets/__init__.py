@@ -2,9 +2,3 @@
 
 from hypercl.hypernets.build import OwnWeights, build_hypernet
 from hypercl.hypernets.hypernetwork import Hypernetwork
-
-__all__ = [
-    "Hypernetwork",
-    "OwnWeights",
-    "build_hypernet",
-]

@@ -12,22 +12,4 @@ if TYPE_CHECKING:
     from hypercl.loggers.terminal import Terminal, matrix_or_path
     from hypercl.loggers.wandb_mode import decide_mode, sync_hint
 
-__all__ = [
-    "Ending",
-    "JsonLines",
-    "Logger",
-    "LoggerSpec",
-    "Loggers",
-    "Terminal",
-    "build",
-    "decide_mode",
-    "ending_of",
-    "matrix_or_path",
-    "read_rows",
-    "reports_of",
-    "run_to_end",
-    "sync_hint",
-    "task_accuracies",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

@@ -17,26 +17,3 @@ from hypercl.methods.learner import (
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.plain import own_weights
 from hypercl.methods.replica_configs import replica_configs, require_alike
-
-__all__ = [
-    "Batch",
-    "Decision",
-    "Learner",
-    "LearnerSpec",
-    "Losses",
-    "Network",
-    "NetworkLearner",
-    "Protection",
-    "State",
-    "StepInfo",
-    "TaskContext",
-    "TaskData",
-    "TaskInference",
-    "build_method",
-    "generator_parameters",
-    "imported_class",
-    "learner_class",
-    "own_weights",
-    "replica_configs",
-    "require_alike",
-]

@@ -14,26 +14,3 @@ from hypercl.regularizers.output import (
     draw_subset,
 )
 from hypercl.regularizers.quadratic import LayerByLayer, Quadratic, diagonal_fisher, layer_by_layer, quickest
-
-__all__ = [
-    "Anchor",
-    "DirectAnchor",
-    "DirectForm",
-    "GramAnchor",
-    "GramForm",
-    "HeadMask",
-    "LayerByLayer",
-    "Optimizer",
-    "OutputRegularizer",
-    "Point",
-    "Quadratic",
-    "Rate",
-    "Strength",
-    "build_optimizer",
-    "cheaper_form",
-    "clip_norm",
-    "diagonal_fisher",
-    "draw_subset",
-    "layer_by_layer",
-    "quickest",
-]

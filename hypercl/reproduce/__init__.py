@@ -14,20 +14,4 @@ if TYPE_CHECKING:
     )
     from hypercl.reproduce.table import Comparison, Reproduction, cells_of, load_reproduction
 
-__all__ = [
-    "Comparison",
-    "Job",
-    "Reproduction",
-    "cells_of",
-    "file_named",
-    "load_reproduction",
-    "published_experiments",
-    "read_reproduction",
-    "reproduction_figure",
-    "reproduction_jobs",
-    "reproduction_markdown",
-    "reproduction_results",
-    "table_file",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

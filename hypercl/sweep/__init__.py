@@ -13,13 +13,4 @@ if TYPE_CHECKING:
     from hypercl.sweep.plan import dry_run_rows, plan_rows
     from hypercl.sweep.results import listener_for
 
-__all__ = [
-    "SweepOptions",
-    "SweepResult",
-    "dry_run_rows",
-    "listener_for",
-    "plan_rows",
-    "sweep",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

@@ -2,11 +2,3 @@
 
 from hypercl.targets.build import AnyTarget, build_target, count_weights, draw_weights
 from hypercl.targets.generated import GeneratedModel
-
-__all__ = [
-    "AnyTarget",
-    "GeneratedModel",
-    "build_target",
-    "count_weights",
-    "draw_weights",
-]

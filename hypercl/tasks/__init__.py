@@ -11,23 +11,3 @@ from hypercl.tasks.open_stream import (
     open_with_test,
 )
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
-
-__all__ = [
-    "Batches",
-    "BundledBatches",
-    "NoTestData",
-    "Samples",
-    "Shape",
-    "Split",
-    "Task",
-    "TaskStream",
-    "TestDataGuard",
-    "as_images",
-    "data_place",
-    "guard_test_data",
-    "open_leaking",
-    "open_stream",
-    "open_with_test",
-    "shape_of",
-    "steps_in_epochs",
-]

@@ -17,36 +17,4 @@ if TYPE_CHECKING:
     from hypercl.training.replicas import WORST, seeds_name
     from hypercl.training.run_summary import SUMMARY, RunSummary, SeedResult
 
-__all__ = [
-    "MATRIX_FILES",
-    "SUMMARY",
-    "WORST",
-    "AccuracyMatrix",
-    "Checkpoints",
-    "Diverged",
-    "Finished",
-    "Progress",
-    "Report",
-    "Row",
-    "RunFolders",
-    "RunSummary",
-    "SeedResult",
-    "Sizes",
-    "Started",
-    "Tick",
-    "available_cpus",
-    "build_bundle",
-    "build_learner",
-    "free_memory",
-    "give_back_freed_memory",
-    "read",
-    "read_matrices",
-    "require_buildable",
-    "run",
-    "seeds_name",
-    "sizes",
-    "two_steps",
-    "write",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

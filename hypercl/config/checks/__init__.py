@@ -10,20 +10,4 @@ if TYPE_CHECKING:
     from hypercl.config.checks.fixed_keys import why_not_tunable
     from hypercl.config.checks.protocol import RATE, strength_path
     from hypercl.config.checks.search import no_confirm
-
-__all__ = [
-    "RATE",
-    "check_sweep",
-    "completed",
-    "conditions_in_words",
-    "is_active",
-    "load_sweep",
-    "no_confirm",
-    "ordered",
-    "setting",
-    "strength_path",
-    "why_not_tunable",
-    "with_tied",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

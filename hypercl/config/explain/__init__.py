@@ -8,13 +8,4 @@ if TYPE_CHECKING:
     from hypercl.config.explain.explain import Kind, Part, Setting, explain_key, known_keys
     from hypercl.config.explain.schema import schema_text
 
-__all__ = [
-    "Kind",
-    "Part",
-    "Setting",
-    "explain_key",
-    "known_keys",
-    "schema_text",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

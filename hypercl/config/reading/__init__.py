@@ -6,26 +6,3 @@ from hypercl.config.reading.load import assign, load, loads, read, to_yaml
 from hypercl.config.reading.paths import difference_line, differences, known_paths, lookup, resolved
 from hypercl.config.reading.validation import validated
 from hypercl.config.reading.yaml_text import dump, value_in_short, value_in_words
-
-__all__ = [
-    "INCLUDE",
-    "Entry",
-    "assign",
-    "content_of",
-    "difference_line",
-    "differences",
-    "dump",
-    "entries",
-    "known_paths",
-    "load",
-    "loads",
-    "lookup",
-    "read",
-    "resolved",
-    "sentence",
-    "text_of",
-    "to_yaml",
-    "validated",
-    "value_in_short",
-    "value_in_words",
-]

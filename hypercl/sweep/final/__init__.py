@@ -10,15 +10,4 @@ if TYPE_CHECKING:
     from hypercl.sweep.final.status import final_is_open, final_rows
     from hypercl.sweep.final.step import FinalStep
 
-__all__ = [
-    "FinalStep",
-    "check_final",
-    "data_used_rows",
-    "final_is_open",
-    "final_rows",
-    "joined",
-    "parts_of",
-    "selections_of",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

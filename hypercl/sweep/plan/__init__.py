@@ -9,10 +9,4 @@ if TYPE_CHECKING:
     from hypercl.sweep.plan.final import final_row
     from hypercl.sweep.plan.plan import plan_rows
 
-__all__ = [
-    "dry_run_rows",
-    "final_row",
-    "plan_rows",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

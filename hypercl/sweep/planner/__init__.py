@@ -7,6 +7,4 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.sweep.planner.planner import Part, Planner, planner_of
 
-__all__ = ["Part", "Planner", "planner_of"]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

@@ -15,20 +15,4 @@ if TYPE_CHECKING:
         race_points,
         stage_of,
     )
-
-__all__ = [
-    "Racing",
-    "check_races",
-    "confirm_plan",
-    "confirm_seeds",
-    "most_seeds",
-    "race_due",
-    "race_in_words",
-    "race_order",
-    "race_plan",
-    "race_points",
-    "search_stages",
-    "stage_of",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

@@ -24,40 +24,4 @@ if TYPE_CHECKING:
     from hypercl.sweep.results.stability import stability_rows
     from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
 
-__all__ = [
-    "LEAST",
-    "Importance",
-    "Running",
-    "TrialsTable",
-    "best_rows",
-    "bounds_in_words",
-    "broken_of",
-    "chosen_rows",
-    "cost_rows",
-    "final_of",
-    "goals_in_words",
-    "importances",
-    "listener_for",
-    "none_feasible",
-    "own_folder",
-    "placed",
-    "protocols_table",
-    "ranked_rows",
-    "rankings",
-    "read_sweeps",
-    "several",
-    "sought",
-    "stability_rows",
-    "state_words",
-    "status_of",
-    "status_rows",
-    "told",
-    "write_best",
-    "write_joined",
-    "write_preferred",
-    "write_report",
-    "write_sweep",
-    "write_trials",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)

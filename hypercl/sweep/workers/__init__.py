@@ -15,25 +15,4 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers.searcher import StudySearcher
     from hypercl.sweep.workers.session import Heartbeat, tune_study
 
-__all__ = [
-    "Engine",
-    "Heartbeat",
-    "Machine",
-    "PlannedRun",
-    "RanRun",
-    "RunSession",
-    "Slots",
-    "StudyScheduler",
-    "StudySearcher",
-    "TrialJob",
-    "as_begun",
-    "attached_ray",
-    "check_shared",
-    "fit_slots",
-    "local_ray",
-    "this_machine",
-    "train_all",
-    "tune_study",
-]
-
-__getattr__ = lazy(__name__, __file__)
+__all__, __getattr__ = lazy(__name__, __file__)
