@@ -1,4 +1,5 @@
 """Tables and figures from the folders of finished runs and sweeps."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

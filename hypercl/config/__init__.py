@@ -1,4 +1,5 @@
 """What a run and a sweep are: models of a file's sections, YAML in, clear errors out."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

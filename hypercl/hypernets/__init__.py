@@ -1,4 +1,5 @@
 """Networks that generate a target's weights from a task embedding."""
+# pyright: reportUnusedImport=false
 
 from hypercl.hypernets.build import OwnWeights, build_hypernet
 from hypercl.hypernets.hypernetwork import Hypernetwork

@@ -1,4 +1,5 @@
 """Who listens to a run: metrics.jsonl, the terminal, W&B."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

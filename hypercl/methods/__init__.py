@@ -1,4 +1,5 @@
 """How a learner meets a new task."""
+# pyright: reportUnusedImport=false
 
 from hypercl.methods.build import build_method, imported_class, learner_class
 from hypercl.methods.generator import generator_parameters

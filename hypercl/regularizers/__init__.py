@@ -1,4 +1,5 @@
 """What protects earlier tasks, and the steps of optimisers: functions of tensors."""
+# pyright: reportUnusedImport=false
 
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point

@@ -1,4 +1,5 @@
 """Reproducing published results: a table of cells, its runs, its results."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

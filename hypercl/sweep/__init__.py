@@ -2,6 +2,7 @@
 
 The names below are looked up when they are used: a trial's process imports this package too, and needs no Optuna.
 """
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,5 @@
 """Target networks: plain modules that know nothing of hypernetworks, called with generated weights."""
+# pyright: reportUnusedImport=false
 
 from hypercl.targets.build import AnyTarget, build_target, count_weights, draw_weights
 from hypercl.targets.generated import GeneratedModel

@@ -1,4 +1,5 @@
 """Streams of tasks: what a learner meets, and the batches it learns from."""
+# pyright: reportUnusedImport=false
 
 from hypercl.tasks.batches import Batches, BundledBatches, Samples, steps_in_epochs
 from hypercl.tasks.inputs import as_images

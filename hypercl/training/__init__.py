@@ -1,4 +1,5 @@
 """One run: the loop over tasks, evaluation, metrics, checkpoints."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

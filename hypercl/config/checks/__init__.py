@@ -1,4 +1,5 @@
 """Rules that span several sections of a file."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

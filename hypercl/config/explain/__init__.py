@@ -1,4 +1,5 @@
 """What a key means: its sentence, type, default, bounds and source; the JSON schema."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

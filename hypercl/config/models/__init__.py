@@ -1,4 +1,5 @@
 """What a run and a sweep are: one pydantic model for each section of a file."""
+# pyright: reportUnusedImport=false
 
 from hypercl.config.models.by_task import at_task
 from hypercl.config.models.experiment import Experiment

@@ -1,4 +1,5 @@
 """From YAML text to validated models, with the file and line of every key."""
+# pyright: reportUnusedImport=false
 
 from hypercl.config.reading.include import INCLUDE, content_of, text_of
 from hypercl.config.reading.keys import Entry, entries, sentence

@@ -1,4 +1,5 @@
 """The final step: test data is opened once, for chosen settings on fresh seeds."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

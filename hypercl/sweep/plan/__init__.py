@@ -1,4 +1,5 @@
 """What a sweep would do, and what it would cost."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,5 @@
 """What is tried next: the study's sampler or grid, or protocol stability_decay with its attempts."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

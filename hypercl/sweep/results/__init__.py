@@ -1,4 +1,5 @@
 """The files, tables and texts that a sweep leaves."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

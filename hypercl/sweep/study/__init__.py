@@ -1,4 +1,5 @@
 """The Optuna study of a sweep: what was suggested, reported and decided."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 

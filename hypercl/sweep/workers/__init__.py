@@ -1,4 +1,5 @@
 """Ray: where trials and other runs are trained."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 
