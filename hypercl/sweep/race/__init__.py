@@ -1,4 +1,5 @@
 """The best settings of a search compared on further seeds."""
+# pyright: reportUnusedImport=false
 
 from typing import TYPE_CHECKING
 
