@@ -91,7 +91,7 @@ class Confirm(Section):
     share: Annotated[Fraction, Field(gt=0)] = 0.25
     """Cost of the stage: trainings of one seed, as a share of those of the search if none were pruned; never fewer
     than 3 for each setting that takes part."""
-    alpha: Annotated[Fraction, Field(gt=0)] = 0.1
+    alpha: Annotated[Fraction, Field(gt=0)] = 0.05
     """How certain that must be: the probability that the challenger is no better, given all values of the search and
     the further ones (with search.fidelity the p of a paired t test on the further ones), is at most this."""
 
