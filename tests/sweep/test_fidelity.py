@@ -47,19 +47,27 @@ def test_trials_are_short_and_the_final_step_is_not(tmp_path: Path, monkeypatch:
     trained = without_ray(monkeypatch, TrainedHere())
     result = swept(tmp_path, loads(TEXT, "short.yaml"))
     assert result.final is not None
-    assert lengths(trained) == {"trials": {(2, 2)}, "final": {(8, 4)}}
+    assert lengths(trained) == {"trials": {(2, 2)}, "confirm": {(8, 4)}, "final": {(8, 4)}}
     folder = tmp_path / "short"
     best = folder / "best.yaml"
     assert load(best).experiment.training.iterations == 8
     assert load(best).experiment.tasks.num_tasks == 4
     assert AFTER in best.read_text().splitlines()[0]
     assert set(pd.read_csv(folder / "trials.csv")["fidelity"]) == {AFTER}
-    assert f"trials {AFTER}; " in result.final.optimism
+    assert AFTER not in result.final.optimism  # it is the confirming stage that promises
     assert load(folder / "trials" / "0" / "config.yaml").experiment.training.iterations == 2
 
     assert swept(tmp_path, loads(TEXT, "short.yaml")).final == result.final
     with pytest.raises(UserError, match=r"search.fidelity.training.iterations: 0.25 -> 0.5"):
         swept(tmp_path, loads(TEXT, "short.yaml", ["search.fidelity.training.iterations=0.5"]))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_where_short_trials_alone_promise_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_this_process(monkeypatch)
+    result = swept(tmp_path, loads(TEXT, "short.yaml", ["search.confirm=false"]), FakeEngine())
+    assert result.final is not None
+    assert f" {AFTER}" in result.final.optimism
 
 
 @pytest.mark.usefixtures("quiet")

@@ -1,6 +1,7 @@
 """What a final step will train, before it is known which settings."""
 
 from dataclasses import dataclass
+from math import prod
 
 from hypercl.config import SweepFile
 from hypercl.config.checks import no_confirm
@@ -90,7 +91,8 @@ def race_rows(file: SweepFile) -> list[tuple[str, str]]:
     first = file.experiment.training.seed + Role.SELECTION * APART
     each = ", each with an order of its own" if has_orders(file.experiment) else ", trained together"
     most = sum(most_seeds(file))
-    cost = f"at most {most} trainings of one seed, as much as {most / file.experiment.training.replicas:.3g} trials"
+    trial = file.experiment.training.replicas * prod(file.fidelity.values())
+    cost = f"at most {most} trainings of one seed, as much as {most / trial:.3g} trials"
     if isinstance(stage, Confirm):
         rounds = confirm_plan(stage, file, stage.settings).rounds
         best = "best setting" if stage.settings == 1 else f"{stage.settings} best settings"

@@ -11,6 +11,7 @@ from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_row, race_rows
 from hypercl.sweep.planner import planner_of
+from hypercl.sweep.race import stage_of
 from hypercl.sweep.results import bounds_in_words, chosen_rows
 from hypercl.sweep.study import (
     JOURNAL,
@@ -80,10 +81,10 @@ def _replicas(file: SweepFile) -> Rows:
 
 def fidelity_rows(asked: SweepFile) -> Rows:
     """How much shorter trials are than what is selected from them; nothing where they have full length."""
-    full, file = asked.experiment, search_config(asked).experiment
-    pairs = [(lookup(file, path), lookup(full, path), unit) for path, unit in LENGTHS.items() if path in asked.fidelity]
+    full, file = asked.experiment, search_config(asked)
+    pairs = [(lookup(file.experiment, path), lookup(full, path), LENGTHS[path]) for path in asked.fidelity]
     text = " and ".join(f"{short:,} of {long:,} {unit}" for short, long, unit in pairs)
-    later = "races and the final step train" if asked.search.race is not None else "the final step trains"
+    later = "the final step trains" if stage_of(file) is None else "what follows the search trains"
     return [("fidelity", f"trials are trained for {text}; {later} at full length")] if pairs else []
 
 

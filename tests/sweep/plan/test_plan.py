@@ -62,14 +62,16 @@ def test_the_plan_says_how_short_trials_are(sweep_file: Files, given: SweepOptio
 
 def test_the_dry_run_says_what_short_trials_save(sweep_file: Files, given: SweepOptions) -> None:
     def rows(*overrides: str) -> dict[str, str]:
-        file = sweep_file("training.iterations=3000", "search.race=true", *overrides)
-        return dict(dry_run_rows(file, given, measure=lambda _: 0.01, engine=FakeEngine()))
+        file, engine = sweep_file("training.iterations=3000", "search.race=true", *overrides), FakeEngine()
+        return dict(plan_rows(file, given, engine) + dry_run_rows(file, given, measure=lambda _: 0.01, engine=engine))
 
     short, full = rows("search.fidelity={training.iterations: 0.1}"), rows()
     assert short["a trial"].startswith("1,500 steps, about ")
     hours = full["the sweep"].removeprefix("at most about ").partition(" for ")[0]
     assert short["the sweep"].endswith(f", instead of {hours} at full length")
     assert (short["races"], short["final step"]) == (full["races"], full["final step"])
+    worth = [float(plan["race cost"].split()[-2]) for plan in (short, full)]
+    assert worth[0] == pytest.approx(10 * worth[1])
 
 
 def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: Files, given: SweepOptions) -> None:
