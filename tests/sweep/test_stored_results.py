@@ -65,7 +65,8 @@ def test_an_interrupted_sweep_resumes_to_its_exact_budget_and_an_undisturbed_one
 
     assert resumed(folder, "no").exit_code == 0
 
-    assert [job.number for job in trained.jobs] == [5, 6, 7]
+    assert [job.number for job in trained.jobs if job.number is not None] == [5, 6, 7]
+    assert {job.folder.parents[1].name for job in trained.jobs if job.number is None} == {"confirm"}
     trials = read_sweep(folder).trials
     assert len(trials) == 8
     assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
