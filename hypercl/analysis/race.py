@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hypercl.analysis.final_table import markdown_table
 from hypercl.analysis.final_text import LEAK
 from hypercl.analysis.race_record import RaceRecord
 from hypercl.analysis.racing import LEAST
@@ -17,6 +16,7 @@ from hypercl.analysis.statistics import t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
 from hypercl.config.reading import value_in_short
+from hypercl.formatting import markdown_table
 
 COLUMNS = ("race", "point", "round", "seeds", "trial", "mean", "low", "high", "p", "level", "state")
 DODGE = 0.05

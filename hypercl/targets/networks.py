@@ -226,7 +226,3 @@ class _WideBlock(nn.Module):
         passed = inputs if self.shortcut is None else self.shortcut(activations)
         residual = functional.relu(self.norm2(self.conv1(activations)))
         return passed + self.conv2(self.dropout(residual))
-
-
-def _wide_conv(inputs: int, units: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, units, kernel_size=3, stride=stride, padding=1, bias=False)

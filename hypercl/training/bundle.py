@@ -41,7 +41,7 @@ class Bundle:
 
     def __init__(self, learners: Sequence[Learner], sizes: Sequence[int], samples: int) -> None:
         starts = accumulate(sizes[:-1], initial=0)
-        self._groups = [Group(*each) for each in zip(learners, starts, sizes, strict=True)]
+        self._groups = [Group(*parts) for parts in zip(learners, starts, sizes, strict=True)]
         self.replicas = sum(sizes)
         """How many."""
         self.samples = samples
@@ -80,8 +80,8 @@ class Bundle:
         states: list[State] = []
         losses: list[Losses] = []
         for (group, own), remembered in zip(self._parts(state), context, strict=True):
-            given = [(inputs[group.own], labels[group.own]) for inputs, labels in batches]
-            new, loss = group.learner.step(own, remembered, given, info)
+            part = [(inputs[group.own], labels[group.own]) for inputs, labels in batches]
+            new, loss = group.learner.step(own, remembered, part, info)
             states.append(new)
             losses.append(loss)
         joined = {name: torch.cat([loss[name].reshape(-1) for loss in losses]) for name in losses[0]}
@@ -94,22 +94,22 @@ class Bundle:
     def predictors(self, state: State, tasks: Sequence[int]) -> Iterator[Callable[[Tensor], Tensor]]:
         """For each of some tasks a function from inputs (samples, *input_shape), the same for all replicas, to logits
         (replicas, samples, classes); to be used one after the other."""
-        found = [group.learner.predictors(own, tasks) for group, own in self._parts(state)]
-        return (partial(self._logits, each) for each in zip(*found, strict=True))
+        predictors = [group.learner.predictors(own, tasks) for group, own in self._parts(state)]
+        return (partial(self._logits, of_task) for of_task in zip(*predictors, strict=True))
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """Passes over samples whose task is not given, to be used one after the other: from inputs (samples,
         *input_shape), the same for all replicas, and the decisions so far to decisions (replicas, samples)."""
-        found = [group.learner.task_inferences(own, met) for group, own in self._parts(state)]
-        return (partial(self._decided, each) for each in zip(*found, strict=True))
+        inferences = [group.learner.task_inferences(own, met) for group, own in self._parts(state)]
+        return (partial(self._decided, of_pass) for of_pass in zip(*inferences, strict=True))
 
     def _decided(self, decide: Sequence[TaskInference], inputs: Tensor, before: Decision | None) -> Decision:
         """What each group decides, along the replica axis."""
-        each: list[Decision] = []
+        decisions: list[Decision] = []
         for of, group in zip(decide, self._groups, strict=True):
             decision = of(inputs, None if before is None else _part(before, group.own))
-            each.append(decision if group.size > 1 else _apart(decision))
-        return _joined(each)
+            decisions.append(decision if group.size > 1 else _apart(decision))
+        return _joined(decisions)
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         """Inputs that the first replica would replay for a task: (count, *input_shape); None if it generates none."""
@@ -118,8 +118,8 @@ class Bundle:
 
     def _logits(self, predict: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
         """What each group predicts, along the replica axis."""
-        each = [of(inputs) for of in predict]
-        logits = [own if group.size > 1 else own[None] for group, own in zip(self._groups, each, strict=True)]
+        outputs = [predict_group(inputs) for predict_group in predict]
+        logits = [part if group.size > 1 else part[None] for group, part in zip(self._groups, outputs, strict=True)]
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def inference_state(self, state: State) -> State:
@@ -128,12 +128,12 @@ class Bundle:
 
     def finite(self, state: State) -> Tensor:
         """Which replicas' numbers are all finite: bool, (replicas,), on the device."""
-        found: list[Tensor] = []
+        finite: list[Tensor] = []
         for group, own in self._parts(state):
             floats = [value for value in leaves(own) if value.is_floating_point()]
             rows = [value.reshape(group.size, -1) for value in floats if group.size == 1 or value.dim()]
-            found.append(torch.stack([torch.isfinite(row).all(dim=1) for row in rows]).all(dim=0))
-        return torch.cat(found)
+            finite.append(torch.stack([torch.isfinite(row).all(dim=1) for row in rows]).all(dim=0))
+        return torch.cat(finite)
 
     def blank_(self, state: State, replicas: Iterable[int]) -> None:
         """Makes all numbers of some replicas zero, in place: what is not finite is not carried on."""

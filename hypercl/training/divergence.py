@@ -15,7 +15,7 @@ class DivergenceDetector:
     Args:
         device: where the losses are.
         replicas: how many.
-        known: those that diverged before and are not told again.
+        known: those that diverged before and are not reported again.
     """
 
     def __init__(self, device: torch.device, replicas: int, known: Iterable[int] = ()) -> None:
@@ -41,17 +41,15 @@ class DivergenceDetector:
         Returns:
             The replicas that diverged since the check before.
         """
-        firsts = numbers(self._first)
-        sound = [True] * len(firsts) if finite is None else numbers(finite)
-        if all(first < 0 for first in firsts) and all(sound):
+        first_steps = numbers(self._first)
+        is_finite = [True] * len(first_steps) if finite is None else numbers(finite)
+        if all(step < 0 for step in first_steps) and all(is_finite):
             return []
         values = numbers(self._value)
-        found = [
-            Divergence(replica, first, values[replica], task)
-            if first >= 0
-            else Divergence(replica, iteration, float("nan"), task)
-            for replica, first in enumerate(firsts)
-            if replica not in self._known and (first >= 0 or not sound[replica])
+        divergences = [
+            Divergence(replica, *((step, values[replica]) if step >= 0 else (iteration, float("nan"))), task)
+            for replica, step in enumerate(first_steps)
+            if replica not in self._known and (step >= 0 or not is_finite[replica])
         ]
-        self._known |= {each.replica for each in found}
-        return found
+        self._known |= {divergence.replica for divergence in divergences}
+        return divergences

@@ -40,8 +40,8 @@ class Evaluation:
 
     def fractions(self, counts: Sequence[Tensor]) -> list[list[float]]:
         """Counts of right samples, (replicas,) of each task, as fractions; the host waits for them here."""
-        found = numbers(torch.stack(list(counts), dim=1))
-        return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in found]
+        rows = numbers(torch.stack(list(counts), dim=1))
+        return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in rows]
 
 
 def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None, None, Measured]:
@@ -89,10 +89,10 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
     right: list[Tensor] = []
     inferred: list[Tensor] = []
     for place in places:
-        task, of_task = what.tasks[place], [each for (at, _), each in decided.items() if at == place]
-        outputs = torch.cat([each.outputs for each in of_task], dim=1)
+        task, decisions = what.tasks[place], [decision for (at, _), decision in decided.items() if at == place]
+        outputs = torch.cat([decision.outputs for decision in decisions], dim=1)
         right.append((outputs == what.splits[place].labels + task.head.start).sum(dim=1))
-        tasks = [each.tasks for each in of_task if each.tasks is not None]
+        tasks = [decision.tasks for decision in decisions if decision.tasks is not None]
         if tasks:
             inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
         elif what.scenario == "class":

@@ -1,4 +1,4 @@
-"""One run: a learner over a stream of tasks, as a plain generator of what is worth telling."""
+"""One run: a learner over a stream of tasks, as a plain generator of what it reports."""
 
 import shutil
 import time

@@ -48,11 +48,6 @@ def mean(values: Sequence[float], instead: float | None = None) -> float:
     return sum(left) / len(left) if left else nan
 
 
-def spread(values: Sequence[float]) -> float:
-    """The sample standard deviation over replicas."""
-    return stdev(values)
-
-
 def rows(measured: Mapping[str, Sequence[float]], instead: float | None = None) -> Row:
     """What was measured of each replica, for metrics.jsonl: the mean by its key, each by `replica_<number>/key`."""
     means = {key: mean(values, instead) for key, values in measured.items()}
@@ -82,15 +77,11 @@ def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple
     """
     left = next(metrics for place, metrics in enumerate(each) if place not in diverged)
     known = [key for key, value in left.items() if isinstance(value, float)]
-    values = {key: [_value(each, place, key, diverged) for place in range(len(each))] for key in known}
+    values = {key: without([metrics[key] for metrics in each], diverged, WORST[key]) for key in known}
     tasks = left["final_accuracy_per_task"]
     per_task = {
         task: mean([0.0 if place in diverged else of["final_accuracy_per_task"][task] for place, of in enumerate(each)])
         for task in tasks
     }
     means = {**left, **{key: mean(values[key]) for key in known}, "final_accuracy_per_task": per_task}
-    return means, {key: spread(values[key]) for key in known}
-
-
-def _value(each: Sequence[Mapping[str, Any]], place: int, key: str, diverged: Sequence[int]) -> float:
-    return WORST[key] if place in diverged else each[place][key]
+    return means, {key: stdev(values[key]) for key in known}

@@ -80,28 +80,10 @@ class RunSummary:
         if others:
             replicas = [{"seed": one.seed, "diverged": one.diverged or None, **one.metrics} for one in self.seeds]
             several = {"spread": self.spread, "diverged_replicas": len(self.diverged), "replicas": replicas}
-        return {
-            "version": 1,
-            **self.metrics,
-            **several,
-            "compression_ratio": self.compression_ratio,
-            "parameters": self.parameters,
-            "target_parameters": self.target_parameters,
-            "chunk_size": self.chunk_size,
-            "generator_parameters": self.generator_parameters,
-            "seed": first.seed,
-            "iterations": self.iterations,
-            "iterations_per_task": list(self.iterations_per_task),
-            "flops": self.flops,
-            "flops_per_task": list(self.flops_per_task),
-            **({} if self.flops is not None else {"why": self.why}),
-            "seconds": self.seconds,
-            "peak_memory_bytes": self.peak_memory_bytes,
-            "device": self.device,
-            "hardware": self.hardware,
-            "threads": self.threads,
-            "versions": self.versions,
-        }
+        left_out = ("metrics", "seeds", "spread", *(["why"] if self.flops is not None else []))
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+        costs = {name: list(value) if is_list(value) else value for name, value in values.items()}
+        return {"version": 1, **self.metrics, **several, "seed": first.seed, **costs}
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "RunSummary":

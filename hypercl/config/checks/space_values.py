@@ -16,12 +16,29 @@ from hypercl.config.checks.conditions import (
     span,
     with_tied,
 )
-from hypercl.config.checks.fixed_keys import why_not_tunable
 from hypercl.config.models import Distribution, Experiment, SweepFile, expression, kind_of, kinds_of
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 
 MOST_CORNERS = 64
+
+_CLOSED = {
+    "training.seed": "seeds are not settings: a space that varies them would pick the luckiest",
+    "training.replicas": "all trials must be means of as many seeds: a mean of fewer is more often a lucky one",
+    "training.device": "the device is given by --device and the resources",
+    "training.threads": "threads belong to the resources of a trial",
+    "training.report_samples": "all trials must be measured alike",
+}
+"""Keys that a space cannot vary -> why."""
+
+
+def why_not_tunable(path: str) -> str:
+    """Why a space cannot vary a key path of the experiment; '' where it can."""
+    if path.split(".")[0] == "tasks" and path != "tasks.augment":
+        return "the stream is what a sweep is about: trials on other data cannot be compared"
+    if path.split(".")[0] == "by_task":
+        return "values for each task are found task by task, by protocol {name: stability_decay}"
+    return _CLOSED.get(path, "")
 
 
 def value_problems(file: SweepFile, space: Space, path: str) -> list[Problem]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError, create_model
 from hypercl.config.checks import why_not_tunable
 from hypercl.config.explain.schema import schema_of
 from hypercl.config.explain.words import distribution_around, type_in_words
-from hypercl.config.models import Section, SweepFile, is_list, kind_of, required
+from hypercl.config.models import Distribution, Section, SweepFile, is_list, kind_of, required
 from hypercl.config.problems import UserError, did_you_mean
 from hypercl.config.reading import Entry, entries, sentence, value_in_words
 
@@ -140,8 +140,6 @@ def _all() -> Mapping[str, list[Entry]]:
     for entry in entries([SweepFile]):
         found.setdefault(entry.path, []).append(entry)
         if entry.path == "space":
-            from hypercl.config.models import Distribution
-
             for inner in entries([Distribution], "space."):
                 found.setdefault(inner.path, []).append(inner)
     return found

@@ -6,7 +6,6 @@ from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.expression import ExpressionError, expression
 from hypercl.config.models.hypernet import (
     ChunkedHypernet,
-    FullHypernet,
     HyperfanIn,
     HyperfanOut,
     Hypernet,
@@ -95,8 +94,6 @@ from hypercl.config.models.tasks import (
     SplitMNIST,
     SplitTasks,
     Stream,
-    Tasks,
-    classes_of,
     task_count,
 )
 from hypercl.config.models.training import (

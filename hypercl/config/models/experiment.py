@@ -67,7 +67,18 @@ class Experiment(Section):
         return {**data, "hypernet": "none"} if name_in(data.get("method")) in _OWN_WEIGHTS else data
 
     @model_validator(mode="after")
-    def _method_fits(self) -> "Experiment":
+    def _sections_fit_together(self) -> "Experiment":
+        self._method_fits()
+        self._new_classes_compete()
+        self._each_class_has_a_share()
+        self._replay_fits()
+        self._entropy_tells_something()
+        self._tasks_may_come()
+        self._nothing_before()
+        self._more_than_one_sample()
+        return self
+
+    def _method_fits(self) -> None:
         method, generated = self.method, not isinstance(self.hypernet, OwnWeights)
         if method.generated is False and generated:
             raise ValueError(
@@ -87,20 +98,16 @@ class Experiment(Section):
                 f"method {method.name} with a hypernetwork has a network for each task, and scenario {scenario} does "
                 "not tell which predicts: give hypernet: {name: none}"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _new_classes_compete(self) -> "Experiment":
+    def _new_classes_compete(self) -> None:
         method, scenario = self.method, self.tasks.scenario
         if isinstance(method, DistillingMethod) and method.new_classes != "exclude" and scenario != "class":
             raise ValueError(
                 f"method.new_classes {method.new_classes} would have no effect in scenario {scenario}, whose targets "
                 "hold no new classes: leave it out"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _each_class_has_a_share(self) -> "Experiment":
+    def _each_class_has_a_share(self) -> None:
         if isinstance(self.method, ER):
             classes = sum(classes_of(self.tasks))
             if self.method.budget < classes:
@@ -108,13 +115,11 @@ class Experiment(Section):
                     f"method.budget {self.method.budget} keeps no sample of each of the stream's {classes} classes: "
                     f"give at least {classes}"
                 )
-        return self
 
-    @model_validator(mode="after")
-    def _replay_fits(self) -> "Experiment":
+    def _replay_fits(self) -> None:
         generator = generator_of(self.method)
         if generator is None:
-            return self
+            return
         outside = outside_unit_interval(self.tasks)
         if outside:
             raise ValueError(f"method {self.method.name} replays inputs in 0 .. 1, and {outside}")
@@ -127,21 +132,17 @@ class Experiment(Section):
                 f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
                 "apart as one_hot: make it as large, or use gaussian"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _entropy_tells_something(self) -> "Experiment":
+    def _entropy_tells_something(self) -> None:
         if isinstance(self.method, HnetEnt) and 1 in classes_of(self.tasks):
             raise ValueError(
                 "method hnet_ent cannot infer tasks of one class: the entropy of a certain answer is always 0; use "
                 "hnet_tir or hnet_replay"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _tasks_may_come(self) -> "Experiment":
+    def _tasks_may_come(self) -> None:
         if self.tasks.num_tasks is not None:
-            return self
+            return
         generator = generator_of(self.method)
         if isinstance(self.method, HnetTir):
             raise ValueError(
@@ -164,10 +165,8 @@ class Experiment(Section):
                 f"{solved[0]}.compression_ratio counts the embeddings of all tasks: give tasks.num_tasks, or a "
                 "chunk_size"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _nothing_before(self) -> "Experiment":
+    def _nothing_before(self) -> None:
         if (
             isinstance(self.method, Scratch)
             and isinstance(self.hypernet, Hypernet)
@@ -177,13 +176,10 @@ class Experiment(Section):
                 "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
                 "no embedding; use normal"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _more_than_one_sample(self) -> "Experiment":
+    def _more_than_one_sample(self) -> None:
         if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:
             raise ValueError("target.batch_norm needs a training.batch_size of at least 2: one sample has no variance")
-        return self
 
 
 def _instead(scenario: str) -> str:
