@@ -11,24 +11,25 @@ from tests.benchmarks.search.simulate import BUDGET, Case, Outcomes, outcomes
 from tests.benchmarks.search.strategies import Confirm, Strategy
 from tests.benchmarks.table import Row
 
-HABIT = Strategy("TPE, ASHA, one seed, the largest value", pruner="asha", choose="value")
+HABIT = Strategy("TPE, ASHA, one seed, the largest value", choose="value")
 """Plain Ray Tune with Optuna."""
-OURS = Strategy("ours", confirm=Confirm())
-"""What README.md describes as the default."""
-RANDOM = Strategy("random search, the largest value", sampler="random", choose="value")
+OURS = Strategy("as shipped", confirm=Confirm())
+RANDOM = Strategy("random search, the largest value", sampler="random", pruner="none", choose="value")
 OTHERS = (
-    Strategy("ours, not confirmed", confirm=None),
-    Strategy("ours, decided by a paired t test", confirm=Confirm(by="test")),
-    Strategy("TPE, not pruned, the largest value", choose="value"),
-    Strategy("ours with ASHA", pruner="asha", confirm=Confirm()),
-    Strategy("ours, alpha 0.1", confirm=Confirm(alpha=0.1)),
-    Strategy("ours, one challenger", confirm=Confirm(challengers=1)),
-    Strategy("ours, a share of 0.15", confirm=Confirm(share=0.15)),
-    Strategy("ours, a share of 0.4", confirm=Confirm(share=0.4)),
-    Strategy("ours, three seeds a trial", seeds=3, confirm=Confirm()),
-    Strategy("ours, other seeds for each trial", fresh="seeds", confirm=Confirm()),
-    Strategy("ours, another split for each trial", fresh="splits", confirm=Confirm()),
+    Strategy("not confirmed"),
+    Strategy("decided by a paired t test", confirm=Confirm(by="test")),
+    Strategy("not pruned", pruner="none", confirm=Confirm()),
+    Strategy("not pruned, alpha 0.05", pruner="none", confirm=Confirm(alpha=0.05)),
+    Strategy("not pruned, the largest value", pruner="none", choose="value"),
+    Strategy("alpha 0.05", confirm=Confirm(alpha=0.05)),
+    Strategy("one challenger", confirm=Confirm(challengers=1)),
+    Strategy("a share of 0.15", confirm=Confirm(share=0.15)),
+    Strategy("a share of 0.4", confirm=Confirm(share=0.4)),
+    Strategy("three seeds a trial", seeds=3, confirm=Confirm()),
+    Strategy("other seeds for each trial", fresh="seeds", confirm=Confirm()),
+    Strategy("another split for each trial", fresh="splits", confirm=Confirm()),
 )
+"""As shipped but for what they say."""
 FIRST = 40
 """The first sweep's seed: those below chose the strategy."""
 MUCH = 0.02

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtr, stdtr
 
+from hypercl.analysis.confirming import confirming_round, halving_plan
+from hypercl.analysis.posterior import Posterior, posterior_of
+from hypercl.analysis.racing import Plan
 from hypercl.config import SweepFile
+from hypercl.config.models import Confirm as Shipped
 from hypercl.config.models import Search
 from hypercl.config.models.sweep import ASHA, NoPruner
 from tests.benchmarks.search.engine import Searched, Tried, fresh_values
-from tests.benchmarks.search.posterior import Posterior, posterior_of
 
 PRUNERS = {"asha": ASHA(), "none": NoPruner()}
+SHIPPED = Shipped()
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ class Confirm:
     of the challengers; the last one takes the title where the evidence says so.
     """
 
-    share: float = 0.25
+    share: float = SHIPPED.share
     """Of the sweep's training steps."""
-    challengers: int = 3
-    """How many, the best by `posterior`."""
-    alpha: float = 0.05
+    challengers: int = SHIPPED.settings
+    """How many, the best by posterior mean."""
+    alpha: float = SHIPPED.alpha
     """The highest probability that the challenger is no better than the setting as written."""
     by: Literal["posterior", "test"] = "posterior"
     """What decides: the posterior over all values, or a one-sided paired t test over the further seeds alone."""
@@ -41,7 +44,7 @@ class Strategy:
 
     name: str
     sampler: str = "tpe"
-    pruner: str = "none"
+    pruner: str = "asha"
     seeds: int = 1
     """Of each trial."""
     fresh: Literal["", "seeds", "splits"] = ""
@@ -81,18 +84,28 @@ def decided(strategy: Strategy, whole: Searched, budget: float) -> Decision:
         budget: in trainings of one seed to the end, what is confirmed included.
     """
     confirm = strategy.confirm
-    found = whole.until(budget * (1 - confirm.share if confirm else 1))
+    plan = halving_plan(int(budget * confirm.share), confirm.challengers, True, confirm.alpha) if confirm else None
+    found = whole.until(budget - trainings(plan, confirm.challengers) if plan and confirm else budget)
     if not found.complete:
         return Decision(found.written, float("nan"))
     evidence = Evidence(found)
-    if confirm is not None:
-        return _confirmed(confirm, evidence, budget * confirm.share, strategy.fresh == "splits")
+    if plan and confirm:
+        return _confirmed(confirm, evidence, plan, strategy.fresh == "splits")
     if strategy.choose == "value":
         best = max(found.complete, key=lambda trial: trial.value)
         return Decision(best.params, best.value)
     believed = evidence.posterior()
     best = int(np.argmax(believed.mean))
     return Decision(evidence.params[best], float(believed.mean[best]), float(believed.sd[best]))
+
+
+def trainings(plan: Plan, challengers: int) -> int:
+    """What a confirming stage trains, in trainings of one seed, the setting as written included."""
+    total, before = 0, 0
+    for count in plan.rounds:
+        total += (count - before) * (challengers + 1)
+        before, challengers = count, max(1, challengers // 2)
+    return total
 
 
 class Evidence:
@@ -135,43 +148,23 @@ class Evidence:
         return Posterior(mean, sd)
 
 
-def _confirmed(confirm: Confirm, evidence: Evidence, budget: float, splits: bool) -> Decision:
-    believed, written, seeds, spare = evidence.posterior(), evidence.written, 0, int(budget)
+def _confirmed(confirm: Confirm, evidence: Evidence, plan: Plan, splits: bool) -> Decision:
+    believed, written = evidence.posterior(), evidence.written
     order = [int(place) for place in np.argsort(-believed.mean, kind="stable") if place != written]
     left = [place for place in order if evidence.values[place]][: confirm.challengers]
-    while left:
-        entrants = len(left) + 1
-        each = max(1, spare // 2 // entrants) if len(left) > 1 else spare // entrants
-        if each < 1 or each * entrants > spare:
-            break
-        evidence.train([*left, written], range(seeds, seeds + each), splits)
-        seeds, spare = seeds + each, spare - each * entrants
-        believed = evidence.posterior()
-        if len(left) == 1:
-            break
-        left = sorted(left, key=lambda place: -believed.mean[place])[: len(left) // 2]
-    if not left or not evidence.further[written]:
-        return Decision(evidence.params[written], float(believed.mean[written]), float(believed.sd[written]))
-    best = left[0]
-    if confirm.by == "test":
-        p = p_better(np.subtract(evidence.further[best], evidence.further[written]))
-        winner = best if p <= confirm.alpha else written
+    seeds, winner = 0, written
+    for count in plan.rounds if left else ():
+        entrants = [*left, written]
+        evidence.train(entrants, range(seeds, count), splits)
+        believed, seeds = evidence.posterior(), count
+        expected = {place: (float(believed.mean[place]), float(believed.sd[place])) for place in entrants}
+        further = {place: evidence.further[place] for place in entrants}
+        known = expected if confirm.by == "posterior" else None
+        result = confirming_round(further, count, plan, written, expected=known)
+        left, winner = [place for place in left if place not in result.dropped], result.leader
+    if confirm.by == "test" and evidence.further[winner]:
         return Decision(evidence.params[winner], float(np.mean(evidence.further[winner])))
-    unsure = np.hypot(believed.sd[best], believed.sd[written]) + 1e-12
-    p = float(ndtr(-(believed.mean[best] - believed.mean[written]) / unsure))
-    winner = best if p <= confirm.alpha else written
     return Decision(evidence.params[winner], float(believed.mean[winner]), float(believed.sd[winner]))
-
-
-def p_better(differences: Sequence[float] | np.ndarray) -> float:
-    """One-sided p of the paired t test that the true mean difference is above zero; 1 of one pair."""
-    pairs = np.asarray(differences, dtype=float)
-    if len(pairs) < 2:
-        return 1.0
-    spread = float(pairs.std(ddof=1))
-    if spread < 1e-12:
-        return 0.5 ** len(pairs) if pairs.mean() > 0 else 1.0
-    return float(stdtr(len(pairs) - 1, -pairs.mean() / (spread / np.sqrt(len(pairs)))))
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -5,15 +5,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from hypercl.analysis.confirming import halving_plan
 from hypercl.config import SweepFile, assign
 from tests.benchmarks.options import Options
 from tests.benchmarks.search import group, landscape, record, simulate
 from tests.benchmarks.search.engine import fresh_values, searched
 from tests.benchmarks.search.landscape import Landscape, World
-from tests.benchmarks.search.posterior import posterior_of
 from tests.benchmarks.search.problems import AS_WRITTEN, PROBLEMS, blocks, sweep_file, table_path
 from tests.benchmarks.search.simulate import sweep
-from tests.benchmarks.search.strategies import Confirm, Strategy, decided, p_better
+from tests.benchmarks.search.strategies import Confirm, Strategy, decided, trainings
 from tests.benchmarks.search.training import train
 
 
@@ -116,19 +116,26 @@ def test_all_finalists_get_the_same_seeds_and_after_a_round_the_best_challenger_
     assert runs[str(land.as_written)] == first + second
 
 
+@pytest.mark.parametrize("budget", [3, 10, 12, 25])
+def test_the_search_leaves_what_confirming_costs(budget):
+    plan = halving_plan(budget, 3, True, 0.05)
+    assert trainings(plan, 3) == plan.rounds[0] * 4 + (plan.rounds[1] - plan.rounds[0]) * 2
+    assert budget < 8 or budget - 1 <= trainings(plan, 3) <= budget
+
+
 def test_strategies_that_search_alike_share_their_search(land, monkeypatch):
     searches = []
     monkeypatch.setattr(simulate, "searched", lambda *given: searches.append(given[2]) or searched(*given))
     confirmed, plain = Strategy("x", confirm=Confirm()), Strategy("y", choose="value")
-    rows = sweep(land, [(confirmed, 8), (plain, 8), (plain, 4)], 0)
-    assert searches == [8]
+    rows = sweep(land, [(confirmed, 16), (plain, 8), (plain, 4)], 0)
+    assert searches == [16]
     assert all(bound >= gain for gain, _, _, bound in rows)
 
 
 def test_the_group_has_rows_of_each_problem_and_of_each_other_strategy(monkeypatch):
     few = (group.OURS, group.HABIT, group.RANDOM)
-    cases = [*((strategy, 8) for strategy in few), (group.OURS, 2), (group.RANDOM, 9)]
-    replaced = {"PROBLEMS": ("digits_cl3",), "OTHERS": (), "BUDGET": 8, "BUDGETS": (2,), "RANDOM_BUDGET": 9}
+    cases = [*((strategy, 16) for strategy in few), (group.OURS, 12), (group.RANDOM, 17)]
+    replaced = {"PROBLEMS": ("digits_cl3",), "OTHERS": (), "BUDGET": 16, "BUDGETS": (12,), "RANDOM_BUDGET": 17}
     for name, value in (replaced | {"CASES": cases}).items():
         monkeypatch.setattr(group, name, value)
     rows = list(group.measures(Options(sweeps=2)))
@@ -141,29 +148,6 @@ def test_the_group_has_rows_of_each_problem_and_of_each_other_strategy(monkeypat
         ("most harm, random search, the largest value", ""),
     ]
     assert all(row.ours is not None and np.isfinite(row.ours) for row in rows[:4])
-
-
-def test_the_posterior_draws_one_lucky_value_towards_its_neighbours():
-    points = np.linspace(0, 1, 21)[:, None]
-    values = 0.1 * points[:, 0] + 0.01 * (-1.0) ** np.arange(21)
-    values[4] += 0.2
-    found = posterior_of(points, values)
-    assert found.mean[4] < values[4] - 0.1
-    assert found.sd.shape == (21,)
-
-
-def test_more_seeds_of_a_value_are_believed_more():
-    points, values = np.linspace(0, 1, 9)[:, None], np.array([0.0, 0, 0, 0, 1, 0, 0, 0, 0])
-    one = posterior_of(points, values).mean[4]
-    many = posterior_of(points, values, [1, 1, 1, 1, 50, 1, 1, 1, 1]).mean[4]
-    assert many > one
-
-
-def test_the_paired_test_knows_no_more_than_its_pairs():
-    assert p_better([0.1]) == 1.0
-    assert p_better([0.1, 0.1, 0.1]) == 0.125
-    assert p_better([0.0, 0.0]) == 1.0
-    assert p_better([1.0, 2.0, 3.0]) == pytest.approx(0.0371, abs=1e-4)
 
 
 def _with(file: SweepFile, changes: dict[str, object]) -> SweepFile:
