@@ -9,6 +9,9 @@ from torch import Tensor
 
 from hypercl.config.models import is_mapping
 
+Tensors = dict[str, Tensor]
+"""Tensors by name."""
+
 
 def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:
     """The tensors of nested dicts."""

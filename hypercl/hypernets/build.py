@@ -12,8 +12,7 @@ from hypercl.config import OutOfReach
 from hypercl.config.models import ChunkedHypernet, Hypernet
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.initialize import Shapes
-
-Tensors = dict[str, Tensor]
+from hypercl.tensors import Tensors
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from hypercl.config.models import Initialization, Xavier
 from hypercl.hypernets.initialize import Hyperfan, TrunkMoments, initial_theta
+from hypercl.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 XAVIER = Xavier()
 
 

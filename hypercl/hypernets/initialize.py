@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from hypercl.config.models import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
+from hypercl.tensors import Tensors
 
 Shapes = Sequence[tuple[str, tuple[int, ...]]]
 """Name and shape of each generated tensor, in the order of the flat vector."""
@@ -181,8 +182,6 @@ class TrunkMoments:
 
 EMBEDDING_SHARE = 0.5
 """Share of noise and task embedding in the power of the input of the weakest chunk of a chunked hyperfan."""
-
-Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from hypercl.config.models import MLP, Autoencoder, Hnet, OwnWeights, Regularize
 from hypercl.hypernets import build_hypernet
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
-from hypercl.methods.network_learner import NetworkLearner, Tensors, at_least_float32, copied
+from hypercl.methods.network_learner import NetworkLearner, at_least_float32
 from hypercl.methods.plain import plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel, build_target, count_weights
 from hypercl.tasks import Shape
+from hypercl.tensors import Tensors, copied
 
 
 @dataclass(frozen=True)

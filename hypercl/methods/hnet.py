@@ -12,7 +12,7 @@ from torch import Tensor
 from hypercl.config.models import HnetEnt, HypernetMethod
 from hypercl.hypernets import Hypernetwork
 from hypercl.methods.learner import Decision, LearnerSpec, State, StepInfo, TaskContext, TaskData, TaskInference
-from hypercl.methods.network_learner import NetworkLearner, Protection, Tensors, copied
+from hypercl.methods.network_learner import NetworkLearner, Protection
 from hypercl.regularizers import (
     DirectAnchor,
     DirectForm,
@@ -25,6 +25,7 @@ from hypercl.regularizers import (
     draw_subset,
 )
 from hypercl.seeds import generator
+from hypercl.tensors import Tensors, copied
 
 AnyAnchor = GramAnchor | DirectAnchor
 

@@ -28,8 +28,7 @@ from hypercl.methods.learner import (
 from hypercl.methods.loss import autocast, classification_loss
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
-
-Tensors = dict[str, Tensor]
+from hypercl.tensors import Tensors, copied
 
 WEIGHTS_AT_ONCE = 4_000_000
 """Weights generated together for predictions on the CPU; on a GPU 16 times as many. On a CPU core the five tasks of
@@ -312,11 +311,6 @@ class NetworkLearner(Learner):
         moved = {"embeddings": embeddings[..., tasks, :].contiguous()}
         self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, info.lr)
         embeddings[..., tasks, :] = moved["embeddings"]
-
-
-def copied(tensors: Tensors) -> Tensors:
-    """Copies that later steps do not modify."""
-    return {name: value.clone() for name, value in tensors.items()}
 
 
 def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:

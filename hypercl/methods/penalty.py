@@ -11,9 +11,10 @@ from torch.nn.functional import cross_entropy
 from hypercl.config import UserError
 from hypercl.config.models import SI, Ewc, OnlineEwc
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
-from hypercl.methods.network_learner import Network, NetworkLearner, Protection, Tensors
+from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.regularizers import Quadratic, diagonal_fisher, layer_by_layer, quickest
 from hypercl.seeds import generator
+from hypercl.tensors import Tensors
 
 
 class PenaltyLearner(NetworkLearner):

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from hypercl.hypernets import OwnWeights
 from hypercl.methods.learner import Batch, State, StepInfo, TaskData
-from hypercl.methods.network_learner import NetworkLearner, Tensors
+from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.replay import Replayed, ReplayLearner
 from hypercl.targets import AnyTarget, GeneratedModel, build_target, draw_weights
+from hypercl.tensors import Tensors
 
 
 def own_weights(

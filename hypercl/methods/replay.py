@@ -11,7 +11,8 @@ from torch import Tensor
 from hypercl.config.models import DistillingMethod, HnetTir, ReplayMethod
 from hypercl.methods.learner import Batch, LearnerSpec, State, StepInfo, TaskData
 from hypercl.methods.loss import Distillation
-from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32, copied
+from hypercl.methods.network_learner import Loss, Network, NetworkLearner, at_least_float32
+from hypercl.tensors import copied
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from torch.nn import functional
 
 from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, Point, grids
 from hypercl.regularizers.masks import HeadMask, OwnRows, divide_rows
-from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength, Tensors
+from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength
 from hypercl.regularizers.pairs import Grid, Listed, divide
+from hypercl.tensors import Tensors
 
 
 class GramForm(OutputRegularizer[GramAnchor]):

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypercl.regularizers.masks import OwnRows
-from hypercl.regularizers.output import Anchor, Strength, Tensors, for_matrices
+from hypercl.regularizers.output import Anchor, Strength, for_matrices
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, Partition, Run, add_product_, grid_product
+from hypercl.tensors import Tensors
 
 NUMBERS_AT_ONCE = 2_000_000
 """Size of the largest tensor formed for a block of pairs, on the CPU.

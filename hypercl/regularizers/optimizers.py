@@ -13,9 +13,7 @@ from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from hypercl.config.models import SGD, Adam, AdamW, RMSprop
-from hypercl.tensors import vector_norm
-
-Tensors = dict[str, Tensor]
+from hypercl.tensors import Tensors, copied, vector_norm
 
 Rate = float | Sequence[float]
 """A learning rate, or one per replica where the first axis of all tensors is the replica."""
@@ -46,8 +44,8 @@ class Optimizer(ABC):
 
     def look_ahead(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> Tensors:
         """Where `step_` would take the parameters; nothing is changed."""
-        ahead = {name: value.clone() for name, value in params.items()}
-        self.step_(ahead, grads, {name: value.clone() for name, value in state.items()}, lr)
+        ahead = copied(params)
+        self.step_(ahead, grads, copied(state), lr)
         return ahead
 
     @abstractmethod
@@ -59,8 +57,7 @@ class Optimizer(ABC):
         for replica, rate in enumerate(rates):
             part, part_grads = ({name: tensors[name][replica] for name in params} for tensors in (params, grads))
             moments = {name: value[replica] for name, value in state.items() if name not in counts}
-            steps = {name: value.clone() for name, value in counts.items()}
-            self._step(part, part_grads, moments | steps, rate)
+            self._step(part, part_grads, moments | copied(counts), rate)
         for name in counts:
             state[name].add_(1)
 

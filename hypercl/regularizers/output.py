@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from hypercl.regularizers.masks import HeadMask
+from hypercl.tensors import Tensors
 
-Tensors = dict[str, Tensor]
 Strength = float | Tensor
 
 

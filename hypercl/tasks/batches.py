@@ -1,4 +1,4 @@
-"""Training batches as a function of the step: nothing has to be stored to resume after an interruption."""
+"""Training batches as a function of the step, so that resuming needs no stored state."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from hypercl.tasks.stream import Task
 
 
 class Batches:
-    """Endless passes over a task's training data, each in an order of its own.
+    """Endless passes over a task's training data, each in its own order.
 
-    A batch is a function of (task index, batch size, seed, step) alone. Passes follow each other without a gap: a
-    batch may hold the end of one pass and the start of the next, so all batches have one size.
+    A batch is a function of (task index, batch size, seed, step) only. A batch may contain the end of one pass and the
+    start of the next, so all batches have the same size.
     """
 
     def __init__(self, task: Task, batch_size: int, seed: int) -> None:
@@ -33,36 +33,34 @@ class Batches:
         return self._task.inputs(self.augmented(images, step)), labels
 
     def augmented(self, images: Tensor, step: int) -> Tensor:
-        """The images of a step's batch, augmented where the task says so."""
+        """The images of a step's batch, augmented if the task augments."""
         if self._task.augment is None:
             return images
         keys = (self._seed, "augment", self._task.index, step)
         return self._task.augment(images, generator(*keys, device=images.device))
 
     def samples(self, step: int) -> Tensor:
-        """The places of a step's batch in the task's training data: int64, (batch_size,)."""
-        size = len(self._task.train)
-        start = step * self._batch_size
+        """Indices of a step's batch in the task's training data: int64, (batch_size,)."""
+        size, start = len(self._task.train), step * self._batch_size
         stop = start + self._batch_size
         passes = range(start // size, (stop - 1) // size + 1)
-        self._orders = {
-            number: self._orders[number] if number in self._orders else self._order(number) for number in passes
-        }
+        kept = self._orders
+        self._orders = {number: kept[number] if number in kept else self._order(number) for number in passes}
         parts = [order[max(start - number * size, 0) : stop - number * size] for number, order in self._orders.items()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _order(self, number: int) -> Tensor:
-        """The order of a pass; drawn on the CPU, so that it is the same on every device."""
+        """The order of a pass, drawn on the CPU, so that it does not depend on the device."""
         keys = (self._seed, "batches", self._task.index, number)
         return torch.randperm(len(self._task.train), generator=generator(*keys)).to(self._task.train.rows.device)
 
 
 class BundledBatches:
-    """The batches of several seeds, each the one that `Batches` gives for it, read in one piece."""
+    """The batches of several seeds, each as of `Batches`, read at once."""
 
     def __init__(self, task: Task, batch_size: int, seeds: Sequence[int]) -> None:
         self._task = task
-        self._each = [Batches(task, batch_size, seed) for seed in seeds]
+        self._replicas = [Batches(task, batch_size, seed) for seed in seeds]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """The batches of a step.
@@ -70,21 +68,21 @@ class BundledBatches:
         Returns:
             Inputs, float32, (seeds, batch_size, *input_shape), and labels, int64, (seeds, batch_size).
         """
-        samples = torch.stack([batches.samples(step) for batches in self._each])
+        samples = torch.stack([batches.samples(step) for batches in self._replicas])
         images, labels = self._task.train[samples.flatten()]
         if self._task.augment is not None:
-            parts = zip(self._each, images.chunk(len(self._each)), strict=True)
+            parts = zip(self._replicas, images.chunk(len(self._replicas)), strict=True)
             images = torch.cat([batches.augmented(part, step) for batches, part in parts])
         return torch.unflatten(self._task.inputs(images), 0, samples.shape), labels.view(samples.shape)
 
 
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:
-    """Steps of a number of passes over the training data, each rounded up to whole batches."""
+    """Steps of a number of epochs, each rounded up to whole batches."""
     return math.ceil(samples / batch_size) * epochs
 
 
 class Samples:
-    """A task's training data as it is: inputs that are not augmented, by their places."""
+    """A task's training data by index, not augmented."""
 
     def __init__(self, task: Task) -> None:
         self._task = task

@@ -25,13 +25,11 @@ RAW = Normalized(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Variant:
-    """CIFAR-10 or CIFAR-100, in the two forms in which it may lie on disk."""
+    """CIFAR-10 or CIFAR-100, in either form on disk."""
 
     classes: int
-    images: str
-    """Image folders: `images/{train,test}/CLASS/*.png`."""
-    pickles: DataSet
-    """torchvision's files."""
+    folder: str
+    """Of torchvision's files."""
     train: tuple[str, ...]
     test: tuple[str, ...]
     meta: str
@@ -39,49 +37,26 @@ class Variant:
     label_key: str
     """Of the labels in the files."""
 
-    def needed(self, with_test: bool) -> tuple[str, ...]:
-        """Those of torchvision's files that are read."""
-        return (*self.train, self.meta, *(self.test if with_test else ()))
+    @property
+    def images(self) -> str:
+        """Image folders: `images/{train,test}/CLASS/*.png`."""
+        return f"cifar{self.classes}"
 
-
-def _layout(images: str, pickles: str) -> str:
-    return (
-        f"image folders {images}/train/CLASS/*.png and {images}/test/CLASS/*.png below the data folder, "
-        f"or torchvision's {pickles}/"
-    )
+    @property
+    def pickles(self) -> DataSet:
+        """torchvision's files."""
+        images = self.images
+        layout = (
+            f"image folders {images}/train/CLASS/*.png and {images}/test/CLASS/*.png below the data folder, "
+            f"or torchvision's {self.folder}/"
+        )
+        files = (*self.train, *self.test, self.meta)
+        return DataSet(images.upper(), self.folder, files, layout, elsewhere=f"{images}/train")
 
 
 _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
-CIFAR10 = Variant(
-    classes=10,
-    images="cifar10",
-    pickles=DataSet(
-        name="CIFAR10",
-        folder="cifar-10-batches-py",
-        files=(*_BATCHES, "test_batch", "batches.meta"),
-        layout=_layout("cifar10", "cifar-10-batches-py"),
-        elsewhere="cifar10/train",
-    ),
-    train=_BATCHES,
-    test=("test_batch",),
-    meta="batches.meta",
-    label_key="labels",
-)
-CIFAR100 = Variant(
-    classes=100,
-    images="cifar100",
-    pickles=DataSet(
-        name="CIFAR100",
-        folder="cifar-100-python",
-        files=("train", "test", "meta"),
-        layout=_layout("cifar100", "cifar-100-python"),
-        elsewhere="cifar100/train",
-    ),
-    train=("train",),
-    test=("test",),
-    meta="meta",
-    label_key="fine_labels",
-)
+CIFAR10 = Variant(10, "cifar-10-batches-py", _BATCHES, ("test_batch",), "batches.meta", "labels")
+CIFAR100 = Variant(100, "cifar-100-python", ("train",), ("test",), "meta", "fine_labels")
 
 
 def open_split_cifar(config: SplitCIFAR, folder: DataFolder, with_test: bool) -> SplitStream:
@@ -100,7 +75,7 @@ def open_split_cifar(config: SplitCIFAR, folder: DataFolder, with_test: bool) ->
 def open_split_cifar_set(
     config: SplitCIFAR10 | SplitCIFAR100, variant: Variant, folder: DataFolder, with_test: bool
 ) -> SplitStream:
-    """One of the two data sets in tasks of some of its classes."""
+    """One of the two data sets, split into tasks by classes."""
     (halves,) = _load([variant], folder, with_test)
     return _stream(config, class_groups(config, *halves))
 
@@ -110,10 +85,11 @@ def _stream(config: SplitCIFAR | SplitCIFAR10 | SplitCIFAR100, groups: Sequence[
 
 
 def _load(variants: Sequence[Variant], folder: DataFolder, with_test: bool) -> list[tuple[Source, Source | None]]:
-    """Training and test half of each; all that is missing is told at once."""
-    # Training images decide the form: a test set in another form (recompressed, say) is not the same data.
+    """Training and test half of each; one error names everything that is missing."""
+    # Training images decide the form: a test set in another form (recompressed, for example) is not the same data.
     pickled = [variant for variant in variants if not (folder.path / variant.images / "train").is_dir()]
-    require_all({variant.pickles: variant.needed(with_test) for variant in pickled}, folder)
+    halves = {variant: (*variant.train, *(variant.test if with_test else ())) for variant in pickled}
+    require_all({variant.pickles: (*files, variant.meta) for variant, files in halves.items()}, folder)
     readers = [_read_pickles if variant in pickled else _read_images for variant in variants]
     return [
         (read(variant, folder.path, "train"), read(variant, folder.path, "test") if with_test else None)
@@ -124,7 +100,7 @@ def _load(variants: Sequence[Variant], folder: DataFolder, with_test: bool) -> l
 def _read_images(variant: Variant, data_dir: Path, half: str) -> Source:
     files = image_files(data_dir / variant.images / half)
     if len(files.classes) != variant.classes:
-        raise UserError(f"{files.folder} should hold {variant.classes} class folders and holds {len(files.classes)}")
+        raise UserError(f"{files.folder} should contain {variant.classes} class folders, not {len(files.classes)}")
     return read_images(files, Form(SIZE, "rgb", resized=False), data_dir, f"{variant.images}-{half}")
 
 
@@ -145,7 +121,7 @@ def _read_pickles(variant: Variant, data_dir: Path, half: str) -> Source:
 
 
 def _unpickle(variant: Variant, path: Path) -> dict[str, Any]:
-    """The content of a file of torchvision's; nothing is unpickled whose sum is not the published one."""
+    """The content of one of torchvision's files; only files with the published checksum are unpickled."""
     from torchvision import datasets
     from torchvision.datasets.utils import check_integrity
 
@@ -153,8 +129,8 @@ def _unpickle(variant: Variant, path: Path) -> dict[str, Any]:
     sums = dict([*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])])
     if not check_integrity(str(path), sums[path.name]):
         raise UserError(
-            f"{path} is broken: its MD5 sum is not that of {variant.pickles.name}.\n"
-            "    fix: remove it and put the original there, or fetch it again"
+            f"{path} is broken: its MD5 checksum is not that of {variant.pickles.name}.\n"
+            "    fix: replace it with the original, or delete it and fetch it again"
         )
     with path.open("rb") as file:
         return pickle.load(file, encoding="latin1")

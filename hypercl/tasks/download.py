@@ -1,4 +1,4 @@
-"""Data that is missing: fetched once by torchvision, or told in one message."""
+"""Missing data: downloaded once by torchvision, or reported in one message."""
 
 import shutil
 import socket
@@ -17,53 +17,48 @@ from hypercl.tasks.stream import DataFolder
 
 _PARTIAL = ".hypercl-download-"
 _SILENCE = 30.0
-"""Seconds without a byte after which a server is given up."""
+"""Seconds without a byte until a server counts as dead."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that torchvision can fetch."""
+    """A data set that torchvision can download."""
 
     name: str
     """The class in torchvision.datasets."""
     folder: str
-    """Where torchvision puts it, below the data folder."""
+    """Its folder below the data folder."""
     files: tuple[str, ...]
-    """What torchvision leaves there, test data included."""
+    """Names of its files, test data included."""
     layout: str
-    """What a person may put where, as a phrase."""
+    """The accepted layouts, as a phrase."""
     elsewhere: str = ""
-    """Another folder below the data folder whose content would do, where there is one."""
-    forms: tuple[str, ...] = ("",)
-    """Endings under which a file may stand in its place, such as .gz."""
+    """Another folder below the data folder that is accepted instead."""
+    suffixes: tuple[str, ...] = ("",)
+    """Accepted suffixes of the files, such as .gz."""
 
     def missing(self, path: Path, names: Sequence[str]) -> list[str]:
-        """Those of the files that are not below a data folder in any form."""
-        place = path / self.folder
-        return [name for name in names if not any((place / f"{name}{form}").is_file() for form in self.forms)]
+        """The files that are missing below a data folder."""
+        folder = path / self.folder
+        return [name for name in names if not any((folder / f"{name}{end}").is_file() for end in self.suffixes)]
 
 
 def require(dataset: DataSet, folder: DataFolder, names: Sequence[str]) -> None:
-    """Makes sure that files of a data set are there, fetching the data set if that is allowed.
+    """Makes sure that files of a data set exist, downloading the data set if allowed.
 
-    Many processes may call this at once: one downloads, the others wait. A download goes to a folder of its own and
-    file by file to its place once it is whole (torchvision checks its sums), so no half file is taken for a whole one.
-
-    Args:
-        dataset: the data set.
-        folder: where to look.
-        names: the files needed.
+    Safe in parallel: one process downloads, the others wait. Files are moved from a temporary folder once the download
+    is complete (torchvision verifies checksums), so a partial file is never read.
 
     Raises:
-        UserError: data is missing and may not, or cannot, be fetched.
+        UserError: data is missing and must not, or cannot, be downloaded.
     """
-    lacking = dataset.missing(folder.path, names)
-    if not lacking:
+    missing = dataset.missing(folder.path, names)
+    if not missing:
         return
     if not folder.download:
-        raise _not_there(dataset, folder, lacking, "it may not be fetched: the file does not say `download: true`")
+        raise _missing(dataset, folder, missing, "downloading is off: the file does not say `download: true`")
     if folder.offline:
-        raise _not_there(dataset, folder, lacking, "it may not be fetched: --offline or HYPERCL_OFFLINE is set")
+        raise _missing(dataset, folder, missing, "downloading is off: --offline or HYPERCL_OFFLINE is set")
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.path / f".{dataset.name}.lock"):
@@ -71,17 +66,13 @@ def require(dataset: DataSet, folder: DataFolder, names: Sequence[str]) -> None:
                 _fetch(dataset, folder.path)
     except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError) as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise _not_there(dataset, folder, lacking, f"fetching it failed: {reason}") from error
+        raise _missing(dataset, folder, missing, f"the download failed: {reason}") from error
 
 
-def require_all(wanted: Mapping[DataSet, Sequence[str]], folder: DataFolder) -> None:
-    """As `require` for several data sets; what is missing of any of them is told at once.
-
-    Raises:
-        UserError: data is missing and may not, or cannot, be fetched.
-    """
+def require_all(files: Mapping[DataSet, Sequence[str]], folder: DataFolder) -> None:
+    """As `require` for several data sets; one error names everything that is missing."""
     problems: list[str] = []
-    for dataset, names in wanted.items():
+    for dataset, names in files.items():
         try:
             require(dataset, folder, names)
         except UserError as error:
@@ -95,7 +86,7 @@ def _fetch(dataset: DataSet, path: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{dataset.name}-", dir=path))
     try:
-        with _patience(_SILENCE):
+        with _socket_timeout(_SILENCE):
             fetch_with_torchvision(dataset.name, partial)
         target = path / dataset.folder
         target.mkdir(parents=True, exist_ok=True)
@@ -107,14 +98,14 @@ def _fetch(dataset: DataSet, path: Path) -> None:
 
 def fetch_with_torchvision(name: str, root: Path) -> None:
     """Downloads and unpacks a data set of torchvision into a folder."""
-    # Imported here: torchvision takes a second that runs whose data is there do not need.
+    # Imported here: torchvision takes a second, which runs with local data save.
     from torchvision import datasets
 
     getattr(datasets, name)(root, download=True)
 
 
 @contextmanager
-def _patience(seconds: float) -> Generator[None]:
+def _socket_timeout(seconds: float) -> Generator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -123,17 +114,17 @@ def _patience(seconds: float) -> Generator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _not_there(dataset: DataSet, folder: DataFolder, lacking: Sequence[str], reason: str) -> UserError:
-    places = [str((folder.path / place).resolve()) for place in (dataset.elsewhere, dataset.folder) if place]
-    ask = "let torchvision fetch it: `download: true` in the section `tasks`, or `hypercl train FILE --fetch`"
-    others = [] if folder.download else [ask]
-    others += ["leave out --offline and HYPERCL_OFFLINE"] if folder.offline else []
-    others += ["name the folder that holds the data with --data-dir DIR or HYPERCL_DATA=DIR"]
+def _missing(dataset: DataSet, folder: DataFolder, missing: Sequence[str], reason: str) -> UserError:
+    folders = [str((folder.path / name).resolve()) for name in (dataset.elsewhere, dataset.folder) if name]
+    download = "let torchvision download it: `download: true` in the section `tasks`, or `hypercl train FILE --fetch`"
+    fixes = [] if folder.download else [download]
+    fixes += ["omit --offline and HYPERCL_OFFLINE"] if folder.offline else []
+    fixes += ["set the data folder with --data-dir DIR or HYPERCL_DATA=DIR"]
     lines = [
-        f"the data set {dataset.name} is not there, and {reason}",
-        f"    looked in: {' and '.join(places)}",
-        f"    missing:   {', '.join(lacking)}",
+        f"data set {dataset.name} not found, and {reason}",
+        f"    looked in: {' and '.join(folders)}",
+        f"    missing:   {', '.join(missing)}",
         f"    put there: {dataset.layout}",
-        *(f"    or:        {other}" for other in others),
+        *(f"    or:        {fix}" for fix in fixes),
     ]
     return UserError("\n".join(lines))

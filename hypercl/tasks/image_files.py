@@ -1,4 +1,4 @@
-"""Folders of image files, one folder a class: which there are, and their pixels through the cache."""
+"""Folders of image files, one folder per class: their listing, and their pixels through a cache."""
 
 import json
 import os
@@ -23,58 +23,52 @@ from hypercl.tensors import numbers
 _FORMAT = 1
 _FOLDER = ".hypercl-cache"
 ANNOUNCED = 5000
-"""Files from which on decoding is told: on two cores 50,000 images of CIFAR take half a minute."""
+"""Number of files above which decoding is announced: on two cores 50,000 images of CIFAR take half a minute."""
 
 Listing = Sequence[tuple[str, int, int]]
-"""Relative name, size in bytes and time of change in nanoseconds of every file that the images come from."""
+"""Relative name, size in bytes and modification time in nanoseconds of every image file."""
 
 
 def cached(data_dir: Path, name: str, listing: Listing, decode: Callable[[], Source]) -> Source:
-    """The images of some files, from the cache; decoded into it first where they are not there.
+    """The images of some files, from the cache, into which they are decoded first if necessary.
 
-    The cache is `data_dir/.hypercl-cache/`, or where that cannot be written a folder of `$XDG_CACHE_HOME/hypercl`
-    (`~/.cache/hypercl`). A changed file is another key; older keys of the same name are removed. Of several processes
+    The cache is `data_dir/.hypercl-cache/`, or, if that is not writable, a folder of `$XDG_CACHE_HOME/hypercl`
+    (`~/.cache/hypercl`). A changed file changes the key; older keys of the same name are removed. Of several processes
     one decodes, the others wait.
 
     Args:
         data_dir: the folder of the data.
-        name: tells the sources of one folder apart, such as `cifar10-train`.
+        name: distinguishes the sources of one folder, such as `cifar10-train`.
         listing: the files; they are the key.
-        decode: reads them; called where no cache of theirs is found.
+        decode: reads them, if they are not cached.
 
     Returns:
         Images mapped copy-on-write: all processes share the pages and none can change the file.
 
     Raises:
-        UserError: no place for the cache can be written; and whatever `decode` raises.
+        UserError: the cache cannot be written anywhere; and whatever `decode` raises.
     """
     key = f"{name}-{_digest(_FORMAT, *listing)}"
-    roots = _roots(data_dir)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    roots = data_dir / _FOLDER, home / "hypercl" / _digest(str(data_dir.resolve()))
     for root in roots:
-        found = _open(root / key)
-        if found is not None:
-            return found
+        if (source := _open(root / key)) is not None:
+            return source
     problems: list[str] = []
     for root in roots:
         try:
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / f"{name}.lock"):
-                found = _open(root / key)
-                if found is None:
-                    if len(listing) > ANNOUNCED:
-                        print(f"decoding {len(listing):,} images of {data_dir} once into {root / key}", file=sys.stderr)
-                    found = _write(root, name, key, decode())
-                return found
-        except (OSError, NotImplementedError) as error:  # the latter where the file system knows no locks
+                if (source := _open(root / key)) is not None:
+                    return source
+                if len(listing) > ANNOUNCED:
+                    print(f"decoding {len(listing):,} images of {data_dir} once into {root / key}", file=sys.stderr)
+                return _write(root, name, key, decode())
+        except (OSError, NotImplementedError) as error:  # the latter on file systems without locks
             problems.append(f"    {root}: {error}")
     tried = "\n".join(problems)
-    fix = "    fix: free some space, or set XDG_CACHE_HOME to a folder that can be written"
-    raise UserError(f"the decoded images of {name} can be kept nowhere:\n{tried}\n{fix}")
-
-
-def _roots(data_dir: Path) -> tuple[Path, Path]:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return data_dir / _FOLDER, home / "hypercl" / _digest(str(data_dir.resolve()))
+    fix = "    fix: free some space, or set XDG_CACHE_HOME to a writable folder"
+    raise UserError(f"the decoded images of {name} cannot be cached:\n{tried}\n{fix}")
 
 
 def _digest(*parts: object) -> str:
@@ -82,7 +76,7 @@ def _digest(*parts: object) -> str:
 
 
 def _open(folder: Path) -> Source | None:
-    """The cache in a folder; None where there is none that can be read."""
+    """The cache in a folder; None if there is no readable one."""
     try:
         images = np.load(folder / "images.npy", mmap_mode="c")
         labels = np.load(folder / "labels.npy")
@@ -93,12 +87,12 @@ def _open(folder: Path) -> Source | None:
 
 
 def _write(root: Path, name: str, key: str, source: Source) -> Source:
-    """Writes a cache beside its place, renames it there, and maps it."""
+    """Writes a cache to a temporary folder, renames that, and maps it."""
     for stale in root.glob(f"{name}-*"):
         shutil.rmtree(stale, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{name}-partial-", dir=root))
     try:
-        # Not written through a map: on a full disk that is a bus error instead of an OSError.
+        # Not written through a memory map, which on a full disk raises a bus error instead of an OSError.
         for file, array in (("images.npy", source.images), ("labels.npy", source.labels)):
             with (partial / file).open("wb") as sink:
                 np.save(sink, array.numpy())
@@ -112,14 +106,14 @@ def _write(root: Path, name: str, key: str, source: Source) -> Source:
         raise
     written = _open(root / key)
     if written is None:
-        raise OSError("what was just written cannot be read back")
+        raise OSError("the cache just written cannot be read back")
     return written
 
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 _CHUNK = 500
 _NAMED = 10
-"""Files that cannot be used, named in a message."""
+"""Number of names in a message."""
 
 
 @dataclass(frozen=True)
@@ -134,43 +128,44 @@ class ImageFiles:
     labels: torch.Tensor
     """int64, (files,): the class of each."""
 
-    def part(self, places: torch.Tensor) -> "ImageFiles":
+    def part(self, indices: torch.Tensor) -> "ImageFiles":
         """Some of the files."""
-        rows: list[int] = numbers(places)
+        rows: list[int] = numbers(indices)
         listing = [self.listing[row] for row in rows]
-        return ImageFiles(self.folder, self.classes, listing, self.labels[places])
+        return ImageFiles(self.folder, self.classes, listing, self.labels[indices])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first ten of many."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def image_files(folder: Path) -> ImageFiles:
-    """The images below a folder that holds one folder a class, those in folders of a class's folder too.
+    """The images in class folders of a folder, and in their subfolders.
 
-    Hidden files and folders are not seen, nor what macOS leaves (`._*`, `.DS_Store`, `__MACOSX`).
+    Hidden files and folders are ignored, and those of macOS (`._*`, `.DS_Store`, `__MACOSX`).
 
     Raises:
-        UserError: the folder cannot be read, it holds no class folders, or one of them holds no images.
+        UserError: the folder cannot be read, it has no class folders, or one of them contains no images.
     """
     classes = class_folders(folder)
     if not classes:
-        raise UserError(f"{folder} holds no folders of classes\n    fix: have a folder of images for each class in it")
+        raise UserError(f"{folder} contains no class folders\n    fix: add a folder of images for each class")
     listings = [_images_of(folder, name) for name in classes]
-    empty = [name for name, found in zip(classes, listings, strict=True) if not found]
+    empty = [name for name, files in zip(classes, listings, strict=True) if not files]
     if empty:
-        names = ", ".join(empty[:_NAMED]) + (f" and {len(empty) - _NAMED} more" if len(empty) > _NAMED else "")
-        whose = f"{folder / empty[0]} holds" if len(empty) == 1 else f"{folder}: the class folders {names} hold"
-        raise UserError(f"{whose} no images ({', '.join(SUFFIXES)})\n    fix: put images there, or take it away")
-    labels = [label for label, found in enumerate(listings) for _ in found]
-    return ImageFiles(folder, classes, [file for found in listings for file in found], torch.tensor(labels))
+        those = f"{folder / empty[0]} contains" if len(empty) == 1 else f"{folder}: folders {listed(empty)} contain"
+        raise UserError(f"{those} no images ({', '.join(SUFFIXES)})\n    fix: add images, or remove the folder")
+    labels = [label for label, files in enumerate(listings) for _ in files]
+    return ImageFiles(folder, classes, [file for files in listings for file in files], torch.tensor(labels))
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """The sorted names of the folders in a folder.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """The sorted names of the folders in a folder; raises a UserError if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return tuple(sorted(entry.name for entry in entries if _seen(entry.name) and entry.is_dir()))
+            return tuple(sorted(entry.name for entry in entries if _is_visible(entry.name) and entry.is_dir()))
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error}") from None
 
@@ -179,39 +174,36 @@ def read_images(files: ImageFiles, form: Form, cache: Path, name: str) -> Source
     """The pixels of image files, through the cache.
 
     Args:
-        files: which.
-        form: size and mode that every image gets.
-        cache: the folder beside whose content the cache is kept.
-        name: tells the caches there apart; another form needs another name.
+        files: the files.
+        form: size and mode of the result.
+        cache: the data folder of the cache.
+        name: of the cache, distinct for each form.
 
     Raises:
-        UserError: images cannot be read or have another size than they should: names the first ten.
+        UserError: images cannot be read or have another size than required: names the first ten.
     """
     return cached(cache, name, files.listing, lambda: Source(_decode(files, form), files.labels, files.classes))
 
 
-def _seen(name: str) -> bool:
+def _is_visible(name: str) -> bool:
     return not name.startswith((".", "__MACOSX"))
 
 
 def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
-    found: list[tuple[str, int, int]] = []
-    for place, folders, files in os.walk(folder / name):
-        folders[:] = [inner for inner in folders if _seen(inner)]
+    listing: list[tuple[str, int, int]] = []
+    for parent, folders, files in os.walk(folder / name):
+        folders[:] = [inner for inner in folders if _is_visible(inner)]
         # Strings: every trial lists the files again, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
-        below = Path(place).relative_to(folder).as_posix()
-        found += [
-            (f"{below}/{file}", *_state(os.path.join(place, file)))
-            for file in files
-            if _seen(file) and file.lower().endswith(SUFFIXES)
-        ]
-    return sorted(found)
+        below = Path(parent).relative_to(folder).as_posix()
+        images = [file for file in files if _is_visible(file) and file.lower().endswith(SUFFIXES)]
+        listing += [(f"{below}/{file}", *_state(os.path.join(parent, file))) for file in images]
+    return sorted(listing)
 
 
 def _state(path: str) -> tuple[int, int]:
     try:
         state = os.stat(path)
-    except OSError:  # a link that leads nowhere: told with the other files that cannot be read
+    except OSError:  # a broken link, reported with the other unreadable files
         return 0, 0
     return state.st_size, state.st_mtime_ns
 
@@ -230,14 +222,10 @@ def _decode(files: ImageFiles, form: Form) -> torch.Tensor:
         return problems
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        problems = [problem for found in pool.map(fill, range(0, len(images), _CHUNK)) for problem in found]
+        problems = [problem for chunk in pool.map(fill, range(0, len(images), _CHUNK)) for problem in chunk]
     if problems:
-        raise UserError(_unusable(files.folder, problems, len(images)))
+        lines = [f"{len(problems):,} of {len(images):,} images in {files.folder} cannot be used:"]
+        lines += [f"    {problem}" for problem in problems[:_NAMED]]
+        lines += [f"    and {len(problems) - _NAMED:,} more"] if len(problems) > _NAMED else []
+        raise UserError("\n".join([*lines, "    fix: remove or replace them"]))
     return torch.as_tensor(images)
-
-
-def _unusable(folder: Path, problems: Sequence[str], count: int) -> str:
-    lines = [f"{len(problems):,} of {count:,} images in {folder} cannot be used:"]
-    lines += [f"    {problem}" for problem in problems[:_NAMED]]
-    lines += [f"    and {len(problems) - _NAMED:,} more"] if len(problems) > _NAMED else []
-    return "\n".join([*lines, "    fix: remove them, or put whole ones there"])

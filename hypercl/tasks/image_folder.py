@@ -1,13 +1,12 @@
-"""A user's own folder of images: one folder a class, with or without a test set of its own."""
+"""A user's own folder of images: one folder per class, with or without a separate test set."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import UserError
 from hypercl.config.models import ImageFolder
 from hypercl.seeds import derive
-from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, read_images
+from hypercl.tasks.image_files import ImageFiles, class_folders, image_files, listed, read_images
 from hypercl.tasks.inputs import IMAGENET, FlipAndCrop, Form, Scaled
 from hypercl.tasks.split_stream import SplitStream, class_groups, hold_out
 from hypercl.tasks.stream import Source
@@ -15,40 +14,38 @@ from hypercl.tensors import numbers
 
 TEST_SHARE = 0.2
 LEAST = 3
-"""Images of a class that is split into training, validation and test data."""
-NAMED = 10
-"""Folders named in a message."""
+"""Minimum images of a class that is split into training, validation and test data."""
 VALIDATION_FOLDERS = frozenset({"val", "valid", "validation"})
 
 
 def folder_of(config: ImageFolder, data_dir: Path) -> Path:
-    """Where the images are: `path` as it is, or below the data folder."""
+    """The folder of the images: `path`, if relative below the data folder."""
     return data_dir / Path(config.path).expanduser()
 
 
 def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> SplitStream:
-    """Tasks of some of the class folders each, which are taken in the order of their names or of `order_seed`.
+    """Each task has some of the class folders, in the order of their names or of `order_seed`.
 
     Two layouts: `train/CLASS/...` and `test/CLASS/...`; or `CLASS/...`, of which a part of each class is the test set,
-    the same for every seed of the settings. A folder `val/` beside `train/` is left alone: validation data is held out
-    of the training data.
+    the same for every seed. A folder `val/` beside `train/` is ignored: validation data is held out of the training
+    data.
 
     Raises:
-        UserError: folders or classes are missing, images cannot be read, `test_share` has no use.
+        UserError: folders or classes are missing, images cannot be read, or `test_share` would have no effect.
     """
     folder = folder_of(config, data_dir)
-    if not os.path.isdir(folder):  # Path.is_dir raises where a name is too long
+    if not os.path.isdir(folder):  # Path.is_dir raises if a name is too long
         raise UserError(
-            f"tasks.path: there is no folder {folder}\n"
-            "    fix: give its absolute path, or name the folder that holds it with --data-dir DIR or HYPERCL_DATA=DIR"
+            f"tasks.path: no folder {folder}\n"
+            "    fix: use an absolute path, or set its parent folder with --data-dir DIR or HYPERCL_DATA=DIR"
         )
     files, test = _halves(config, folder, with_test)
     if sum(config.classes) > len(files.classes):
         raise UserError(
-            f"tasks: {config.in_words} are {sum(config.classes)} classes, and {files.folder} holds "
-            f"{len(files.classes)} class folders ({_named(files.classes)})\n"
-            "    fix: lower tasks.num_tasks or tasks.classes_per_task; where these are no classes, set tasks.path to "
-            "the folder that holds CLASS/ folders, or train/ and test/"
+            f"tasks: {config.in_words} need {sum(config.classes)} classes, but {files.folder} has "
+            f"{len(files.classes)} class folders ({listed(files.classes)})\n"
+            "    fix: lower tasks.num_tasks or tasks.classes_per_task; if these are not classes, set tasks.path to the "
+            "folder that contains CLASS/ folders, or train/ and test/"
         )
     form = Form((config.size, config.size), config.mode, resized=True)
 
@@ -61,39 +58,30 @@ def open_image_folder(config: ImageFolder, data_dir: Path, with_test: bool) -> S
 
 
 def _halves(config: ImageFolder, folder: Path, with_test: bool) -> tuple[ImageFiles, ImageFiles | None]:
-    """The files of the training half, and of the test half where it is asked for."""
+    """The files of the training half, and of the test half if requested."""
     if not _has_halves(folder):
         files = image_files(folder)
-        _enough_for_three(files)
+        counts = numbers(files.labels.bincount(minlength=len(files.classes)))
+        few = [f"{name} ({count})" for name, count in zip(files.classes, counts, strict=True) if count < LEAST]
+        if few:
+            raise UserError(
+                f"tasks.path: some classes in {files.folder} have too few images: {listed(few)}\n"
+                f"    fix: provide at least {LEAST}, for training, validation and test, or remove the class folder"
+            )
         share = config.test_share or TEST_SHARE
         kept, held = hold_out(files.labels, files.classes, share, derive("image_folder", "test"))
         return files.part(kept), files.part(held) if with_test else None
     if config.test_share is not None:
         raise UserError(
-            f"tasks.test_share: {folder} holds a folder train/, so no test set is split off\n"
+            f"tasks.test_share: {folder} contains a folder train/, so no test set is split off\n"
             f"    fix: remove tasks.test_share, or set tasks.path to {folder / 'train'}"
         )
     train = image_files(folder / "train")
     return train, _test_half(folder, train) if with_test else None
 
 
-def _enough_for_three(files: ImageFiles) -> None:
-    counts = numbers(files.labels.bincount(minlength=len(files.classes)))
-    few = [f"{name} ({count})" for name, count in zip(files.classes, counts, strict=True) if count < LEAST]
-    if few:
-        raise UserError(
-            f"tasks.path: in {files.folder} some classes have too few images: {_named(few)}\n"
-            f"    fix: have {LEAST} at least, for training, validation and test, or take the class folder away"
-        )
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:NAMED])
-    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown or "none"
-
-
 def _has_halves(folder: Path) -> bool:
-    """Whether the folder holds train/ and test/ rather than classes, of which one may be named 'train'."""
+    """Whether the folder contains train/ and test/ rather than classes, one of which may be named 'train'."""
     names = set(class_folders(folder))
     return {"train", "test"} <= names or ("train" in names and names <= {"train", *VALIDATION_FOLDERS})
 
@@ -103,16 +91,16 @@ def _test_half(folder: Path, train: ImageFiles) -> ImageFiles:
         others = sorted(VALIDATION_FOLDERS & set(class_folders(folder)))
         rename = f"rename or link {folder / others[0]} to {folder / 'test'}, or " if others else ""
         raise UserError(
-            f"{folder} holds train/ but no test/, and the test set is needed now\n"
+            f"{folder} contains train/ but no test/, which is required now\n"
             f"    fix: {rename}set tasks.path to {folder / 'train'}, of which a part is then the test set"
         )
     test = image_files(folder / "test")
-    lacking, foreign = sorted(set(train.classes) - set(test.classes)), sorted(set(test.classes) - set(train.classes))
-    if lacking or foreign:
-        parts = [f"lacks the classes {', '.join(lacking)}"] if lacking else []
-        parts += [f"holds {', '.join(foreign)}, which {train.folder} does not"] if foreign else []
+    missing, extra = sorted(set(train.classes) - set(test.classes)), sorted(set(test.classes) - set(train.classes))
+    if missing or extra:
+        parts = [f"lacks the classes {', '.join(missing)}"] if missing else []
+        parts += [f"contains {', '.join(extra)}, which {train.folder} does not"] if extra else []
         raise UserError(
-            f"{test.folder} {' and '.join(parts)}: the class folders of both must be the same\n"
-            "    fix: put what is lacking there and take away what is too much"
+            f"{test.folder} {' and '.join(parts)}: both must have the same class folders\n"
+            "    fix: add the missing ones and remove the others"
         )
     return test

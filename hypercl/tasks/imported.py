@@ -1,6 +1,6 @@
-"""A stream of the user's own: a callable by import path that returns one data set a task, checked before it is used."""
+"""A user's own stream: a callable by import path that returns one data set per task, checked before use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
@@ -23,15 +23,14 @@ _NO_MORE = object()
 
 
 def open_imported(config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], with_test: bool) -> SplitStream:
-    """Calls `make(root, train=True, **kwargs)`, and with `train=False` only where test data is asked for.
+    """Calls `make(root, train=True, **kwargs)`, and with `train=False` only if test data is requested.
 
-    It returns one item a task, in a sequence, or, where `num_tasks` is left out, in an iterator too: a pair (images,
-    labels) of tensors or arrays, or a map-style data set of (tensor, whole number) items. Images are uint8, which
-    become 0 .. 1, or floats, which are taken as they are. The classes of a task are its sorted distinct training
-    labels.
+    It returns one item per task, as a sequence or, without `num_tasks`, as any iterable: a pair (images, labels) of
+    tensors or arrays, or a map-style data set of (tensor, integer) items. Images are uint8, scaled to 0 .. 1, or
+    floats, not scaled. The classes of a task are its sorted distinct training labels.
 
     Raises:
-        UserError: the callable is not found or fails; or what it returns is not what `tasks` says.
+        UserError: the callable is not found or fails; or its result contradicts `tasks`.
     """
     train = _Tasks(config, data_dir, import_paths, train=True)
     test = _Tasks(config, data_dir, import_paths, train=False) if with_test else None
@@ -43,7 +42,7 @@ def open_imported(config: ImportedStream, data_dir: Path, import_paths: Sequence
 
 
 class GrowingStream(SplitStream):
-    """Tasks that are read as they are asked for, until there is no further one; tests are read when asked for."""
+    """A stream of unknown length: each task, and its test data, is read on request."""
 
     def __init__(self, config: ImportedStream, train: "_Tasks", test: "_Tasks | None") -> None:
         first = _group(train, None, 0)
@@ -52,7 +51,7 @@ class GrowingStream(SplitStream):
 
     @property
     def shape(self) -> Shape:
-        """Of the tasks that have come so far."""
+        """Of the tasks read so far."""
         first = super().shape
         return replace(first, classes=first.classes * len(self._groups))
 
@@ -74,14 +73,13 @@ class GrowingStream(SplitStream):
 
 def _group(train: "_Tasks", test: "_Tasks | None", task: int) -> ClassGroup:
     source = _train_source(*train[task])
-    return ClassGroup(
-        source, None if test is None else _test_source(*test[task], source), tuple(range(len(source.classes)))
-    )
+    test_source = None if test is None else _test_source(*test[task], source)
+    return ClassGroup(source, test_source, tuple(range(len(source.classes))))
 
 
 def _require_alike(config: ImportedStream, groups: Sequence[ClassGroup]) -> None:
     if len({group.train.images.dtype for group in groups}) > 1:
-        raise _wrong(config, "the images of some tasks are uint8 and those of others floats: make all alike")
+        raise _wrong(config, "the images of some tasks are uint8 and those of others floats: use one type")
 
 
 def _inputs(group: ClassGroup) -> Scaled | AsTheyAre:
@@ -101,18 +99,18 @@ class _Half:
         """Images (n, *input_shape), uint8 or float32, and labels (n,), int64."""
         images, labels = self._pair()
         if images.shape[1:] != self.config.input_shape:
-            found, wanted = list(images.shape[1:]), list(self.config.input_shape)
-            raise self.wrong(f"images of shape {found}; tasks.input_shape is {wanted}")
+            shape, expected = list(images.shape[1:]), list(self.config.input_shape)
+            raise self.wrong(f"images of shape {shape}; tasks.input_shape is {expected}")
         if labels.shape != images.shape[:1]:
             raise self.wrong(f"{len(images)} images and labels of shape {list(labels.shape)}")
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-            raise self.wrong(f"labels are {labels.dtype}, not whole numbers")
+            raise self.wrong(f"labels are {labels.dtype}, not integers")
         if images.is_floating_point():
             images = images.to(torch.float32)
             if not images.isfinite().all():
                 raise self.wrong(f"{int((~images.isfinite()).sum()):,} values of images are NaN or infinite")
         elif images.dtype != torch.uint8:
-            raise self.wrong(f"images are {images.dtype}, not uint8 (scaled by 1/255) or floats (as they are)")
+            raise self.wrong(f"images are {images.dtype}, not uint8 (scaled by 1/255) or floats (not scaled)")
         return images, labels.to(torch.int64)
 
     def wrong(self, what: str) -> UserError:
@@ -124,26 +122,26 @@ class _Half:
             return self._tensor(item[0]), self._tensor(item[1])
         if not hasattr(item, "__len__") or not hasattr(item, "__getitem__") or isinstance(item, Tensor | np.ndarray):
             raise self.wrong(f"a {type(item).__name__}, not a pair (images, labels) or a data set with a length")
-        pairs = [self._sample(place) for place in range(len(item))]
+        pairs = [self._sample(number) for number in range(len(item))]
         shapes = sorted({tuple(image.shape) for image, _ in pairs})
         if len(shapes) != 1:
-            found = ", ".join(str(list(shape)) for shape in shapes[:_SHOWN])
-            raise self.wrong(f"images of several shapes: {found}" if shapes else "no images")
+            names = ", ".join(str(list(shape)) for shape in shapes[:_SHOWN])
+            raise self.wrong(f"images of several shapes: {names}" if shapes else "no images")
         return torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
 
-    def _sample(self, place: int) -> tuple[Tensor, int]:
+    def _sample(self, number: int) -> tuple[Tensor, int]:
         """One item of a map-style data set."""
-        sample = self.item[place]
+        sample = self.item[number]
         if not is_list(sample) or len(sample) != 2:
-            raise self.wrong(f"item {place} is a {type(sample).__name__}, not a pair (tensor, label)")
+            raise self.wrong(f"item {number} is a {type(sample).__name__}, not a pair (tensor, label)")
         image, label = sample
         if not isinstance(image, Tensor | np.ndarray):
             kind = type(image).__name__
-            raise self.wrong(f"item {place} holds a {kind}, not a tensor: give the data set a transform")
+            raise self.wrong(f"item {number} contains a {kind}, not a tensor: use a transform")
         try:
             return torch.as_tensor(image), index(label)
         except TypeError:
-            raise self.wrong(f"item {place} has the label {label!r}, not a whole number") from None
+            raise self.wrong(f"item {number} has the label {label!r}, not an integer") from None
 
     def _tensor(self, value: Any) -> Tensor:
         if isinstance(value, Tensor):
@@ -151,30 +149,32 @@ class _Half:
         try:
             return torch.as_tensor(np.array(value))
         except (TypeError, ValueError) as error:
-            raise self.wrong(f"a {type(value).__name__} is no array of numbers: {error}") from error
+            raise self.wrong(f"a {type(value).__name__} is not an array of numbers: {error}") from error
 
 
 class _Tasks:
-    """What the callable returns for one half, task by task; read where the user's code can still import."""
+    """The callable's result for one half, read task by task while the user's code can still import."""
 
     def __init__(self, config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool) -> None:
         self.config, self._train, self._import_paths = config, train, import_paths
         with user_code("tasks.path", config.path, import_paths) as make:
-            made = make(data_dir, train=train, **config.kwargs)
-            if config.num_tasks is None and not hasattr(made, "__iter__"):
-                raise _wrong(config, f"it returned a {type(made).__name__}, not one data set a task")
-            if config.num_tasks is not None:
-                self._require_length(made, config.num_tasks)
-            count = config.num_tasks
-            self._items = iter(made) if count is None else map(made.__getitem__, range(count))
+            result, count = make(data_dir, train=train, **config.kwargs), config.num_tasks
+            kind = type(result).__name__
+            if count is None:
+                if not hasattr(result, "__iter__"):
+                    raise _wrong(config, f"it returned a {kind}, not one data set per task")
+                self._items: Iterator[Any] = iter(result)
+            else:
+                if not hasattr(result, "__len__") or not hasattr(result, "__getitem__"):
+                    raise _wrong(config, f"it returned a {kind}, not a list with one data set per task")
+                if len(result) != count:
+                    half = f"with train={train} it returned {len(result)} tasks"
+                    raise _wrong(config, f"{half}; tasks.num_tasks is {count}")
+                self._items = map(result.__getitem__, range(count))
         self._read: list[tuple[_Half, Tensor, Tensor]] = []
 
     def __getitem__(self, task: int) -> "tuple[_Half, Tensor, Tensor]":
-        """The half of a task, with its images and labels.
-
-        Raises:
-            IndexError: there are fewer tasks.
-        """
+        """The half of a task, with its images and labels; an IndexError if there are fewer tasks."""
         while task >= len(self._read):
             with user_code("tasks.path", self.config.path, self._import_paths):
                 item = next(self._items, _NO_MORE)
@@ -184,13 +184,6 @@ class _Tasks:
             if item is _NO_MORE:
                 raise IndexError(f"the stream has {len(self._read)} tasks")
         return self._read[task]
-
-    def _require_length(self, made: Any, wanted: int) -> None:
-        if not hasattr(made, "__len__") or not hasattr(made, "__getitem__"):
-            raise _wrong(self.config, f"it returned a {type(made).__name__}, not a list with one data set a task")
-        if len(made) != wanted:
-            half = f"train={self._train}"
-            raise _wrong(self.config, f"with {half} it returned {len(made)} tasks; tasks.num_tasks is {wanted}")
 
 
 def _train_source(half: _Half, images: Tensor, labels: Tensor) -> Source:
@@ -206,11 +199,11 @@ def _test_source(half: _Half, images: Tensor, labels: Tensor, train: Source) -> 
     classes = [int(name) for name in train.classes]
     unknown = sorted(set(numbers(labels)) - set(classes))
     if unknown:
-        raise half.wrong(f"labels {_listed(unknown)}; the training data of the task holds {_listed(classes)}")
+        raise half.wrong(f"labels {_listed(unknown)}; the training data of the task has {_listed(classes)}")
     if len(labels) == 0:
         raise half.wrong("no images")
     if images.dtype != train.images.dtype:
-        raise half.wrong(f"images are {images.dtype}, and those of the training data {train.images.dtype}")
+        raise half.wrong(f"images are {images.dtype}, but those of the training data {train.images.dtype}")
     return Source(images, torch.searchsorted(torch.tensor(classes), labels), train.classes)
 
 

@@ -1,4 +1,4 @@
-"""From images to the float inputs of a target, on the device where the images are."""
+"""From images to the float inputs of a target, on the images' device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from hypercl.seeds import generator
 
 @dataclass(frozen=True)
 class Scaled:
-    """Pixels divided by their largest value: inputs in 0 .. 1."""
+    """Pixels divided by their maximum: inputs in 0 .. 1."""
 
     highest: int
-    """The largest value of a pixel."""
+    """The maximum of a pixel."""
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.to(torch.float32) / self.highest
@@ -29,7 +29,7 @@ class Scaled:
 class Normalized:
     """Pixels scaled to 0 .. 1, then (x - mean) / std for each channel.
 
-    Channels lie last in memory: on two CPU cores ResNet-32 then predicts 1.5 times and trains 1.1 to 1.2 times as fast.
+    In channels-last memory format: on two CPU cores ResNet-32 then predicts 1.5 and trains 1.1 to 1.2 times as fast.
     """
 
     mean: tuple[float, ...]
@@ -54,12 +54,12 @@ class Normalized:
 
 
 IMAGENET = Normalized(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""By the statistics of ImageNet: what the paper's code uses for CIFAR, in training and in testing."""
+"""With the statistics of ImageNet, which the paper's code uses for CIFAR in training and testing."""
 
 
 @dataclass(frozen=True)
 class AsTheyAre:
-    """Inputs that were made elsewhere."""
+    """A user's float inputs."""
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.to(torch.float32)
@@ -67,10 +67,10 @@ class AsTheyAre:
 
 @dataclass(frozen=True)
 class Permuted:
-    """Black borders added, then all pixels put in an order of the task's own; scaled to 0 .. 1.
+    """Black borders added, then all pixels permuted by the task's order; scaled to 0 .. 1.
 
-    Only the order is kept, and made when first needed: a permuted task has no images of its own. Task 0 keeps the
-    order of the pixels.
+    Only the order is kept, computed on first use: a permuted task has no separate images. Task 0 keeps the order of the
+    pixels.
     """
 
     task: int
@@ -89,7 +89,7 @@ class Permuted:
         return padded.to(torch.float32) / 255
 
     def undo(self, inputs: Tensor) -> Tensor:
-        """The padded images (n, 1, height, width) that inputs stand for, in 0 .. 1."""
+        """The padded images (n, 1, height, width) of inputs, in 0 .. 1."""
         if self.task == 0:
             return inputs
         pixels = inputs.flatten(1)
@@ -97,7 +97,7 @@ class Permuted:
         return torch.empty_like(pixels).index_copy_(1, order, pixels).reshape(inputs.shape)
 
     def _order(self, pixels: int, device: torch.device) -> Tensor:
-        """Which padded pixel stands at each place, int64, (pixels,)."""
+        """The padded pixel of each input, int64, (pixels,)."""
         key = (device, pixels)
         if key not in self._orders:
             order = torch.randperm(pixels, generator=generator(self.order_seed, "permutation", self.task))
@@ -105,38 +105,31 @@ class Permuted:
         return self._orders[key]
 
 
-def as_images(made_by: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """The images that a task's inputs in 0 .. 1 stand for, pixels that were permuted back in their order.
+def as_images(transform: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """The images of inputs in 0 .. 1, (n, *input_shape), with permuted pixels back in order.
 
-    Args:
-        made_by: what makes the task's inputs of images: `Task.inputs`.
-        inputs: (n, *input_shape).
+    `transform` is `Task.inputs`.
     """
-    return made_by.undo(inputs) if isinstance(made_by, Permuted) else inputs
+    return transform.undo(inputs) if isinstance(transform, Permuted) else inputs
 
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Half of the images mirrored left to right, then each cut at a random place out of a black border around it."""
+    """Half of the images mirrored left to right, then each cropped at random from its copy with a black border."""
 
     padding: int = 4
     """Pixels of the border: the maximum shift of an image in each direction."""
 
     def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Augmented copies.
-
-        Args:
-            images: uint8, (n, channels, height, width).
-            random: the only randomness; on the images' device.
-        """
+        """Augmented copies of images, uint8, (n, channels, height, width); `random` is on their device."""
         count, channels, height, width = images.shape
         device = images.device
-        places = 2 * self.padding + 1
-        top, left = torch.randint(places, (2, count, 1), generator=random, device=device)
+        shifts = 2 * self.padding + 1
+        top, left = torch.randint(shifts, (2, count, 1), generator=random, device=device)
         mirrored = torch.randint(2, (count, 1), generator=random, device=device, dtype=torch.bool)
         rows = top + torch.arange(height, device=device)
         columns = left + torch.arange(width, device=device)
-        columns = torch.where(mirrored, width + places - 2 - columns, columns)
+        columns = torch.where(mirrored, width + shifts - 2 - columns, columns)
         padded = functional.pad(images, (self.padding,) * 4)
         pixels = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
         index = pixels.reshape(count, 1, -1).expand(-1, channels, -1)
@@ -145,13 +138,13 @@ class FlipAndCrop:
 
 @dataclass(frozen=True)
 class Form:
-    """What every image becomes."""
+    """The common size and mode of all images."""
 
     size: tuple[int, int]
     """Height and width in pixels."""
     mode: Literal["rgb", "grey"]
     resized: bool
-    """Whether another size is resized to cover this one and cut at the centre, or is a mistake."""
+    """Whether images of another size are resized to cover this one and cropped at the centre, or refused."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -161,11 +154,11 @@ class Form:
     def read(self, path: Path) -> np.ndarray:
         """The pixels of a file, uint8, (channels, height, width).
 
-        What is transparent becomes white, 16-bit grey is divided by 257, a turned photo is turned upright (EXIF), of an
-        animation the first picture counts.
+        Transparency becomes white, 16-bit grey is divided by 257, photos are rotated by their EXIF data, of an
+        animation the first frame is read.
 
         Raises:
-            ValueError: the file cannot be read as an image, or has another size; says so in a phrase.
+            ValueError: the file cannot be read as an image, or has another size; the message is a phrase.
         """
         try:
             with Image.open(path) as file:
@@ -186,11 +179,11 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 or 32 bits: Pillow would cut off at 255
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
-            raise ValueError("its pixels are whole numbers of 32 bits, whose range is not known")
+            raise ValueError("its pixels are 32-bit integers of unknown range")
         return Image.fromarray(np.round(pixels / 257).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose range is not known")
+        raise ValueError("its pixels are floating-point numbers of unknown range")
     if not image.has_transparency_data:
         return image
-    seen = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

@@ -26,7 +26,7 @@ from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, Tas
 
 
 class PartOfStream(TaskStream):
-    """The tasks of a stream from one of them on. What a task holds does not depend on whether others are left out."""
+    """A stream without its first tasks; the content of the others does not change."""
 
     def __init__(self, whole: TaskStream, skip: int) -> None:
         self._whole, self._skip = whole, skip
@@ -36,20 +36,20 @@ class PartOfStream(TaskStream):
         return replace(self._whole.shape, classes=self._whole.shape.classes[self._skip :])
 
     def task(self, index: int) -> Task:
-        found = self._whole.task(self._place(index))
-        return replace(found, index=index, head=self.shape.heads[index])
+        task = self._whole.task(self._index(index))
+        return replace(task, index=index, head=self.shape.heads[index])
 
     def test(self, index: int) -> Split:
-        return self._whole.test(self._place(index))
+        return self._whole.test(self._index(index))
 
-    def _place(self, index: int) -> int:
+    def _index(self, index: int) -> int:
         if index < 0:
             raise IndexError(f"the stream has no task {index}")
         return self._skip + index
 
 
 class LeakingStream(TaskStream):
-    """A stream whose validation data is its test data: what tuning on the test set would see."""
+    """A stream whose validation data is its test data, for tuning on the test set."""
 
     def __init__(self, whole: TaskStream) -> None:
         self._whole = whole
@@ -67,9 +67,9 @@ def open_stream(config: Stream, data_dir: Path, offline: bool, import_paths: Seq
 
     Args:
         config: the section `tasks` of an experiment.
-        data_dir: the folder that holds the data sets.
-        offline: whether the network must not be touched.
-        import_paths: folders in which a user's own stream is looked for, before what is installed.
+        data_dir: the folder of the data sets.
+        offline: whether network access is forbidden.
+        import_paths: folders searched for a user's own stream, before installed packages.
 
     Raises:
         UserError: data is missing or broken.
@@ -81,7 +81,7 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
     """The same tasks with their test data, for a final report.
 
     Raises:
-        NoTestData: something is tuned in this process (`guard_test_data`).
+        NoTestData: this process is tuning (`guard_test_data`).
         UserError: data is missing or broken.
     """
     for guard in _guards:
@@ -92,36 +92,28 @@ def open_with_test(config: Stream, data_dir: Path, offline: bool, import_paths: 
 
 
 def open_leaking(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path] = ()) -> TaskStream:
-    """The same tasks, their test data in the place of validation data: for protocol `test_leak` alone.
-
-    Raises:
-        UserError: data is missing or broken.
-    """
+    """The same tasks with their test data as validation data, for protocol `test_leak` only; raises a UserError."""
     return LeakingStream(_part(config, data_dir, offline, import_paths, with_test=True))
 
 
 class TestDataGuard:
-    """Whether somebody asked for test data where there is none."""
+    """Whether test data was requested while tuning."""
 
     def __init__(self) -> None:
         self.broken = False
 
     def check(self) -> None:
-        """Refuses to continue, also where the first refusal was caught and passed over.
-
-        Raises:
-            NoTestData: somebody asked.
-        """
+        """Raises NoTestData after such a request, even if the first refusal was caught and ignored."""
         if self.broken:
             raise NoTestData(
-                "test data was asked for while a setting is tuned, and there is none then: it is opened once, by the "
-                "final step, after the search. Judge by validation data; a method gets its task's training data only"
+                "test data was requested while a setting is tuned: it is opened once, by the final step, after the "
+                "search. Use validation data; a method gets its task's training data only"
             )
 
 
 @contextmanager
 def guard_test_data() -> Generator[TestDataGuard]:
-    """While it lasts, whoever in this process asks for a stream with test data is refused."""
+    """While active, streams with test data are refused in this process."""
     guard = TestDataGuard()
     _guards.append(guard)
     try:
@@ -131,7 +123,7 @@ def guard_test_data() -> Generator[TestDataGuard]:
 
 
 def data_place(config: Stream, data_dir: Path) -> Path | None:
-    """The folder that a stream's data is taken from; None where it comes with a package."""
+    """The folder of a stream's data; None if it comes with a package."""
     match config:
         case SplitDigits():
             return None
@@ -142,18 +134,14 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
 
 
 _guards: list[TestDataGuard] = []
-"""One for each thing that is being tuned in this process."""
+"""One per active `guard_test_data` of this process."""
 
 
 def _part(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
-    """The stream without the tasks that are left out."""
-    folder = DataFolder(Path(data_dir), _download(config), offline)
+    """The stream without its skipped tasks."""
+    folder = DataFolder(Path(data_dir), getattr(config, "download", False), offline)
     whole = _open(config.whole, folder, import_paths, with_test=with_test)
     return PartOfStream(whole, config.skip) if config.skip else whole
-
-
-def _download(config: Stream) -> bool:
-    return getattr(config, "download", False)
 
 
 def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
@@ -179,4 +167,4 @@ def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with
         case ImportedStream():
             return open_imported(config, folder.path, import_paths, with_test)
         case _:
-            raise TypeError(f"no stream is known for the settings {type(config).__name__}")
+            raise TypeError(f"unknown stream {type(config).__name__}")

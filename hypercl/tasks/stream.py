@@ -1,4 +1,4 @@
-"""A stream of tasks: what a learner meets, one after the other."""
+"""A stream of tasks, which a learner trains on one after another."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -25,12 +25,12 @@ from hypercl.config.models import (
 
 
 class NoTestData(RuntimeError):
-    """Test data was asked of a stream that has none: while tuning, nothing reads a test set."""
+    """Test data was requested from a stream without any: while tuning, nothing reads a test set."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled images. Several splits may share one array of images; each names its rows."""
+    """Labelled images. Several splits may share one array of images and differ in rows."""
 
     images: Tensor
     """uint8, (n, channels, height, width); may be memory-mapped and shared by processes. A user's own stream may have
@@ -44,19 +44,19 @@ class Split:
         return len(self.rows)
 
     def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of some samples, by their place in the split."""
+        """Images and labels of samples, by their index in the split."""
         return self.images[self.rows[samples]], self.labels[samples]
 
     def first(self, samples: int, seed: int) -> "Split":
-        """A fixed random part of at most `samples` samples."""
+        """A fixed random subset of at most `samples` samples."""
         if len(self) <= samples:
             return self
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:samples].sort().values
-        chosen = chosen.to(self.rows.device)
-        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
+        subset = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:samples].sort().values
+        subset = subset.to(self.rows.device)
+        return replace(self, rows=self.rows[subset], labels=self.labels[subset])
 
     def to(self, device: torch.device) -> "Split":
-        """The split on a device; on an accelerator only its own images travel."""
+        """The split on a device; an accelerator receives its own images only."""
         if device.type == self.images.device.type:
             return self
         images = self.images[self.rows].to(device)
@@ -65,7 +65,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a stream: its training and validation data and how its images become inputs."""
+    """One task of a stream: its training and validation data, and the transforms of its images."""
 
     index: int
     classes: tuple[str, ...]
@@ -77,10 +77,9 @@ class Task:
     inputs: Callable[[Tensor], Tensor]
     """Images of a split (n, ...) -> float32 inputs (n, *input_shape), on the images' device."""
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
-    """uint8 images -> uint8 images, for training batches; randomness from the generator alone."""
+    """uint8 images -> uint8 images, for training batches; random only by the generator."""
 
     def to(self, device: torch.device) -> "Task":
-        """The task with its data on a device."""
         return replace(self, train=self.train.to(device), validation=self.validation.to(device))
 
 
@@ -93,13 +92,12 @@ class Shape:
     classes: tuple[int, ...]
     """Number of classes of each task, which is the width of its head."""
     scenario: str = "task"
-    """`task` and `class`: each task has a head of its own; `domain`: all share the outputs."""
+    """`task` and `class`: per-task heads; `domain`: all tasks share the outputs."""
     heads_shared: bool = False
     """With `task`: all tasks share the outputs."""
 
     @property
     def num_tasks(self) -> int:
-        """Tasks of the stream."""
         return len(self.classes)
 
     @property
@@ -109,10 +107,7 @@ class Shape:
 
     @property
     def heads(self) -> tuple[slice, ...]:
-        """Outputs of the target that belong to each task: one head after the other, or the same for all.
-
-        Where all share them, a task of fewer classes than another has the first ones.
-        """
+        """Outputs of each task: consecutive, or, if shared, the first ones, as many as the task has classes."""
         if self.scenario == "domain" or self.heads_shared:
             return tuple(slice(0, width) for width in self.classes)
         ends = accumulate(self.classes)
@@ -120,7 +115,7 @@ class Shape:
 
 
 class TaskStream(ABC):
-    """Tasks in their order. While tuning this is all there is: it has no test data."""
+    """Tasks in order; without test data while tuning."""
 
     @property
     @abstractmethod
@@ -129,11 +124,7 @@ class TaskStream(ABC):
 
     @abstractmethod
     def task(self, index: int) -> Task:
-        """The task at a place in the stream, its data on the CPU.
-
-        Raises:
-            IndexError: the stream is shorter.
-        """
+        """A task of the stream, its data on the CPU; raises an IndexError beyond the end of the stream."""
 
     def test(self, index: int) -> Split:
         """The test data of a task.
@@ -158,23 +149,19 @@ class Source:
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Where data sets lie, and whether what is missing may be fetched."""
+    """The folder of the data sets, and whether missing ones may be downloaded."""
 
     path: Path
     download: bool = False
     """The file says `download: true`."""
     offline: bool = False
-    """The network is not to be touched: `--offline` or HYPERCL_OFFLINE."""
+    """No network access: `--offline` or HYPERCL_OFFLINE."""
 
 
 def shape_of(config: Stream) -> Shape:
-    """Shape of a stream's inputs and outputs; no data is read.
+    """The shape of a section `tasks`; no data is read.
 
-    A task's head is as wide as the task has classes: `shape.heads`. For a stream of unknown length it is the
-    shape with a single task; `TaskStream.shape` knows those that have come.
-
-    Args:
-        config: the section `tasks` of an experiment.
+    For a stream of unknown length it has a single task; `TaskStream.shape` covers all tasks read so far.
     """
     return Shape(_input_shape(config), _classes(config), config.scenario, config.heads == "shared")
 
@@ -186,7 +173,7 @@ def _classes(config: Stream) -> tuple[int, ...]:
         case PermutedTasks() | SplitCIFAR():
             return (10,) * config.num_tasks
         case _:
-            raise _unknown(config)
+            raise TypeError(f"unknown stream {type(config).__name__}")
 
 
 def _input_shape(config: Stream) -> tuple[int, ...]:
@@ -204,8 +191,4 @@ def _input_shape(config: Stream) -> tuple[int, ...]:
         case ImportedStream(input_shape=shape):
             return shape
         case _:
-            raise _unknown(config)
-
-
-def _unknown(config: Stream) -> TypeError:
-    return TypeError(f"no stream is known for the settings {type(config).__name__}")
+            raise TypeError(f"unknown stream {type(config).__name__}")

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.config.models import ALL, ImportedMethod, Method, is_mapping, kind_of, models_in
+from hypercl.config.models import ALL, ImportedMethod, Method, kind_of, models_in
 from hypercl.config.reading import dump
-from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, imported_class
+from hypercl.methods import Batch, Decision, Learner, State, StepInfo, imported_class
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.tensors import random_state_kept
-from hypercl.testing.guard import OwnData, copied, require_met, strangers
+from hypercl.testing.guard import OwnData, copied, is_exact, non_tensors, require_seen
 from hypercl.training import Checkpoints, Report, RunFolders, RunSummary, build_learner, run
 
 CPU = torch.device("cpu")
@@ -107,7 +107,7 @@ class Case:
         return self.tasks[task].inputs(images), labels
 
     @cached_property
-    def course(self) -> "Course":
+    def course(self) -> Course:
         """Two tasks, learned by one learner, with torch's global generator at seed 1; nothing should draw from it."""
         with random_state_kept(seed=1):
             learner = self.learner()
@@ -123,42 +123,32 @@ class Case:
     def stepped(
         self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int] = (1,)
     ) -> State:
-        """The state after some steps of a started task."""
-        return self.traced(learner, state, task, steps, seeds)[0]
-
-    def traced(
-        self, learner: Learner, state: State, task: int, steps: Sequence[int], seeds: Sequence[int]
-    ) -> tuple[State, list[Losses]]:
-        """As `stepped`, with the losses; in float64 if the state is."""
+        """The state after some steps of a started task; in float64 if the state is."""
         self._require_tensors(state, f"start_task of task {task}")
-        exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
-        require_met(learner.trains_on(task), task)
-        batches = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
+        exact = is_exact(state)
+        require_seen(learner.trains_on(task), task)
+        streams = [BundledBatches(self.tasks[index], 16, seeds) for index in learner.trains_on(task)]
         context = learner.task_context(state, task)
-        losses: list[Losses] = []
         for step in steps:
-            drawn = [batch(step) for batch in batches]
+            batches = [stream(step) for stream in streams]
             if len(seeds) == 1:
-                drawn = [(inputs[0], labels[0]) for inputs, labels in drawn]
+                batches = [(inputs[0], labels[0]) for inputs, labels in batches]
             if exact:
-                drawn = [(inputs.double(), labels) for inputs, labels in drawn]
-            state, step_losses = learner.step(state, context, drawn, StepInfo(task, step, LR))
-            losses.append(step_losses)
+                batches = [(inputs.double(), labels) for inputs, labels in batches]
+            state, _ = learner.step(state, context, batches, StepInfo(task, step, LR))
         self._require_tensors(state, f"a step of task {task}")
-        return state, losses
+        return state
 
     def ended(self, learner: Learner, state: State, task: int) -> State:
         """The state after a task's end."""
-        exact = any(leaf.dtype == torch.float64 for leaf in _floats(state))
-        samples = Samples(self.tasks[task])
-        data = OwnData(_Double(samples) if exact else samples, task)
+        data = OwnData(Samples(self.tasks[task]), task, is_exact(state))
         state = learner.end_task(state, task, data)
         data.close()
         self._require_tensors(state, f"end_task of task {task}")
         return state
 
     def _require_tensors(self, state: State, after: str) -> None:
-        problems = strangers(state)
+        problems = non_tensors(state)
         assert not problems, (
             f"a state is nested dicts of tensors, all that a checkpoint saves; after {after} {problems}: use "
             "torch.tensor(...), or compute it in task_context"
@@ -187,20 +177,6 @@ class Case:
         return {key: value for key, value in summary.plain().items() if key not in _MEASURED}, content["state"]
 
 
-class _Double:
-    """Task data in float64."""
-
-    def __init__(self, data: Samples) -> None:
-        self._data = data
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, samples: Tensor) -> Batch:
-        inputs, labels = self._data[samples]
-        return inputs.double(), labels
-
-
 def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decision:
     """The decision of a learner's last pass."""
     decision = None
@@ -208,9 +184,3 @@ def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decisio
         decision = decide(inputs, decision)
     assert decision is not None, "task_inferences yields no pass; at least one is required, since the last one decides"
     return decision
-
-
-def _floats(tree: Any) -> list[Tensor]:
-    if is_mapping(tree):
-        return [leaf for value in tree.values() for leaf in _floats(value)]
-    return [tree] if isinstance(tree, Tensor) and tree.is_floating_point() else []

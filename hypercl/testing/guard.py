@@ -1,6 +1,6 @@
 """Guards what a method reads during training, and compares states."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -20,12 +20,8 @@ class ReadTooMuch(AssertionError):
 
 
 @contextmanager
-def nothing_else_is_opened() -> Generator[None]:
-    """Inside, no stream can be opened, with or without test data.
-
-    Raises:
-        ReadTooMuch: one was requested, even if the method caught the error.
-    """
+def no_stream_opened() -> Generator[None]:
+    """No stream can be opened while active; raises ReadTooMuch if one was requested, even if the method caught that."""
     requests: list[ReadTooMuch] = []
 
     def refuse(*_: Any, with_test: bool) -> None:
@@ -39,23 +35,19 @@ def nothing_else_is_opened() -> Generator[None]:
         raise requests[0]
 
 
-def require_met(tasks: Sequence[int], task: int) -> None:
-    """Refuses batches of future tasks.
-
-    Raises:
-        ReadTooMuch: `trains_on` names one.
-    """
-    ahead = [each for each in tasks if not 0 <= each <= task]
-    if ahead:
-        raise ReadTooMuch(f"trains_on({task}) names {ahead}: only tasks seen so far, 0 to {task}, have batches")
+def require_seen(tasks: Sequence[int], task: int) -> None:
+    """Raises ReadTooMuch if `trains_on` names a future task."""
+    future = [index for index in tasks if not 0 <= index <= task]
+    if future:
+        raise ReadTooMuch(f"trains_on({task}) names {future}: only tasks seen so far, 0 to {task}, have batches")
 
 
 class OwnData:
-    """A task's training data as passed to `end_task`, readable only until that returns."""
+    """A task's training data as passed to `end_task`, readable only until that returns; in float64 if `exact`."""
 
-    def __init__(self, data: TaskData, task: int) -> None:
+    def __init__(self, data: TaskData, task: int, exact: bool) -> None:
         self.__inner: TaskData | None = data
-        self.__task = task
+        self.__task, self.__exact = task, exact
 
     def close(self) -> None:
         """Makes the data unreadable."""
@@ -65,7 +57,8 @@ class OwnData:
         return len(self._open())
 
     def __getitem__(self, samples: Tensor) -> Batch:
-        return self._open()[samples]
+        inputs, labels = self._open()[samples]
+        return (inputs.double() if self.__exact else inputs), labels
 
     def __getattr__(self, name: str) -> Any:
         raise ReadTooMuch(f"end_task read data.{name}: TaskData has a length and samples by index only; {_ALLOWED}")
@@ -88,32 +81,38 @@ def leaves(tree: Any, name: str = "state") -> Iterator[tuple[str, Any]]:
         yield name, tree
 
 
-def strangers(state: Any) -> str:
+def non_tensors(state: Any) -> str:
     """Describes leaves that are not tensors; '' if all are."""
-    found = [f"{name} is a {type(value).__name__}" for name, value in leaves(state) if not isinstance(value, Tensor)]
-    found += [] if isinstance(state, dict) else [f"the state is a {type(state).__name__}, not a dict"]
-    return "; ".join(found)
+    problems = [f"{name} is a {type(leaf).__name__}" for name, leaf in leaves(state) if not isinstance(leaf, Tensor)]
+    problems += [] if isinstance(state, dict) else [f"the state is a {type(state).__name__}, not a dict"]
+    return "; ".join(problems)
+
+
+def is_exact(state: Any) -> bool:
+    """Whether any tensor is in float64."""
+    return any(isinstance(leaf, Tensor) and leaf.dtype == torch.float64 for _, leaf in leaves(state))
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The tree with a function applied to each leaf."""
+    if is_mapping(tree):
+        return {key: mapped(function, value) for key, value in tree.items()}
+    return function(tree)
 
 
 def copied(tree: Any) -> Any:
     """A copy that in-place steps do not modify."""
-    if is_mapping(tree):
-        return {key: copied(value) for key, value in tree.items()}
-    return tree.clone() if isinstance(tree, Tensor) else deepcopy(tree)
+    return mapped(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else deepcopy(leaf), tree)
 
 
 def doubled(tree: Any) -> Any:
     """The tree in float64."""
-    if is_mapping(tree):
-        return {key: doubled(value) for key, value in tree.items()}
-    return tree.double() if isinstance(tree, Tensor) and tree.is_floating_point() else tree
+    return mapped(lambda leaf: leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf, tree)
 
 
 def of_replica(tree: Any, index: int) -> Any:
     """A replica's part of a bundle's state; scalars, such as step counts, are shared."""
-    if is_mapping(tree):
-        return {key: of_replica(value, index) for key, value in tree.items()}
-    return tree[index] if tree.dim() else tree
+    return mapped(lambda leaf: leaf[index] if leaf.dim() else leaf, tree)
 
 
 def part_like(tree: Any, part: Any) -> Any:
@@ -128,8 +127,7 @@ def difference(left: Any, right: Any, tolerance: float = 0.0, name: str = "state
     if is_mapping(left) and is_mapping(right):
         if left.keys() != right.keys():
             return f"{name} has the keys {sorted(left)} and {sorted(right)}"
-        found = (difference(left[key], right[key], tolerance, f"{name}[{key!r}]") for key in left)
-        return next((each for each in found if each), "")
+        return next(filter(None, (difference(left[k], right[k], tolerance, f"{name}[{k!r}]") for k in left)), "")
     if not isinstance(left, Tensor) or not isinstance(right, Tensor):
         return "" if type(left) is type(right) and left == right else f"{name}: {left!r} and {right!r}"
     if left.shape != right.shape or left.dtype != right.dtype:

@@ -14,7 +14,15 @@ from hypercl.config import UserError
 from hypercl.methods import Learner, State
 from hypercl.tensors import random_state_kept
 from hypercl.testing.case import STEPS, TASKS, Case, decided, experiment_of, scenarios_of
-from hypercl.testing.guard import copied, difference, doubled, nothing_else_is_opened, of_replica, part_like, strangers
+from hypercl.testing.guard import (
+    copied,
+    difference,
+    doubled,
+    no_stream_opened,
+    non_tensors,
+    of_replica,
+    part_like,
+)
 from hypercl.training import read, write
 
 SEEDS = (5, 6)
@@ -56,10 +64,10 @@ class MethodContract:
         state = case.taught(learner, learner.init(), 0, self.first_steps)
         inputs, labels = case.validation(0)
         if scenario == "task":
-            found = learner.predictor(state, 0)(inputs).argmax(-1)
+            predictions = learner.predictor(state, 0)(inputs).argmax(-1)
         else:
-            found = decided(learner, state, 1, inputs).outputs - case.tasks[0].head.start
-        accuracy = float((found == labels).float().mean())
+            predictions = decided(learner, state, 1, inputs).outputs - case.tasks[0].head.start
+        accuracy = float((predictions == labels).float().mean())
         assert accuracy >= self.least_accuracy, (
             f"after {self.first_steps} steps of its first task {accuracy:.0%} of the validation data is right; "
             f"required: {self.least_accuracy:.0%} (first_steps and least_accuracy of the contract)"
@@ -79,7 +87,7 @@ class MethodContract:
 
     def test_holds_tensors_only(self, scenario: str) -> None:
         """Also during training: `Case` checks after each task's start, steps and end."""
-        assert not strangers(_case(type(self), scenario).course.both)
+        assert not non_tensors(_case(type(self), scenario).course.both)
 
     def test_a_checkpoint_keeps_its_state_bit_for_bit(self, scenario: str, tmp_path: Path) -> None:
         case = _case(type(self), scenario)
@@ -92,8 +100,8 @@ class MethodContract:
         """A new learner continues in the middle of the second task and ends with the same state."""
         case = _case(type(self), scenario)
         learner, half = case.learner(), copied(case.course.half)
-        found = case.ended(learner, case.stepped(learner, half, 1, range(2, STEPS)), 1)
-        problem = difference(found, case.course.both)
+        state = case.ended(learner, case.stepped(learner, half, 1, range(2, STEPS)), 1)
+        problem = difference(state, case.course.both)
         assert not problem, (
             f"a new learner that resumes from the state ends elsewhere: {problem}. Whatever steps change belongs in "
             "the state; what task_context returns must be derived from it"
@@ -123,26 +131,26 @@ class MethodContract:
     def test_predicts_from_its_inference_state_alone(self, scenario: str) -> None:
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.both
-        known = learner.inference_state(state)
-        problem = difference(known, part_like(state, known))
+        part = learner.inference_state(state)
+        problem = difference(part, part_like(state, part))
         assert not problem, f"inference_state must be a part of the state: {problem}"
         for task in range(2):
             inputs, _ = case.validation(task)
-            logits, found = (learner.predictor(each, task)(inputs) for each in (state, known))
-            problem = difference(found, logits, name=f"the prediction of task {task}")
+            logits, from_part = (learner.predictor(source, task)(inputs) for source in (state, part))
+            problem = difference(from_part, logits, name=f"the prediction of task {task}")
             assert not problem, f"predictions from inference_state differ from those of the whole state: {problem}"
         if scenario != "task":
             inputs, _ = case.validation(0)
-            decisions, found = (decided(learner, each, 2, inputs).outputs for each in (state, known))
-            assert not difference(decisions, found), "decisions from inference_state differ from those of the state"
+            decisions, from_part = (decided(learner, source, 2, inputs).outputs for source in (state, part))
+            assert not difference(decisions, from_part), "decisions from inference_state differ from the state's"
 
     def test_continues_from_a_restored_inference_state(self, scenario: str) -> None:
         """As after early stopping, which restores the inference state of the best check before the task ends."""
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.half
-        back = {**state, **copied(learner.inference_state(state))}
-        one, other = [case.taught(learner, case.ended(learner, each, 1), 2, 1) for each in (state, back)]
-        problem = difference(one, other)
+        restored = {**state, **copied(learner.inference_state(state))}
+        states = [case.taught(learner, case.ended(learner, start, 1), 2, 1) for start in (state, restored)]
+        problem = difference(*states)
         assert not problem, (
             f"restoring inference_state before the task's end leads elsewhere: {problem}. Whatever end_task and the "
             "next start_task need belongs in inference_state, or in other keys of the state"
@@ -155,16 +163,16 @@ class MethodContract:
         for task in range(2):
             inputs, _ = case.validation(task)
             logits = learner.predictor(state, task)(inputs)
-            wanted = (len(inputs), len(case.tasks[task].classes))
-            assert logits.shape == wanted, (
-                f"predictor of task {task} gives {list(logits.shape)}, not (samples, classes of the task) {wanted}"
+            shape = (len(inputs), len(case.tasks[task].classes))
+            assert logits.shape == shape, (
+                f"predictor of task {task} gives {list(logits.shape)}, not (samples, classes of the task) {shape}"
             )
         if scenario != "task":
             _require_decisions(case, learner, state)
         replayed = learner.replayed(state, 0, 3)
         if replayed is not None:
-            wanted, found = (3, *case.validation(0)[0].shape[1:]), list(replayed.shape)
-            assert replayed.shape == wanted, f"replayed gives {found}, not (count, *input_shape) {wanted}"
+            shape = (3, *case.validation(0)[0].shape[1:])
+            assert replayed.shape == shape, f"replayed gives {list(replayed.shape)}, not (count, *input_shape) {shape}"
             assert 0 <= replayed.min() <= replayed.max() <= 1, "replayed inputs must lie in 0 .. 1"
 
     def test_each_replica_equals_its_single_run_or_is_refused(self, scenario: str) -> None:
@@ -182,7 +190,7 @@ class MethodContract:
         """Batches of tasks seen so far, the task's training data at its end, and no stream."""
         case = _case(type(self), scenario)
         case.tasks  # noqa: B018 - read before the guard is active
-        with nothing_else_is_opened():
+        with no_stream_opened():
             learner = case.learner()
             state = case.taught(learner, case.taught(learner, learner.init(), 0), 1)
             learner.predictor(state, 0)(case.validation(0)[0])
@@ -193,17 +201,18 @@ class MethodContract:
 def _require_decisions(case: Case, learner: Learner, state: State) -> None:
     """Decisions after two tasks are outputs, and tasks, seen so far."""
     inputs, _ = case.validation(0)
-    known = max(task.head.stop for task in case.tasks[:2])
-    found = decided(learner, state, 2, inputs)
-    assert found.outputs.shape == (len(inputs),), f"decisions are {list(found.outputs.shape)}, not (samples,)"
-    assert found.outputs.dtype == torch.int64, f"decisions are {found.outputs.dtype}, not int64 indices of outputs"
-    assert 0 <= found.outputs.min() <= found.outputs.max() < known, (
-        f"outputs {int(found.outputs.min())} to {int(found.outputs.max())} were predicted; those of the tasks seen "
-        f"are 0 to {known - 1}"
+    seen = max(task.head.stop for task in case.tasks[:2])
+    decision = decided(learner, state, 2, inputs)
+    outputs, tasks = decision.outputs, decision.tasks
+    assert outputs.shape == (len(inputs),), f"decisions are {list(outputs.shape)}, not (samples,)"
+    assert outputs.dtype == torch.int64, f"decisions are {outputs.dtype}, not int64 indices of outputs"
+    assert 0 <= outputs.min() <= outputs.max() < seen, (
+        f"outputs {int(outputs.min())} to {int(outputs.max())} were predicted; those of the tasks seen "
+        f"are 0 to {seen - 1}"
     )
-    if found.tasks is not None:
-        assert found.tasks.shape == (len(inputs),), f"inferred tasks are {list(found.tasks.shape)}, not (samples,)"
-        assert 0 <= found.tasks.min() <= found.tasks.max() < 2, "an unseen task was inferred"
+    if tasks is not None:
+        assert tasks.shape == (len(inputs),), f"inferred tasks are {list(tasks.shape)}, not (samples,)"
+        assert 0 <= tasks.min() <= tasks.max() < 2, "an unseen task was inferred"
 
 
 def _require_single_runs(case: Case, scenario: str) -> None:
@@ -212,18 +221,15 @@ def _require_single_runs(case: Case, scenario: str) -> None:
     state = _taught_exactly(case, bundle, SEEDS)
     inputs = case.validation(0)[0].double()
     for index, seed in enumerate(SEEDS):
-        alone = case.learner(seed)
-        own = _taught_exactly(case, alone, (seed,))
-        problem = difference(of_replica(state, index), own, TOLERANCE)
-        problem = problem or difference(
-            bundle.predictor(state, 1)(inputs)[index],
-            alone.predictor(own, 1)(inputs),
-            TOLERANCE,
-            "the prediction of task 1",
-        )
+        single = case.learner(seed)
+        expected = _taught_exactly(case, single, (seed,))
+        predictions = bundle.predictor(state, 1)(inputs)[index], single.predictor(expected, 1)(inputs)
+        problem = difference(of_replica(state, index), expected, TOLERANCE)
+        problem = problem or difference(*predictions, TOLERANCE, "the prediction of task 1")
         if scenario != "task":
-            found, wanted = decided(bundle, state, 2, inputs).outputs[index], decided(alone, own, 2, inputs).outputs
-            problem = problem or difference(found, wanted, name="the decision")
+            outputs = decided(bundle, state, 2, inputs).outputs[index]
+            expected_outputs = decided(single, expected, 2, inputs).outputs
+            problem = problem or difference(outputs, expected_outputs, name="the decision")
         assert not problem, (
             f"replica {index} differs from a single run of its seed: {problem}. With several replicas, all tensors "
             "of a state have a leading replica axis; a method that does not support this sets `no_replicas`"

@@ -49,7 +49,7 @@ def test_it_fetches_training_and_test_data_even_where_the_file_does_not_ask(
     write("name: split_mnist")
     monkeypatch.setattr(download, "fetch_with_torchvision", fake_mnist)
     assert main(["train", "file.yaml", "--fetch", "--offline", "--data-dir", "d"]) == 2
-    assert "MNIST is not there" in capsys.readouterr().err
+    assert "MNIST not found" in capsys.readouterr().err
     assert main(["train", "file.yaml", "--fetch", "--data-dir", "d"]) == 0
     assert f"data: {here / 'd'}" in capsys.readouterr().out
     assert main(["train", "file.yaml", "--fetch", "--offline", "--data-dir", "d"]) == 0

@@ -70,7 +70,7 @@ def test_one_task_needs_no_cifar100(tmp_path):
     make_cifar_folders(tmp_path)
     (tmp_path / "cifar100").rename(tmp_path / "elsewhere")
     assert len(open_stream(SplitCIFAR(num_tasks=1), tmp_path, offline=True).task(0).train) == 110
-    with pytest.raises(UserError, match=r"CIFAR100 is not there(.|\n)*cifar100/train/CLASS"):
+    with pytest.raises(UserError, match=r"CIFAR100 not found(.|\n)*cifar100/train/CLASS"):
         open_stream(SplitCIFAR(num_tasks=2), tmp_path, offline=True)
 
 

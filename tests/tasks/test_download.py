@@ -69,8 +69,8 @@ def test_what_is_there_already_is_kept_when_the_rest_is_fetched(tmp_path, fetche
     ("asked", "offline", "reason", "way_on"),
     [
         (False, False, "does not say `download: true`", "download: true` in the section"),
-        (True, True, "--offline or HYPERCL_OFFLINE is set", "leave out --offline"),
-        (False, True, "does not say `download: true`", "leave out --offline"),
+        (True, True, "--offline or HYPERCL_OFFLINE is set", "omit --offline"),
+        (False, True, "does not say `download: true`", "omit --offline"),
     ],
 )
 def test_missing_data_that_may_not_be_fetched_is_told_with_all_ways_on(
@@ -79,7 +79,7 @@ def test_missing_data_that_may_not_be_fetched_is_told_with_all_ways_on(
     with pytest.raises(UserError) as caught:
         open_stream(SplitMNIST(download=asked), tmp_path, offline=offline)
     message = str(caught.value)
-    assert "MNIST is not there" in message
+    assert "MNIST not found" in message
     assert reason in message
     assert way_on in message
     assert f"looked in: {tmp_path}/MNIST/raw" in message
@@ -109,7 +109,7 @@ def test_a_failed_download_leaves_no_half_file_and_can_be_repeated(tmp_path, mon
         raise error
 
     monkeypatch.setattr(download, "fetch_with_torchvision", broken)
-    with pytest.raises(UserError, match=r"fetching it failed: .*(no route|timed out|corrupted)"):
+    with pytest.raises(UserError, match=r"the download failed: .*(no route|timed out|corrupted)"):
         open_stream(ASKED, tmp_path, offline=False)
     assert [name for name in names(tmp_path) if not name.endswith(".lock")] == []
     monkeypatch.setattr(download, "fetch_with_torchvision", lambda _, root: make_mnist(root))
@@ -118,7 +118,7 @@ def test_a_failed_download_leaves_no_half_file_and_can_be_repeated(tmp_path, mon
 
 def test_a_data_folder_that_cannot_be_written_is_told(tmp_path, fetched):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="fetching it failed"):
+    with pytest.raises(UserError, match="the download failed"):
         open_stream(ASKED, tmp_path / "file", offline=False)
     assert not fetched
 

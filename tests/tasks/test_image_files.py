@@ -64,11 +64,11 @@ def test_an_image_of_another_size_is_named(tmp_path, half):
 def test_empty_class_folders_are_told(tmp_path, half):
     for file in (half / "class_001").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="class_001 holds no images"):
+    with pytest.raises(UserError, match="class_001 contains no images"):
         read(tmp_path)
     for file in (half / "class_002").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match=r"the class folders class_001, class_002 hold no images"):
+    with pytest.raises(UserError, match=r"folders class_001, class_002 contain no images"):
         read(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_all_unusable_images_are_named_at_once_up_to_ten(tmp_path, half):
     assert "2 of 13 images" in str(caught.value)
     assert "class_000/0001.png cannot be read as an image" in str(caught.value)
     assert "class_002/gone.png cannot be read as an image" in str(caught.value)
-    assert "fix: remove them" in str(caught.value)
+    assert "fix: remove or replace them" in str(caught.value)
     for file in half.glob("*/*.png"):
         file.write_bytes(b"")
     with pytest.raises(UserError) as caught:
@@ -111,5 +111,5 @@ def test_decoding_thousands_of_images_is_told_once(tmp_path, monkeypatch, capsys
 
 def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "README.txt").write_text("x")
-    with pytest.raises(UserError, match="holds no folders of classes"):
+    with pytest.raises(UserError, match="contains no class folders"):
         image_files(tmp_path)

@@ -150,14 +150,14 @@ def test_a_class_may_be_named_train(flat):
 
 def test_test_folders_of_other_classes_are_told(halves):
     (halves / "birds" / "test" / "class_001").rename(halves / "birds" / "test" / "owl")
-    with pytest.raises(UserError, match=r"test lacks the classes class_001 and holds owl, which .*train does not"):
+    with pytest.raises(UserError, match=r"test lacks the classes class_001 and contains owl, which .*train does not"):
         open_with_test(config(), halves, offline=True)
 
 
 def test_a_missing_folder_and_too_few_classes_are_told_with_numbers(halves):
-    with pytest.raises(UserError, match=r"tasks.path: there is no folder .*fish(?s:.*)--data-dir"):
+    with pytest.raises(UserError, match=r"tasks.path: no folder .*fish(?s:.*)--data-dir"):
         opened(halves, path="fish")
-    with pytest.raises(UserError, match=r"2 tasks of 2 and 4 classes are 6 classes, and .*train holds 5 class folders"):
+    with pytest.raises(UserError, match=r"2 tasks of 2 and 4 classes need 6 classes, but .*train has 5 class folders"):
         opened(halves, classes_per_task=[2, 4])
 
 
@@ -169,12 +169,12 @@ def test_too_few_classes_name_the_folders_that_were_taken_for_them(tmp_path):
 
 def test_classes_too_small_for_three_parts_are_told_with_all_their_images_counted(tmp_path):
     make_image_folder(tmp_path / "birds", 5, 2)
-    with pytest.raises(UserError, match=r"too few images: class_000 \(2\), .*\n    fix: have 3 at least"):
+    with pytest.raises(UserError, match=r"too few images: class_000 \(2\), .*\n    fix: provide at least 3"):
         open_stream(config(), tmp_path, offline=True)
 
 
 def test_a_path_too_long_for_any_folder_is_told_as_missing(tmp_path):
-    with pytest.raises(UserError, match=r"tasks.path: there is no folder"):
+    with pytest.raises(UserError, match=r"tasks.path: no folder"):
         open_stream(config(path="x" * 300), tmp_path, offline=True)
 
 

@@ -40,7 +40,7 @@ class TestPermutedFashionMNIST(StreamContract):
 
 def test_the_two_data_sets_are_told_apart_by_their_folders(tmp_path):
     make_mnist(tmp_path)
-    with pytest.raises(UserError, match=r"FashionMNIST is not there(?s:.*)FashionMNIST/raw"):
+    with pytest.raises(UserError, match=r"FashionMNIST not found(?s:.*)FashionMNIST/raw"):
         open_stream(SplitFashionMNIST(), tmp_path, offline=True)
 
 
