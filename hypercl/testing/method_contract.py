@@ -149,8 +149,8 @@ class MethodContract:
         case = _case(type(self), scenario)
         learner, state = case.learner(), case.course.half
         restored = {**state, **copied(learner.inference_state(state))}
-        states = [case.taught(learner, case.ended(learner, start, 1), 2, 1) for start in (state, restored)]
-        problem = difference(*states)
+        left, right = (case.taught(learner, case.ended(learner, start, 1), 2, 1) for start in (state, restored))
+        problem = difference(left, right)
         assert not problem, (
             f"restoring inference_state before the task's end leads elsewhere: {problem}. Whatever end_task and the "
             "next start_task need belongs in inference_state, or in other keys of the state"

@@ -122,8 +122,8 @@ def test_permuted_tasks_share_one_array_and_one_validation_split(tmp_path):
 @pytest.mark.parametrize(
     ("name", "spoil", "reason"),
     [
-        ("train-images-idx3-ubyte", lambda content: content[:-1], "promises"),
-        ("train-images-idx3-ubyte", lambda content: content + b"x", "promises"),
+        ("train-images-idx3-ubyte", lambda content: content[:-1], "announces"),
+        ("train-images-idx3-ubyte", lambda content: content + b"x", "announces"),
         ("train-labels-idx1-ubyte", lambda _: b"", "idx"),
         ("train-labels-idx1-ubyte", lambda _: b"<html>not found</html>", "idx"),
         ("train-labels-idx1-ubyte", lambda content: content[:-1] + b"\x0b", "label 11"),
@@ -147,7 +147,7 @@ def test_a_broken_packed_file_is_named(tmp_path):
 def test_files_that_do_not_belong_together_are_named(tmp_path):
     raw = make_mnist(tmp_path)
     write_idx(raw / "train-labels-idx1-ubyte", np.zeros(7, np.uint8))
-    with pytest.raises(UserError, match=r"120 images .* 7 labels"):
+    with pytest.raises(UserError, match=r"120 images, but .* 7 labels"):
         open_stream(SplitMNIST(), tmp_path, offline=True)
     write_idx(raw / "train-images-idx3-ubyte", np.zeros((7, 8, 8), np.uint8))
     with pytest.raises(UserError, match=r"not MNIST.*\(8, 8\)"):

@@ -31,5 +31,5 @@ def test_the_seed_decides_alone():
 
 @pytest.mark.parametrize("labels", [[0, 0, 1], [0, 0]])
 def test_a_class_too_small_to_split_is_named(labels):
-    with pytest.raises(UserError, match=r"tasks: class 'dog' has [01] training samples.*\n    fix: give it more"):
+    with pytest.raises(UserError, match=r"tasks: class 'dog' has [01] training samples.*\n    fix: add some"):
         hold_out(torch.tensor(labels), ("cat", "dog"), 0.1, 0)
