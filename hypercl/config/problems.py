@@ -33,7 +33,7 @@ class Problem:
     about: str = ""
     """What the key is for, and its default."""
     meant: str = ""
-    """Of a misspelt key, the key path that it is taken for: of a default that stands in its place nothing is told."""
+    """Of a misspelt key, the key path that was probably meant; problems of its default are not reported."""
     file: str = ""
     """The file it stands in, where that is not the one that was asked for."""
 

@@ -122,7 +122,7 @@ class _Run:
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
         self._build()
         self.began = time.monotonic()
-        self.saved = self.told = self.began
+        self.saved = self.ticked = self.began
 
     def progress(self) -> Iterator[Progress]:
         content = self.checkpoints.newest(self.device)
@@ -208,9 +208,10 @@ class _Run:
             divergence.see(losses, run_state.iteration)
             if run_state.step in reports or run_state.step % every == 0 or monitor.due(run_state.step):
                 self._freeze(run_state, divergence.check(task))
-                each = {f"loss/{name}": numbers(value) for name, value in losses.items()}
-                left = {name: without(values, run_state.diverged, nan) for name, values in each.items()}
-                run_state.rows.append(self._row(run_state) | rows(left) | {"lr": lr})
+                measured = {
+                    f"loss/{name}": without(numbers(values), run_state.diverged, nan) for name, values in losses.items()
+                }
+                run_state.rows.append(self._row(run_state) | rows(measured) | {"lr": lr})
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
                 self._freeze(run_state, divergence.check(task))
                 self._save(run_state)
@@ -219,16 +220,16 @@ class _Run:
                 yield Tick(task, run_state.step, run_state.iteration)
 
     def _freeze(self, run_state: RunState, news: Sequence[Divergence]) -> None:
-        """Replicas that diverged stay where nothing can come of them, at zero; they are told, and take no part.
+        """Sets replicas that diverged to zero and records them; they take no further part.
 
         Raises:
             Diverged: none is left.
         """
-        for each in news:
-            name = f"seed {self.seeds[each.replica]}: " if len(self.seeds) > 1 else ""
-            run_state.diverged[each.replica] = f"{name}{each}"
+        for divergence in news:
+            name = f"seed {self.seeds[divergence.replica]}: " if len(self.seeds) > 1 else ""
+            run_state.diverged[divergence.replica] = f"{name}{divergence}"
         if len(run_state.diverged) == len(self.seeds):
-            last = max(news, key=lambda each: each.iteration)
+            last = max(news, key=lambda divergence: divergence.iteration)
             raise Diverged(last.iteration, last.value, last.task, len(self.seeds))
         if news:
             self.learner.blank_(run_state.state, run_state.diverged)
@@ -281,9 +282,9 @@ class _Run:
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test:
                 write(self._learned(task), self.learner.inference_state(run_state.state))
-        told = run_state.tell(report)
+        reported = run_state.tell(report)
         self._save(run_state)
-        yield told
+        yield reported
 
     def _finish(self, run_state: RunState) -> Generator[Progress, None, Finished]:
         """Summary and matrices; test data is read here and nowhere else."""
@@ -346,9 +347,9 @@ class _Run:
                 yield Tick(min(run_state.task, len(self.tasks) - 1), run_state.step, run_state.iteration)
 
     def _tick_is_due(self) -> bool:
-        if time.monotonic() - self.told <= SECONDS_PER_TICK:
+        if time.monotonic() - self.ticked <= SECONDS_PER_TICK:
             return False
-        self.told = time.monotonic()
+        self.ticked = time.monotonic()
         return True
 
     def _started(self, run_state: RunState) -> Started:

@@ -66,7 +66,7 @@ class RunState:
         return sum(known) if len(known) == len(self.flops_per_task) else None
 
     def tell(self, report: Report) -> Report:
-        """Takes up a report; gives it back with the rows that are told with it."""
+        """Stores a report; returns it with the rows that go with it."""
         self.untold = replace(report, rows=tuple(self.rows))
         self.reports.append(report)
         self.rows = []

@@ -10,7 +10,7 @@ Notes = dict[str, float | int]
 
 
 class ValidationMonitor:
-    """The plateau schedule and early stopping of one task: told an accuracy at fixed steps, it says what follows.
+    """The plateau schedule and early stopping of one task: given an accuracy at fixed steps, it says what follows.
 
     Each has checks of its own, at most as many as its settings say; a step at which both are due is read once.
 
@@ -30,7 +30,7 @@ class ValidationMonitor:
 
     @property
     def steps(self) -> Set[int]:
-        """After which steps of the task its validation accuracy is to be told."""
+        """After which steps of the task its validation accuracy is to be measured."""
         return self._for_rate | self._for_stop
 
     @property
@@ -49,7 +49,7 @@ class ValidationMonitor:
         return self._stopping is not None and self._notes.get("waited", 0) >= self._stopping.patience
 
     def due(self, step: int) -> bool:
-        """Whether the accuracy after this step is wanted and was not told yet."""
+        """Whether the accuracy after this step is wanted and was not given yet."""
         return step in self.steps and step > self.checked
 
     def see(self, step: int, accuracy: float) -> bool:

@@ -12,26 +12,26 @@ from hypercl.config.reading import read, text_of
 
 
 def load_sweep(file: str | Path, overrides: Sequence[str] = ()) -> SweepFile:
-    """As `load`, for a file that is to be swept: the space is checked too, and everything is told at once.
+    """As `load`, for a file that is to be swept: the space is checked too, and all mistakes are reported at once.
 
     Raises:
         ConfigError: with every mistake.
     """
-    found = read(text_of(file), str(file), overrides)
-    problems = list(found.problems)
-    if found.rest is not None:
-        named = [path for problem in problems for path in (problem.path, problem.meant) if path or path == problem.path]
-        told = {path.removeprefix("experiment.").removeprefix("space.") for path in named}
-        wrong = sweep_problems(found.rest) if found.rest.space or "space" not in told else []
-        news = [one for one in wrong if not told & set(_ends(one.path.removeprefix("space.")))]
-        problems += [located(one, found.locations) for one in news]
-    if found.model is None or problems:
+    reading = read(text_of(file), str(file), overrides)
+    problems = list(reading.problems)
+    if reading.rest is not None:
+        paths = [path for problem in problems for path in (problem.path, problem.meant) if path or path == problem.path]
+        wrong = {path.removeprefix("experiment.").removeprefix("space.") for path in paths}
+        others = sweep_problems(reading.rest) if reading.rest.space or "space" not in wrong else []
+        new = [problem for problem in others if not wrong & set(_ends(problem.path.removeprefix("space.")))]
+        problems += [located(problem, reading.locations) for problem in new]
+    if reading.model is None or problems:
         raise ConfigError(str(file), problems)
-    return found.model
+    return reading.model
 
 
 def _ends(path: str) -> list[str]:
-    """A key path and all above it: a section told as wrong is at its defaults, of which no more is to be said."""
+    """A key path and all above it: a wrong section stands at its defaults, whose problems are not the user's."""
     parts = path.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 

@@ -108,7 +108,7 @@ def _filled(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> dict[st
 
 
 def _has(experiment: Experiment | None, path: str) -> bool:
-    """Whether the key is there; an experiment that cannot stand is told by another entry."""
+    """Whether the key is there; an experiment that is refused is another entry's problem."""
     try:
         return experiment is None or lookup(experiment, path) is not ...
     except KeyError:
@@ -131,7 +131,7 @@ def _not_there(
 
 
 def _refusals(file: SweepFile, space: Space, path: str, chosen: Mapping[str, Any]) -> list[Problem]:
-    """What the experiment says of some values; what another entry's own value is to blame for is told there."""
+    """Why the experiment refuses some values; what another entry's own value causes is reported there."""
     try:
         assign(file.experiment, _filled(file, space, chosen))
     except ConfigError as error:
@@ -145,11 +145,11 @@ def _tied(file: SweepFile, space: Space, path: str) -> list[Problem]:
     problems: list[Problem] = []
     for corner in _corners(space, path):
         values, wrong = with_tied(file.experiment, space, corner)
-        told = [problem for problem in wrong if problem.path == path]
-        if not told and path in values:
-            told = _refusals(file, space, path, values)
+        refused = [problem for problem in wrong if problem.path == path]
+        if not refused and path in values:
+            refused = _refusals(file, space, path, values)
         at = ", ".join(f"{name} {value}" for name, value in corner.items()) or "the experiment's own values"
-        problems += [Problem(where, f"with {at}: {problem.message}", values.get(path), "", "") for problem in told]
+        problems += [Problem(where, f"with {at}: {problem.message}", values.get(path), "", "") for problem in refused]
     if problems or not file.search.include_base:
         return problems[:3]
     own, wrong = completed(file.experiment, space, {})

@@ -47,8 +47,8 @@ def checked(by_task: Mapping[str, Sequence[float]], sections: Mapping[str, Secti
             try:
                 type(owner).model_validate({**dict(owner), path.rpartition(".")[2]: value})
             except ValidationError as error:
-                told = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-                raise ValueError(f"{path} cannot be {value:g} at task {task}: {told}") from None
+                reason = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+                raise ValueError(f"{path} cannot be {value:g} at task {task}: {reason}") from None
 
 
 def at_task(experiment: _Model, task: int) -> _Model:

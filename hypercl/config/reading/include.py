@@ -73,10 +73,10 @@ def _content(text: str, source: str, above: tuple[Path, ...], problems: list[Pro
         try:
             inner = _included(file, above, problems)
         except ConfigError as error:
-            told = error.problems[0]
-            fix = told.fix or f"a path is taken from the folder of {source}"
+            problem = error.problems[0]
+            fix = problem.fix or f"a path is taken from the folder of {source}"
             place = own.locations.get(key) or own.locations[INCLUDE]
-            problems.append(replace(told, path=key, value=given, fix=fix, file=source, line=place.line))
+            problems.append(replace(problem, path=key, value=given, fix=fix, file=source, line=place.line))
             continue
         found = _laid_over(found, inner)
     return _laid_over(found, own)

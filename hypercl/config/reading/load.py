@@ -48,8 +48,8 @@ class Reading(NamedTuple):
     """None where a section is wrong."""
     problems: list[Problem]
     rest: SweepFile | None
-    """The model of what is left without the keys that have problems, so that more can be checked before all is told at
-    once."""
+    """The model of what is left without the keys that have problems, so that more can be checked before everything is
+    reported at once."""
     locations: Mapping[str, Location]
     """Where each key path was written."""
 

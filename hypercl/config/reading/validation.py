@@ -21,9 +21,9 @@ def validated(
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        told = [details for details in error.errors(include_url=False) if not _other_branch(details)]
-        found = _distinct([_problem(model, details) for details in told])
-        return None, [located(problem, locations) for problem in found]
+        errors = [details for details in error.errors(include_url=False) if not _other_branch(details)]
+        problems = _distinct([_problem(model, details) for details in errors])
+        return None, [located(problem, locations) for problem in problems]
 
 
 def _other_branch(details: ErrorDetails) -> bool:
