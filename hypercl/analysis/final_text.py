@@ -39,7 +39,7 @@ def counterpart(metric: str) -> str:
 def leading(content: Content) -> Mapping[str, Any]:
     """The setting that the claim is on: the first one, as the search ordered them."""
     settings = content["settings"]
-    return next((each for each in settings if each["label"] != SCRATCH), settings[0])
+    return next((setting for setting in settings if setting["label"] != SCRATCH), settings[0])
 
 
 def quotable_sentence(content: Content) -> str:
@@ -67,20 +67,20 @@ def optimism_line(content: Content) -> str:
     best += content.get("promised_at", "")
     where = f"on test data{_REPORTED_ON.get(content['protocol'], '')} with fresh seeds"
     parts: list[str] = []
-    for metric, found in setting["promised"].items():
+    for metric, promise in setting["promised"].items():
         if metric == counterpart(metric):  # such as the compression ratio: the same wherever it is measured
             continue
         digits = _digits(counterpart(metric), setting)
         name = "" if metric == "validation/final_accuracy" else f" {metric_name(metric)}"
-        interval = found.get("expected_interval")
+        interval = promise.get("expected_interval")
         within = f" (95 % interval {span(metric, interval, digits)})" if interval else ""
-        text = f"promised {number(metric, found['value'], digits)} %{name}{within} on {data} data by {best}; "
-        if found["came_out"] is None:
+        text = f"promised {number(metric, promise['value'], digits)} %{name}{within} on {data} data by {best}; "
+        if promise["came_out"] is None:
             parts.append(text + "what came out is not known")
             continue
-        text += f"{number(metric, found['came_out'], digits)} % came out {where}: "
-        text += f"optimism {points(metric, found['optimism'], digits)}"
-        parts.append(text + (f" ({span(metric, found['interval'], digits)})" if found["interval"] else ""))
+        text += f"{number(metric, promise['came_out'], digits)} % came out {where}: "
+        text += f"optimism {points(metric, promise['optimism'], digits)}"
+        parts.append(text + (f" ({span(metric, promise['interval'], digits)})" if promise["interval"] else ""))
     return marked(content, "; ".join(parts)) if parts else ""
 
 
@@ -143,27 +143,27 @@ def _digits(key: str, setting: Mapping[str, Any]) -> int:
 
 def _reached(key: str, setting: Mapping[str, Any]) -> str:
     """'98.7 % final test accuracy (95 % t interval 98.5 to 98.9), 1.2 points above the setting as written (...)'."""
-    found, digits = setting["metrics"][key], _digits(key, setting)
+    measured, digits = setting["metrics"][key], _digits(key, setting)
     phrase = _PHRASES.get(key.split("/")[-1], key.replace("_", " ")).format("test")
-    if found["mean"] is None:
-        return f"no {phrase} that is known ({found['why']})"
-    value = number(key, found["mean"], digits)
+    if measured["mean"] is None:
+        return f"no {phrase} that is known ({measured['why']})"
+    value = number(key, measured["mean"], digits)
     text = f"{value} % {phrase}" if _is_fraction(key) else f"a {phrase} of {value}"
-    if found["t_interval"] and found["sd"] > 0:
-        text += f" (95 % t interval {span(key, found['t_interval'], digits)})"
-    compared = found["difference"]
+    if measured["t_interval"] and measured["sd"] > 0:
+        text += f" (95 % t interval {span(key, measured['t_interval'], digits)})"
+    compared = measured["difference"]
     return text + (f", {_compared(key, compared, digits)}" if compared else "")
 
 
-def _compared(key: str, found: Mapping[str, Any], digits: int) -> str:
-    mean, interval = found["mean"], found["t_interval"]
-    if mean == 0 and found["sd"] in (0, None):
+def _compared(key: str, difference: Mapping[str, Any], digits: int) -> str:
+    mean, interval = difference["mean"], difference["t_interval"]
+    if mean == 0 and difference["sd"] in (0, None):
         return "as the setting as written"
     text = f"{points(key, abs(mean), digits)} {'above' if mean >= 0 else 'below'} the setting as written"
-    if not interval or found["sd"] == 0:
+    if not interval or difference["sd"] == 0:
         return text
     ends = interval if mean >= 0 else [-interval[1], -interval[0]]
-    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(found['p'])})"
+    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])})"
 
 
 def _cost(cost: Mapping[str, float | None]) -> str:

@@ -107,10 +107,12 @@ def comparison_figure(table: pd.DataFrame, objective: Objective) -> Figure:
     axes = figure.add_subplot(xlabel="trials trained", ylabel=f"best {style.words(objective.metric)}")
     names = list(dict.fromkeys(table["sweep"]))
     for index, name in enumerate(names):
-        own = table[table["sweep"] == name]
+        trials = table[table["sweep"] == name]
         colour, marker = style.SERIES[index % len(style.SERIES)], style.MARKERS[index % len(style.MARKERS)]
-        last = [len(own) - 1]
-        axes.step(own["trained"], own["best"], where="post", color=colour, marker=marker, markevery=last, label=name)
+        last = [len(trials) - 1]
+        axes.step(
+            trials["trained"], trials["best"], where="post", color=colour, marker=marker, markevery=last, label=name
+        )
     axes.set_xlim(0, None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hypercl.analysis.style import empty_figure
 from hypercl.config import UserError
 from hypercl.training import MATRIX_FILES, AccuracyMatrix, read_matrices
 
@@ -29,8 +29,7 @@ def matrix_figure(matrix: AccuracyMatrix, title: str) -> Figure:
     rows, columns = values.shape
     cell = 0.52 if columns <= MOST_NUMBERS else max(0.06, 8 / columns)
     width, height = max(4.2, cell * columns + 2.0), max(2.6, 0.62 * cell * rows + 1.3)
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(width, height)
     axes = figure.add_subplot()
     axes.set_facecolor("0.93")
     low = 5 * np.floor(np.nanmin(values[rows - columns :], initial=95.0) / 5)

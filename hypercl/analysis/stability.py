@@ -45,21 +45,21 @@ def by_task_rows(trace: pd.DataFrame, strength: str) -> list[dict[str, str]]:
     """
     attempts = [dict(zip(trace.columns, row, strict=True)) for row in trace.itertuples(index=False)]
     return [
-        _task_row(task, [each for each in attempts if each["task"] == task], strength)
-        for task in dict.fromkeys(each["task"] for each in attempts)
+        _task_row(task, [attempt for attempt in attempts if attempt["task"] == task], strength)
+        for task in dict.fromkeys(attempt["task"] for attempt in attempts)
     ]
 
 
-def _task_row(task: int, own: list[dict[str, Any]], strength: str) -> dict[str, str]:
-    decay = [each for each in own if each["phase"] == "decay"]
-    accepted = [each for each in own if each["accepted"]]
-    rates = [_tried(each["learning_rate"], each) for each in own if each["phase"] == "rate"]
+def _task_row(task: int, attempts: list[dict[str, Any]], strength: str) -> dict[str, str]:
+    decay = [attempt for attempt in attempts if attempt["phase"] == "decay"]
+    accepted = [attempt for attempt in attempts if attempt["accepted"]]
+    rates = [_tried(attempt["learning_rate"], attempt) for attempt in attempts if attempt["phase"] == "rate"]
     return {
         "task": str(task),
         "lr: accuracy without protection": ", ".join(rates),
         "mark": percent(decay[0]["mark"]) if decay else "",
         "asked for": percent(decay[0]["floor"]) if decay else "",
-        f"{strength}: accuracy": ", ".join(_tried(each["strength"], each) for each in decay),
+        f"{strength}: accuracy": ", ".join(_tried(attempt["strength"], attempt) for attempt in decay),
         "accepted": _accepted(accepted[0], strength) if accepted else "not yet",
         "trial": str(accepted[0]["trial"]) if accepted else "",
     }
@@ -74,12 +74,6 @@ def _tried(value: float, attempt: Mapping[str, Any]) -> str:
 def _accepted(attempt: Mapping[str, Any], strength: str) -> str:
     rate = f"lr {attempt['learning_rate']:g}"
     return f"{rate}, {strength} {attempt['strength']:g}" if attempt["phase"] == "decay" else rate
-
-
-def stability_markdown(trace: pd.DataFrame, strength: str) -> str:
-    """`by_task_rows` as a table in Markdown."""
-    rows = by_task_rows(trace, strength)
-    return markdown_table(rows) + "\n" if rows else ""
 
 
 def stability_figure(trace: pd.DataFrame, strength: str) -> Figure:
@@ -105,13 +99,13 @@ def stability_figure(trace: pd.DataFrame, strength: str) -> Figure:
     top.set_ylabel("accuracy on the new task")
     middle.set(ylabel="learning rate", yscale="log")
     bottom.set(ylabel=strength, yscale="log")
-    bottom.set_xticks([own.mean() for own in within], [f"task {task}" for task in tasks])
+    bottom.set_xticks([span.mean() for span in within], [f"task {task}" for task in tasks])
     for axes in (top, middle, bottom):
         axes.grid(axis="y", alpha=0.25)
         axes.margins(y=0.12)
         axes.tick_params(axis="x", length=0)
-        for own in within[:-1]:
-            axes.axvline(own.max() + 1.25, color="0.85", linewidth=0.8)
+        for span in within[:-1]:
+            axes.axvline(span.max() + 1.25, color="0.85", linewidth=0.8)
     legend_above(figure, top)
     return figure
 
@@ -122,22 +116,20 @@ def _attempts(axes: Axes, places: np.ndarray, trace: pd.DataFrame, column: str) 
     values = np.where((phases == "rate") & (column == "strength"), np.nan, values)
     names = {"rate": ("o", BLUE, "plain fine-tuning"), "decay": ("s", ORANGE, "with protection")}
     for phase, (marker, color, label) in names.items():
-        own = phases == phase
-        axes.plot(places[own], values[own], marker, color=color, markersize=5, alpha=0.75, label=label)
-    own = trace["accepted"].to_numpy(dtype=bool)
-    axes.plot(places[own], values[own], "*", color="k", markersize=11, markeredgecolor="w", label="accepted")
+        of_phase = phases == phase
+        axes.plot(places[of_phase], values[of_phase], marker, color=color, markersize=5, alpha=0.75, label=label)
+    accepted = trace["accepted"].to_numpy(dtype=bool)
+    axes.plot(places[accepted], values[accepted], "*", color="k", markersize=11, markeredgecolor="w", label="accepted")
 
 
 def _marks(axes: Axes, within: Sequence[np.ndarray], tasks: Sequence[pd.DataFrame]) -> None:
     """The mark and the floor of each task that has them, over its attempts."""
-    told = {"mark": ("-", "mark"), "floor": ("--", "enough from here up")}
-    for places, own in zip(within, tasks, strict=True):
-        for column, (style, label) in told.items():
-            known = own[column].dropna().to_numpy(dtype=float)
-            if len(known):
+    lines = {"mark": ("-", "mark"), "floor": ("--", "enough from here up")}
+    for places, attempts in zip(within, tasks, strict=True):
+        for column, (line, label) in lines.items():
+            if known := attempts[column].dropna().tolist():
                 ends = (places.min() - 0.6, places.max() + 0.6)
-                again = any(line.get_label() == label for line in axes.get_lines())
-                axes.plot(ends, (known[0],) * 2, style, color=GREY, linewidth=1.2, label="_" if again else label)
+                axes.plot(ends, known[:1] * 2, line, color=GREY, linewidth=1.2, label=label)
 
 
 def write_stability(trace: pd.DataFrame, strength: str, folder: Path) -> list[Path]:
@@ -150,6 +142,6 @@ def write_stability(trace: pd.DataFrame, strength: str, folder: Path) -> list[Pa
         return []
     folder.mkdir(parents=True, exist_ok=True)
     trace.to_csv(folder / "stability.csv", index=False, lineterminator="\n")
-    write_text(folder / "stability.md", stability_markdown(trace, strength))
+    write_text(folder / "stability.md", markdown_table(by_task_rows(trace, strength)) + "\n")
     stability_figure(trace, strength).savefig(folder / "stability.png")
     return [folder / "stability.png"]

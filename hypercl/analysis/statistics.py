@@ -15,7 +15,7 @@ from hypercl.seeds import derive
 LEVEL = 0.95
 """Of every interval."""
 BOOTSTRAP_FROM = 10
-"""Values from which on a bootstrap interval is told: on 5 a 95 % bootstrap covers only 83 %
+"""Values from which on a bootstrap interval is given: on 5 a 95 % bootstrap covers only 83 %
 (../shared/spec/protocols.md)."""
 RESAMPLES = 9999
 MOST_FLIPS = 2**16
@@ -63,21 +63,21 @@ def estimate(values: Sequence[float]) -> Estimate:
     Args:
         values: one or more; nan is one that is unknown, which is never averaged away.
     """
-    found = np.asarray(values, dtype=float)
-    unknown = int(np.isnan(found).sum())
-    if unknown or not len(found):
-        why = f"{unknown} of {len(found)} values are unknown" if unknown else "there are no values"
-        return Estimate(len(found), None, None, None, None, why)
-    mean = float(found.mean())
-    if len(found) == 1:
+    sample = np.asarray(values, dtype=float)
+    unknown = int(np.isnan(sample).sum())
+    if unknown or not len(sample):
+        why = f"{unknown} of {len(sample)} values are unknown" if unknown else "there are no values"
+        return Estimate(len(sample), None, None, None, None, why)
+    mean = float(sample.mean())
+    if len(sample) == 1:
         return Estimate(1, mean, None, None, None, "one value says nothing about the spread")
-    bootstrap = bootstrap_interval(values) if len(found) >= BOOTSTRAP_FROM else None
-    sd = 0.0 if _equal(found) else float(found.std(ddof=1))
+    bootstrap = bootstrap_interval(values) if len(sample) >= BOOTSTRAP_FROM else None
+    sd = 0.0 if _equal(sample) else float(sample.std(ddof=1))
     if not sd:
         why = "all values are equal: an interval without width says nothing about further ones"
     else:
-        why = "" if bootstrap else f"a bootstrap interval is told from {BOOTSTRAP_FROM} values on"
-    return Estimate(len(found), mean, sd, t_interval(values), bootstrap, why)
+        why = "" if bootstrap else f"a bootstrap interval is given from {BOOTSTRAP_FROM} values on"
+    return Estimate(len(sample), mean, sd, t_interval(values), bootstrap, why)
 
 
 def difference(values: Sequence[float], base: Sequence[float]) -> Difference:
@@ -91,20 +91,20 @@ def difference(values: Sequence[float], base: Sequence[float]) -> Difference:
         ValueError: they are not as many.
     """
     pairs = [value - other for value, other in zip(values, base, strict=True)]
-    found = estimate(pairs)
-    p, exact = sign_flip_p(pairs) if found.mean is not None else (None, False)
-    return Difference(**vars(found), p=p, exact=exact)
+    sample = estimate(pairs)
+    p, exact = sign_flip_p(pairs) if sample.mean is not None else (None, False)
+    return Difference(**vars(sample), p=p, exact=exact)
 
 
 def t_interval(values: Sequence[float]) -> Interval:
     """Student's t interval of the mean of two or more known values."""
-    found = np.asarray(values, dtype=float)
-    mean = float(found.mean())
-    if _equal(found):
+    sample = np.asarray(values, dtype=float)
+    mean = float(sample.mean())
+    if _equal(sample):
         return mean, mean
     from scipy.special import stdtrit
 
-    half = float(stdtrit(len(found) - 1, 0.5 + LEVEL / 2) * found.std(ddof=1) / np.sqrt(len(found)))
+    half = float(stdtrit(len(sample) - 1, 0.5 + LEVEL / 2) * sample.std(ddof=1) / np.sqrt(len(sample)))
     return mean - half, mean + half
 
 
@@ -114,16 +114,16 @@ def bootstrap_interval(values: Sequence[float]) -> Interval | None:
 
     Source: Efron (1987), Better bootstrap confidence intervals.
     """
-    found = np.asarray(values, dtype=float)
-    if _equal(found):
-        mean = float(found.mean())
+    sample = np.asarray(values, dtype=float)
+    if _equal(sample):
+        mean = float(sample.mean())
         return mean, mean
     from scipy import stats
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # told by the None
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # the None says so
         interval = stats.bootstrap(
-            (found,),
+            (sample,),
             np.mean,
             n_resamples=RESAMPLES,
             confidence_level=LEVEL,
@@ -143,19 +143,19 @@ def sign_flip_p(pairs: Sequence[float]) -> tuple[float, bool]:
     Args:
         pairs: known differences, one or more.
     """
-    found = np.asarray(pairs, dtype=float)
-    greatest = float(np.abs(found).max())
-    if greatest == 0.0 or len(found) == 1:
+    sample = np.asarray(pairs, dtype=float)
+    greatest = float(np.abs(sample).max())
+    if greatest == 0.0 or len(sample) == 1:
         return 1.0, True
     from scipy import stats
 
-    exact = 2 ** min(len(found), 64) <= MOST_FLIPS
+    exact = 2 ** min(len(sample), 64) <= MOST_FLIPS
 
     def mean(flipped: np.ndarray, axis: int) -> np.ndarray:
         return np.round(flipped.mean(axis=axis), 12)  # ties are ties, whatever the order of a sum
 
     result = stats.permutation_test(
-        (found / greatest,),
+        (sample / greatest,),
         mean,
         permutation_type="samples",
         vectorized=True,

@@ -37,17 +37,21 @@ def legend_below(figure: Figure) -> None:
     """One legend for all panels, each label once."""
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
-        handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        handles |= _handles(axes)
     columns = len(handles) if figure.get_figwidth() > 6 else 2
     below = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
     figure.legend(list(handles.values()), list(handles), **below)
 
 
 def legend_above(figure: Figure, axes: Axes, title: str = "") -> None:
-    """The legend of one panel for the whole figure, with a line above it."""
-    handles, labels = axes.get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    """The legend of one panel for the whole figure, each label once, with a line above it."""
+    handles = _handles(axes)
+    legend = figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3, frameon=False)
     legend.set_title(title, FontProperties(size=9))
+
+
+def _handles(axes: Axes) -> dict[str, Artist]:
+    return {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
 
 
 def logarithmic(axes: Axes, name: str, low: float, high: float) -> None:

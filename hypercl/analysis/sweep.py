@@ -82,7 +82,7 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
         space: key path -> distribution; a logarithmic one gets a logarithmic axis, a computed one no panel.
         objective: the metric and its direction.
     """
-    space = {path: one for path, one in space.items() if one.kind != "equals"}
+    space = {path: distribution for path, distribution in space.items() if distribution.kind != "equals"}
     figure, panels = style.panel_grid(len(space), 2.9, 2.6, sharey=True)
     value = trials["value"].to_numpy(dtype=float)
     best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))

@@ -17,49 +17,49 @@ def explain_command(args: argparse.Namespace) -> int:
     """Prints a key, a section, or all sections."""
     console = Console(highlight=False, markup=False)
     console.width = min(console.width, WIDEST)
-    found = explain_key(args.path or "")
-    for block in _setting(found) if isinstance(found, Setting) else _part(found):
+    subject = explain_key(args.path or "")
+    for block in _setting(subject) if isinstance(subject, Setting) else _part(subject):
         console.print(block)
     return 0
 
 
-def _setting(found: Setting) -> list[str | Table | Padding]:
-    texts = list(dict.fromkeys(variant.about for variant in found.variants))
+def _setting(setting: Setting) -> list[str | Table | Padding]:
+    texts = list(dict.fromkeys(variant.about for variant in setting.variants))
     rows = [
-        ("type", "; ".join(dict.fromkeys(variant.type for variant in found.variants))),
-        ("default", _defaults(found)),
-        ("with", found.kinds),
-        ("source", found.source),
-        ("option", found.override),
-        ("space", found.space or (found.closed and f"a space cannot vary this: {found.closed}")),
+        ("type", "; ".join(dict.fromkeys(variant.type for variant in setting.variants))),
+        ("default", _defaults(setting)),
+        ("with", setting.kinds),
+        ("source", setting.source),
+        ("option", setting.override),
+        ("space", setting.space or (setting.closed and f"a space cannot vary this: {setting.closed}")),
     ]
-    blocks: list[str | Table | Padding] = [found.path, *(_inset(text) for text in texts if text), ""]
+    blocks: list[str | Table | Padding] = [setting.path, *(_inset(text) for text in texts if text), ""]
     return [*blocks, _inset(pairs([row for row in rows if row[1]]))]
 
 
-def _defaults(found: Setting) -> str:
+def _defaults(setting: Setting) -> str:
     """One default, or that of each kind where they differ."""
     kinds: dict[str, list[str]] = {}
-    for variant in found.variants:
+    for variant in setting.variants:
         kinds.setdefault(variant.default, []).append(variant.kind)
     return "; ".join(f"{value} ({', '.join(names)})" if len(kinds) > 1 else value for value, names in kinds.items())
 
 
-def _part(found: Part) -> list[str | Table | Padding]:
-    blocks: list[str | Table | Padding] = [found.path or "hypercl explain PATH", _inset(found.about)]
-    if found.kinds:
-        kinds = [(f"{kind.name} (default)" if kind.default else kind.name, _about(kind)) for kind in found.kinds]
-        bare = next((kind.name for kind in found.kinds if not kind.needs), "")
-        short = f" or by the name alone ({_last(found.path)}: {bare})" if bare else ""
+def _part(part: Part) -> list[str | Table | Padding]:
+    blocks: list[str | Table | Padding] = [part.path or "hypercl explain PATH", _inset(part.about)]
+    if part.kinds:
+        kinds = [(f"{kind.name} (default)" if kind.default else kind.name, _about(kind)) for kind in part.kinds]
+        bare = next((kind.name for kind in part.kinds if not kind.needs), "")
+        short = f" or by the name alone ({_last(part.path)}: {bare})" if bare else ""
         blocks += ["", f"kinds, by the key `name`{short}:", _inset(pairs(kinds))]
     by_kinds: dict[str, list[Setting]] = {}
-    for setting in found.settings:
-        by_kinds.setdefault(_owners(setting, found), []).append(setting)
+    for setting in part.settings:
+        by_kinds.setdefault(_owners(setting, part), []).append(setting)
     for owners, settings in by_kinds.items():
-        rows = [(_last(each.path), _defaults(each), each.variants[0].about) for each in settings]
+        rows = [(_last(setting.path), _defaults(setting), setting.variants[0].about) for setting in settings]
         blocks += ["", f"keys of {owners}:" if owners else "keys:", _inset(pairs(rows))]
-    if found.parts:
-        blocks += ["", "sections:", _inset(pairs([(path, about) for path, about in found.parts]))]
+    if part.parts:
+        blocks += ["", "sections:", _inset(pairs([(path, about) for path, about in part.parts]))]
     return blocks
 
 
