@@ -10,7 +10,6 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from hypercl.config.checks import why_not_tunable
-from hypercl.config.explain.include_schema import INSIDE, with_includes
 from hypercl.config.models import (
     KINDS,
     SAMPLER_SETTINGS,
@@ -27,8 +26,12 @@ from hypercl.config.models import (
     is_mapping,
     switched,
 )
-from hypercl.config.reading import entries, sentence
+from hypercl.config.reading import INCLUDE, entries, sentence
 
+_INSIDE = ("properties", "$defs", "patternProperties")
+"""Keys of a schema below which stand names rather than keywords."""
+_WHOLE, _PART = ("default", "const", "enum", "not"), "Part"
+_ENTRY = "EntryOfSpace"
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
@@ -50,7 +53,7 @@ _RULES: dict[type[Section], dict[str, Any]] = {
 @cache
 def sweep_schema() -> dict[str, Any]:
     """The schema of a whole file; `space` lists every key path that a space may vary."""
-    found = with_includes(schema_of(SweepFile))
+    found = _with_includes(schema_of(SweepFile))
     head = {"$schema": _Generator.schema_dialect, "title": "hypercl: a run and a sweep over it"}
     return head | {key: value for key, value in found.items() if key != "$defs"} | {"$defs": found["$defs"]}
 
@@ -133,7 +136,7 @@ def _tidied(node: Any) -> Any:
     for key, value in node.items():
         if (key == "enum" and "const" in node) or (key == "additionalProperties" and value is True):
             continue  # says nothing more, and depends on the version of pydantic
-        if key in INSIDE:
+        if key in _INSIDE:
             found[key] = {name: _tidied(each) for name, each in value.items()}
         elif key == "description":
             found[key] = sentence(value)
@@ -144,3 +147,63 @@ def _tidied(node: Any) -> Any:
         del found["prefixItems"]
         found["items"] = items[0]
     return found
+
+
+def _with_includes(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file that may include others, from that of one that cannot.
+
+    With `include`, no key of a section is required, a section without a name may be of any kind, and an entry of the
+    space may be null.
+    """
+    whole = {name: each for name, each in schema["$defs"].items() if name != "Distribution"}
+    parts: dict[str, Any] = {}
+    while True:
+        found = {name: part for name, each in whole.items() if (part := _loosened(each, parts)) != each}
+        if found == parts:
+            break
+        parts = found
+    properties = {key: each for key, each in schema["properties"].items() if key != "space"}
+    loosened = {key: part for key, each in properties.items() if (part := _loosened(each, parts)) != each}
+    strict = {key: properties[key] for key in loosened}
+    space = schema["properties"]["space"]
+    strict["space"] = {"description": space["description"], "additionalProperties": {"type": "object"}}
+    named = {key: {"description": each["description"]} for key, each in loosened.items()}
+    return schema | {
+        "properties": schema["properties"] | named | {"space": _nullable(space)},
+        "required": [],
+        "if": {"required": [INCLUDE]},
+        "then": {"properties": loosened},
+        "else": {"properties": strict, "required": schema["required"]},
+        "$defs": schema["$defs"]
+        | {f"{name}{_PART}": part for name, part in parts.items()}
+        | {_ENTRY: {"anyOf": [{"$ref": "#/$defs/Distribution"}, {"type": "null"}]}},
+    }
+
+
+def _loosened(node: Any, parts: dict[str, Any]) -> Any:
+    """A schema without what it requires; references to the definitions in `parts` go to their parts."""
+    if is_list(node):
+        return [found for each in node if (found := _loosened(each, parts)) != {} or each == {}]
+    if not is_mapping(node):
+        return node
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in _WHOLE:
+            found[key] = value
+        elif key in _INSIDE:
+            found[key] = {name: _loosened(each, parts) for name, each in value.items()}
+        elif key == "$ref":
+            found[key] = f"{value}{_PART}" if value.rpartition("/")[2] in parts else value
+        elif key not in ("required", "if", "then"):
+            inner = _loosened(value, parts)
+            if inner != [] or value == []:
+                found["anyOf" if key == "oneOf" else key] = inner
+    return found
+
+
+def _nullable(space: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a space whose entries may be null."""
+    own = {"$ref": f"#/$defs/{_ENTRY}"}
+    return space | {
+        name: {key: each | own for key, each in space[name].items()} for name in ("properties", "patternProperties")
+    }
