@@ -21,7 +21,7 @@ class RaceRecord:
     """The chance that `plan.level` was made from."""
     maximize: bool
     """Whether a higher value is better."""
-    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    values: Mapping[int, tuple[float, ...]] = field(default_factory=dict[int, tuple[float, ...]])
     """Of each setting, by seed, in the order of seeds."""
     lost: tuple[str, ...] = ()
     """Seeds that count as the worst value, and why, in words."""
@@ -102,10 +102,12 @@ class RaceRecord:
 
 def race_record_of(stored: Mapping[str, Any]) -> RaceRecord:
     """A race as it was stored; JSON has no whole numbers as keys."""
+    plan: dict[str, Any] = {**stored["plan"]}
+    plan["halving"] = tuple(plan.get("halving", ()))
     return RaceRecord(
         point=stored["point"],
         settings=tuple(stored["settings"]),
-        plan=Plan(**{**stored["plan"], "halving": tuple(stored["plan"].get("halving", ()))}),
+        plan=Plan(**plan),
         alpha=stored["alpha"],
         maximize=stored["maximize"],
         values={int(number): tuple(values) for number, values in stored["values"].items()},

@@ -70,7 +70,7 @@ class Round:
     """Of each other setting against the leader; empty where it was too early to decide."""
     dropped: tuple[int, ...]
     """Those that are significantly worse than the leader."""
-    expected: dict[int, tuple[float, float]] = field(default_factory=dict)
+    expected: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
     """Of a confirming stage: mean and standard deviation of each setting's posterior."""
 
     @property

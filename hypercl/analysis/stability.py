@@ -85,7 +85,7 @@ def stability_figure(trace: pd.DataFrame, strength: str) -> Figure:
     """
     numbers = trace["task"].to_numpy(dtype=int)
     tasks = np.unique(numbers)
-    places = np.asarray(np.arange(len(trace)) + 1.5 * np.searchsorted(tasks, numbers))
+    places = np.asarray(np.arange(len(trace)) + 1.5 * np.searchsorted(tasks, numbers), dtype=float)
     within = [places[numbers == task] for task in tasks]
     figure = empty_figure(max(6.4, 0.2 * float(places.max()) + 1.5), 5.6)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(2.2, 1, 1))

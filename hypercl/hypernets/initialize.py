@@ -91,7 +91,7 @@ def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chu
     ends = np.cumsum([0, *(tensor.size for tensor in tensors)])
     total = np.cumsum([0.0, *(tensor.size * _in_chunk(tensor, mode, gain) for tensor in tensors)])
     borders = np.minimum(np.arange(0, ends[-1] + chunk_size, chunk_size), ends[-1])
-    variances: Array = np.diff(np.interp(borders, ends, total)) / np.diff(borders)
+    variances: Array = np.asarray(np.diff(np.interp(borders, ends, total)) / np.diff(borders), dtype=float)
     positive = variances > 1e-6 * variances.max()
     return np.where(positive, variances, variances[positive].min(initial=1.0))
 
