@@ -104,7 +104,7 @@ def _confirm_in_words(race: RaceRecord) -> str:
     spread = math.sqrt(sum(sd**2 for _, sd in last.expected.values())) if last.expected else 0.0
     ends = (race.gain - NORMAL * spread, race.gain + NORMAL * spread) if spread else t_interval(race.differences)
     by = f"{100 * abs(race.gain):.1f} points {'better' if race.gain >= 0 else 'worse'} than the setting as written"
-    found = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, p {last.p[best]:.2g}"
+    found = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, p {_p_in_words(last.p[best])}"
     if last.leader == best:
         return f"trial {best} is confirmed: {by} ({found}) after {last.seeds} further seeds of both"
     pairs = to_tell(race.differences, race.plan.level, race.gain)
@@ -113,3 +113,7 @@ def _confirm_in_words(race: RaceRecord) -> str:
         f"nothing better was found: best.yaml is the setting as written. The best challenger, trial {best}, is {by} "
         f"({found}, the title is at {race.plan.level:g}) after {last.seeds} further seeds of both{need}"
     )
+
+
+def _p_in_words(p: float) -> str:
+    return f"= {p:.2g}" if p >= 0.001 else "< 0.001"
