@@ -83,8 +83,8 @@ class StudyRecord:
         return Promise(tuple(trial.values), None)
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first (`hypercl.sweep.study.ranking.ranked_trials`): what a race or the confirming stage
-        decided comes before what is expected."""
+        """Complete trials, best first (`hypercl.sweep.study.ranking.ranked_trials`): what a race or the confirming
+        stage decided comes before what is expected."""
         ranked, race = ranked_trials(self.file, self.trials, further_values(self.races)), self.deciding_race
         return sorted(ranked, key=lambda trial: race is not None and trial.number != race.order[0])
 
