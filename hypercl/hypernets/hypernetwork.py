@@ -127,12 +127,9 @@ class Hypernetwork:
         return drawn
 
     def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
-        """Generated weights (tasks, num_weights), from one batched pass over all tasks and chunks.
+        """Weights (tasks, num_weights) for embeddings (tasks, task_embedding), from one pass over all tasks and chunks.
 
-        Args:
-            theta: the parameters.
-            embeddings: (tasks, task_embedding).
-            drawn: from `draw`, in training; None is evaluation mode.
+        `drawn` is from `draw` in training; None is evaluation mode.
         """
         return self._weights(theta["head"], _with_one(self.hidden_activations(theta, embeddings, drawn)))
 

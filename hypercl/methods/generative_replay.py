@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -83,8 +84,7 @@ class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
         return PlainGenerator(self.spec, self.share)
 
     def _replay(self, source: Tensor, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        _, labels = batch
-        return [Replayed(self.generator.draw(source, labels.shape[-1], info), None)]
+        return [Replayed(self.generator.draw(source, batch[1].shape[-1], info), None)]
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         """Samples of all tasks are drawn jointly and returned for task 0."""
@@ -98,8 +98,7 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
         return HnetGenerator(self.spec)
 
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        _, labels = batch
-        inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
+        inputs = self.generator.draw(source, ceil(batch[1].shape[-1] / info.task), info)
         return [Replayed(samples, task) for task, samples in enumerate(inputs.unbind(self.samples_axis))]
 
 
@@ -183,8 +182,7 @@ class InferenceNetwork(ReplayLearner):
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         """ceil(B / t) samples of each of the t earlier tasks."""
         _, labels = batch
-        inputs = self.generator.draw(source, -(-labels.shape[-1] // info.task), info)
-        axis = self.samples_axis
+        inputs, axis = self.generator.draw(source, ceil(labels.shape[-1] / info.task), info), self.samples_axis
         zeros = labels.new_zeros((*labels.shape[:-1], inputs.shape[axis + 1]))
         return [Replayed(samples, task, zeros) for task, samples in enumerate(inputs.unbind(axis))]
 

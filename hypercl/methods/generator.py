@@ -40,14 +40,8 @@ class VariationalAutoencoder:
 
         Mean binary cross entropy of the pixels + KL / pixels, the code's prior being N(0, I).
 
-        Args:
-            weights: the encoder's and the decoder's.
-            inputs: (samples, *input_shape), in 0 .. 1.
-            noise: from N(0, I), (samples, latent).
-            condition: of all samples, (size,), or (replicas, size).
-
-        Returns:
-            (samples,), or (replicas, samples).
+        Weights of encoder and decoder, inputs (samples, *input_shape) in 0 .. 1, noise from N(0, I), (samples, latent),
+        and one condition (size,) -> (samples,).
         """
         encoder, decoder = weights
         mean, log_variance = _outputs(self.encoder, encoder, inputs).chunk(2, -1)
@@ -98,7 +92,7 @@ class GeneratorLearner(NetworkLearner):
 
     Args:
         spec: the classifier's.
-        variants: the config of each replica for the decoder's learner; its method has a section `generator`.
+        variants: the config of each replica for the decoder's learner.
         decoder: the decoder and the hypernetwork of its weights.
     """
 

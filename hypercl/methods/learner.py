@@ -175,7 +175,6 @@ class LearnerSpec:
 
     @property
     def heads(self) -> tuple[slice, ...]:
-        """Outputs of each task."""
         return self.shape.heads
 
     @property

@@ -17,13 +17,8 @@ def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     The soft targets of von Oswald et al. (2020), 0.95 and 0.05 / 9. torch's `label_smoothing` shares s among all K
     classes, including the right one; it is equal at s K / (K - 1). A single class is not smoothed.
 
-    Args:
-        logits: (samples, K), or (replicas, samples, K); half precision is computed in float32.
-        labels: int64, (samples,), or (replicas, samples).
-        smoothing: s.
-
-    Returns:
-        A scalar, or (replicas,).
+    Logits (samples, K) and labels (samples,) -> a scalar; with a leading replica axis -> (replicas,). Half precision is
+    computed in float32.
     """
     classes = logits.shape[-1]
     shared = smoothing * classes / (classes - 1) if classes > 1 else 0.0
@@ -34,12 +29,10 @@ def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """Where the networks run: in bfloat16 if `training.precision` says bf16, otherwise as they are.
+    """Autocast to bfloat16 if `training.precision` is bf16; for forward passes of hypernetwork and target only.
 
-    It belongs around the forward passes of the hypernetwork and of the target in the task's loss and in predictions,
-    and around nothing else. Parameters, gradients, optimiser and losses are float32 either way. The regulariser stays
-    outside: it squares differences between outputs that are nearly equal, and bfloat16, which keeps 8 bits, would
-    round most of them to nothing.
+    Parameters, gradients, optimiser and losses are float32 either way. The regulariser stays outside: it squares
+    differences of nearly equal outputs, most of which the 8 bits of bfloat16 would round to zero.
     """
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
@@ -62,19 +55,16 @@ class Distillation:
     """Label smoothing of hard targets."""
 
     def loss(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The mean over samples.
+        """The mean over samples: a scalar, or (replicas,).
 
         Args:
             student: logits (samples, classes), or (replicas, samples, classes); in float32 or more.
             teacher: those of the first classes, (samples, known), or (replicas, samples, known), known <= classes.
-
-        Returns:
-            A scalar, or (replicas,).
         """
         if self.targets == "hard":
             return classification_loss(student, teacher.argmax(-1), self.smoothing)
         if self.new_classes == "zero_logit":
             teacher = pad(teacher, (0, student.shape[-1] - teacher.shape[-1]))
-        wanted = softmax(teacher / self.temperature, -1)
-        said = log_softmax(student / self.temperature, -1)[..., : teacher.shape[-1]]
-        return self.temperature**2 * -vecdot(wanted, said).mean(-1)
+        targets = softmax(teacher / self.temperature, -1)
+        logs = log_softmax(student / self.temperature, -1)[..., : teacher.shape[-1]]
+        return self.temperature**2 * -vecdot(targets, logs).mean(-1)

@@ -87,12 +87,9 @@ class ReplayLearner(NetworkLearner):
 
     @abstractmethod
     def _replay(self, source: Any, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        """The samples to replay beside a batch; not called at the first task.
+        """The samples to replay beside a batch of the new task; not called at the first task.
 
-        Args:
-            source: from `_source`.
-            batch: the new task's, with a leading replica axis if there are several.
-            info: position in the stream; draws depend only on it and the replicas' seeds.
+        `source` is from `_source`; draws depend only on the step and the replicas' seeds.
         """
 
     def share(self, task: int) -> float:

@@ -93,12 +93,7 @@ class OwnRows:
     """Which rows generate such a weight: bool, (members, rows)."""
 
     def among(self, chosen: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
-        """The members among chosen pairs, as positions in `chosen`, and what counts for them.
-
-        Args:
-            chosen: distinct numbers of pairs, int64 (n,), in order.
-            pairs: number of all pairs.
-        """
+        """The members among chosen ones of all `pairs`, (n,) in order: their positions there, and their counts."""
         if len(chosen) == pairs:
             return self.members, self.counts
         positions = torch.full((pairs,), -1, device=self.members.device)

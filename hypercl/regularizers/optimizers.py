@@ -6,6 +6,7 @@ step of two million numbers took 3 ms, the same arithmetic in single operations 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,22 +20,21 @@ Rate = float | Sequence[float]
 """A learning rate, or one per replica where the first axis of all tensors is the replica."""
 
 
-class Optimizer(ABC):
+Config = TypeVar("Config", Adam, SGD, RMSprop)
+
+
+class Optimizer(ABC, Generic[Config]):
     """Steps of parameters by their gradients, with a separate state for each set of parameters."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
 
     @abstractmethod
     def init(self, params: Tensors) -> Tensors:
         """The state before the first step: a flat dict of tensors."""
 
     def step_(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> None:
-        """One step, in place.
-
-        Args:
-            params: name -> parameter, contiguous; changed.
-            grads: name -> gradient, for all parameters.
-            state: from `init`; changed.
-            lr: the rate of this step, schedule included.
-        """
+        """One step: changes `params`, contiguous, and `state`, from `init`; `lr` includes the schedule."""
         # the fused kernels ignore strides
         grads = {name: grads[name].contiguous() for name in params}
         if isinstance(lr, Sequence):
@@ -62,7 +62,7 @@ class Optimizer(ABC):
             state[name].add_(1)
 
 
-def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer:
+def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer[Any]:
     """The optimiser of a section `optimizer`."""
     match config:
         case SGD():
@@ -73,12 +73,8 @@ def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer:
             return _Adam(config)
 
 
-class _Adam(Optimizer):
+class _Adam(Optimizer[Adam]):
     """Adam (Kingma & Ba 2015), and AdamW (Loshchilov & Hutter 2019), whose decay stays out of the means."""
-
-    def __init__(self, config: Adam) -> None:
-        self.config = config
-        self.decoupled = isinstance(config, AdamW)
 
     def init(self, params: Tensors) -> Tensors:
         moments = {f"{kind}/{name}": torch.zeros_like(p) for kind in ("mean", "square") for name, p in params.items()}
@@ -101,15 +97,12 @@ class _Adam(Optimizer):
             weight_decay=self.config.weight_decay,
             eps=self.config.eps,
             maximize=False,
-            decoupled_weight_decay=self.decoupled,
+            decoupled_weight_decay=isinstance(self.config, AdamW),
         )
 
 
-class _SGD(Optimizer):
+class _SGD(Optimizer[SGD]):
     """Gradient descent with momentum, in torch's form: buffer = momentum * buffer + gradient."""
-
-    def __init__(self, config: SGD) -> None:
-        self.config = config
 
     def init(self, params: Tensors) -> Tensors:
         return {f"momentum/{name}": torch.zeros_like(p) for name, p in params.items()} if self.config.momentum else {}
@@ -130,11 +123,8 @@ class _SGD(Optimizer):
         )
 
 
-class _RMSprop(Optimizer):
+class _RMSprop(Optimizer[RMSprop]):
     """The gradient over the root of its running mean square, in torch's form: eps outside the root."""
-
-    def __init__(self, config: RMSprop) -> None:
-        self.config = config
 
     def init(self, params: Tensors) -> Tensors:
         kinds = ["square"]

@@ -1,8 +1,9 @@
 """The output regulariser: keeps what the hypernetwork generates for earlier tasks."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -13,10 +14,8 @@ from hypercl.tensors import Tensors
 Strength = float | Tensor
 
 
-class Generates(Protocol):
-    """A hypernetwork: parameters and embeddings (tasks, dim) -> weights (tasks, weights)."""
-
-    def __call__(self, theta: Tensors, embeddings: Tensor) -> Tensor: ...
+Generates = Callable[[Tensors, Tensor], Tensor]
+"""A hypernetwork: parameters and embeddings (tasks, dim) -> weights (tasks, weights)."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,11 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         with torch.enable_grad():
             weights = self.hypernet(leaves, _of(tasks, anchor.embeddings if embeddings is None else embeddings))
         with torch.no_grad():
-            residual = weights - self._targets(anchor, tasks)
+            if anchor.targets is None:
+                targets = self.hypernet(anchor.theta, _of(tasks, anchor.embeddings))
+            else:
+                targets = _of(tasks, anchor.targets)
+            residual = weights - targets
             if self.mask is not None:
                 self.mask.apply_(residual, slice(weights.shape[-2]) if tasks is None else tasks)
             # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
@@ -147,11 +150,6 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         for name, added in zip(params, torch.autograd.grad(weights, list(params.values()), residual), strict=True):
             gradient[name].add_(added)
         return value
-
-    def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
-        if anchor.targets is None:
-            return self.hypernet(anchor.theta, _of(tasks, anchor.embeddings))
-        return _of(tasks, anchor.targets)
 
 
 def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class Grid:
     """All pairs of some tasks and some successive chunks, chunk after chunk."""
 
     tasks: Tensor | None
-    """Indices (tasks,); None for all."""
+    """None for all."""
     chunks: slice
 
     def terms(self, of_tasks: Tensor, of_chunks: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,12 +37,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Listed:
-    """Pairs one by one."""
+    """Pairs one by one: tasks (pairs,) and chunks (pairs,)."""
 
     tasks: Tensor
-    """(pairs,)."""
     chunks: Tensor
-    """(pairs,)."""
 
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """As `Grid.sums`."""
@@ -65,8 +63,7 @@ class Listed:
 
     def parts(self, size: int) -> Iterator["Listed"]:
         """The pairs in blocks of at most `size`."""
-        for start in range(0, len(self), size):
-            yield self.only(slice(start, start + size))
+        return (self.only(slice(start, start + size)) for start in range(0, len(self), size))
 
     def to(self, device: torch.device) -> "Listed":
         return Listed(self.tasks.to(device), self.chunks.to(device))

@@ -21,12 +21,8 @@ def vmapped(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Outputs (bundle, batch, outputs) and the buffers after the pass, by torch.vmap.
 
-    Args:
-        module: already in the mode of the pass.
-        state: parameters and buffers, (bundle, ...).
-        buffers: names of the buffers among them.
-        inputs: (bundle, batch, ...); with `shared`, (batch, ...) for all.
-        shared: whether the inputs are shared.
+    The state are parameters and buffers, (bundle, ...), `buffers` names the latter; inputs are (bundle, batch, ...), or
+    (batch, ...) if shared. The module is already in the mode of the pass.
     """
 
     def forward(member: dict[str, Tensor], inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

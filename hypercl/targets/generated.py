@@ -81,7 +81,7 @@ class GeneratedModel:
     def __call__(
         self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool, seed: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One forward pass.
+        """One forward pass: outputs (batch, num_outputs), and buffers (new tensors in training, else the same dict).
 
         Args:
             weights: (num_weights,).
@@ -90,10 +90,6 @@ class GeneratedModel:
             training: whether layers behave as in training.
             seed: of the module's own random numbers, such as dropout masks, in training; torch's global state is then
                 not changed. Without a seed they are drawn from that state.
-
-        Returns:
-            Outputs (batch, num_outputs), and the buffers after the pass: new tensors in training, the same dict
-            otherwise.
         """
         if self.module.training != training:
             self.module.train(training)

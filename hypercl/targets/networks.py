@@ -19,16 +19,9 @@ def require_images(name: str, input_shape: tuple[int, ...]) -> None:
 
 
 def pooled_pixels(name: str, input_shape: tuple[int, ...], minimum: int, removed: Sequence[int]) -> int:
-    """Pixels of a channel after rounds of convolutions and 2 x 2 pooling.
+    """Pixels of a channel after rounds of convolutions and 2 x 2 pooling; a UserError unless images are large enough.
 
-    Args:
-        name: the target's, for messages.
-        input_shape: (channels, height, width).
-        minimum: least height and width.
-        removed: pixels that the convolutions of each round remove from height and width, before the round's pooling.
-
-    Raises:
-        UserError: the inputs are not images, or too small.
+    The convolutions of a round remove `removed` pixels from height and width, before its pooling.
     """
     require_images(name, input_shape)
     _, height, width = input_shape

@@ -171,13 +171,7 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def read_images(files: ImageFiles, form: Form, cache: Path, name: str) -> Source:
-    """The pixels of image files, through the cache.
-
-    Args:
-        files: the files.
-        form: size and mode of the result.
-        cache: the data folder of the cache.
-        name: of the cache, distinct for each form.
+    """The pixels of image files, through the cache of a data folder; `name` must be distinct for each form.
 
     Raises:
         UserError: images cannot be read or have another size than required: names the first ten.

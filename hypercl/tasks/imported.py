@@ -188,10 +188,11 @@ class _Tasks:
 
 def _train_source(half: _Half, images: Tensor, labels: Tensor) -> Source:
     classes = sorted(set(numbers(labels)))
-    each = half.config.classes_per_task
-    wanted = each if isinstance(each, int) else each[half.task]
-    if len(classes) != wanted:
-        raise half.wrong(f"{len(classes)} classes ({_listed(classes)}); tasks.classes_per_task says {wanted}")
+    expected = half.config.classes_per_task
+    if not isinstance(expected, int):
+        expected = expected[half.task]
+    if len(classes) != expected:
+        raise half.wrong(f"{len(classes)} classes ({_listed(classes)}); tasks.classes_per_task says {expected}")
     return Source(images, torch.searchsorted(torch.tensor(classes), labels), tuple(map(str, classes)))
 
 

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: the same kind of files, in tasks of some classes or with their pixels permuted."""
+"""MNIST and Fashion-MNIST, which have the same file format; and scikit-learn's digits."""
 
 import gzip
 import struct
@@ -10,23 +10,16 @@ import numpy as np
 import torch
 
 from hypercl.config import UserError
-from hypercl.config.models import PermutedTasks, SplitDigits, SplitTasks
 from hypercl.seeds import derive
 from hypercl.tasks.download import DataSet, require
-from hypercl.tasks.inputs import Scaled
-from hypercl.tasks.split_stream import PermutedStream, SplitStream, class_groups, hold_out
-from hypercl.tasks.stream import DataFolder, Source, TaskStream
+from hypercl.tasks.split_stream import hold_out
+from hypercl.tasks.stream import DataFolder, Source
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of unsigned bytes in an idx file, plain or .gz.
+    """The uint8 array in an idx file: 3 dimensions for images (count, height, width), 1 for labels.
 
-    Args:
-        path: the file.
-        dimensions: 3 for images (count, height, width), 1 for labels.
-
-    Returns:
-        uint8; a plain file is mapped copy-on-write, so that processes share its pages.
+    A plain file is mapped copy-on-write, so that processes share its pages; a .gz is decompressed.
 
     Raises:
         UserError: the file is truncated, too long, or of another format.
@@ -80,17 +73,8 @@ FASHION_MNIST = _variant(
 )
 
 
-def open_split_idx(config: SplitTasks, variant: Variant, folder: DataFolder, with_test: bool) -> TaskStream:
-    """Tasks of some classes each."""
-    return SplitStream(config, class_groups(config, *_load(variant, folder, with_test)), Scaled(255))
-
-
-def open_permuted_idx(config: PermutedTasks, variant: Variant, folder: DataFolder, with_test: bool) -> TaskStream:
-    """All ten classes in each task; the first task keeps the order of the pixels."""
-    return PermutedStream(config, *_load(variant, folder, with_test))
-
-
-def _load(variant: Variant, folder: DataFolder, with_test: bool) -> tuple[Source, Source | None]:
+def load_idx(variant: Variant, folder: DataFolder, with_test: bool) -> tuple[Source, Source | None]:
+    """Training and test half."""
     require(variant.files, folder, (*TRAIN, *TEST) if with_test else TRAIN)
     return _half(variant, folder, TRAIN), _half(variant, folder, TEST) if with_test else None
 
@@ -116,19 +100,15 @@ HIGHEST_PIXEL = 16
 DIGITS = tuple(str(digit) for digit in range(10))
 
 
-def open_split_digits(config: SplitDigits, with_test: bool) -> SplitStream:
-    """The test set is a fixed stratified fifth, independent of all seeds."""
-    train, test = _halves()
-    return SplitStream(config, class_groups(config, train, test if with_test else None), Scaled(HIGHEST_PIXEL))
-
-
-def _halves() -> tuple[Source, Source]:
+def load_digits(with_test: bool) -> tuple[Source, Source | None]:
+    """Training and test half; the test set is a fixed stratified fifth, independent of all seeds."""
     # Imported here: scikit-learn takes a second and 60 MB, which runs on other data save.
-    from sklearn.datasets import load_digits
+    from sklearn import datasets
 
-    pixels, digits = load_digits(return_X_y=True)
+    pixels, digits = datasets.load_digits(return_X_y=True)
     images = torch.as_tensor(pixels).to(torch.uint8).reshape(-1, 1, 8, 8)
     labels = torch.as_tensor(digits).to(torch.int64)
     train, test = hold_out(labels, DIGITS, TEST_SHARE, derive("split_digits", "test"))
     # Indexing copies: the training half contains no test image, not even an unreferenced one.
-    return Source(images[train], labels[train], DIGITS), Source(images[test], labels[test], DIGITS)
+    test_half = Source(images[test], labels[test], DIGITS) if with_test else None
+    return Source(images[train], labels[train], DIGITS), test_half

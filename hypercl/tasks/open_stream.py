@@ -21,7 +21,9 @@ from hypercl.config.models import (
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.image_folder import folder_of, open_image_folder
 from hypercl.tasks.imported import open_imported
-from hypercl.tasks.mnist import FASHION_MNIST, MNIST, open_permuted_idx, open_split_digits, open_split_idx
+from hypercl.tasks.inputs import Scaled
+from hypercl.tasks.mnist import FASHION_MNIST, HIGHEST_PIXEL, MNIST, load_digits, load_idx
+from hypercl.tasks.split_stream import PermutedStream, SplitStream, class_groups
 from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, TaskStream
 
 
@@ -147,15 +149,13 @@ def _part(config: Stream, data_dir: Path, offline: bool, import_paths: Sequence[
 def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with_test: bool) -> TaskStream:
     match config:
         case SplitDigits():
-            return open_split_digits(config, with_test)
-        case SplitMNIST():
-            return open_split_idx(config, MNIST, folder, with_test)
-        case SplitFashionMNIST():
-            return open_split_idx(config, FASHION_MNIST, folder, with_test)
-        case PermutedMNIST():
-            return open_permuted_idx(config, MNIST, folder, with_test)
-        case PermutedFashionMNIST():
-            return open_permuted_idx(config, FASHION_MNIST, folder, with_test)
+            return SplitStream(config, class_groups(config, *load_digits(with_test)), Scaled(HIGHEST_PIXEL))
+        case SplitMNIST() | SplitFashionMNIST():
+            variant = MNIST if isinstance(config, SplitMNIST) else FASHION_MNIST
+            return SplitStream(config, class_groups(config, *load_idx(variant, folder, with_test)), Scaled(255))
+        case PermutedMNIST() | PermutedFashionMNIST():
+            variant = MNIST if isinstance(config, PermutedMNIST) else FASHION_MNIST
+            return PermutedStream(config, *load_idx(variant, folder, with_test))
         case SplitCIFAR():
             return open_split_cifar(config, folder, with_test)
         case SplitCIFAR10():

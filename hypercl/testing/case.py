@@ -28,12 +28,7 @@ _HYPERNET = {"name": "chunked", "hidden": [6], "chunk_size": 200, "task_embeddin
 
 
 def experiment_of(method: Mapping[str, Any], sections: Mapping[str, Any], scenario: str) -> Experiment:
-    """Three tasks of two digits, a small network, few steps.
-
-    Args:
-        method: the section `method`.
-        sections: other sections, replacing the defaults here.
-        scenario: task, domain or class.
+    """Three tasks of two digits, a small network, few steps; `sections` replace the defaults.
 
     Raises:
         ConfigError: with every problem.
@@ -155,14 +150,9 @@ class Case:
         )
 
     def run(self, folder: Path, *stops: int) -> tuple[dict[str, Any], State]:
-        """A whole run with two reports per task, evaluated on test data at its end.
+        """A run with two reports per task, evaluated on test data: its summary without times, and its last state.
 
-        Args:
-            folder: its results.
-            stops: steps of reports at which it is interrupted and resumed.
-
-        Returns:
-            Its summary without times, and its last state.
+        It is interrupted and resumed at the reports of the steps `stops`.
         """
         folders = RunFolders(folder, _DATA, offline=True, import_paths=self.import_paths)
         for stop in (*stops, None):
