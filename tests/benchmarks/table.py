@@ -74,7 +74,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def _cells(row: Row) -> list[str]:
-    met = {True: "yes", False: "no", None: "not measured"}[row.met]
+    met = {True: "yes", False: "no", None: "not measured"}[row.met] if row.goal else ""
     return [row.measure, row.goal, *map(_number, (row.ours, row.peer, row.ratio)), row.unit, met, row.note]
 
 
