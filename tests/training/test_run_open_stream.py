@@ -131,4 +131,4 @@ def test_what_needs_the_number_of_tasks_is_refused(overrides: list[str], message
 def test_a_sweep_needs_the_number_of_tasks() -> None:
     file = loads(text() + "space: {method.beta: {uniform: [0, 1]}}\n", "x")
     (problem,) = sweep_problems(file)
-    assert problem.fix == "give experiment.tasks.num_tasks"
+    assert problem.fix == "add num_tasks to experiment.tasks"
