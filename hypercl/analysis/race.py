@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from hypercl.analysis.final_text import LEAK
 from hypercl.analysis.race_record import RaceRecord
-from hypercl.analysis.racing import LEAST
-from hypercl.analysis.statistics import t_interval
+from hypercl.analysis.racing import LEAST, Round
+from hypercl.analysis.statistics import NORMAL, t_interval
 from hypercl.analysis.style import GREY, MARKERS, SERIES, empty_figure, words
 from hypercl.config import UserError
 from hypercl.config.reading import value_in_short
@@ -24,17 +24,26 @@ DODGE = 0.05
 
 
 def race_table(races: Sequence[RaceRecord]) -> pd.DataFrame:
-    """One row for each race, round and setting in it: mean and 95 % t interval over its seeds so far, one-sided p
-    against the leader (nan where it was too early to decide), and `leads`, `in` or `dropped`."""
+    """One row for each race, round and setting in it: what decides, with its 95 % interval (the mean over its seeds so
+    far, or its expected value in a confirming stage), p (nan where it was too early to decide), and `leads`, `in` or
+    `dropped`."""
     rows: list[tuple[Any, ...]] = []
     for place, race in enumerate(races, start=1):
         for turn, one in enumerate(race.rounds, start=1):
-            for number, mean in one.means.items():
-                low, high = t_interval(race.values[number][: one.seeds])
+            for number in one.means:
+                mean, low, high = _worth(race, one, number)
                 state = "leads" if number == one.leader else "dropped" if number in one.dropped else "in"
                 own = (number, mean, low, high, one.p.get(number), race.plan.level if one.p else None, state)
                 rows.append((place, race.point, turn, one.seeds, *own))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _worth(race: RaceRecord, one: Round, number: int) -> tuple[float, float, float]:
+    """What decides on a setting in a round, and its 95 % interval."""
+    if number not in one.expected:
+        return one.means[number], *t_interval(race.values[number][: one.seeds])
+    mean, sd = one.expected[number]
+    return mean, mean - NORMAL * sd, mean + NORMAL * sd
 
 
 def race_markdown(
@@ -92,8 +101,9 @@ def _confirm_rules(race: RaceRecord, metric: str) -> str:
     )
     return (
         f"After {race.point} trials the {len(challengers)} best settings by expected {words(metric)}{who} got the same "
-        f"further seeds on validation data, {' and then '.join(map(str, race.plan.rounds))} each. After each round the "
-        f"better half of the challengers stays, until one is left. {title}"
+        f"further seeds on validation data, {', then up to '.join(map(str, race.plan.rounds))} each. After each round "
+        f"the better half of the challengers stays, until one is left. {title} What decides is the expected value from "
+        "all values, those of the search and the further ones, unless the search trained for less than the full length."
         "\n"
     )
 
@@ -107,10 +117,10 @@ def _rounds(race: RaceRecord) -> str:
     return _markdown(head, rows)
 
 
-def _cell(one: Any, number: int) -> str:
+def _cell(one: Round, number: int) -> str:
     if number not in one.means:
         return ""
-    text = f"{one.means[number]:.4f}"
+    text = f"{one.worth(number):.4f}"
     if number == one.leader:
         return f"**{text}**"
     if number in one.p:
@@ -130,21 +140,26 @@ def _standing(
     ends = {
         "separated": "One setting is left.",
         "seeds": "All seeds are used; the remaining settings are not distinguishable, and the best mean leads.",
-        "confirmed": "The last challenger is significantly better than the setting as written.",
+        "confirmed": "The last challenger is better than the setting as written, with the certainty that is asked for.",
         "kept": "Nothing better was found: the setting as written stays.",
         "alone": "",
         "": "The race is not over: rerun the command that started the sweep to resume it.",
     }
     paths = list(dict.fromkeys(path for number in race.settings for path in settings[number]))
-    head = ["place", "trial", "mean", "95 % interval", "seeds", f"value of the search{at_fidelity}", *paths]
+    known = any(one.expected for one in race.rounds)
+    what = ["expected", "95 % interval", "mean of further seeds"] if known else ["mean", "95 % interval"]
+    head = ["place", "trial", *what, "seeds", f"value of the search{at_fidelity}", *paths]
     rows: list[list[str]] = []
     for place, number in enumerate(race.order, start=1):
-        seeds = max((one.seeds for one in race.rounds if number in one.means), default=0)
-        values = race.values.get(number, ())[:seeds]
-        mean, low, high = (sum(values) / seeds, *t_interval(values)) if seeds else (None, None, None)
-        told = ["", ""] if mean is None else [f"{mean:.4f}", f"{low:.4f} to {high:.4f}"]
-        own = [value_in_short(settings[number][path]) if path in settings[number] else "" for path in paths]
-        rows.append([str(place), str(number), *told, str(seeds), f"{searched[number]:.4f}", *own])
+        last = next((one for one in reversed(race.rounds) if number in one.means), None)
+        measured = [""] * len(what)
+        if last is not None:
+            mean, low, high = _worth(race, last, number)
+            further = [f"{last.means[number]:.4f}"] if known else []
+            measured = [f"{mean:.4f}", f"{low:.4f} to {high:.4f}", *further]
+        seeds = "0" if last is None else str(last.seeds)
+        values = [value_in_short(settings[number][path]) if path in settings[number] else "" for path in paths]
+        rows.append([str(place), str(number), *measured, seeds, f"{searched[number]:.4f}", *values])
     return f"{ends[race.ended]}\n\n{_markdown(head, rows)}".lstrip()
 
 
@@ -165,7 +180,7 @@ def read_race(path: Path) -> pd.DataFrame:
 
 
 def race_figure(table: pd.DataFrame, metric: str) -> Figure:
-    """Mean and 95 % t interval of each setting after each round of the last race; dropped ones are grey.
+    """What decides on each setting, with its 95 % interval, after each round of the last race; dropped ones are grey.
 
     Args:
         table: as from `race_table`, with a round or more.

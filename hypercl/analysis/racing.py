@@ -73,6 +73,10 @@ class Round:
     expected: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
     """Of a confirming stage: mean and standard deviation of each setting's posterior."""
 
+    def worth(self, number: int) -> float:
+        """What decides on a setting: its expected value where there is one, else its mean."""
+        return self.expected[number][0] if number in self.expected else self.means[number]
+
     @property
     def left(self) -> list[int]:
         """Those still in the race, the best mean first."""

@@ -14,6 +14,8 @@ from hypercl.seeds import derive
 
 LEVEL = 0.95
 """Of every interval."""
+NORMAL = 1.96
+"""Standard deviations of a normal distribution to each side of an interval of that level."""
 BOOTSTRAP_FROM = 10
 """Values from which on a bootstrap interval is given: on 5 a 95 % bootstrap covers only 83 %
 (../shared/spec/protocols.md)."""

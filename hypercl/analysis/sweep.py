@@ -78,7 +78,8 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
     """Objective value against each parameter, one panel each; the best trial is marked.
 
     Args:
-        trials: as from `read_trials`, with a column for each parameter; of several goals also `knee`, which is marked.
+        trials: as from `read_trials`, with a column for each parameter, and `best`, the one to mark; without it that is
+            the best value.
         space: key path -> distribution; a logarithmic one gets a logarithmic axis, a computed one no panel.
         objective: the metric and its direction.
     """
@@ -86,9 +87,9 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
     figure, panels = style.panel_grid(len(space), 2.9, 2.6, sharey=True)
     value = trials["value"].to_numpy(dtype=float)
     best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))
-    name = "best"
-    if "knee" in trials:
-        best, name = int(np.argmax(trials["knee"].to_numpy())), "knee of the front"
+    if "best" in trials:
+        best = int(np.argmax(trials["best"].to_numpy()))
+    name = "best" if len(objective.goals) == 1 else "knee of the front"
     for axes, (path, distribution) in zip(panels.flat, space.items(), strict=False):
         places = _places(axes, trials, path, distribution)
         axes.plot(places, value, "o", color=style.BLUE, markersize=4, alpha=0.7, label="complete")

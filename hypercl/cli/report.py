@@ -18,6 +18,7 @@ from hypercl.sweep.final import data_used_rows
 from hypercl.sweep.results import (
     LEAST,
     Importance,
+    best_rows,
     cost_rows,
     final_of,
     importances,
@@ -96,7 +97,7 @@ def report_command(args: argparse.Namespace) -> int:
     consoles = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         consoles[name].print(_standing(name, record))
-        consoles[name].print(pairs([*data_used_rows(record), *cost_rows(record)]))
+        consoles[name].print(pairs([*best_rows(record), *data_used_rows(record), *cost_rows(record)]))
     for goals, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
         if rows:
             console.print()

@@ -19,7 +19,7 @@ from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.planner import planner_of
-from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages
+from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages, stage_kind
 from hypercl.sweep.results import (
     TrialsTable,
     best_rows,
@@ -219,7 +219,7 @@ class _Session:
         """The race or confirming stage that is due after this number of trained trials."""
         from hypercl.sweep.race import Racing
 
-        Racing(self.study, self._runs("race" if self.file.search.race is not None else "confirm")).go(point)
+        Racing(self.study, self._runs(stage_kind(self.file))).go(point)
 
     def _report(self) -> None:
         """The final step, once the search has ended."""
@@ -245,7 +245,7 @@ class _Session:
         """The job of a run beside the study: as a trial's, without number."""
         job = self._job(0, run.experiment)
         name = f"{self.name[:40]}-{run.label}-{run.folder.name}"
-        kind = "final" if run.data == "report" else "race" if self.file.search.race is not None else "confirm"
+        kind = "final" if run.data == "report" else stage_kind(self.file)
         loggers = self._loggers(kind, f"{run.label}-{run.folder.name}")
         return replace(job, number=None, name=name, folder=run.folder, loggers=loggers, data=run.data)
 

@@ -81,6 +81,9 @@ MISTAKES = (
     "final.seeds=3",
     "logging.wandb={mode: of}",
     "include=other.yaml",
+    "search.confirm=maybe",
+    "search.confirm.alfa=0.1",
+    "search.confirm=true search.include_base=false",
 )
 """Options of `--set`, several of them apart by a space before the next key."""
 

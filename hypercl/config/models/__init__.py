@@ -41,6 +41,15 @@ from hypercl.config.models.method import (
     generator_of,
 )
 from hypercl.config.models.protocol import Confirm, FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
+from hypercl.config.models.pruner import (
+    ASHARule,
+    Hyperband,
+    MedianRule,
+    NoPruner,
+    Patient,
+    PercentileRule,
+    ThresholdRule,
+)
 from hypercl.config.models.section import (
     Kinds,
     KindTag,
@@ -62,19 +71,12 @@ from hypercl.config.models.sweep import (
     METRICS,
     SAMPLER_SETTINGS,
     SETTINGS_OF,
-    ASHARule,
     Bound,
     Goal,
-    Hyperband,
-    MedianRule,
-    NoPruner,
     Objective,
-    Patient,
-    PercentileRule,
     Resources,
     Search,
     SweepFile,
-    ThresholdRule,
     Wandb,
     shortened,
 )

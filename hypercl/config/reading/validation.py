@@ -30,7 +30,7 @@ def _other_branch(details: ErrorDetails) -> bool:
     """Whether an error is that of a word or a collection in the branch which the value was not written for."""
     branch = str(details["loc"][-1]) if details["loc"] else ""
     collection = isinstance(details["input"], list | tuple | dict)
-    return branch.startswith("literal[" if collection else "tuple[")
+    return branch.startswith("literal[") if collection else branch.startswith("tuple[") or _is_model(branch)
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
@@ -63,7 +63,7 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(path, "missing key", fix=f"add {example}")
     expected, about = str(context.get("expected", "")), _about(owner, keys[-1] if keys else "")
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", expected)
+        choices = re.findall(r"'([^']*)'", expected) + (["true", "false"] if "False" in expected else [])
         allowed = ", ".join(choices) or expected
         return Problem(path, "unknown value", value, allowed, did_you_mean(value, choices), about=about)
     return Problem(path, _sentence(details), value, expected, about=about)
@@ -122,7 +122,12 @@ def _follow(
 def _is_branch(part: str) -> bool:
     """Whether a part of an error's place names a branch of a union rather than a key."""
     unions = ("function-", "literal[", "tuple[", "dict[", "constrained-", "nullable")
-    return part.startswith(unions) or part in ("int", "float")
+    return part.startswith(unions) or part in ("int", "float") or _is_model(part)
+
+
+def _is_model(part: str) -> bool:
+    """Whether it is the name of a class: keys begin with a small letter."""
+    return part[:1].isupper()
 
 
 def _field(owner: type[Section], key: str) -> Any:

@@ -30,12 +30,12 @@ def _search(asked: SweepFile, file: SweepFile) -> str:
 
 
 def _selection(record: StudyRecord) -> str:
-    """Races: further seeds, on what the search has."""
-    counts = [len(values) for race in record.races for values in race.values.values()]
-    if not counts or not max(counts):
-        return "no race has had a round yet"
+    """The confirming stage, or races: further seeds, on what the search has."""
+    count = max((race.start + len(values) for race in record.races for values in race.values.values()), default=0)
+    if not count:
+        return "nothing has been compared on further seeds yet"
     first = race_config(record.asked, {}, 0, 1)
-    seeds = _from_to("seed", first.training.seed, first.training.seed + max(counts) - 1)
+    seeds = _from_to("seed", first.training.seed, first.training.seed + count - 1)
     own = ", each with an order of its own" if has_orders(record.file.experiment) else ""
     tasks = "the same tasks" if first.tasks.num_tasks == record.file.experiment.tasks.num_tasks else _tasks(first)
     return f"{_data(record.asked)} of {tasks}; {seeds}{own}{', at full length' if record.file.at_fidelity else ''}"

@@ -97,10 +97,10 @@ def race_rows(file: SweepFile) -> list[tuple[str, str]]:
         rounds = confirm_plan(stage, file, stage.settings).rounds
         best = "best setting" if stage.settings == 1 else f"{stage.settings} best settings"
         text = (
-            f"after the search the {best} (by expected value) and the experiment as written get "
-            f"{' and then '.join(map(str, rounds))} further seeds{each} (from seed {first} on), the better half of the "
-            f"challengers after each round; the last one is the winner only where it is better with certainty (p at "
-            f"most {stage.alpha:g}), else the experiment as written stays"
+            f"after the search the {best} (by expected value) and the experiment as written get the same further "
+            f"seeds{each} (from seed {first} on), {', then up to '.join(map(str, rounds))} each; after each round the "
+            f"better half of the challengers stays, and the last one is the winner only where it is better with "
+            f"certainty (p at most {stage.alpha:g}), else the experiment as written stays"
         )
         return [("confirm", text), ("confirm cost", cost)]
     count = len(race_points(file))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         most_seeds,
         race_plan,
         race_points,
+        stage_kind,
         stage_of,
     )
 __all__, __getattr__ = lazy(__name__, __file__)

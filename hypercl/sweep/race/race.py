@@ -17,12 +17,13 @@ from hypercl.config.models import Confirm
 from hypercl.files import write_text
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race.results import race_in_words, standing_of
-from hypercl.sweep.race.schedule import confirm_plan, race_plan, race_points, stage_of
+from hypercl.sweep.race.schedule import confirm_plan, race_plan, race_points, stage_kind, stage_of
 from hypercl.sweep.study import (
     RACE,
     StudyRecord,
     SweepStudy,
     beliefs_of,
+    feasible_of,
     further_values,
     has_orders,
     is_written,
@@ -50,7 +51,8 @@ class Racing:
     def go(self, point: int) -> None:
         """Starts or resumes what is due after this number of trained trials, until it or the session ends."""
         races = self.study.record().races
-        open_race = next((race for race in races if race.point == point and self._same_kind(race)), None)
+        kind = stage_kind(self.file)
+        open_race = next((race for race in races if (race.point, race.kind) == (point, kind)), None)
         race = open_race or self._begun(point, races)
         if race is None or race.ended:
             return
@@ -63,9 +65,6 @@ class Racing:
             for one in race.rounds[before:]:
                 self._say(round_in_words(one))
         self._say(race_in_words(race))
-
-    def _same_kind(self, race: RaceRecord) -> bool:
-        return race.kind == ("confirm" if isinstance(stage_of(self.file), Confirm) else "race")
 
     def _begun(self, point: int, races: Sequence[RaceRecord]) -> RaceRecord | None:
         """A new race or confirming stage, written down; None where there is nothing to compare."""
@@ -92,9 +91,7 @@ class Racing:
 
     def _confirm_begun(self, asked: Confirm, point: int, races: Sequence[RaceRecord]) -> RaceRecord:
         record = self.study.record()
-        written = next(
-            (trial.number for trial in record.ranked() if is_written(trial) and outcome_of(trial).feasible), None
-        )
+        written = next((trial.number for trial in feasible_of(record.trials) if is_written(trial)), None)
         found = challengers(record, asked.settings)
         settings = (*found, *(() if written is None else (written,)))
         plan = confirm_plan(asked, self.file, max(1, len(found)), written is not None)
@@ -110,13 +107,9 @@ class Racing:
         )
         self._write(race)
         if not race.ended:
-            who = (
-                "the setting as written, which has no value, is not among them"
-                if written is None
-                else (f"the setting as written (trial {written})")
-            )
             names = f"trial{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}"
-            self._say(f"{names} and {who} get the same further seeds, {plan.seeds} at most")
+            other = "" if written is None else f" and the setting as written (trial {written})"
+            self._say(f"{names}{other} get the same further seeds, {plan.seeds} at most")
         return race
 
     def _trained(self, race: RaceRecord) -> RaceRecord | None:
@@ -181,7 +174,7 @@ class Racing:
 def challengers(record: StudyRecord, count: int) -> list[int]:
     """The settings that a confirming stage compares with the one as written: the best of the search by their expected
     values, feasible ones only, and of equal settings the first."""
-    written = {number for trial in record.trials if is_written(trial) for number in (trial.number,)}
+    written = {trial.number for trial in record.trials if is_written(trial)}
     order = [*written, *(trial.number for trial in record.ranked() if outcome_of(trial).feasible)]
     return [number for number in _distinct(record, order) if number not in written][:count]
 
@@ -239,11 +232,12 @@ def label_of(number: int) -> str:
 
 def round_in_words(one: Round) -> str:
     """A round as a line."""
-    text = f"after {one.seeds} seeds each trial {one.leader} leads with {one.means[one.leader]:.4f}"
-    for number, mean in one.means.items():
+    expected = " expected" if one.expected else ""
+    text = f"after {one.seeds} seeds each trial {one.leader} leads with {one.worth(one.leader):.4f}{expected}"
+    for number in one.means:
         if number != one.leader:
             p = f", p {one.p[number]:.2g}" if number in one.p else ""
-            text += f"; trial {number} {mean:.4f}{p}{' dropped' if number in one.dropped else ''}"
+            text += f"; trial {number} {one.worth(number):.4f}{p}{' dropped' if number in one.dropped else ''}"
     return text
 
 

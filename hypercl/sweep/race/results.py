@@ -6,11 +6,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import RaceRecord, t_interval, to_tell
+from hypercl.analysis import NORMAL, RaceRecord, t_interval, to_tell
 from hypercl.config import UserError
-from hypercl.config.models import Confirm
-from hypercl.sweep.race.schedule import race_points, stage_of
-from hypercl.sweep.study import FINAL, KNEE, NORMAL, StudyRecord, last_race
+from hypercl.sweep.race.schedule import race_points, stage_kind, stage_of
+from hypercl.sweep.study import FINAL, KNEE, StudyRecord, last_race
 
 
 def race_order(record: StudyRecord) -> list[int]:
@@ -33,8 +32,7 @@ def search_stages(record: StudyRecord) -> list[int]:
     stage = stage_of(record.file)
     if stage is None:
         return [record.file.search.trials]
-    kind = "confirm" if isinstance(stage, Confirm) else "race"
-    ended = {race.point for race in record.races if race.ended and race.kind == kind}
+    ended = {race.point for race in record.races if race.ended and race.kind == stage_kind(record.file)}
     every = race_points(record.file)
     later = [*every[1:], math.inf]
     return [here for here, then in zip(every, later, strict=True) if then > record.trained and here not in ended]

@@ -1,6 +1,7 @@
 """What follows a search, when and how, and what it costs at most: known before anything is trained."""
 
 from math import prod
+from typing import Literal
 
 from hypercl.analysis import Plan, halving_plan, level_of
 from hypercl.config import SweepFile
@@ -21,6 +22,11 @@ def stage_of(file: SweepFile) -> Race | Confirm | None:
     if confirm == "auto":
         confirm = None if no_confirm(file) else Confirm()
     return file.search.race or confirm or None
+
+
+def stage_kind(file: SweepFile) -> Literal["race", "confirm"]:
+    """The word for it, as in `hypercl.analysis.RaceRecord.kind`."""
+    return "race" if file.search.race is not None else "confirm"
 
 
 def race_points(file: SweepFile) -> list[int]:

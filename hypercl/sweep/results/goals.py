@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 from hypercl.config import SweepFile
 from hypercl.config.models import Objective
 from hypercl.sweep.race import race_in_words
+from hypercl.sweep.results.bounds import none_feasible
 from hypercl.sweep.study import (
     KNEE,
     StudyRecord,
@@ -105,8 +106,14 @@ def chosen_rows(file: SweepFile, prefer: str | None) -> list[tuple[str, str]]:
 
 
 def best_rows(record: StudyRecord) -> list[tuple[str, str]]:
-    """The best trial and, of several goals, the front, as rows of a name and a sentence."""
+    """The best trial and, of several goals, the front, as rows of a name and a sentence; none before a trial is
+    complete."""
     file, best, prefer = record.file, record.best(), record.prefer or KNEE
+    ranked = record.ranked()
+    if not ranked:
+        return []
+    if none := none_feasible(file, ranked):
+        return [("best", none)]
     front = sorted(trial.number for trial in pareto_front(file, record.trials))
     rows = [("front", trials_in_words(front))] if several(file.objective) and front else []
     if best is None:

@@ -39,6 +39,7 @@ from hypercl.sweep.study import (
     goal_values,
     knee_trial,
     leaks,
+    outcome_of,
     pareto_front,
     preferred_trial,
     ranked_trials,
@@ -97,9 +98,9 @@ def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance])
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "trials.csv", TrialsTable(record.file).text(record.trials))
     trials = read_trials(folder / "trials.csv", record.file.objective)
-    best = knee_trial(record.file, record.trials)
-    if goals.several(record.file.objective) and best is not None:
-        trials["knee"] = trials["number"] == best.number
+    best = knee_trial(record.file, record.trials) if goals.several(record.file.objective) else record.best()
+    if best is not None:
+        trials["best"] = trials["number"] == best.number
     drawn = write_stability_files(record, folder)
     pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
     if found:
@@ -229,20 +230,26 @@ def _write_matrix(record: StudyRecord, folder: Path) -> list[Path]:
 
 
 def _joined(records: Mapping[str, StudyRecord], several: bool) -> list[dict[str, Any]]:
-    """The rows of sweeps of one objective, ranked with each other."""
+    """The rows of sweeps of one objective, ranked with each other: of one goal by what each expects of its settings."""
     rows: dict[int, dict[str, Any]] = {}
+    expected: dict[int, float] = {}
     for name, record in records.items():
-        pairs = zip(record.ranked(), ranked_rows(record), strict=True)
-        rows |= {id(trial): {"sweep": name, **row} for trial, row in pairs}
-    trials = [trial for record in records.values() for trial in record.trials]
+        for trial, row in zip(record.ranked(), ranked_rows(record), strict=True):
+            rows[id(trial)] = {"sweep": name, **row} if several else row
+            expected[id(trial)] = record.beliefs[trial.number].mean if record.beliefs else trial.values[0]
+    if len(records) == 1:
+        return list(rows.values())
+    trials = [trial for record in records.values() for trial in record.ranked()]
     file = next(iter(records.values())).file
-    front = {id(trial) for trial in pareto_front(file, trials)}
-    found = [(id(trial), rows[id(trial)]) for trial in ranked_trials(file, trials)]
-    columns = dict.fromkeys(key for _, row in found for key in row if several or key != "sweep")
-    filled = [(key, {column: row.get(column, "") for column in columns}) for key, row in found]
-    if "front" not in columns:
-        return [row for _, row in filled]
-    return [row | {"front": goals.ON_IT if key in front else ""} for key, row in filled]
+    columns = dict.fromkeys(key for row in rows.values() for key in row)
+    if goals.several(file.objective):
+        front = {id(trial) for trial in pareto_front(file, trials)}
+        rows = {key: row | {"front": goals.ON_IT if key in front else ""} for key, row in rows.items()}
+        trials = ranked_trials(file, trials)
+    else:
+        sign = file.objective.goals[0].sign
+        trials.sort(key=lambda trial: (not outcome_of(trial).feasible, sign * expected[id(trial)]))
+    return [{column: rows[id(trial)].get(column, "") for column in columns} for trial in trials]
 
 
 def _write_front(record: StudyRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:

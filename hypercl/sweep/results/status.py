@@ -11,7 +11,7 @@ from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.planner import planner_of
-from hypercl.sweep.results.bounds import kept_words, none_feasible
+from hypercl.sweep.results.bounds import kept_words
 from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.study import (
@@ -86,7 +86,7 @@ def status_of(folder: Path, now: datetime | None = None) -> Status:
 
 def status_rows(status: Status) -> list[tuple[str, str]]:
     """The status as rows of a name and a sentence."""
-    file, best = status.record.file, status.record.ranked()
+    file = status.record.file
     ended = counts_in_words(status.counts)
     rows = [
         ("sweep", str(status.record.folder)),
@@ -94,10 +94,7 @@ def status_rows(status: Status) -> list[tuple[str, str]]:
         ("trained", f"{status.trained} of {file.search.trials}" + (f": {ended}" if ended else "")),
         *planner_of(file).status_rows(status.record.trials),
     ]
-    none = none_feasible(file, best)
-    if none:
-        rows.append(("best", none))
-    rows += best_rows(status.record) if best and not none else []
+    rows += best_rows(status.record)
     kept = kept_words(file, status.record.trials)
     if kept:
         rows.append(("bounds", kept))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
-    from hypercl.sweep.study.belief import NORMAL, beliefs_of
+    from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
     from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         best_trial,
         check_passed,
         deciding_race,
+        feasible_of,
         further_values,
         goal_values,
         knee_trial,

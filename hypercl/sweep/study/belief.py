@@ -10,13 +10,10 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import posterior_of
+from hypercl.analysis import NORMAL, posterior_of
 from hypercl.config import SweepFile
 from hypercl.config.models import StabilityDecay
 from hypercl.sweep.study.outcome import is_complete
-
-NORMAL = 1.96
-"""Standard deviations to each side of a 95 % interval."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hypercl.analysis.racing import Plan
 from hypercl.config import SweepFile
 from hypercl.config.models import Confirm as Shipped
 from hypercl.config.models import Search
-from hypercl.config.models.sweep import ASHA, NoPruner
+from hypercl.config.models.pruner import ASHA, NoPruner
 from tests.benchmarks.search.engine import Searched, Tried, fresh_values
 
 PRUNERS = {"asha": ASHA(), "none": NoPruner()}

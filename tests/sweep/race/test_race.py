@@ -1,113 +1,31 @@
 """Races of a sweep: who races, what is trained, what is kept."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from fake_training import FAULT, TEXT, FakeEngine
-from in_this_process import InThisProcess, in_this_process
+from in_this_process import InThisProcess
+from raced import RACE_TEXT, FakeRuns, Files, Heard, as_of, best_of, noisy, raced, told
 
 from hypercl.config import SweepFile, UserError, load, loads
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.final.selection import best_first
-from hypercl.sweep.listener import Silent
 from hypercl.sweep.plan.final import race_rows
-from hypercl.sweep.race.race import Racing, contenders, values_in
+from hypercl.sweep.race.race import contenders, values_in
 from hypercl.sweep.race.results import check_races, race_due, race_order, search_stages
 from hypercl.sweep.race.schedule import race_points
-from hypercl.sweep.results.files import write_best, write_sweep
-from hypercl.sweep.results.status import Status, status_rows
-from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.results.files import write_best
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import RACE, races_of
-from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers import PlannedRun, RanRun
 from hypercl.training import RunSummary, SeedResult
 
 pytestmark = pytest.mark.usefixtures("in_the_order_of_values")
 METRIC = "validation/final_accuracy"
-RACE_TEXT = "search.race={settings: 3, seeds: 9, block: 3}"
-Files = Callable[..., SweepFile]
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def said(self, text: str) -> None:
-        self.lines.append(text)
-
-
-class FakeRuns:
-    """In the place of `train_all`: the value of a run is a function of its trial and seed."""
-
-    def __init__(self, quality: Callable[[int, int], float | None], stop_after: int = 10**6) -> None:
-        self.quality, self.stop_after, self.asked = quality, stop_after, []
-
-    def __call__(self, runs: Sequence[PlannedRun], session: Any) -> list[RanRun]:
-        self.asked.append(runs)
-        return [self._ran(run, place < self.stop_after) for place, run in enumerate(runs)]
-
-    def _ran(self, run: PlannedRun, done: bool) -> RanRun:
-        training = run.experiment.training
-        number = int(run.label.removeprefix("trial-"))
-        values = [self.quality(number, seed) for seed in range(training.seed, training.seed + training.replicas)]
-        if None in values:
-            return RanRun(run, None, "its process died")
-        seeds = tuple(SeedResult(seed, {"validation": {"final_accuracy": value}}) for seed, value in enumerate(values))
-        return RanRun(run, RunSummary({}, seeds) if done else None)
-
-
-def noisy(number: int, seed: int, best: int = 2) -> float:
-    shared = (seed * 7919 % 13) / 100
-    own = ((seed * 31 + number * 17) % 11) / 1000
-    return 0.8 + shared + own + (0.05 if number == best else 0.0)
-
-
-@pytest.fixture
-def file(sweep_file: Files) -> SweepFile:
-    return search_config(sweep_file(RACE_TEXT, "search.sampler=random", "search.startup_trials=null"))
-
-
-@pytest.fixture
-def study(file: SweepFile, open_study: Callable[[SweepFile], SweepStudy]) -> SweepStudy:
-    """Values of the search: trial 0 leads, trial 2 is third."""
-    found = open_study(file)
-    told(found, 0.90, 0.80, 0.88, 0.89, 0.70, 0.60)
-    return found
-
-
-def told(study: SweepStudy, *values: float | None, violations: dict[str, float] | None = None) -> None:
-    for value in values:
-        suggestion = study.ask()
-        assert suggestion is not None
-        kind = "complete" if value is not None else "diverged"
-        study.decide(suggestion.number, Outcome(kind, value=value, violations=violations or {}))
-        study.settle(suggestion.number)
-
-
-def as_of(file: SweepFile, study: SweepStudy) -> SweepStudy:
-    """The study as a later command with this file has it."""
-    return SweepStudy(study.folder / "study.journal", "test", file, 1)
-
-
-def racing(file: SweepFile, study: SweepStudy) -> tuple[Racing, Heard]:
-    listener = Heard()
-    session: Any = SimpleNamespace(listener=listener, what="race")
-    return Racing(as_of(file, study), session), listener
-
-
-def raced(file: SweepFile, study: SweepStudy, patch: pytest.MonkeyPatch, runs: FakeRuns, point: int = 6) -> list[str]:
-    patch.setattr("hypercl.sweep.race.race.train_all", runs)
-    one, listener = racing(file, study)
-    one.go(point)
-    return listener.lines
 
 
 def test_a_clearly_better_setting_wins_and_the_others_are_dropped(
@@ -305,15 +223,6 @@ def test_after_a_race_one_trial_is_the_best_for_best_yaml_status_report_and_fina
     assert (later.record().best(), best_first(later.record())) == (None, [])
 
 
-def best_of(study: SweepStudy) -> tuple[list[int | None], list[str]]:
-    """The best trial of best.yaml, of the report (from the folder) and of the final step, and the status' words."""
-    write_sweep(study.folder, study.asked, "test")
-    record, read = study.record(), read_sweep(study.folder)
-    found = [record.best(), read.best(), best_first(record)[0]]
-    rows = status_rows(Status(read, None, Counter(), [], None))
-    return [trial.number if trial else None for trial in found], [text for name, text in rows if name == "best"]
-
-
 def test_what_was_decided_stands_in_the_study_and_in_files(
     file: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,147 +241,6 @@ def test_the_plan_says_what_races_cost_at_most(sweep_file: Files) -> None:
     rows = dict(race_rows(search_config(sweep_file("search.race={every: 3}", "search.seeds=2"))))
     assert "after every 3 trials and the search (2 races) the best 4 settings get 3 further seeds" in rows["race"]
     assert rows["race cost"] == "at most 84 trainings of one seed, as much as 42 trials"
-
-
-def clear(number: int, seed: int) -> float:
-    return noisy(number, seed) - (0.0 if number == 2 else 0.25)
-
-
-@pytest.fixture
-def confirming(sweep_file: Files) -> SweepFile:
-    return search_config(sweep_file("search.confirm=true", "search.sampler=random", "search.startup_trials=null"))
-
-
-def test_the_best_settings_and_the_one_as_written_get_the_same_further_seeds(
-    confirming: SweepFile, study: SweepStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs = FakeRuns(clear)
-    lines = raced(confirming, study, monkeypatch, runs)
-    assert [[run.label for run in asked] for asked in runs.asked] == [
-        [f"trial-{number}" for number in (3, 2, 1, 0)],
-        ["trial-2", "trial-0"],
-    ]
-    assert runs.asked[1][0].folder == tmp_path / "confirm" / "trial-2" / "seeds-1000002-1000005"
-    (stage,) = study.record().races
-    assert (stage.kind, stage.written, stage.ended, stage.plan.rounds) == ("confirm", 0, "confirmed", (1, 5))
-    assert study.record().best() == study.trial(2)
-    assert "points better than the setting as written" in lines[-1]
-    assert "trial 2 is confirmed" in (write_best(study.record(), "test") or tmp_path).read_text()
-    assert "becomes best.yaml where" in (tmp_path / "confirm" / "confirm.md").read_text()
-
-
-def test_where_no_challenger_is_better_best_yaml_is_the_setting_as_written(
-    confirming: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told(study, 0.99)
-    lines = raced(confirming, study, monkeypatch, FakeRuns(lambda number, seed: noisy(number, seed, best=-1)))
-    record = as_of(confirming, study).record()
-    assert "nothing better was found: best.yaml is the setting as written" in lines[-1]
-    assert record.best() == study.trial(0)
-    path = write_best(record, "test")
-    assert path is not None
-    assert load(path).experiment.method.beta == confirming.experiment.method.beta
-    assert best_first(record)[0].number == 0
-    assert best_of(as_of(confirming, study))[1][0].endswith("(as written: nothing better was found)")
-
-
-def test_an_interrupted_confirming_stage_is_resumed_and_decides_nothing_before_its_end(
-    confirming: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs = FakeRuns(clear, stop_after=1)
-    raced(confirming, study, monkeypatch, runs)
-    record = as_of(confirming, study).record()
-    assert (race_due(record), record.deciding_race, record.best()) == (True, None, study.trial(0))
-    runs.stop_after = 10**6
-    raced(confirming, study, monkeypatch, runs)
-    record = as_of(confirming, study).record()
-    assert (race_due(record), record.best()) == (False, study.trial(2))
-    assert record.races[0].settings == (3, 2, 1, 0)
-
-
-def test_a_longer_search_is_confirmed_again_on_seeds_of_its_own(
-    confirming: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raced(confirming, study, monkeypatch, FakeRuns(clear))
-    told(study, 0.9, 0.9)
-    longer = confirming.model_copy(update={"search": confirming.search.model_copy(update={"trials": 8})})
-    assert race_due(as_of(longer, study).record())
-    runs = FakeRuns(clear)
-    raced(longer, study, monkeypatch, runs, point=8)
-    assert {run.experiment.training.seed for run in runs.asked[0]} == {1_000_006}
-
-
-def test_nothing_is_confirmed_once_test_data_was_opened_or_against_a_persons_wish(
-    confirming: SweepFile, study: SweepStudy
-) -> None:
-    assert race_due(as_of(confirming, study).record())
-    study.set_prefer("validation/final_accuracy < 0.85")
-    assert not race_due(as_of(confirming, study).record())
-    study.set_prefer("knee")
-    study.optuna.set_user_attr("final", [{}])
-    assert not race_due(as_of(confirming, study).record())
-
-
-def test_without_a_value_of_the_setting_as_written_the_best_challenger_wins(
-    confirming: SweepFile, open_study: Callable[[SweepFile], SweepStudy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = open_study(confirming)
-    told(study, None, 0.8, 0.88, 0.89)
-    lines = raced(confirming, study, monkeypatch, FakeRuns(clear))
-    assert study.record().best() == study.trial(2)
-    assert "the setting as written has no value to compare with" in lines[-1]
-
-
-def test_what_the_final_step_holds_against_a_setting_is_its_mean_over_further_seeds(
-    confirming: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raced(confirming, study, monkeypatch, FakeRuns(clear))
-    record = study.record()
-    promise, other = record.promised(study.trial(2)), record.promised(study.trial(4))
-    assert promise is not None
-    assert promise.values[0] == pytest.approx(record.races[0].rounds[-1].expected[2][0])
-    assert promise.interval is not None
-    assert promise.interval[0] < promise.values[0] < promise.interval[1]
-    assert other is not None
-    assert other.values[0] == record.beliefs[4].mean
-
-
-def test_the_plan_says_what_confirming_does_and_costs_or_why_it_is_off(sweep_file: Files) -> None:
-    rows = dict(race_rows(search_config(sweep_file("search.confirm=true", "search.trials=100", "search.seeds=2"))))
-    assert "the 3 best settings (by expected value) and the experiment as written get 6 and then 19" in rows["confirm"]
-    assert rows["confirm cost"] == "at most 50 trainings of one seed, as much as 25 trials"
-    off = dict(race_rows(search_config(sweep_file("search.confirm=auto", "search.include_base=false"))))
-    assert "include_base is false" in off["confirm"]
-
-
-def test_the_setting_as_written_is_never_pruned(open_study: Callable[[SweepFile], SweepStudy]) -> None:
-    study = open_study(search_config(load_text("search.confirm=true", "pruner={name: threshold, floor: 0.9}")))
-    written, other = study.ask().number, study.ask().number
-    steps = range(1, 20)
-    assert not any(study.report(written, step, 0.01) for step in steps)
-    assert any(study.report(other, step, 0.01) for step in steps)
-
-
-def load_text(*overrides: str) -> SweepFile:
-    return loads(TEXT, "test.yaml", list(overrides))
-
-
-def test_a_sweep_confirms_at_its_end_and_says_so_last(sessions: InThisProcess, tmp_path: Path) -> None:
-    file = load_text("search.confirm={settings: 2}", "logging={wandb: {project: tests, mode: offline}}")
-    given = SweepOptions(tmp_path / "confirmed", tmp_path, final="no")
-    result = sweep(file, given, FakeEngine())
-    kinds = [own.loggers.kind for own in sessions.jobs]
-    assert [kind for kind, _ in groupby(kinds)] == ["trial", "confirm"]
-    assert "is confirmed" in result.message or "nothing better was found" in result.message
-    assert (tmp_path / "confirmed" / "figures" / "confirm.png").exists()
-    count = len(sessions.trained)
-    assert sweep(file, given, FakeEngine()).best == result.best
-    assert len(sessions.trained) == count
-
-
-@pytest.fixture
-def sessions(monkeypatch: pytest.MonkeyPatch) -> InThisProcess:
-    return in_this_process(monkeypatch)
 
 
 def test_a_sweep_races_on_the_way_and_at_its_end(sessions: InThisProcess, tmp_path: Path) -> None:

@@ -268,15 +268,20 @@ def test_without_a_complete_trial_there_is_a_table_and_no_picture(tmp_path: Path
 
 
 def test_sweeps_of_one_metric_are_ranked_together_and_others_apart(tmp_path: Path) -> None:
-    made_sweep(tmp_path / "first", complete=2, text=SMALL)
-    made_sweep(tmp_path / "second", complete=3, text=SMALL)
+    made_sweep(tmp_path / "first", complete=6, text=SMALL)
+    made_sweep(tmp_path / "second", complete=7, text=SMALL)
     made_sweep(tmp_path / "down", complete=2, text=SMALL + "objective: {minimize: validation/forgetting}\n")
     sweeps = read_sweeps([tmp_path / name for name in ("first", "second", "down")])
     (up, joined), (down, apart) = rankings(sweeps)
     assert (up, down) == ("validation/final_accuracy (maximize)", "validation/forgetting (minimize)")
     assert {row["sweep"] for row in joined} == {"first", "second"}
-    assert [row["value"] for row in joined] == sorted((row["value"] for row in joined), reverse=True)
-    assert [row["value"] for row in apart] == sorted(row["value"] for row in apart)
+    own = {
+        (name, number): belief.mean for name in ("first", "second") for number, belief in sweeps[name].beliefs.items()
+    }
+    assert [row["expected"] for row in joined] == sorted(own.values(), reverse=True)
+    assert {(row["sweep"], row["trial"]): row["expected"] for row in joined} == own
+    assert [row["expected"] for row in apart] == sorted(row["expected"] for row in apart)
+    assert [row["trial"] for row in apart] == [trial.number for trial in sweeps["down"].ranked()]
     pictures = write_joined(sweeps, tmp_path / "report", dict.fromkeys(sweeps, ()))
     comparisons = [path.name for path in pictures if path.parent == tmp_path / "report"]
     assert comparisons == ["comparison-maximize-validation-final_accuracy.png"]
