@@ -41,7 +41,6 @@ from hypercl.sweep.study import (
     check_same,
     driver_lock,
     final_config,
-    last_race,
     leaks,
     mend_journal,
     note_gpus,
@@ -300,15 +299,15 @@ class _Session:
         record, reported = self.study.record(), self.final.result
         best_file = write_best(record, self.name, reported.sentence if reported else "")
         code, message = self._ending()
-        race = last_race(record.attributes)
-        told = (
-            [f"{race_in_words(race)}; {shown(self.folder / race.kind / f'{race.kind}.md')}"] if race is not None else []
-        )
+        told = [
+            f"{race_in_words(race)}; {shown(self.folder / race.kind / f'{race.kind}.md')}" for race in record.races[-1:]
+        ]
         if several(self.file.objective) or record.prefer:
             told += [f"{name}: {text}" for name, text in best_rows(record)]
         lines = [message, *told, *self.final.said(), *self._drawn(code)]
         if best_file is not None:
-            which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else "winner"
+            which = "winner" if code is ExitCode.DONE else "best so far"
+            which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else which
             lines.append(f"Train the {which}: hypercl train {shown(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = record.best()

@@ -11,6 +11,7 @@ from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.planner import planner_of
+from hypercl.sweep.race import race_due
 from hypercl.sweep.results.bounds import kept_words
 from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.goals import best_rows
@@ -120,7 +121,8 @@ def state_words(folder: Path) -> dict[str, str]:
 
 def _driver(status: Status) -> str:
     driver, file, trials = status.driver, status.record.file, status.record.trials
-    done = (status.trained >= file.search.trials or planner_of(file).over(trials)) and not final_is_open(status.record)
+    searched = status.trained >= file.search.trials or planner_of(file).over(trials)
+    done = searched and not race_due(status.record) and not final_is_open(status.record)
     if done and (driver is None or driver.alive is False):
         return "none: the sweep is done"
     if driver is None:

@@ -17,6 +17,8 @@ from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.plan.final import race_rows
 from hypercl.sweep.race.results import race_due
 from hypercl.sweep.results.files import write_best
+from hypercl.sweep.results.status import Status, status_rows
+from hypercl.sweep.study import StudyRecord
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.study import SweepStudy
 
@@ -65,6 +67,10 @@ def test_where_no_challenger_is_better_best_yaml_is_the_setting_as_written(
     assert best_of(as_of(confirming, study))[1][0].endswith("(as written: nothing better was found)")
 
 
+def driver_of(record: StudyRecord) -> str:
+    return dict(status_rows(Status(record, None, record.counts(), [], None)))["driver"]
+
+
 def test_an_interrupted_confirming_stage_is_resumed_and_decides_nothing_before_its_end(
     confirming: SweepFile, study: SweepStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,10 +78,12 @@ def test_an_interrupted_confirming_stage_is_resumed_and_decides_nothing_before_i
     raced(confirming, study, monkeypatch, runs)
     record = as_of(confirming, study).record()
     assert (race_due(record), record.deciding_race, record.best()) == (True, None, study.trial(0))
+    assert "to resume" in driver_of(record)
     runs.stop_after = 10**6
     raced(confirming, study, monkeypatch, runs)
     record = as_of(confirming, study).record()
     assert (race_due(record), record.best()) == (False, study.trial(2))
+    assert driver_of(record) == "none: the sweep is done"
     assert record.races[0].settings == (3, 2, 1, 0)
 
 
