@@ -102,9 +102,9 @@ def joined_optimism(contents: Mapping[str, Content]) -> Joined:
     shown = [_in_words(row, contents[row["sweep"]]) for row in rows]
     notes = [f"{marked(content, name)}: {content['described']}." for name, content in contents.items()]
     explained = (
-        "In percent and points, with 95 % t intervals over seeds. Promised: what the sweep expected of its best setting, "
-        "on the data it tuned on. Came out: that setting retrained on fresh seeds, on the test data that the protocol "
-        "reports on. Hours and floating-point operations are those of the search."
+        "In percent and points, with 95 % t intervals over seeds. Promised: what the sweep expected of its best "
+        "setting, on the data it tuned on. Came out: that setting retrained on fresh seeds, on the test data that the "
+        "protocol reports on. Hours and floating-point operations are those of the search."
     )
     panels = {
         metric: [(marked(contents[row["sweep"]], row["sweep"]), row, []) for row in rows if row["metric"] == metric]

@@ -87,9 +87,10 @@ def parameter_figure(trials: pd.DataFrame, space: Mapping[str, Distribution], ob
     figure, panels = style.panel_grid(len(space), 2.9, 2.6, sharey=True)
     value = trials["value"].to_numpy(dtype=float)
     best = int(np.nanargmax(value) if objective.direction == "maximize" else np.nanargmin(value))
+    name = "best"
     if "best" in trials:
         best = int(np.argmax(trials["best"].to_numpy()))
-    name = "best" if len(objective.goals) == 1 else "knee of the front"
+        name = "best" if len(objective.goals) == 1 else "knee of the front"
     for axes, (path, distribution) in zip(panels.flat, space.items(), strict=False):
         places = _places(axes, trials, path, distribution)
         axes.plot(places, value, "o", color=style.BLUE, markersize=4, alpha=0.7, label="complete")

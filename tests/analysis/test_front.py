@@ -67,7 +67,7 @@ def test_against_parameters_the_knee_is_marked_and_the_goal_named(knee: bool) ->
         "experiment: {tasks: {name: split_digits}}\nspace: {method.beta: {log_uniform: [0.01, 10]}}", "x"
     ).space
     trials = TRIALS.assign(value=TRIALS[ACCURACY])
-    figure = parameter_figure(trials.assign(knee=trials["number"] == 1) if knee else trials, space, TWO)
+    figure = parameter_figure(trials.assign(best=trials["number"] == 1) if knee else trials, space, TWO)
     star = lines_of(figure)["knee of the front" if knee else "best"]
     assert star == [(1.0, 0.85) if knee else (0.1, 0.9)]
     assert "by the first of 2 goals" in figure.legends[0].get_title().get_text()

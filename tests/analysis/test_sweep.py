@@ -76,6 +76,14 @@ def test_each_parameter_has_a_panel_and_its_own_scale(sweep):
     assert [round(place) for place in flags[np.isfinite(value)]] == [0, 0, 1]
 
 
+def test_the_trial_that_the_sweep_chose_is_marked_though_another_has_a_higher_value(sweep):
+    trials = read_trials(sweep / "trials.csv")
+    (value,) = trials["value"][trials["number"] == 0]
+    assert value < trials["value"].max()
+    figure = parameter_figure(trials.assign(best=trials["number"] == 0), loads(FILE, "test").space, UP)
+    assert series(figure.axes[0], "best")[1] == value
+
+
 def test_the_best_of_a_minimized_metric_is_the_lowest(sweep):
     figure = parameter_figure(read_trials(sweep / "trials.csv"), loads(FILE, "test").space, DOWN)
     assert series(figure.axes[0], "best") == (0.01, 0.90)

@@ -69,7 +69,7 @@ def test_every_opening_is_told_and_its_orders_where_it_has_them() -> None:
 def test_a_race_tells_the_seeds_it_has_spent() -> None:
     race = RaceRecord(20, (3, 5), Plan(12, 3, 0.01), 0.05, True, {3: (0.9,) * 6, 5: (0.8,) * 3})
     text = SMALL.replace("include_base: false", "include_base: false, race: {}")
-    assert rows_of(text)["selection"] == "no race has had a round yet"
+    assert rows_of(text)["selection"] == "nothing has been compared on further seeds yet"
     rows = rows_of(text, **{RACE: {"races": [race.plain()]}})
     assert rows["selection"] == "train and validation data of the same tasks; seeds 1000001 to 1000006"
 
