@@ -30,6 +30,7 @@ space:
   method.beta: {log_uniform: [1e-4, 10]}
   hypernet.task_embedding: {choice: [4, 8, 16]}
 constraints: {compression_ratio: {max: 1.0}}
+pruner: {name: asha}
 search: {trials: 6, startup_trials: 3, confirm: false}
 """
 

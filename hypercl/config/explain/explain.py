@@ -155,7 +155,7 @@ def _part(path: str, group: list[Entry]) -> Part:
     sections = [(other, held) for other, held in inside if held[0].sections or other == "space"]
     settings = [_setting(other, held) for other, held in inside if (other, held) not in sections]
     models = list(dict.fromkeys(model for entry in group for model in entry.sections))
-    default = next((entry.default_kind for entry in group), None)
+    default = _default_kind(group[0]) if group else None
     named = [model for model in models if "name" in model.model_fields and len(models) > 1]
     kinds = tuple(
         Kind(kind_of(model), sentence(model.__doc__), kind_of(model) == default, tuple(required(model)))
@@ -169,6 +169,12 @@ def _part(path: str, group: list[Entry]) -> Part:
         tuple(settings),
         tuple((short(other), _without_source(held[0].field.description)) for other, held in sections),
     )
+
+
+def _default_kind(entry: Entry) -> str | None:
+    """The kind of the section where the file has none, else the kind of one without a name."""
+    value = _default(entry)
+    return getattr(value, "name", None) if isinstance(value, Section) else entry.default_kind
 
 
 def _texts(path: str, group: list[Entry], models: list[type[Section]]) -> list[str]:

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.protocol import Confirm, Final, Protocol, Race, StreamProtocol
-from hypercl.config.models.pruner import ASHA, Pruner
+from hypercl.config.models.pruner import NoPruner, Pruner
 from hypercl.config.models.section import (
     Count,
     Flag,
@@ -301,8 +301,8 @@ class SweepFile(Section):
     """Metric or metrics to optimise."""
     search: Search = Search()
     """Sampler and budget of the search."""
-    pruner: Pruner = ASHA()
-    """Which trials are pruned."""
+    pruner: Pruner = NoPruner()
+    """Which trials are pruned; as default none: what survives pruning is lucky, and a sweep chooses worse for it."""
     protocol: Protocol = StreamProtocol()
     """Which data is tuned on, and which is reported."""
     final: Final = Final()
@@ -329,12 +329,12 @@ class SweepFile(Section):
     @model_validator(mode="before")
     @classmethod
     def _planned_attempts(cls, data: Any) -> Any:
-        """Protocol stability_decay plans its trials: no pruner and no base among them, where nothing else is said, and
-        one setting comes of it."""
+        """Protocol stability_decay plans its trials: the base is none of them, where nothing else is said, and one
+        setting comes of it."""
         if not is_mapping(data) or name_in(data.get("protocol")) != "stability_decay":
             return data
         search = data.get("search", {})
         search = {"include_base": False, **search} if is_mapping(search) else search
         final = data.get("final", {})
         final = {"settings": 1, **final} if is_mapping(final) else final
-        return {"pruner": {"name": "none"}, **data, "search": search, "final": final}
+        return {**data, "search": search, "final": final}

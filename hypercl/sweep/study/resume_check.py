@@ -14,6 +14,7 @@ MAY_CHANGE = (
     "search.race",
     "search.max_failed",
     "search.retries",
+    "pruner",
     "resources.gpus",
     "resources.max_concurrent",
     "logging",
@@ -21,8 +22,10 @@ MAY_CHANGE = (
     "experiment.training.device",
     "experiment.tasks.download",
 )
-"""Budget, settings to be tried first, races, machine and listeners; anything else would mix trials that cannot be
-compared."""
+"""Budget, settings to be tried first, pruning, races, machine and listeners; anything else would mix trials that
+cannot be compared."""
+MAY_NOT = "pruner.reports_per_task"
+"""The scale of every trial's progress."""
 
 
 def check_same(folder: Path, file: SweepFile) -> None:
@@ -38,7 +41,7 @@ def check_same(folder: Path, file: SweepFile) -> None:
     changed = [
         difference_line(key, before, after)
         for key, before, after in differences(old, new)
-        if not key.startswith(tuple(MAY_CHANGE))
+        if not key.startswith(MAY_CHANGE) or key == MAY_NOT
     ]
     if changed:
         raise UserError(

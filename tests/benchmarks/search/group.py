@@ -11,17 +11,16 @@ from tests.benchmarks.search.simulate import BUDGET, Case, Outcomes, outcomes
 from tests.benchmarks.search.strategies import Confirm, Strategy
 from tests.benchmarks.table import Row
 
-HABIT = Strategy("TPE, ASHA, one seed, the largest value", choose="value")
+HABIT = Strategy("TPE, ASHA, one seed, the largest value", pruner="asha", choose="value")
 """Plain Ray Tune with Optuna."""
 OURS = Strategy("as shipped", confirm=Confirm())
-RANDOM = Strategy("random search, the largest value", sampler="random", pruner="none", choose="value")
+RANDOM = Strategy("random search, the largest value", sampler="random", choose="value")
 OTHERS = (
     Strategy("not confirmed"),
     Strategy("decided by a paired t test", confirm=Confirm(by="test")),
-    Strategy("not pruned", pruner="none", confirm=Confirm()),
-    Strategy("not pruned, alpha 0.05", pruner="none", confirm=Confirm(alpha=0.05)),
-    Strategy("not pruned, the largest value", pruner="none", choose="value"),
-    Strategy("alpha 0.05", confirm=Confirm(alpha=0.05)),
+    Strategy("pruned by ASHA", pruner="asha", confirm=Confirm()),
+    Strategy("the largest value", choose="value"),
+    Strategy("alpha 0.1", confirm=Confirm(alpha=0.1)),
     Strategy("one challenger", confirm=Confirm(challengers=1)),
     Strategy("a share of 0.15", confirm=Confirm(share=0.15)),
     Strategy("a share of 0.4", confirm=Confirm(share=0.4)),

@@ -44,7 +44,7 @@ class Strategy:
 
     name: str
     sampler: str = "tpe"
-    pruner: str = "asha"
+    pruner: str = "none"
     seeds: int = 1
     """Of each trial."""
     fresh: Literal["", "seeds", "splits"] = ""

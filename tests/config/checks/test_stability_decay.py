@@ -22,7 +22,7 @@ def problems(*overrides: str, text: str = BASE) -> dict[str, str]:
     return {}
 
 
-def test_there_is_neither_pruner_nor_base_where_nothing_is_said_though_the_base_lies_outside_of_the_space() -> None:
+def test_there_is_no_base_where_nothing_is_said_though_the_base_lies_outside_of_the_space() -> None:
     file = loads(BASE, "file.yaml")
     assert problems() == {}
     assert (file.pruner.name, file.search.include_base) == ("none", False)
@@ -30,9 +30,9 @@ def test_there_is_neither_pruner_nor_base_where_nothing_is_said_though_the_base_
     assert (again, wrong) == (file, [])
 
 
-def test_other_protocols_keep_their_pruner_and_their_base() -> None:
+def test_other_protocols_keep_their_base() -> None:
     file = loads(BASE, "file.yaml", ["protocol.name=stream"])
-    assert (file.pruner.name, file.search.include_base) == ("asha", True)
+    assert (file.pruner.name, file.search.include_base) == ("none", True)
 
 
 @pytest.mark.parametrize(

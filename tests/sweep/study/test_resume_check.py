@@ -18,6 +18,7 @@ Files = Callable[..., SweepFile]
         "search.trials=99",
         "search.max_failed=1",
         "search.retries=0",
+        "pruner.name=median",
         "resources.max_concurrent=1",
         "resources.gpus=0",
         "logging={wandb: {project: x}}",
@@ -25,7 +26,7 @@ Files = Callable[..., SweepFile]
         "training.device=cpu",
     ],
 )
-def test_budget_machine_and_logging_may_change(sweep_file: Files, tmp_path: Path, change: str) -> None:
+def test_budget_pruning_machine_and_logging_may_change(sweep_file: Files, tmp_path: Path, change: str) -> None:
     write_sweep(tmp_path, sweep_file(), "test")
     check_same(tmp_path, sweep_file(change))
 
