@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -10,10 +11,14 @@ import tempfile
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from hypercl.config import UserError
 from hypercl.sweep.workers.resources import Machine
+
+_PACKAGE = Path(__file__).parents[2]
 
 OBJECT_STORE = 100_000_000
 """Bytes; Ray's least is 75 MiB, and 80 to 100 MB was enough everywhere."""
@@ -46,11 +51,11 @@ def local_ray(there: Machine, logs: Path) -> Generator[Machine]:
         there: Ray itself ignores CPU affinity and quotas, so its size is always given.
         logs: where Ray's logs are left if what happens inside fails.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
 
-    with _quiet(), _own_folder(Path(tempfile.gettempdir())) as temporary, _own_folder(_short_base()) as folder:
-        with _deaf_children(), _temporary_files_in(temporary):
+    temporary = Path(tempfile.gettempdir())
+    with _quiet(), _own_folder(temporary) as temporary, _ray_folder() as folder, _closed_to_others(temporary):
+        with _deaf_children(), _environment(TMPDIR=str(temporary)):
             ray.init(
                 address="local",
                 num_cpus=max(1, int(there.cpus)),
@@ -59,12 +64,15 @@ def local_ray(there: Machine, logs: Path) -> Generator[Machine]:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                job_config=_job_config([] if _PACKAGE.parent.name.endswith("-packages") else [str(_PACKAGE.parent)]),
                 _temp_dir=str(folder),
             )
         try:
+            _require_loopback(ray.get_runtime_context().gcs_address)
             yield there
         except Exception:
             shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
+            logs.chmod(0o700)  # Ray's own may be written by everybody
             raise
         finally:
             _end_helpers()
@@ -81,14 +89,14 @@ def attached_ray(address: str) -> Generator[Machine]:
     import ray
 
     _check_answers(address)
-    package = Path(__file__).parents[1]
     with _quiet() as settings:
         try:
             ray.init(
                 address=address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"py_modules": [str(package)], "env_vars": settings},
+                job_config=_job_config([]),
+                runtime_env={"py_modules": [str(_PACKAGE)], "env_vars": settings},
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]
@@ -185,26 +193,112 @@ def _end_helpers() -> None:
 @contextmanager
 def _quiet() -> Generator[dict[str, str]]:
     """Ray says nothing of its own; what a person set in the environment stays."""
-    before = dict(os.environ)
     loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
     levels = [logger.level for logger in loggers]
-    os.environ.update({key: value for key, value in _QUIET.items() if key not in before})
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield {key: os.environ[key] for key in _QUIET}
+        with _environment(**{key: os.environ.get(key, value) for key, value in _QUIET.items()}):
+            yield {key: os.environ[key] for key in _QUIET}
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        for key in _QUIET:
-            if key not in before:
-                os.environ.pop(key, None)
 
 
-def _short_base() -> Path:
-    """Where Ray's session folder goes: RAY_TMPDIR, else TMPDIR, unless sockets there would have too long a path."""
-    base = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).resolve()
-    return Path("/tmp") if len(str(base)) + len("/hcl-12345678") + RAY_SUFFIX > SOCKET_PATH else base
+@contextmanager
+def _environment(**settings: str | None) -> Generator[None]:
+    """Environment variables for a while; None takes one away."""
+    before = {key: os.environ.get(key) for key in settings}
+    _set(settings)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(settings: dict[str, str | None]) -> None:
+    for key, value in settings.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value
+
+
+@contextmanager
+def _closed_to_others(folder: Path) -> Generator[None]:
+    """A Ray started inside listens on the loopback interface only and requires a token, which is kept in `folder`.
+
+    Ray would listen on every interface, and whoever reaches one of its ports can run code. It replaces a loopback
+    `_node_ip_address` by the machine's own, except where it supports no clusters (macOS, Windows), so it is told that
+    this is such a machine.
+    """
+    from ray._private import ray_constants
+    from ray._raylet import AuthenticationTokenLoader, Config  # pyright: ignore[reportAttributeAccessIssue] - compiled
+
+    def read_settings() -> None:
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32), encoding="ascii")
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_AUTH_TOKEN": None}
+    try:
+        with _environment(**auth, **{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}):
+            read_settings()
+            yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        read_settings()
+
+
+def _require_loopback(address: str) -> None:
+    """Refuses a Ray that other machines can reach.
+
+    Raises:
+        UserError: it listens elsewhere than on the loopback interface.
+    """
+    import ray
+
+    if not ip_address(address.rpartition(":")[0].strip("[]")).is_loopback:
+        raise UserError(
+            f"Ray {ray.__version__} listens at {address}, where other machines reach it, though it was told not to\n"
+            "    fix:     install the version of Ray that hypercl asks for"
+        )
+
+
+def _job_config(search_path: list[str]) -> Any:
+    """A job whose processes do not import from the working directory, nor from beside the running script.
+
+    Ray puts both first, where a user's `statistics.py` would stand for Python's own.
+    """
+    from ray.job_config import JobConfig
+
+    class Job(JobConfig):
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Job(_py_driver_sys_path=search_path)
+
+
+@contextmanager
+def _ray_folder() -> Generator[Path]:
+    """Ray's folder, below RAY_TMPDIR, else TMPDIR; through a short link if its sockets would have too long a path.
+
+    Ray lets everybody write into its folder; the one around it is this user's alone.
+    """
+    base = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).expanduser().resolve()
+    with _own_folder(base) as private:
+        folder = private / "r"
+        if len(str(folder)) + RAY_SUFFIX <= SOCKET_PATH:
+            yield folder
+            return
+        folder.mkdir()
+        with _own_folder(Path("/tmp")) as short:
+            (short / "r").symlink_to(folder)
+            yield short / "r"
 
 
 @contextmanager
@@ -214,7 +308,13 @@ def _own_folder(base: Path) -> Generator[Path]:
         with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(abandoned, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=".hcl-", dir=base))
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".hcl-", dir=base))
+    except OSError as error:
+        raise UserError(
+            f"{base} takes no temporary files: {error.strerror}\n"
+            "    fix:     set RAY_TMPDIR and TMPDIR to folders that exist and that you may write to, or unset them"
+        ) from None
     with (made / _OWNER).open("w") as owner:
         with suppress(OSError):  # a file system without locks, where nothing is taken for abandoned
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,17 +323,3 @@ def _own_folder(base: Path) -> Generator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _temporary_files_in(folder: Path) -> Generator[None]:
-    """Processes started inside have their temporary files there: those of trials, which are killed, go with it."""
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
