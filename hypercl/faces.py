@@ -17,19 +17,20 @@ def lazy(package: str, file: str) -> tuple[list[str], Callable[[str], Any]]:
         package: its `__name__`.
         file: its `__file__`, whose imports say in which module each name is defined.
     """
-    home = {name: module for name, module in _imports(Path(file)) if module.startswith(f"{package}.")}
+    home = {known: at for known, at in _imports(Path(file)) if at[0].startswith(f"{package}.")}
 
     def look_up(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(import_module(home[name]), name)
+        module, defined = home[name]
+        return getattr(import_module(module), defined)
 
     return sorted(home), look_up
 
 
-def _imports(file: Path) -> Iterator[tuple[str, str]]:
-    """Each imported name and the module that it comes from."""
+def _imports(file: Path) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each imported name, the module that it comes from, and its name there."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             for alias in node.names:
-                yield alias.name, node.module
+                yield alias.asname or alias.name, (node.module, alias.name)

@@ -5,8 +5,6 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import hypercl
-
 
 def shipped() -> dict[str, Traversable]:
     """The shipped files by their names without `.yaml`."""
@@ -16,8 +14,8 @@ def shipped() -> dict[str, Traversable]:
 
 def folder() -> Traversable:
     """Where the shipped files lie: inside the installed package, or beside it in a checkout."""
-    inside = resources.files(hypercl) / "search_spaces"
-    return inside if inside.is_dir() else Path(hypercl.__file__).parents[1] / "search_spaces"
+    inside = resources.files("hypercl") / "search_spaces"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "search_spaces"
 
 
 def purpose(text: str) -> str:

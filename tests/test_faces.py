@@ -26,7 +26,7 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
-            names = [(node.module or "", alias.name) for alias in node.names]
+            names = [(node.module or "", alias.asname or alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [(alias.name, "") for alias in node.names]
         else:
@@ -83,7 +83,7 @@ def test_a_deep_import_is_seen(line: str) -> None:
 
 
 def test_a_package_may_import_its_own_modules_and_other_faces() -> None:
-    lines = "from hypercl.cli.main import main\nfrom hypercl.sweep.study import StudyRecord\nimport hypercl.files"
+    lines = "from hypercl.cli import main\nfrom hypercl.sweep.study import StudyRecord\nimport hypercl.files"
     assert deep_imports("hypercl.cli.sweep", ast.parse(lines)) == []
 
 
@@ -102,4 +102,5 @@ def test_every_name_of_a_face_can_be_imported() -> None:
 def test_no_name_of_a_lazy_face_is_that_of_a_module(face: Path) -> None:
     # Importing the module would put it in the place of the name.
     modules = {file.stem for file in face.parent.iterdir() if file.suffix == ".py" or file.is_dir()}
-    assert modules.isdisjoint(NAMES[module_of(face)])
+    callable_packages = {"sweep"} if face.parent.name == "hypercl" else set()
+    assert modules & set(NAMES[module_of(face)]) == callable_packages

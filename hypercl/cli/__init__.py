@@ -1,5 +1,16 @@
 """Commands: parse, print the plan, call one function below."""
+# pyright: reportUnusedImport=false
 
-from hypercl.cli.main import main
+from typing import TYPE_CHECKING
 
-__all__ = ["main"]
+from hypercl.faces import lazy
+
+if TYPE_CHECKING:
+    from hypercl.cli.command import main
+    from hypercl.cli.parser import parsed
+    from hypercl.cli.paths import paths_beside
+    from hypercl.cli.report import report_command
+    from hypercl.cli.sweep import asked, prepared
+    from hypercl.cli.train import trained
+
+__all__, __getattr__ = lazy(__name__, __file__)

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hypercl import __version__
 from hypercl.config import did_you_mean
 from hypercl.exit_codes import EXIT_CODES
+from hypercl.version import __version__
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """The group of commands of a parser."""
@@ -158,7 +158,7 @@ def _add_train(commands: Commands) -> None:
         help="number of CPU threads; part of the result, since it changes rounding",
     )
     parser.add_argument("--fetch", action="store_true", help="download, decode and check the data only; train nothing")
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, test=True)
 
 
 def _add_sweep(commands: Commands) -> None:

@@ -69,11 +69,16 @@ def offline(args: argparse.Namespace) -> bool:
 
 
 def import_paths(args: argparse.Namespace) -> tuple[Path, ...]:
+    """Folders in which the modules of a command's file are looked for."""
+    return paths_beside(Path(args.file))
+
+
+def paths_beside(file: Path) -> tuple[Path, ...]:
     """Folders in which a user's modules are looked for: the file's own and the working directory.
 
     For a file inside of a results folder, the code that is kept there comes first.
     """
-    beside = Path(args.file).resolve().parent
+    beside = file.resolve().parent
     results = [
         folder
         for folder in (beside, *beside.parents[:3])

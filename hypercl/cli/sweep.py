@@ -35,16 +35,9 @@ def sweep_command(args: argparse.Namespace) -> int:
         from hypercl.cli.show import print_trial
 
         return print_trial(_folder(args), args.show)
-    trials = [] if args.trials is None else [f"search.trials={args.trials}"]
-    file = load_sweep(args.file, [*args.overrides, *trials])
+    file = asked(args)
     console = console_for(file)
-    options = replace(
-        _options(args, file, results_of(args) / name_of(args, file), console),
-        final="no" if args.no_final else "after the search",
-        prefer=args.prefer,
-        import_paths=import_paths(args),
-        source=args.file,
-    )
+    options = prepared(args, file, console)
     console.print(pairs(plan_rows(file, options)))
     if args.dry_run:
         console.print(pairs(dry_run_rows(file, options)))
@@ -58,6 +51,23 @@ def sweep_command(args: argparse.Namespace) -> int:
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
     return result.exit_code
+
+
+def prepared(args: argparse.Namespace, file: SweepFile, console: Console) -> SweepOptions:
+    """What a sweep needs beside its file."""
+    return replace(
+        _options(args, file, results_of(args) / name_of(args, file), console),
+        final="no" if args.no_final else "after the search",
+        prefer=args.prefer,
+        import_paths=import_paths(args),
+        source=args.file,
+    )
+
+
+def asked(args: argparse.Namespace) -> SweepFile:
+    """The file as the options change it."""
+    trials = [] if args.trials is None else [f"search.trials={args.trials}"]
+    return load_sweep(args.file, [*args.overrides, *trials])
 
 
 def _folder(args: argparse.Namespace) -> Path:

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, assign, load
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
-from hypercl.loggers import LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
+from hypercl.loggers import How, LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
 from hypercl.training import RunFolders, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
@@ -23,9 +24,28 @@ ADVICE = {
 }
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How the command ended."""
+
+    how: How
+    text: str
+    """What to say at its end."""
+    folder: Path
+    exit_code: int = ExitCode.DONE
+
+
 def train(args: argparse.Namespace) -> int:
     """Trains the experiment of a file; the same command resumes an interrupted run."""
     console = Console(soft_wrap=True, highlight=False)
+    outcome = trained(args, console)
+    failed = outcome.how in ADVICE
+    console.print(outcome.text, style="red" if failed else None, markup=False)
+    return outcome.exit_code
+
+
+def trained(args: argparse.Namespace, console: Console) -> Trained:
+    """As `train`, saying at the end what it would print."""
     file = load(args.file, [*args.overrides, *_overrides(args)])
     name = name_of(args, file)
     folder = results_of(args) / name / "runs" / seeds_name(file.experiment)
@@ -37,20 +57,16 @@ def train(args: argparse.Namespace) -> int:
     control = Control(say=lambda text: console.print(text, markup=False))
     with control.signals():
         loggers = [*build(spec, folder), Terminal(console)]
-        ending = run_to_end(run(file.experiment, folders, test=True), loggers, control)
+        ending = run_to_end(run(file.experiment, folders, test=args.test), loggers, control)
     if ending.how == "interrupted":
-        console.print(f"A checkpoint is in {folder}; rerun the same command to resume.", markup=False)
-        return control.exit_code
+        text = f"A checkpoint is in {folder}; rerun the same command to resume."
+        return Trained(ending.how, text, folder, control.exit_code)
     if ending.how != "finished":
         how = ending.how.replace("_", " ")
-        console.print(f"{how}: {ending.why}. {ADVICE[ending.how]}", style="red", markup=False)
-        return ExitCode.FAILED
+        return Trained(ending.how, f"{how}: {ending.why}. {ADVICE[ending.how]}", folder, ExitCode.FAILED)
     write_matrix_png(folder)
-    console.print(f"results: {folder}", markup=False)
     hint = sync_hint(spec.wandb_dir) if spec else None
-    if hint:
-        console.print(hint, markup=False)
-    return ExitCode.DONE
+    return Trained(ending.how, f"results: {folder}" + (f"\n{hint}" if hint else ""), folder)
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:

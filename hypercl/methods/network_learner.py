@@ -168,6 +168,12 @@ class NetworkLearner(Learner):
                     buffers = state["buffers"][self._buffers_of(task)]
                     yield partial(self._predict, network, buffers, self.spec.heads[task])
 
+    def network(self, state: State, task: int) -> Network:
+        """The weights and buffers that a task is predicted with."""
+        with torch.no_grad(), self._autocast():
+            weights = self.spec.hypernet(self._theta_of(state, task), state["embeddings"][..., task : task + 1, :])
+        return Network(at_least_float32(weights).squeeze(-2), state["buffers"][self._buffers_of(task)])
+
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """One pass with the target's own weights: the largest output among those of all tasks seen so far."""
         if not self.own_weights:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import hypercl
 from hypercl.config import ConfigError, Experiment, UserError, did_you_mean, difference_line, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
 from hypercl.shipped_files import folder as shipped_folder
@@ -90,7 +89,7 @@ def reproduction_jobs(table: Reproduction, file: Path, folder: Path, args: argpa
 
 
 def _tables() -> Path:
-    return Path(str(resources.files(hypercl) / "reproductions"))
+    return Path(str(resources.files("hypercl") / "reproductions"))
 
 
 def file_named(name: str, table: Path) -> Path:

@@ -145,6 +145,13 @@ class Bundle:
                 elif value.dim():
                     value[places] = 0
 
+    def member(self, state: State, replica: int) -> tuple[Learner, State, int | None]:
+        """The learner that holds a replica, its state, and the replica's place along its axis; None if it has none."""
+        for group, own in self._parts(state):
+            if group.start <= replica < group.start + group.size:
+                return group.learner, own, None if group.size == 1 else replica - group.start
+        raise IndexError(replica)
+
     def _parts(self, state: State) -> Iterator[tuple[Group, State]]:
         if len(self._groups) == 1:
             yield self._groups[0], state

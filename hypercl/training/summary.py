@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from hypercl import __version__
 from hypercl.config import Experiment
 from hypercl.training.device import hardware
 from hypercl.training.metrics import summarize, unknown
@@ -15,6 +14,7 @@ from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
 from hypercl.training.run_state import RunState
 from hypercl.training.run_summary import Metrics, RunSummary, SeedResult
+from hypercl.version import __version__
 
 _BEGUN_BEFORE = "the run was begun by a version of hypercl that did not count them"
 

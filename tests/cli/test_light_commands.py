@@ -26,7 +26,7 @@ def loads_none_of(heavy: tuple[str, ...], *arguments: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["explain"], ["explain", "method.beta"], ["schema"], ["init"]], ids=" ".join)
 def test_what_tells_of_files_loads_no_library_of_training_or_sweeping(arguments: list[str]):
-    loads_none_of((*HEAVY, "optuna", "numpy", "hypercl.sweep"), *arguments)
+    loads_none_of((*HEAVY, "optuna", "numpy", "hypercl.sweep.study"), *arguments)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"], ["--version"]], ids=" ".join)

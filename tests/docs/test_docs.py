@@ -182,6 +182,15 @@ def test_the_study_opens_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().out == "digits 1 trials\n"
 
 
+def test_the_example_in_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks(PAGES / "python.md", "python"))
+    exec(compile(code, "python.md", "exec"), {})
+    assert capsys.readouterr().out == "True (6, 5)\ntorch.Size([16, 10]) slice(2, 4, None)\n"
+
+
 def test_the_reference_holds_every_key(generated: dict[str, str]) -> None:
     addresses = set().union(*(slugs(page) for page in generated.values()))
     sections = {path.removeprefix("reference/").removesuffix(".md") for path in generated}

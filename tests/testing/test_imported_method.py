@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hypercl.cli.main import main
+from hypercl.cli import main
 from hypercl.config import Experiment, UserError, check_sweep, loads
 from hypercl.sweep import SweepOptions
 from hypercl.sweep.checks import check_own_code

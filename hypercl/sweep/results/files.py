@@ -12,7 +12,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl import __version__
 from hypercl.analysis import LEAK
 from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading import dump
@@ -35,6 +34,7 @@ from hypercl.sweep.study import (
     spread_of,
     with_spread,
 )
+from hypercl.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from hypercl.cli.main import main
+from hypercl.cli import main
 from hypercl.cli.show import print_trial
 from hypercl.config import SweepFile, UserError, check_sweep, load, loads
 from hypercl.sweep.final.selection import best_first

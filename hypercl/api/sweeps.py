@@ -1,0 +1,183 @@
+"""A sweep: `sweep`, `open_results`, and what a sweep left."""
+
+import base64
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypercl.api.options import Source, options_of
+from hypercl.api.runs import Failed, Run
+from hypercl.config import SweepFile, UserError
+from hypercl.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from pandas import DataFrame
+
+    from hypercl.sweep.study import StudyRecord
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `hypercl report` prints and draws; a notebook shows it."""
+
+    text: str
+    figures: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        pictures = [base64.b64encode(path.read_bytes()).decode() for path in self.figures]
+        tags = [f'<img style="max-width:100%" src="data:image/png;base64,{picture}">' for picture in pictures]
+        return f"<pre>{escape(self.text)}</pre>" + "".join(tags)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The results folder of a sweep, read anew with every question: it may be running."""
+
+    folder: Path
+
+    @property
+    def record(self) -> "StudyRecord":
+        """All that the folder says of its trials."""
+        from hypercl.sweep.study import read_sweep
+
+        return read_sweep(self.folder)
+
+    @property
+    def file(self) -> SweepFile:
+        """What was asked, with every default."""
+        return self.record.file
+
+    @property
+    def study(self) -> "Study":
+        """A copy of the Optuna study, in memory: plot it, analyse it; the sweep is not changed by it."""
+        import optuna
+
+        record = self.record
+        study = optuna.create_study(
+            study_name=record.name, directions=[goal.direction for goal in record.file.objective.goals]
+        )
+        study.add_trials(record.trials)
+        return study
+
+    @property
+    def trials(self) -> "DataFrame":
+        """A row for each trial, as in trials.csv: number, state, value, seconds, every parameter, every metric."""
+        import pandas
+
+        from hypercl.sweep.results import TrialsTable
+
+        record = self.record
+        return pandas.read_csv(StringIO(TrialsTable(record.file).text(record.trials)))
+
+    @property
+    def best(self) -> Mapping[str, Any] | None:
+        """The winner's values, key path -> value; `{}` is the setting as written, None while nothing is complete."""
+        trial = self.record.best()
+        return None if trial is None else dict(trial.params)
+
+    @property
+    def best_file(self) -> Path:
+        """best.yaml, which retrains the winner: `hypercl.train(sweep.best_file)`."""
+        return self.folder / "best.yaml"
+
+    def trial(self, number: int) -> Run:
+        """The run of a trial.
+
+        Raises:
+            UserError: there is no such trial.
+        """
+        record = self.record
+        record.trial(number)
+        return Run(record.trial_folder(number))
+
+    def report(self) -> Report:
+        """Ranked table, importance of parameters, the final step's result, figures; written to `figures/`, too."""
+        from hypercl.cli import parsed, report_command
+
+        with redirect_stdout(StringIO()) as text:
+            report_command(parsed(["report", str(self.folder)]))
+        return Report(text.getvalue(), tuple(sorted((self.folder / "figures").glob("*.png"))))
+
+
+def sweep(
+    source: Source,
+    *,
+    set: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    name: str | None = None,
+    results: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    offline: bool | None = None,
+    final: bool = True,
+    time: float | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    max_concurrent: int | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> Sweep:
+    """Sweeps over the experiment of a file, as `hypercl sweep` does; called again, it resumes, or returns what is done.
+
+    Args:
+        source: path of a YAML file, or a mapping with its content.
+        set: key path -> value, over what the file says: `{"search.seeds": 3}`.
+        trials: total number of trained trials.
+        name: of the results folder; as default that of the file.
+        results: folder of all results (`results`).
+        data_dir: folder of the data sets (`$HYPERCL_DATA`, else `data`).
+        offline: use no network.
+        final: open the test data at the end.
+        time: time limit in seconds.
+        cpus: maximum total number of CPUs.
+        gpus: maximum total number of GPUs.
+        max_concurrent: maximum number of trials at once.
+        address: Ray cluster to attach to; as default this machine.
+        quiet: print nothing.
+
+    Raises:
+        UserError: a mistake in the file, the data or the cluster.
+        Failed: too many trials failed, no setting is within the constraints, or the time limit was reached.
+        KeyboardInterrupt: it was interrupted; checkpoints are written.
+    """
+    from rich.console import Console
+
+    from hypercl.cli import asked, prepared
+    from hypercl.sweep import sweep as run_sweep
+
+    machine = {"time": time, "cpus": cpus, "gpus": gpus, "max_concurrent": max_concurrent, "address": address}
+    places = {"name": name, "results": results, "data_dir": data_dir, "offline": offline}
+    with options_of("sweep", source, set, trials=trials, no_final=not final, **places, **machine) as options:
+        file = asked(options)
+        given = prepared(options, file, Console(soft_wrap=True, highlight=False, markup=False, quiet=quiet))
+        result = run_sweep(file, given)
+    if result.exit_code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        raise KeyboardInterrupt(result.message)
+    if result.exit_code != ExitCode.DONE:
+        raise Failed(result.message)
+    if not quiet:
+        print(result.message)
+    return Sweep(given.folder)
+
+
+def open_results(folder: str | Path) -> Sweep | Run:
+    """The sweep or the run in a results folder, finished or not.
+
+    Raises:
+        UserError: there is neither.
+    """
+    from hypercl.sweep.study import SWEEP_YAML
+
+    path = Path(folder).expanduser().resolve()
+    if (path / SWEEP_YAML).is_file():
+        return Sweep(path)
+    if (path / "config.yaml").is_file():
+        return Run(path)
+    raise UserError(f"{path} holds neither a sweep ({SWEEP_YAML}) nor a run (config.yaml)")
