@@ -1,9 +1,11 @@
 """Trees of tensors, and the few functions of torch whose types its own stubs leave open."""
 
+import random
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,8 +46,24 @@ def vector_norm(tensor: Tensor, dim: int) -> Tensor:
 
 @contextmanager
 def random_state_kept(seed: int | None = None) -> Generator[None]:
-    """Puts torch's global random numbers of the CPU back at its end; inside they begin at a seed, if one is given."""
+    """Restores the global random state of torch (on the CPU), NumPy and `random` at its end.
+
+    Inside, all three begin at the seed, if one is given: a user's code may draw from any of them.
+    """
+    numpy, python = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         if seed is not None:
             torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-        yield
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy)
+            random.setstate(python)
+
+
+def random_state() -> tuple[Any, ...]:
+    """The global random state of torch (on the CPU), NumPy and `random`; two of them can be compared."""
+    numpy: Any = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), numpy[1].tobytes(), numpy[2:], random.getstate()  # pyright: ignore[reportUnknownMemberType]

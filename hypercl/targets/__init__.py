@@ -2,4 +2,5 @@
 # pyright: reportUnusedImport=false
 
 from hypercl.targets.build import AnyTarget, build_target, count_weights, draw_weights
-from hypercl.targets.generated import GeneratedModel
+from hypercl.targets.generated import GeneratedModel, same_fingerprint
+from hypercl.targets.try_out import named

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy  # pyright: ignore[reportUnknownVariableType]
 
 from hypercl.config import UserError
 from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
@@ -69,8 +70,8 @@ def build_target(
 ) -> GeneratedModel:
     """The target of a section `target`, on the CPU.
 
-    Frozen parameters and initial buffers, which are not generated, are drawn from a fixed seed, so that two processes
-    hold the same constants; the global random state is not changed.
+    Frozen parameters and initial buffers, which are not generated, are drawn from a fixed seed of torch, NumPy and
+    `random`, so that two processes hold the same constants; the global random state is not changed.
 
     Args:
         config: the section.
@@ -98,7 +99,7 @@ def draw_weights(
 ) -> Tensor:
     """Initial weights by the module's own initialisation, (num_weights,); arguments as of `build_target`.
 
-    The seed is that of torch's random numbers while the module is built; the global state is not changed.
+    The seed is that of torch, NumPy and `random` while the module is built; the global state is not changed.
     """
     with random_state_kept(seed):
         module = _module(config, input_shape, num_outputs, import_paths)
@@ -134,7 +135,7 @@ def _module(
 ) -> nn.Module:
     match config:
         case ImportedTarget():
-            return import_module_of(config, num_outputs, import_paths)
+            return _complete(import_module_of(config, num_outputs, import_paths), input_shape)
         case MLP():
             return MLPNet(config, input_shape, num_outputs)
         case LeNet():
@@ -146,3 +147,18 @@ def _module(
         case ResNet32():
             require_images(config.name, input_shape)
             return ResNet(input_shape[0], num_outputs, blocks=5)
+
+
+def _complete(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Module:
+    """The module; one with lazy layers (`nn.LazyLinear`) runs once, which creates their parameters."""
+    if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+        with torch.no_grad():
+            try:
+                module.eval()(torch.zeros(2, *input_shape))
+            except Exception as error:
+                raise UserError(
+                    f"target: {type(module).__name__} has lazy layers and cannot run on inputs of shape "
+                    f"{(2, *input_shape)}: {error}"
+                ) from error
+        module.train()
+    return module

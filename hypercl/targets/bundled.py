@@ -1,9 +1,11 @@
 """One module called with several vectors of weights at once: replicas of a run, or the networks of several tasks."""
 
+import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -84,26 +86,26 @@ def _innermost(module: nn.Module) -> Generator[list[str]]:
 
 @contextmanager
 def drawn_from(seed: int, device: torch.device) -> Generator[None]:
-    """Draws from torch's global state, on the CPU and on a device, come from a seed while active.
+    """Draws from the global state of torch (on the CPU and on a device), NumPy and `random` come from a seed.
 
     `nn.Dropout`, `functional.dropout` and `torch.rand` take no generator, so the global state is seeded and restored
     afterwards; the states of other devices are never touched.
     """
-    cpu = torch.default_generator
-    before = cpu.get_state()
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
-    try:
-        cpu.manual_seed(seed)
-        if cuda is not None:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        if mps is not None:
-            torch.mps.manual_seed(seed)
-        yield
-    finally:
-        cpu.set_state(before)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda, device)
-        if mps is not None:
-            torch.mps.set_rng_state(mps)
+    with random_state_kept():
+        try:
+            torch.default_generator.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            if cuda is not None:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            if mps is not None:
+                torch.mps.manual_seed(seed)
+            yield
+        finally:
+            if cuda is not None:
+                torch.cuda.set_rng_state(cuda, device)
+            if mps is not None:
+                torch.mps.set_rng_state(mps)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError, did_you_mean
-from hypercl.targets.bundled import Convolutions, Way, drawn_from, vmap_failure, vmapped
-from hypercl.tensors import random_state_kept
+from hypercl.seeds import generator
+from hypercl.targets.bundled import Way, drawn_from, vmap_failure, vmapped
+from hypercl.targets.try_out import named, try_out
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -40,6 +41,7 @@ class GeneratedModel:
         self, module: nn.Module, input_shape: tuple[int, ...], num_outputs: int, head: str | None = None
     ) -> None:
         parameters = generated_parameters(module)
+        _require_generated(module, parameters)
         self.module = module
         self.input_shape = tuple(input_shape)
         self.num_outputs = num_outputs
@@ -50,14 +52,20 @@ class GeneratedModel:
         if not self.num_weights:
             raise UserError(f"target: no parameter of {_name(module)} requires a gradient: nothing to generate")
         self._head = head
-        self.random = False
-        """Whether a training-mode forward draws random numbers from torch (dropout and the like)."""
         if head is not None:
             find_head(module, num_outputs, head)
-        with Convolutions() as convolutions:
-            self.random = self._try_out()
-        self.convolves = convolutions.seen
+        parts = self.split(self.initial_weights().requires_grad_())
+        behavior = try_out(module, parts, self.initial_buffers(), self.input_shape, num_outputs)
+        self.random: bool = behavior.random
+        """Whether a training pass draws from the global random state (dropout and the like)."""
+        self._draws = {True: behavior.random, False: behavior.random_in_evaluation}
+        self.convolves: bool = behavior.convolves
         """Whether a forward computes convolutions."""
+        self.fails_on_one: str = behavior.fails_on_one
+        """Why a training pass with a batch of one fails; '' if it does not."""
+        self.unread: tuple[str, ...] = behavior.unread
+        """Generated parameters that no gradient of the outputs reaches."""
+        self._writes_inputs = behavior.writes_inputs
 
     def to(self, device: torch.device | str) -> "GeneratedModel":
         """Moves the module's constants and initial buffers; returns itself."""
@@ -70,13 +78,31 @@ class GeneratedModel:
 
     def initial_weights(self) -> Tensor:
         """The module's own parameters as one vector: (num_weights,)."""
-        return torch.cat([parameter.detach().flatten() for parameter in generated_parameters(self.module).values()])
+        parameters = generated_parameters(self.module).values()
+        return torch.cat([parameter.detach().flatten().float() for parameter in parameters])
+
+    def fingerprint(self) -> Tensor:
+        """Numbers that tell whether two models are the same function, up to rounding: (numbers,), float32.
+
+        They are outputs for fixed inputs and weights, which the module's constants determine, and a projection of its
+        own initial weights.
+        """
+        random = generator("fingerprint")
+        parts = [
+            torch.randn(shape, generator=random).div(max(1, shape[1:].numel()) ** 0.5).flatten()
+            for shape in self.shapes.values()
+        ]
+        inputs, weights = torch.rand(5, *self.input_shape, generator=random), torch.cat(parts)
+        device = next(chain(self.module.parameters(), self.module.buffers())).device
+        with torch.no_grad():
+            outputs, _ = self(weights.to(device), self.initial_buffers(), inputs.to(device), training=False)
+        return torch.cat([outputs.float().flatten().cpu(), (weights @ self.initial_weights().cpu()).reshape(1)])
 
     def split(self, weights: Tensor) -> dict[str, Tensor]:
         """Views of a flat vector (num_weights,), one for each generated parameter."""
         parts = torch.split(weights, [shape.numel() for shape in self.shapes.values()], dim=-1)
         shapes = self.shapes.items()
-        return {name: part.view(*part.shape[:-1], *shape) for (name, shape), part in zip(shapes, parts, strict=True)}
+        return {name: part.view(part.shape[:-1] + shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
     def __call__(
         self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool, seed: int | None = None
@@ -88,15 +114,16 @@ class GeneratedModel:
             buffers: from `initial_buffers` or an earlier call; never modified.
             inputs: (batch, *input_shape).
             training: whether layers behave as in training.
-            seed: of the module's own random numbers, such as dropout masks, in training; torch's global state is then
-                not changed. Without a seed they are drawn from that state.
+            seed: of the module's own random numbers, such as dropout masks, in training; the global state is then not
+                changed. Without a seed they are drawn from that state. In evaluation the seed is always 0.
         """
         if self.module.training != training:
             self.module.train(training)
         state = self.split(weights) | {name: buffer.clone() for name, buffer in buffers.items()}
-        seeded = drawn_from(seed, inputs.device) if training and self.random and seed is not None else nullcontext()
+        seed = seed if training else 0
+        seeded = drawn_from(seed, inputs.device) if self._draws[training] and seed is not None else nullcontext()
         with seeded:
-            outputs = functional_call(self.module, state, (inputs,))
+            outputs = functional_call(self.module, state, (inputs.clone() if self._writes_inputs else inputs,))
         # functional_call writes buffers that the module replaces, rather than changes in place, back into `state` too
         return outputs, {name: state[name].detach() for name in buffers} if training else buffers
 
@@ -128,6 +155,9 @@ class GeneratedModel:
             if self.module.training != training:
                 self.module.train(training)
             state = self.split(weights) | buffers
+            if self._writes_inputs:
+                inputs = inputs.expand(len(weights), *inputs.shape).clone() if shared else inputs.clone()
+                shared = False
             if way == "stacked":
                 outputs, after = functional_call(self.module, state, (inputs,)), {}
             else:
@@ -140,7 +170,7 @@ class GeneratedModel:
         A pass that draws random numbers is a loop, since each member draws from its own seed. vmap turns convolutions
         into grouped ones, which a CPU runs slower than one after the other, and a GPU faster.
         """
-        if training and self.random:
+        if self._draws[training]:
             return "loop"
         if getattr(self.module, "takes_stacked_weights", False):
             return "stacked"
@@ -160,10 +190,10 @@ class GeneratedModel:
 
     @cached_property
     def _vmap_failure(self) -> str | None:
-        """Why torch.vmap cannot run the module; it never runs a training pass that draws."""
+        """Why torch.vmap cannot run the module; it never runs a pass that draws."""
         weights, buffers = self.initial_weights(), self.initial_buffers()
         inputs = torch.zeros(2, *self.input_shape, device=weights.device)
-        modes = (False,) if self.random else (False, True)
+        modes = tuple(mode for mode in (False, True) if not self._draws[mode])
         return vmap_failure(self.module, self.split(weights) | buffers, tuple(buffers), inputs, modes)
 
     def output_of(self) -> Tensor:
@@ -183,26 +213,25 @@ class GeneratedModel:
             owners[f"{name}.bias"] = units
         return torch.cat(list(owners.values()))
 
-    def _try_out(self) -> bool:
-        """Runs two blank inputs; returns whether random numbers were drawn."""
-        inputs = torch.zeros(2, *self.input_shape)
-        with random_state_kept(), torch.no_grad():
-            before = torch.get_rng_state()
-            try:
-                outputs: Any
-                outputs, _ = self(self.initial_weights(), self.initial_buffers(), inputs, training=True)
-            except Exception as error:
-                raise UserError(
-                    f"target: {_name(self.module)} cannot run on inputs of shape {tuple(inputs.shape)}: {error}"
-                ) from error
-            drawn = not torch.equal(before, torch.get_rng_state())
-        if not isinstance(outputs, Tensor) or outputs.shape != (2, self.num_outputs):
-            returned = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-            raise UserError(
-                f"target: {_name(self.module)} returned {returned} for inputs of shape {tuple(inputs.shape)}, "
-                f"not ({len(inputs)}, {self.num_outputs}): a target maps (batch, ...) to (batch, outputs)"
-            )
-        return drawn
+
+def same_fingerprint(left: Tensor, right: Tensor) -> bool:
+    """Whether two fingerprints of a target are equal up to rounding, which differs between machines."""
+    return left.shape == right.shape and torch.allclose(left, right, rtol=1e-2, atol=1e-3, equal_nan=True)
+
+
+def _require_generated(module: nn.Module, parameters: dict[str, nn.Parameter]) -> None:
+    """Refuses parameters whose values cannot be replaced by generated float32 numbers."""
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise UserError(
+            f"target: {_name(module)} is scripted (torch.jit), so its weights cannot be generated\n"
+            "    fix:     return the plain module, without torch.jit.script or trace"
+        )
+    if split := [name for name, parameter in parameters.items() if parameter.is_complex()]:
+        raise UserError(
+            f"target: {_name(module)} has complex parameters ({named(split)}); generated weights are real numbers\n"
+            "    fix:     keep real and imaginary parts in the last axis of a real parameter, and use "
+            "torch.view_as_complex in forward"
+        )
 
 
 def _name(module: nn.Module) -> str:

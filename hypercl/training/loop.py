@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, assign, at_task
+from hypercl.config.models import ImportedTarget
 from hypercl.methods import State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
@@ -38,6 +39,7 @@ from hypercl.training.progress import Diverged, Divergence, Finished, Progress, 
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.run_state import RunState
 from hypercl.training.summary import Matrices, summary_of
+from hypercl.training.unchanged import digest, require_unchanged
 from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
 
 LOSS_ROWS_PER_TASK = 50
@@ -119,8 +121,11 @@ class _Run:
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.checkpoints = Checkpoints(place.folder / "checkpoints")
+        self.digests: list[str] = []
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
         self._build()
+        own = isinstance(experiment.target, ImportedTarget)
+        self.fingerprint = self.networks.target.fingerprint() if own else torch.empty(0)
         self.began = time.monotonic()
         self.saved = self.ticked = self.began
 
@@ -136,6 +141,7 @@ class _Run:
         if result := self.folder.result():
             yield result
             return
+        self._require_unchanged(run_state)
         if run_state.untold:
             yield run_state.untold
         try:
@@ -152,6 +158,10 @@ class _Run:
             self._save(run_state)
             raise
         yield result
+
+    def _require_unchanged(self, run_state: RunState) -> None:
+        require_unchanged(run_state.data, self.digests, run_state.target, self.fingerprint)
+        run_state.data, run_state.target = self.digests, numbers(self.fingerprint)
 
     def _build(self) -> None:
         """The networks for the tasks that have come."""
@@ -375,6 +385,7 @@ class _Run:
     def _met(self, index: int) -> Task:
         """A task as it is evaluated: its training data stays where it is."""
         task = self.stream.task(index)
+        self.digests.append(digest(task))
         return replace(task, validation=task.validation.to(self.device))
 
     def _batches(self, index: int) -> BundledBatches:

@@ -1,12 +1,13 @@
 """From an experiment's sections to the objects that train: sizes first, then the parts themselves."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from hypercl.config import Experiment, assign
+from hypercl.config import Experiment, UserError, assign
 from hypercl.config.models import ImportedMethod, ImportedTarget
 from hypercl.config.models import OwnWeights as NoHypernet
 from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
@@ -20,7 +21,7 @@ from hypercl.methods import (
     replica_configs,
     require_alike,
 )
-from hypercl.targets import GeneratedModel, build_target, count_weights
+from hypercl.targets import GeneratedModel, build_target, count_weights, named, same_fingerprint
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
 from hypercl.training.memory import free_memory, group_sizes, peak_of
@@ -105,6 +106,11 @@ class Networks:
         """
         shape = shape or shape_of(experiment.tasks)
         target = build_target(experiment.target, shape.input_shape, shape.num_outputs, import_paths).to(device)
+        if experiment.training.batch_size == 1 and target.fails_on_one:
+            raise UserError(
+                f"training.batch_size: 1, but the target cannot train with a single sample: {target.fails_on_one}\n"
+                "    fix:     --set training.batch_size=2 or more, or a target without batch normalisation"
+            )
         if experiment.training.replicas > 1:
             target.require_bundle(device)
         if isinstance(experiment.hypernet, NoHypernet):
@@ -166,13 +172,36 @@ class Networks:
 def require_buildable(experiment: Experiment, import_paths: Sequence[Path] = ()) -> None:
     """Refuses what cannot be built, before anything is written.
 
+    Warns of weights of a user's own target that are generated and never read.
+
     Raises:
-        UserError: a target or a method of the user's own is not found, fails, or does not do what is asked of it; a
-            compression ratio that is not achievable.
+        UserError: a target or a method of the user's own is not found, fails, does not do what is asked of it, or
+            differs each time it is built; a compression ratio that is not achievable.
     """
     sizes(experiment, import_paths)
     if isinstance(experiment.method, ImportedMethod) or isinstance(experiment.target, ImportedTarget):
-        build_learner(experiment, torch.device("cpu"), import_paths)
+        networks = Networks.of(experiment, torch.device("cpu"), import_paths)
+        networks.learner(experiment)
+        if isinstance(experiment.target, ImportedTarget):
+            _require_repeatable(experiment, networks)
+
+
+def _require_repeatable(experiment: Experiment, networks: Networks) -> None:
+    target, shape = networks.target, networks.shape
+    again = build_target(experiment.target, shape.input_shape, shape.num_outputs, networks.import_paths)
+    if not same_fingerprint(target.fingerprint(), again.fingerprint()):
+        raise UserError(
+            "target: it differs each time it is built: its constants or initial weights come from a generator without "
+            "a fixed seed\n"
+            "    fix:     seed that generator, or draw from the global state of torch, NumPy or random, which is seeded"
+        )
+    if target.unread:
+        warnings.warn(
+            f"target: {len(target.unread)} of {len(target.shapes)} parameters are generated, but the outputs do not "
+            f"depend on them: {named(target.unread)}; remove them, or set requires_grad_(False)",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def build_learner(experiment: Experiment, device: torch.device, import_paths: Sequence[Path] = ()) -> Learner:

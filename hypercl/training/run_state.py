@@ -38,6 +38,10 @@ class RunState:
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])
     """Replicas of each group, as memory had room when the run began."""
+    data: list[str] = field(default_factory=list[str])
+    """Digest of the data of each task read so far."""
+    target: list[float] = field(default_factory=list[float])
+    """Fingerprint of a user's own target; of a stream of unknown length as it is for the first task."""
     reports: list[Report] = field(default_factory=list[Report])
     """Reports so far, without their rows."""
     rows: list[Row] = field(default_factory=list[Row])
