@@ -1,18 +1,53 @@
 """Files that are there whole or not at all, whenever the process is killed."""
 
+import errno
 import os
 import re
 import time
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, SoftFileLock
 
 _PARTIAL = re.compile(r".+\.partial-(\d+)")
 _LONGEST_WRITE = 3600.0
 """Seconds after which a partial file is stale, even if another process now has its writer's pid."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces a file's content: written beside it, synced, renamed, and the folder synced."""
+@contextmanager
+def locked(path: Path, timeout: float = -1) -> Generator[None]:
+    """Holds a lock file. The system releases the lock of a dead process.
+
+    On a file system without locks (NFS without lockd, Lustre without flock) the file's existence is the lock; that of
+    a dead process on this machine is taken over.
+
+    Raises:
+        filelock.Timeout: another process held it for `timeout` seconds; -1 waits without limit.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # filelock's, of the same fallback
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=timeout)
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, TimeoutError) or getattr(error, "errno", errno.ENOSYS) not in _NO_LOCKS:
+                raise
+            lock = SoftFileLock(path.with_name(f"{path.name}.held"))
+            lock.acquire(timeout=timeout)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_bytes(path: Path, content: bytes, allowed: Callable[[], None] = lambda: None) -> None:
+    """Replaces a file's content: written beside it, synced, renamed, and the folder synced.
+
+    `allowed` is called before the rename, and raises where the file must stay as it is.
+    """
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -20,6 +55,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             sink.write(content)
             sink.flush()
             os.fsync(sink.fileno())
+        allowed()
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -31,9 +67,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, allowed: Callable[[], None] = lambda: None) -> None:
     """`write_bytes` for text, UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), allowed)
 
 
 def remove_partials(folder: Path) -> None:

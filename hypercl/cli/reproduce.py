@@ -17,6 +17,7 @@ from hypercl.config import SweepFile, UserError, did_you_mean
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials, write_text
+from hypercl.folder_lock import folder_lock
 from hypercl.formatting import duration
 from hypercl.loggers import Terminal, build, run_to_end
 from hypercl.reproduce import (
@@ -57,20 +58,21 @@ def compare(table: Comparison, file: Path, args: argparse.Namespace) -> int:
     console.print(pairs([(name, protocol_in_words(file)) for name, file in sweeps.items()]))
     if args.dry_run:
         return ExitCode.DONE
-    remove_partials(folder)
-    began, code = time.monotonic(), ExitCode.DONE
-    for name, config in sweeps.items():
-        left = None if args.budget is None else began + args.budget - time.monotonic()
-        if left is not None and left <= 0:
-            code = ExitCode.TIME_UP
-            break
-        console.rule(name, align="left")
-        result = sweep(config, _options(config, folder / name, file, args, left))
-        console_for(config).print(result.message, markup=False)
-        code = result.exit_code
-        if code != ExitCode.DONE:
-            break
-    _write(table, folder, console)
+    with folder_lock(folder):
+        remove_partials(folder)
+        began, code = time.monotonic(), ExitCode.DONE
+        for name, config in sweeps.items():
+            left = None if args.budget is None else began + args.budget - time.monotonic()
+            if left is not None and left <= 0:
+                code = ExitCode.TIME_UP
+                break
+            console.rule(name, align="left")
+            result = sweep(config, _options(config, folder / name, file, args, left))
+            console_for(config).print(result.message, markup=False)
+            code = result.exit_code
+            if code != ExitCode.DONE:
+                break
+        _write(table, folder, console)
     return code
 
 
@@ -133,8 +135,9 @@ def reproduce_command(args: argparse.Namespace) -> int:
     console.print(pairs([("cell", "seeds", "published", "state"), *map(_planned, chosen)]))
     if args.dry_run:
         return ExitCode.DONE
-    remove_partials(whole.folder)
-    code = _run_all(chosen, whole, args, console)
+    with folder_lock(whole.folder):
+        remove_partials(whole.folder)
+        code = _run_all(chosen, whole, args, console)
     console.print(f"results: {whole.folder} (table.md, table.csv, table.png)", markup=False)
     return code
 

@@ -13,6 +13,7 @@ from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, assign, load
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
+from hypercl.folder_lock import folder_lock
 from hypercl.loggers import How, LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
 from hypercl.training import RunFolders, require_buildable, run, seeds_name
@@ -45,11 +46,21 @@ def train(args: argparse.Namespace) -> int:
 
 
 def trained(args: argparse.Namespace, console: Console) -> Trained:
-    """As `train`, saying at the end what it would print."""
+    """As `train`, saying at the end what it would print.
+
+    Raises:
+        UserError: a mistake in the file or the data, or another command trains in the same folder.
+    """
     file = load(args.file, [*args.overrides, *_overrides(args)])
     name = name_of(args, file)
     folder = results_of(args) / name / "runs" / seeds_name(file.experiment)
     require_buildable(file.experiment, import_paths(args))  # before the user's own code is copied
+    with folder_lock(folder):
+        return _trained(file, args, name, folder, console)
+
+
+def _trained(file: SweepFile, args: argparse.Namespace, name: str, folder: Path, console: Console) -> Trained:
+    """One run, under its folder's lock."""
     begun = (folder / "config.yaml").exists()
     user_code = keep_code(file.experiment, import_paths(args), folder, replace_copy=not begun)
     folders = RunFolders(folder, args.data_dir, offline(args), user_code, name)

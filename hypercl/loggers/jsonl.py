@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ class JsonLines(Logger):
         self.path = folder / "metrics.jsonl"
         self._last = -1
         self._newest: set[str] = set()
+        self._check_owner: Callable[[], None] = lambda: None
 
     def started(self, item: Started) -> None:
         """Cuts the file back to what the run's history covers; without a history it is emptied."""
         covered = item.history[-1].iteration if item.history else -1
-        self._last, self._newest = -1, set()
+        self._last, self._newest, self._check_owner = -1, set(), item.check_owner
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
         end = 0
@@ -53,6 +55,7 @@ class JsonLines(Logger):
                 fresh.append(line)
                 self._note(iteration, line)
         if fresh:
+            self._check_owner()
             with self.path.open("a", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in fresh)
                 file.flush()

@@ -13,6 +13,7 @@ from hypercl.config import Experiment, SweepFile, assign, check_sweep, resolved
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
+from hypercl.folder_lock import folder_lock
 from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
@@ -39,7 +40,6 @@ from hypercl.sweep.study import (
     check_passed,
     check_preference,
     check_same,
-    driver_lock,
     final_config,
     leaks,
     mend_journal,
@@ -89,7 +89,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     check_final(file)
     check_preference(file, given.prefer)
     final_config(file, {})
-    with driver_lock(given.folder):
+    with folder_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
 
 

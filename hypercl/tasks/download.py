@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from filelock import FileLock
 
 from hypercl.config import UserError
+from hypercl.files import locked
 from hypercl.tasks.stream import DataFolder
 
 _PARTIAL = ".hypercl-download-"
@@ -61,7 +61,7 @@ def require(dataset: DataSet, folder: DataFolder, names: Sequence[str]) -> None:
         raise _missing(dataset, folder, missing, "downloading is off: --offline or HYPERCL_OFFLINE is set")
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.path / f".{dataset.name}.lock"):
+        with locked(folder.path / f".{dataset.name}.lock"):
             if dataset.missing(folder.path, names):
                 _fetch(dataset, folder.path)
     except (OSError, RuntimeError, EOFError, HTTPException, tarfile.TarError) as error:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from hypercl.config import UserError
+from hypercl.files import locked
 from hypercl.tasks.inputs import Form
 from hypercl.tasks.stream import Source
 from hypercl.tensors import numbers
@@ -58,13 +58,13 @@ def cached(data_dir: Path, name: str, listing: Listing, decode: Callable[[], Sou
     for root in roots:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with FileLock(root / f"{name}.lock"):
+            with locked(root / f"{name}.lock"):
                 if (source := _open(root / key)) is not None:
                     return source
                 if len(listing) > ANNOUNCED:
                     print(f"decoding {len(listing):,} images of {data_dir} once into {root / key}", file=sys.stderr)
                 return _write(root, name, key, decode())
-        except (OSError, NotImplementedError) as error:  # the latter on file systems without locks
+        except OSError as error:
             problems.append(f"    {root}: {error}")
     tried = "\n".join(problems)
     fix = "    fix: free some space, or set XDG_CACHE_HOME to a writable folder"

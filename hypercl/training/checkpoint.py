@@ -9,6 +9,7 @@ import io
 import json
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -27,8 +28,9 @@ class BrokenFile(Exception):
     """A file's content is not what was written."""
 
 
-def write(path: Path, content: Any) -> None:
-    """Writes tensors, numbers, texts, lists and dicts to a file, whole or not at all."""
+def write(path: Path, content: Any, allowed: Callable[[], None] = lambda: None) -> None:
+    """Writes tensors, numbers, texts, lists and dicts to a file, whole or not at all (`allowed`: as for `write_bytes`).
+    """
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()
@@ -37,7 +39,7 @@ def write(path: Path, content: Any) -> None:
         "version": _VERSION,
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    write_bytes(path, json.dumps(header).encode() + b"\n" + payload)
+    write_bytes(path, json.dumps(header).encode() + b"\n" + payload, allowed)
 
 
 def read(path: Path, device: torch.device | str = "cpu") -> Any:
@@ -71,15 +73,20 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
 
 
 class Checkpoints:
-    """The checkpoints of one run, named by the run's step."""
+    """The checkpoints of one run, named by the run's step.
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder = folder
-        self.keep = keep
+    Args:
+        folder: where they are.
+        keep: number of newest ones kept.
+        allowed: raises where this process must write no more.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2, allowed: Callable[[], None] = lambda: None) -> None:
+        self.folder, self.keep, self._allowed = folder, keep, allowed
 
     def save(self, step: int, content: Any) -> None:
         """Writes a checkpoint, then sweeps away what is older than the newest `keep` and what a kill left over."""
-        write(self.folder / f"step-{step:012d}.pt", content)
+        write(self.folder / f"step-{step:012d}.pt", content, self._allowed)
         for old in self._found()[self.keep :]:
             old.unlink(missing_ok=True)
         for leftover in self.folder.glob("*.partial-*"):

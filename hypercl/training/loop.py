@@ -12,6 +12,7 @@ import torch
 
 from hypercl.config import Experiment, assign, at_task
 from hypercl.config.models import ImportedTarget
+from hypercl.folder_lock import Fence
 from hypercl.methods import State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
@@ -70,6 +71,7 @@ def run(
         Diverged: a loss or a weight is no longer finite, of every replica.
         UserError: missing data, another experiment in the folder, a device that is not there, a target or a
             method that cannot be built, a compression ratio that is not achievable.
+        Superseded: another process has begun to train in the folder.
     """
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
@@ -120,7 +122,8 @@ class _Run:
         self.reports_per_task, self.stream, self.test, self.guard = reports_per_task, stream, test, guard
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
-        self.checkpoints = Checkpoints(place.folder / "checkpoints")
+        self.fence = Fence(place.folder)
+        self.checkpoints = Checkpoints(place.folder / "checkpoints", allowed=self.fence.check)
         self.digests: list[str] = []
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
         self._build()
@@ -257,6 +260,7 @@ class _Run:
 
     def _report(self, run_state: RunState, index: int) -> Iterator[Progress]:
         """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
+        self.fence.check()
         task, learned = run_state.task, index == self.reports_per_task
         if learned and run_state.best is not None:
             run_state.state = {**run_state.state, **run_state.best}
@@ -291,7 +295,7 @@ class _Run:
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test:
-                write(self._learned(task), self.learner.inference_state(run_state.state))
+                write(self._learned(task), self.learner.inference_state(run_state.state), self.fence.check)
         reported = run_state.tell(report)
         self._save(run_state)
         yield reported
@@ -304,6 +308,7 @@ class _Run:
         measured = {"validation": Matrices(run_state.matrices, run_state.inferred)}
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
+        self.fence.check()
         written: dict[str, AccuracyMatrix] = {}
         for data, matrices in measured.items():
             file = MATRIX_FILES[data]
@@ -312,7 +317,7 @@ class _Run:
                 self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
         seconds = time.monotonic() - self.began
         summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds)
-        summary.write(self.folder.path)
+        summary.write(self.folder.path, self.fence.check)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return Finished(summary, written)
 
@@ -375,6 +380,7 @@ class _Run:
             history=tuple(run_state.reports),
             chunk_size=self.sizes.chunk_size,
             groups=tuple(run_state.groups),
+            check_owner=self.fence.check,
         )
 
     def _save(self, run_state: RunState) -> None:

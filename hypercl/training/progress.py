@@ -1,6 +1,6 @@
 """What a run reports while it trains: the items of `hypercl.training.loop`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Started:
     """Weights a chunk, solved where the file says `auto`."""
     groups: tuple[int, ...] = (1,)
     """Replicas that are computed at once; several groups where memory has no room for all."""
+    check_owner: Callable[[], None] = lambda: None
+    """Raises `Superseded` once another process has begun in the folder: called before anything is written there."""
 
 
 @dataclass(frozen=True)

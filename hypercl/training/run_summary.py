@@ -1,7 +1,7 @@
 """The result of a finished run, and its file, summary.json."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -118,9 +118,9 @@ class RunSummary:
             measures |= {f"{prefix}validation/{name}": float(value) for name, value in validation if _is_number(value)}
         return measures
 
-    def write(self, folder: Path) -> None:
-        """Writes summary.json: from then on the run is finished."""
-        write_text(folder / SUMMARY, json.dumps(self.plain(), indent=2) + "\n")
+    def write(self, folder: Path, allowed: Callable[[], None] = lambda: None) -> None:
+        """Writes summary.json: from then on the run is finished (`allowed`: as for `write_bytes`)."""
+        write_text(folder / SUMMARY, json.dumps(self.plain(), indent=2) + "\n", allowed)
 
     @classmethod
     def read(cls, folder: Path) -> "RunSummary | None":

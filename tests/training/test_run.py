@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from hypercl.config import Experiment, UserError, loads
+from hypercl.folder_lock import Superseded
+from hypercl.loggers import JsonLines
 from hypercl.tasks import NoTestData, open_stream
 from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
 from hypercl.training.checkpoint import Checkpoints
@@ -127,6 +129,25 @@ def test_a_resumed_run_gives_its_history_and_repeats_only_its_newest_report(plac
     assert again[0].step == told[-1]
     assert again[0].rows == next(item for item in first if isinstance(item, Report) and item.step == told[-1]).rows
     assert [report.step for report in again] == list(range(told[-1], 13))
+
+
+def test_a_process_that_was_cut_off_writes_nothing_once_its_successor_has_begun(place: RunFolders) -> None:
+    logger = JsonLines(place.folder)
+    cut_off = run(experiment(), place)
+    for item in cut_off:
+        logger.hear(item)
+        if isinstance(item, Report):
+            break
+    rows = (place.folder / "metrics.jsonl").read_bytes()
+    expected = summary_of(run(experiment(), place))
+    checkpoints = {path: path.read_bytes() for path in place.folder.rglob("*.pt")}
+    with pytest.raises(Superseded, match="began later"):
+        list(cut_off)
+    with pytest.raises(Superseded):
+        logger.report(Report(9, 0.5, 2, 10**6, (0.5,), True, 1.0, rows=({"iteration": 10**6, "task": 3},)))
+    assert json.loads((place.folder / "summary.json").read_text()) == expected
+    assert {path: path.read_bytes() for path in place.folder.rglob("*.pt")} == checkpoints
+    assert (place.folder / "metrics.jsonl").read_bytes() == rows
 
 
 def test_a_finished_run_is_not_trained_again(place: RunFolders) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from hypercl.config.models import task_count
+from hypercl.folder_lock import Driver, driver_of
 from hypercl.formatting import duration
 from hypercl.sweep.final import final_is_open, final_rows
 from hypercl.sweep.planner import planner_of
@@ -18,10 +19,8 @@ from hypercl.sweep.results.goals import best_rows
 from hypercl.sweep.study import (
     ENDINGS,
     TRAINED,
-    Driver,
     StudyRecord,
     counts_in_words,
-    driver_of,
     progress_of,
     read_sweep,
     state_of,

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
     from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
-    from hypercl.sweep.study.lock import Driver, driver_lock, driver_of
     from hypercl.sweep.study.outcome import (
         ENDINGS,
         NEW_TASK,

@@ -3,12 +3,14 @@
 import os
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 from ray import tune
 
 from hypercl.config import Experiment, UserError
 from hypercl.control import Control
+from hypercl.folder_lock import Superseded
 from hypercl.loggers import Ending, build, ending_of, reports_of
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
@@ -52,12 +54,15 @@ class RunTrainable(tune.Trainable):
         """Ends a run that the pruner stopped, which writes a checkpoint, and its loggers."""
         reports, self._reports = self._reports, None
         if reports is not None:
-            reports.close()
+            with suppress(Superseded):
+                reports.close()
 
     def step(self) -> dict[str, Any]:
         """The next report, or the end."""
         try:
             return self._advance()
+        except Superseded:
+            return self._end(job.INTERRUPTED)
         except UserError as error:
             return self._failed(str(error))
         except Exception as error:

@@ -22,7 +22,7 @@ from hypercl.sweep.results.goals import best_rows, placed
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
 from hypercl.sweep.results.status import state_words, status_of, status_rows
-from hypercl.sweep.study.lock import driver_lock, driver_of
+from hypercl.folder_lock import folder_lock, driver_of
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import StudyRecord, progress_of, read_sweep, state_of
 from hypercl.sweep.study.study import SweepStudy
@@ -47,7 +47,7 @@ def test_reading_changes_nothing(made: Path) -> None:
 
 
 def test_a_sweep_is_read_while_its_driver_holds_the_lock(made: Path) -> None:
-    with driver_lock(made):
+    with folder_lock(made):
         status = status_of(made)
     assert status.driver is not None
     assert status.driver.alive is True
@@ -144,7 +144,7 @@ def test_the_status_tells_counts_best_and_running_trials(made: Path) -> None:
 def test_the_pace_is_that_of_the_driver_that_is_alive(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "x")
     assert status_of(made).per_hour is None
-    with driver_lock(tmp_path / "x"):
+    with folder_lock(tmp_path / "x"):
         driver = driver_of(tmp_path / "x")
         assert driver is not None
         name = tmp_path / "x" / ".driver.json"
@@ -161,7 +161,7 @@ def test_the_pace_is_that_of_the_driver_that_is_alive(made: Path, tmp_path: Path
 
 def test_a_dead_driver_and_one_elsewhere_are_told_apart(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "x")
-    with driver_lock(tmp_path / "x"):
+    with folder_lock(tmp_path / "x"):
         text = (tmp_path / "x" / ".driver.json").read_text()
     pid = driver_of_text(text)
     (tmp_path / "x" / ".driver.json").write_text(text.replace(pid, "999999999"))
@@ -309,5 +309,5 @@ def test_sweeps_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
 
 def test_without_a_driver_a_trial_that_has_begun_is_not_called_running(tmp_path: Path) -> None:
     assert state_words(tmp_path)["running"] == "to be resumed"
-    with driver_lock(tmp_path):
+    with folder_lock(tmp_path):
         assert state_words(tmp_path)["running"] == "running"
