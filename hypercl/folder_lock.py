@@ -5,9 +5,10 @@ import os
 import socket
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 
 from filelock import Timeout
@@ -25,6 +26,7 @@ def folder_lock(folder: Path) -> Generator[None]:
     Raises:
         UserError: another command holds it; the message names its host and process.
     """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     folder.mkdir(parents=True, exist_ok=True)
     lock = locked(folder / _LOCK, timeout=0)
     try:
@@ -42,6 +44,11 @@ def folder_lock(folder: Path) -> Generator[None]:
     finally:
         (folder / _HOLDER).unlink(missing_ok=True)
         lock.__exit__(None, None, None)
+        if [path.name for path in folder.iterdir()] == [_LOCK]:  # a mistake was found before anything was begun
+            with suppress(OSError):
+                (folder / _LOCK).unlink()
+                for path in takewhile(lambda path: path != there, (folder, *folder.parents)):
+                    path.rmdir()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`hypercl train`: one run, in the terminal and in its folder."""
 
 import argparse
-import hashlib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def _trained(file: SweepFile, args: argparse.Namespace, name: str, folder: Path,
     begun = (folder / "config.yaml").exists()
     user_code = keep_code(file.experiment, import_paths(args), folder, replace_copy=not begun)
     folders = RunFolders(folder, args.data_dir, offline(args), user_code, name)
-    spec = _spec(file, args, name, folder, console)
+    spec = _spec(file, args, name, console)
     control = Control(say=lambda text: console.print(text, markup=False))
     with control.signals():
         loggers = [*build(spec, folder), Terminal(console)]
@@ -85,15 +85,16 @@ def _overrides(args: argparse.Namespace) -> list[str]:
     return [f"training.{key}={value}" for key, value in options.items() if value is not None]
 
 
-def _spec(file: SweepFile, args: argparse.Namespace, name: str, folder: Path, console: Console) -> LoggerSpec | None:
-    """Which W&B run this is: the same for the same folder, so that a resumed run is one run there too."""
+def _spec(file: SweepFile, args: argparse.Namespace, name: str, console: Console) -> LoggerSpec | None:
+    """What builds the loggers; None without W&B."""
     wandb = file.logging.wandb
     if wandb is None:
         return None
     mode, reason = decide_mode(wandb, offline(args))
-    if reason:
-        console.print(reason, highlight=False)
-    run_id = hashlib.sha256(f"{folder}".encode()).hexdigest()[:16]
+    console.print(reason, markup=False)
+    if mode == "disabled":
+        return None
+    run_id = uuid.uuid4().hex[:16]  # of a run that was begun before, wandb.json has it
     run_name = f"{name}-{seeds_name(file.experiment)}"
     return LoggerSpec(wandb, mode, None, run_id, run_name, "run", results_of(args) / name)
 

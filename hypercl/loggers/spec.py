@@ -15,7 +15,7 @@ class LoggerSpec:
     wandb: Wandb | None
     """The file's `logging.wandb` block; None: wandb is not imported."""
     mode: Literal["online", "offline"]
-    """What `hypercl.loggers.decide_mode` said, once for the whole sweep."""
+    """What `hypercl.loggers.decide_mode` said, once for the whole sweep; where it is disabled there is no spec."""
     group: str | None
     """The sweep's name; None for a single run."""
     run_id: str
@@ -26,6 +26,8 @@ class LoggerSpec:
     """Its job type in W&B: a run by itself, a trial of a sweep, or one beside its study."""
     wandb_dir: Path
     """The results folder: W&B keeps its files in `wandb/` inside."""
+    offline_file: Path | None = None
+    """Written by the first run that finds W&B unreachable: those that begin later are offline from the start."""
 
 
 class Logger:

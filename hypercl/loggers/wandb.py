@@ -65,7 +65,7 @@ class WandbLogger(Logger):
     offline file that was not is set aside. No step is there twice and none is missing.
 
     The result of a run never depends on W&B: where it cannot be reached the run goes offline, and any later error ends
-    the logging, not the run.
+    the logging, not the run. Both are said, and runs of the same sweep that begin later do not wait for W&B again.
 
     Args:
         spec: the W&B block, the mode decided before, and the run's names.
@@ -114,12 +114,14 @@ class WandbLogger(Logger):
         }
         config = {**experiment, "run": about}
         self._set_aside()
+        offline_file = self._spec.offline_file
+        mode = "offline" if offline_file is not None and offline_file.exists() else self._spec.mode
         try:
-            self._run = self._init(self._spec.mode, config)
+            self._run = self._init(mode, config)
         except Exception as error:
-            if self._spec.mode == "offline":
+            if mode == "offline":
                 raise
-            LOG.warning("W&B cannot be reached: run %s is logged offline (%s)", self._state.id, _first_line(error))
+            self._lost(error)
             # After a failed init its service holds the id as 'in use' (wandb 0.31): a new service frees it.
             wandb.teardown()
             self._run = self._init("offline", config)
@@ -131,6 +133,12 @@ class WandbLogger(Logger):
         self._run.define_metric("iteration")
         self._run.define_metric("*", step_metric="iteration")
         self._log(read_rows(self._folder))
+
+    def _lost(self, error: Exception) -> None:
+        """Says that W&B does not answer, to a person and to the runs that begin later."""
+        LOG.warning("W&B cannot be reached: logged offline from here on (%s)", _first_line(error))
+        if self._spec.offline_file is not None:
+            write_text(self._spec.offline_file, _first_line(error))
 
     def _set_aside(self) -> None:
         """An offline file that was not closed may hold any part of what was sent: all of it is sent again."""
@@ -161,7 +169,12 @@ class WandbLogger(Logger):
             resume="allow" if mode == "online" else None,
             reinit="finish_previous",
             settings=wandb.Settings(
-                silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, save_code=False
+                silent=True,
+                console="off",
+                init_timeout=INIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+                finish_timeout_raises=True,
+                save_code=False,
             ),
         )
 
@@ -203,8 +216,11 @@ class WandbLogger(Logger):
         try:
             action()
         except Exception as error:
-            LOG.warning("W&B logging of run %s ends here: %s", self._state.id, _first_line(error))
+            LOG.warning("W&B logging of this run ends here: %s", _first_line(error))
             run, self._run = self._run, None
+            if isinstance(error, TimeoutError):
+                self._lost(error)
+                return
             if run is not None:
                 with suppress(Exception):
                     run.finish(exit_code=1)

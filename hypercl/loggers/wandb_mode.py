@@ -1,22 +1,25 @@
 """Whether W&B can be reached: decided once, within seconds, before any run starts."""
 
+import json
 import os
 import shlex
-import socket
+from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLCertVerificationError
+from threading import Thread
 from typing import Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.error import HTTPError
+from urllib.request import Request, build_opener
 
 from hypercl.config.models import Wandb
 
-Mode = Literal["online", "offline"]
-CONNECT_SECONDS = 3.0
-"""How long to wait for W&B's server, or for the proxy that leads to it."""
+Mode = Literal["online", "offline", "disabled"]
+ANSWER_SECONDS = 3.0
+"""How long to wait for an answer of W&B's server."""
 
 
 def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
-    """Online or offline, and a sentence that says why. It never prompts and never raises.
+    """Online, offline, or disabled (not used at all), and a sentence that says why. It never prompts and never raises.
 
     Left to itself, `wandb.init` blocks for 91 s where there is a key but no network (wandb 0.31).
 
@@ -24,23 +27,23 @@ def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
         settings: the file's `logging.wandb` block.
         offline: whether `--offline` (or HYPERCL_OFFLINE) was given.
     """
+    switch = os.environ.get("WANDB_MODE", "").lower()
+    if switch == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes", "on"):
+        return "disabled", "W&B is disabled, as WANDB_MODE or WANDB_DISABLED says: nothing is logged there"
     if settings.mode == "offline":
         return "offline", "W&B is offline: logging.wandb.mode says so"
     if offline:
         return "offline", "W&B is offline: --offline, or HYPERCL_OFFLINE, says so"
-    if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
-        return "offline", f"W&B is offline: WANDB_MODE={os.environ['WANDB_MODE']}"
+    if switch in ("offline", "dryrun"):
+        return "offline", f"W&B is offline: WANDB_MODE={switch}"
     try:
         server, has_key = _server_and_key()
     except Exception as error:
         return "offline", f"W&B is offline: its settings or key cannot be used ({error})"
     if not has_key:
         return "offline", f"W&B is offline: no key for {server} (set WANDB_API_KEY or run `wandb login`)"
-    host, port = _way_to(server)
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        return "offline", f"W&B is offline: {host}:{port} cannot be reached ({error})"
+    if why := _unreachable(server):
+        return "offline", f"W&B is offline: {server} cannot be reached ({why})"
     return "online", f"W&B is online at {server}"
 
 
@@ -67,10 +70,25 @@ def _server_and_key() -> tuple[str, bool]:
     return server, key is not None
 
 
-def _way_to(server: str) -> tuple[str, int]:
-    """Host and port to connect to: the proxy's where one is set."""
-    url = urlsplit(server)
-    proxy = getproxies().get(url.scheme)
-    if proxy and not proxy_bypass(url.hostname or ""):
-        url = urlsplit(proxy if "//" in proxy else f"//{proxy}", scheme="http")
-    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+def _unreachable(server: str) -> str:
+    """Why W&B's server does not answer a request that needs no key; '' where it does. Proxies are the environment's."""
+    body = json.dumps({"query": "{ serverInfo { cliVersionInfo } }"}).encode()
+    request = Request(f"{server}/graphql", body, {"Content-Type": "application/json", "User-Agent": "hypercl"})
+    answers: list[str] = []
+
+    def ask() -> None:
+        try:
+            with build_opener().open(request, timeout=ANSWER_SECONDS):
+                answers.append("")
+        except HTTPError as error:
+            answers.append(f"it answers {error.code} {error.reason}" if error.code >= 500 else "")
+        except (OSError, HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            # The certificate of a server of one's own: W&B has settings for it, and decides.
+            answers.append("" if isinstance(reason, SSLCertVerificationError) else str(reason) or "no answer")
+
+    # A thread, since a server may send one byte every few seconds, and names are resolved without a time limit.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS + 1)
+    return answers[0] if answers else f"no answer within {ANSWER_SECONDS:g} s"

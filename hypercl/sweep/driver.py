@@ -64,7 +64,7 @@ from hypercl.user_code import keep_code
 if TYPE_CHECKING:
     from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
-STOP_FILE, RAY_FOLDER = ".stop", ".ray"
+STOP_FILE, RAY_FOLDER, WANDB_OFFLINE = ".stop", ".ray", ".wandb-offline"
 SECONDS_AT_ONCE = 10.0
 """How long a second signal may take to end the sweep."""
 SECONDS_TO_DRAW = 20.0
@@ -276,7 +276,7 @@ class _Session:
 
     def _loggers(self, kind: Literal["trial", "race", "confirm", "final"], which: str) -> LoggerSpec | None:
         wandb = self.file.logging.wandb
-        if wandb is None:
+        if wandb is None or self.logged == "disabled":
             return None
         own = which if kind == "trial" else f"{kind}-{which}"
         return LoggerSpec(
@@ -287,11 +287,13 @@ class _Session:
             run_name=f"{self.name}-{own}",
             kind=kind,
             wandb_dir=self.folder,
+            offline_file=self.folder / WANDB_OFFLINE,
         )
 
     def _tidy(self) -> None:
         """Removes what only a running session needs."""
-        (self.folder / STOP_FILE).unlink(missing_ok=True)
+        for name in (STOP_FILE, WANDB_OFFLINE):
+            (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
 
     def _result(self) -> SweepResult:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-
 from hypercl.config import UserError
 from hypercl.files import locked
 from hypercl.tasks.stream import DataFolder

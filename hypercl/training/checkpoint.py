@@ -29,8 +29,7 @@ class BrokenFile(Exception):
 
 
 def write(path: Path, content: Any, allowed: Callable[[], None] = lambda: None) -> None:
-    """Writes tensors, numbers, texts, lists and dicts to a file, whole or not at all (`allowed`: as for `write_bytes`).
-    """
+    """Writes tensors, numbers, texts, lists and dicts to a file, whole or not at all, where that is `allowed`."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypercl.cli import main
 from hypercl.cli.parser import _seconds
 from hypercl.exit_codes import EXIT_CODES
+from hypercl.folder_lock import folder_lock
 
 SMALL = """
 experiment:
@@ -35,6 +37,8 @@ def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixtur
     folder = file.parent / "results" / "small" / "runs" / "seed-1"
     names = {path.name for path in folder.iterdir()}
     assert names == {
+        ".driver.lock",
+        ".writer",
         "config.yaml",
         "metrics.jsonl",
         "summary.json",
@@ -102,6 +106,13 @@ def test_a_mistake_is_a_message_with_exit_code_2(
     assert all(word in said for word in words)
     assert "Traceback" not in said
     assert not (file.parent / "out").exists()
+
+
+def test_a_folder_in_use_is_refused_with_who_uses_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with folder_lock(file.parent / "results" / "small" / "runs" / "seed-1"):
+        assert main(["train", "small.yaml"]) == 2
+    assert f"is in use by process {os.getpid()} on" in capsys.readouterr().err
+    assert not list(file.parent.rglob("config.yaml"))
 
 
 def test_a_refused_run_leaves_nothing_that_the_mended_command_meets(file: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,19 +68,3 @@ def test_a_signal_while_a_command_still_imports_ends_it_without_a_traceback(
     ended = subprocess.run(command(tmp_path, "cut"), cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (ended.returncode, ended.stderr.strip()) == (code, "interrupted")
     assert not (tmp_path / "results").exists()
-
-
-def test_a_second_train_in_one_folder_is_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
-    (tmp_path / "file.yaml").write_text(FILE.replace("iterations: 500", "iterations: 60"))
-    with subprocess.Popen(command(tmp_path, "one"), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        first.stdout.readline()  # it trains
-        second = subprocess.run(command(tmp_path, "one"), cwd=tmp_path, capture_output=True, text=True)
-        first.stdout.read()
-    assert first.returncode == 0
-    assert second.returncode == 2
-    assert f"process {first.pid} on {socket.gethostname()}" in second.stderr
-    assert "Traceback" not in second.stderr
-    lines = (tmp_path / "results" / "one" / "runs" / "seed-1" / "metrics.jsonl").read_text().splitlines()
-    steps = [json.loads(line)["iteration"] for line in lines]
-    assert steps == sorted(set(steps))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import wandb
 from logged_runs import TASKS, experiment, finished, reports, resumed, started
 from logger_contract import LoggerContract
 from read_wandb import WandbFile, read
@@ -137,11 +138,26 @@ def test_an_unreachable_server_found_late_leads_offline_under_the_same_id(tmp_pa
     monkeypatch.setattr("hypercl.loggers.wandb.INIT_SECONDS", 1)
     with caplog.at_level(logging.WARNING):
         whole_run(tmp_path, mode="online")
-    assert [record.message for record in caplog.records if "is logged offline" in record.message]
+    assert [record.message for record in caplog.records if "logged offline from here on" in record.message]
     (file,) = files(tmp_path)
     assert (file.id, len(file.history), file.exit_code) == ("study-7", 13, 0)
     key = b"k" * 40
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and key in path.read_bytes()]
+
+
+def test_a_run_that_begins_after_another_found_the_server_silent_does_not_wait_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setattr("hypercl.loggers.wandb.INIT_SECONDS", 1)
+    modes, init = [], wandb.init
+    monkeypatch.setattr(wandb, "init", lambda **given: modes.append(given["mode"]) or init(**given))
+    for number in (1, 2):
+        own = replace(spec(tmp_path, "online"), run_id=f"study-{number}", offline_file=tmp_path / "offline")
+        logger = WandbLogger(own, tmp_path / f"run-{number}")
+        logger.started(started(tmp_path / f"run-{number}"))
+        logger.close("finished")
+    assert modes == ["online", "offline", "offline"]
+    assert {file.id for file in files(tmp_path)} == {"study-1", "study-2"}
 
 
 def test_an_error_of_wandb_ends_the_logging_not_the_run(tmp_path, monkeypatch, caplog):
@@ -156,7 +172,7 @@ def test_an_error_of_wandb_ends_the_logging_not_the_run(tmp_path, monkeypatch, c
         logger.report(report)
     logger.close("finished")
     warned = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warned == ["W&B logging of run study-7 ends here: the disk is full"]
+    assert warned == ["W&B logging of this run ends here: the disk is full"]
 
 
 def test_the_sync_command_is_named_while_runs_wait_for_it(tmp_path):

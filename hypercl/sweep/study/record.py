@@ -1,6 +1,5 @@
 """What a study holds at one moment: the one view of it for everything that reads, live or from a sweep's folder."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import RaceRecord, t_interval
 from hypercl.config import SweepFile, UserError, load
 from hypercl.sweep.study.belief import Belief, beliefs_of
-from hypercl.sweep.study.journal import JOURNAL
+from hypercl.sweep.study.journal import JOURNAL, records_of, replayed
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import names_of, with_progress
@@ -191,12 +189,7 @@ def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
     """Trials and user attributes of the study in a journal."""
     if not path.is_file():
         return [], {}
-    lines = path.read_bytes().split(b"\n")[:-1]
-    try:
-        records = [json.loads(line) for line in lines if line.strip()]
-        storage = JournalStorage(_Records(records))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error}\n    fix:     restore it from a copy") from None
+    storage = replayed(path, _Records(records_of(path)))
     studies = [study.study_name for study in storage.get_all_studies()]
     names = names_of(studies)
     if names is None:

@@ -39,6 +39,8 @@ STEP, VALUE, HISTORY = "step", "value", "history"
 """A report: its step, its value, and the (step, value) pairs of the reports before a restart."""
 OUTCOME, WHY, METRICS = "outcome", "why", "metrics"
 """The last result: how the trial ended, a sentence, pairs of a metric's key and its value."""
+NOTES = "notes"
+"""Of any result: what a person should know, as sentences."""
 SECONDS, FLOPS = "seconds", "flops"
 """Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
 

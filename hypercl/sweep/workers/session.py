@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from hypercl.control import AtOnce, Control
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.study import SweepStudy
+from hypercl.sweep.workers import job
 from hypercl.sweep.workers.resources import Slots
 
 
@@ -54,10 +55,20 @@ class Heartbeat(Callback):
         self._study, self._control, self._listener = study, control, listener
         self._write_trials = write_trials
         self._written, self._next_write = -1, 0.0
+        self._said: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles callbacks into snapshots that are never read."""
         return {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Says what a trial's process has to say: once, however many trials have the same to say."""
+        for text in result.get(job.NOTES, ()):
+            if text not in self._said:
+                self._said.add(text)
+                self._listener.said(f"{trial.config['job'].name}: {text}")
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._control.at_once:

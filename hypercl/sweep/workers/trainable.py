@@ -1,5 +1,6 @@
 """A trial's process: a run inside a Ray trainable. Imports nothing of the driver's."""
 
+import logging
 import os
 import traceback
 from collections.abc import Generator, Iterator
@@ -29,7 +30,7 @@ class RunTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._clean = CleanProcess()
+        self._clean, self._notes = CleanProcess(), _Notes()
         self._take(config["job"])
 
     def _take(self, given: TrialJob) -> None:
@@ -58,7 +59,11 @@ class RunTrainable(tune.Trainable):
                 reports.close()
 
     def step(self) -> dict[str, Any]:
-        """The next report, or the end."""
+        """The next report, or the end, with what was logged as a warning since the one before."""
+        result = self._step()
+        return result | ({job.NOTES: notes} if (notes := self._notes.taken()) else {})
+
+    def _step(self) -> dict[str, Any]:
         try:
             return self._advance()
         except Superseded:
@@ -136,6 +141,22 @@ class RunTrainable(tune.Trainable):
         self._job.folder.mkdir(parents=True, exist_ok=True)
         (self._job.folder / "error.txt").write_text(text, encoding="utf-8")
         return self._end(job.FAILED, text)
+
+
+class _Notes(logging.Handler):
+    """The warnings of the package's own loggers, for the driver: what a worker prints nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._texts: list[str] = []
+        logging.getLogger("hypercl").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
+
+    def taken(self) -> tuple[str, ...]:
+        texts, self._texts = tuple(self._texts), []
+        return texts
 
 
 __all__ = ["RunTrainable"]
