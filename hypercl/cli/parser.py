@@ -27,6 +27,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
         ("train", "file"): yaml,
         ("sweep", "file"): yaml,
         ("report", "to"): folder,
+        ("list", "folder"): folder,
         ("sweep", "status"): folder,
         ("init", "to"): shtab.FILE,
         ("schema", "write"): shtab.FILE,
@@ -81,6 +82,14 @@ def _add_init(commands: Commands) -> None:
     parser.set_defaults(run=_runs("init", "init_command"))
 
 
+def _add_list(commands: Commands) -> None:
+    parser = _bare_command(commands, "list", "List the sweeps and runs in a folder of results.")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="folder; default: ./results"
+    )
+    parser.set_defaults(run=_runs("list", "list_command"))
+
+
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results folder of a sweep")
@@ -133,7 +142,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_final, _add_reproduce):
         add(commands)
-    for add in (_add_explain, _add_init, _add_report, _add_schema, _add_completion):
+    for add in (_add_explain, _add_init, _add_list, _add_report, _add_schema, _add_completion):
         add(commands)
     return parser
 

@@ -31,6 +31,7 @@ SURFACE = {
     "reproduce": "file --set --results --name --data-dir --offline --only --seeds --budget --dry-run --table",
     "explain": "path",
     "init": "name --to",
+    "list": "folder",
     "report": "results --top --prefer --to",
     "schema": "--write",
     "completion": "shell",

@@ -37,3 +37,4 @@ def test_help_loads_no_models_either(arguments: list[str]):
 def test_status_loads_optuna_alone(tmp_path: Path):
     made_sweep(tmp_path / "made", complete=3, running=1, text=SMALL)
     loads_none_of(HEAVY, "sweep", "--status", str(tmp_path / "made"))
+    loads_none_of(HEAVY, "list", str(tmp_path))

@@ -23,6 +23,6 @@ if TYPE_CHECKING:
         write_report,
     )
     from hypercl.sweep.results.stability import stability_rows
-    from hypercl.sweep.results.status import Running, state_words, status_of, status_rows
+    from hypercl.sweep.results.status import Running, stage_of, state_words, status_of, status_rows
 
 __all__, __getattr__ = lazy(__name__, __file__)

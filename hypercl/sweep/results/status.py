@@ -118,11 +118,19 @@ def state_words(folder: Path) -> dict[str, str]:
     return {kind: ending.words for kind, ending in ENDINGS.items()} | open_words
 
 
-def _driver(status: Status) -> str:
+def stage_of(status: Status) -> str:
+    """'running', 'done' or 'to be resumed'; 'on HOST' where only another machine knows."""
     driver, file, trials = status.driver, status.record.file, status.record.trials
+    if driver is not None and driver.alive is not False:
+        return "running" if driver.alive else f"on {driver.host}"
     searched = status.trained >= file.search.trials or planner_of(file).over(trials)
     done = searched and not race_due(status.record) and not final_is_open(status.record)
-    if done and (driver is None or driver.alive is False):
+    return "done" if done else "to be resumed"
+
+
+def _driver(status: Status) -> str:
+    driver = status.driver
+    if stage_of(status) == "done":
         return "none: the sweep is done"
     if driver is None:
         return "none: rerun the sweep's command to resume"
