@@ -13,6 +13,7 @@ from hypercl.cli.paths import require_writable
 from hypercl.cli.tables import Fitted, pairs
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
+from hypercl.exit_codes import ExitCode
 from hypercl.formatting import shown
 from hypercl.sweep.final import data_used_rows
 from hypercl.sweep.results import (
@@ -116,7 +117,11 @@ def report_command(args: argparse.Namespace) -> int:
         joined = protocols_table(sweeps)
         console.print(Fitted(joined.rows, "what each search promised and what came out, in percent and points"))
     folder = _folder(args, sweeps)
-    pictures = _write(sweeps, folder, importance)
+    try:
+        pictures = _write(sweeps, folder, importance)
+    except OSError as error:
+        console.print(f"nothing is written: {error}\n    fix:     name another folder with --to DIR")
+        return ExitCode.DONE
     for name, record in sweeps.items() if args.prefer is not None else ():
         place = folder if len(sweeps) == 1 else own_folder(folder, name)
         consoles[name].print(_preferred(str(args.prefer), record, place))

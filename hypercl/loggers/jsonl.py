@@ -1,6 +1,7 @@
 """metrics.jsonl: every row of a run, once, whatever happened to its process."""
 
 import json
+import logging
 import math
 import os
 from collections.abc import Callable
@@ -8,8 +9,11 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from hypercl.files import write_bytes
 from hypercl.loggers.spec import Logger
 from hypercl.training import Report, Row, Started
+
+LOG = logging.getLogger(__name__)
 
 
 class JsonLines(Logger):
@@ -35,15 +39,19 @@ class JsonLines(Logger):
         self._last, self._newest, self._check_owner = -1, set(), item.check_owner
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
-        end = 0
+        kept, lost = _sound(self.path.read_bytes(), covered)
+        for iteration, line in kept:
+            self._note(iteration, line.decode())
+        if lost:
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            LOG.warning("%s: %d damaged lines are lost, the first is line %d; they are kept in %s", *(
+                self.path, len(lost), lost[0][0], aside.name,
+            ))  # fmt: skip
+            write_bytes(aside, b"".join(line + b"\n" for _, line in lost), self._check_owner)
+            write_bytes(self.path, b"".join(line + b"\n" for _, line in kept), self._check_owner)
+            return
         with self.path.open("rb+") as file:
-            for line in file:
-                iteration = _iteration(line)
-                if iteration is None or iteration > covered:
-                    break
-                end += len(line)
-                self._note(iteration, line.decode().rstrip("\n"))
-            file.truncate(end)
+            file.truncate(sum(len(line) + 1 for _, line in kept))
             os.fsync(file.fileno())
 
     def report(self, item: Report) -> None:
@@ -68,11 +76,11 @@ class JsonLines(Logger):
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The rows of a run's metrics.jsonl, in their order; a null is left out."""
+    """The rows of a run's metrics.jsonl, in their order; a null is left out, as is a damaged line."""
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for _, line in _sound(path.read_bytes(), math.inf)[0]]
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
 
 
@@ -87,12 +95,28 @@ def encode(row: Row) -> str:
     return json.dumps({key: value if math.isfinite(value) else None for key, value in row.items()})
 
 
+def _sound(content: bytes, covered: float) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+    """Iteration and line of each row up to an iteration; number and line of what stands between them and is no row.
+
+    What comes after the last such row was cut short by a kill, or belongs to a later checkpoint: it is neither.
+    """
+    kept: list[tuple[int, bytes]] = []
+    lost: list[tuple[int, bytes]] = []
+    since: list[tuple[int, bytes]] = []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        iteration = _iteration(line)
+        if iteration is None or iteration > covered:
+            since.append((number, line))
+            continue
+        kept.append((iteration, line))
+        lost, since = lost + since, []
+    return kept, lost
+
+
 def _iteration(line: bytes) -> int | None:
-    """The iteration of a line; None where the line is torn."""
-    if not line.endswith(b"\n"):
-        return None
+    """The iteration of a line; None where it holds no row."""
     try:
         row: Any = json.loads(line)
         return int(row["iteration"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

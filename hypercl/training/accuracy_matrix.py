@@ -43,7 +43,7 @@ class AccuracyMatrix:
             ):
                 raise ValueError("its header does not match its rows")
             return cls(tuple(tuple(float(cell) if cell else nan for cell in row[1:]) for row in rows))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise UserError(f"{path} holds no accuracy matrix: {error}") from None
 
     @property

@@ -7,8 +7,8 @@ is written beside its final place, synced and renamed, and the folder is synced;
 import hashlib
 import io
 import json
+import logging
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -24,7 +24,10 @@ _VERSION = 2
 _NAME = re.compile(r"^step-(\d{12})\.pt$")
 
 
-class BrokenFile(Exception):
+LOG = logging.getLogger(__name__)
+
+
+class BrokenFile(UserError):
     """A file's content is not what was written."""
 
 
@@ -69,6 +72,8 @@ def read(path: Path, device: torch.device | str = "cpu") -> Any:
         return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     except UnpicklingError as error:
         raise BrokenFile(f"{path}: holds more than data, which is not loaded: {error}") from None
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
+        raise BrokenFile(f"{path}: holds nothing that can be loaded: {error}") from None
 
 
 class Checkpoints:
@@ -91,15 +96,39 @@ class Checkpoints:
         for leftover in self.folder.glob("*.partial-*"):
             leftover.unlink(missing_ok=True)
 
-    def newest(self, device: torch.device | str = "cpu") -> Any | None:
-        """The newest sound checkpoint; broken ones are named in a warning and set aside. None if there is none."""
+    def newest(
+        self, device: torch.device | str = "cpu", parsed: Callable[[Any], Any] = lambda content: content
+    ) -> Any | None:
+        """The newest sound checkpoint; None if there is none. Broken ones are set aside, with a warning.
+
+        Args:
+            device: of its tensors.
+            parsed: makes a run's state of what was written.
+
+        Raises:
+            UserError: none can be read, and one of them not for its content: it may be readable again later.
+        """
+        unreadable: OSError | None = None
         for path in self._found():
             try:
-                return read(path, device)
+                return self._parsed(path, device, parsed)
             except BrokenFile as error:
-                warnings.warn(f"{error}; using the checkpoint before it", RuntimeWarning, stacklevel=2)
+                LOG.warning("%s; using the checkpoint before it", error)
                 path.replace(path.with_suffix(".broken"))
+            except OSError as error:
+                LOG.warning("%s; using the checkpoint before it", error)
+                unreadable = error
+        if unreadable is not None:
+            fix = "mend the disk or the network, then rerun the command; or delete the file to start over"
+            raise UserError(f"no checkpoint can be read: {unreadable}\n    fix:     {fix}")
         return None
+
+    def _parsed(self, path: Path, device: torch.device | str, parsed: Callable[[Any], Any]) -> Any:
+        content = read(path, device)
+        try:
+            return parsed(content)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise BrokenFile(f"{path}: holds no state of a run: {type(error).__name__}: {error}") from None
 
     def _found(self) -> list[Path]:
         return sorted((path for path in self.folder.glob("step-*.pt") if _NAME.match(path.name)), reverse=True)

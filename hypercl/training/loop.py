@@ -1,5 +1,6 @@
 """One run: a learner over a stream of tasks, as a plain generator of what it reports."""
 
+import logging
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from hypercl.config import Experiment, assign, at_task
+from hypercl.config import Experiment, UserError, assign, at_task
 from hypercl.config.models import ImportedTarget
 from hypercl.folder_lock import Fence
 from hypercl.methods import State, StepInfo
@@ -43,6 +44,7 @@ from hypercl.training.summary import Matrices, summary_of
 from hypercl.training.unchanged import digest, require_unchanged
 from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
 
+LOG = logging.getLogger(__name__)
 LOSS_ROWS_PER_TASK = 50
 SECONDS_PER_TICK = 1.0
 SECONDS_PER_CHECKPOINT = 120.0
@@ -133,15 +135,15 @@ class _Run:
         self.saved = self.ticked = self.began
 
     def progress(self) -> Iterator[Progress]:
-        content = self.checkpoints.newest(self.device)
-        groups = content["groups"] if content else self.networks.groups(at_task(self.experiment, -1))
+        resumed = self.checkpoints.newest(self.device, RunState.of)
+        groups = resumed.groups if resumed else self.networks.groups(at_task(self.experiment, -1))
         self.learner = self.networks.bundle(self.experiment, groups)
-        run_state = RunState.of(content) if content else RunState(self.learner.init(), groups=groups)
+        run_state = resumed or RunState(self.learner.init(), groups=groups)
         for task in range(len(run_state.spent) + 1):
             self._comes(task, run_state)
         self.began -= run_state.seconds
         yield self._started(run_state)
-        if result := self.folder.result():
+        if result := self._result():
             yield result
             return
         self._require_unchanged(run_state)
@@ -161,6 +163,20 @@ class _Run:
             self._save(run_state)
             raise
         yield result
+
+    def _result(self) -> Finished | None:
+        """What the finished run measured; a damaged one is made again from the checkpoint.
+
+        Raises:
+            UserError: it is damaged, and it held what was measured on test data.
+        """
+        try:
+            return self.folder.result()
+        except UserError as error:
+            if self.test:
+                raise
+            LOG.warning("%s; it is made again from the checkpoint", str(error).partition("\n")[0])
+            return None
 
     def _require_unchanged(self, run_state: RunState) -> None:
         require_unchanged(run_state.data, self.digests, run_state.target, self.fingerprint)

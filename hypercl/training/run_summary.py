@@ -88,7 +88,7 @@ class RunSummary:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "RunSummary":
         """From the content of summary.json; earlier versions of hypercl wrote fewer keys."""
-        metrics = {data: content[data] for data in DATA if data in content}
+        metrics = {data: {**content[data]} for data in DATA if data == "validation" or data in content}
         seeds = tuple(
             SeedResult(each["seed"], {data: each[data] for data in DATA if data in each}, each["diverged"] or "")
             for each in content.get("replicas", ())

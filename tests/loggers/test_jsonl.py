@@ -2,13 +2,14 @@ import json
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from logged_runs import reports, resumed, started
 from logger_contract import LoggerContract
 
 from hypercl.loggers import JsonLines
-from hypercl.loggers.jsonl import encode
+from hypercl.loggers.jsonl import encode, read_rows
 
 
 def lines(folder: Path) -> list[dict]:
@@ -55,6 +56,19 @@ def test_a_run_that_starts_over_leaves_nothing_of_the_old_one(tmp_path):
     told(tmp_path, 0, reports())
     told(tmp_path, 0, [])
     assert lines(tmp_path) == []
+
+
+@pytest.mark.parametrize("bad", [b"\x00\xff{", b"", b"[]", b'{"iteration": 1e999}', b'{"iteration": 99, "task": 1}'])
+def test_after_a_damaged_line_all_other_rows_are_kept_and_it_is_said(tmp_path, caplog, bad):
+    told(tmp_path, 0, reports())
+    path = tmp_path / "metrics.jsonl"
+    written = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([*written[:3], bad, *written[4:]]) + b"\n")
+    assert len(read_rows(tmp_path)) == len(written) - (b"task" not in bad)
+    told(tmp_path, 6, [])
+    assert path.read_bytes().splitlines() == [*written[:3], *written[4:]]
+    assert "1 damaged lines are lost, the first is line 4" in caplog.text
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == bad + b"\n"
 
 
 def test_a_run_that_was_finished_and_is_started_again_keeps_every_row(tmp_path):

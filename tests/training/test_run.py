@@ -1,5 +1,6 @@
 """One run, from beginning to end, interrupted and not."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from hypercl.folder_lock import Superseded
 from hypercl.loggers import JsonLines
 from hypercl.tasks import NoTestData, open_stream
 from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
-from hypercl.training.checkpoint import Checkpoints
+from hypercl.training.checkpoint import Checkpoints, write
 from hypercl.training.loop import report_steps
 
 ITERATIONS = 24
@@ -157,8 +158,10 @@ def test_a_finished_run_is_not_trained_again(place: RunFolders) -> None:
     assert summary_of(iter(again)) == summary
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbled", "emptied"])
-def test_a_torn_checkpoint_is_passed_over_for_the_one_before(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "garbled", "emptied", "junk", "no run", "unreadable"])
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     whole, torn = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "torn", tmp_path)
     expected = summary_of(run(experiment(), whole, test=True))
     with closing(run(experiment(), torn, test=True)) as progress:
@@ -169,9 +172,19 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(damage: str, tmp_pa
     content = newest.read_bytes()
     middle = len(content) // 2
     garbled = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
-    newest.write_bytes({"cut": content[:middle], "garbled": garbled, "emptied": b""}[damage])
-    with pytest.warns(RuntimeWarning, match="using the checkpoint before it"):
-        summary = summary_of(run(experiment(), torn, test=True))
+    if damage == "unreadable":  # reading this process's memory at 0 is an I/O error
+        newest.unlink()
+        newest.symlink_to("/proc/self/mem")
+    elif damage == "no run":
+        write(newest, {"step": 3})
+    elif damage == "junk":
+        junk = b"no zip archive"
+        header = {"format": "hypercl-checkpoint", "version": 2, "sha256": hashlib.sha256(junk).hexdigest()}
+        newest.write_bytes(json.dumps(header).encode() + b"\n" + junk)
+    else:
+        newest.write_bytes({"cut": content[:middle], "garbled": garbled, "emptied": b""}[damage])
+    summary = summary_of(run(experiment(), torn, test=True))
+    assert "using the checkpoint before it" in caplog.text
     assert metrics(summary) == metrics(expected)
 
 
@@ -180,10 +193,33 @@ def test_a_run_without_any_sound_checkpoint_starts_over(place: RunFolders) -> No
         [next(progress) for _ in range(6)]
     for path in (place.folder / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
-    with pytest.warns(RuntimeWarning, match="not a checkpoint"):
-        items = list(run(experiment(), place))
+    items = list(run(experiment(), place))
     assert isinstance(items[0], Started)
     assert items[0].history == ()
+
+
+def test_a_run_whose_checkpoints_cannot_be_read_now_does_not_start_over(place: RunFolders) -> None:
+    with closing(run(experiment(), place)) as progress:
+        [next(progress) for _ in range(6)]
+    for path in (place.folder / "checkpoints").iterdir():
+        path.unlink()
+        path.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match="no checkpoint can be read"):
+        list(run(experiment(), place))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"{", b"\xff", b'{"validation": 3}'])
+def test_a_damaged_summary_is_made_again_from_the_checkpoint(content: bytes, place: RunFolders) -> None:
+    expected = summary_of(run(experiment(), place))
+    (place.folder / "summary.json").write_bytes(content)
+    assert summary_of(run(experiment(), place))["validation"] == expected["validation"]
+
+
+def test_a_damaged_summary_of_test_data_is_a_message(place: RunFolders) -> None:
+    list(run(experiment(), place, test=True))
+    (place.folder / "summary.json").write_text("{}")
+    with pytest.raises(UserError, match=r"summary\.json is damaged"):
+        list(run(experiment(), place, test=True))
 
 
 def test_a_run_removes_what_a_kill_left_half_written(place: RunFolders) -> None:
