@@ -3,6 +3,7 @@
 import json
 import math
 import uuid
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config.models import Goal, SweepFile
@@ -101,6 +103,8 @@ class SweepStudy:
         if THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(THREADS, threads)
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                self.optuna.set_metric_names([goal.metric for goal in file.objective.goals])
         self._enqueue(not there)
         self._storage, self._study_id = storage, storage.get_study_id_from_name(name)
         self._ids: dict[int, int] = {}

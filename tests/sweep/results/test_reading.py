@@ -17,12 +17,12 @@ from made_sweep import SMALL, TEXT, made_sweep
 from optuna.trial import TrialState, create_trial
 
 from hypercl.config import UserError, loads
+from hypercl.folder_lock import driver_of, folder_lock
 from hypercl.sweep.final.data_used import data_used_rows
 from hypercl.sweep.results.goals import best_rows, placed
 from hypercl.sweep.results.importance import LEAST, Importance, importances
 from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
 from hypercl.sweep.results.status import state_words, status_of, status_rows
-from hypercl.folder_lock import folder_lock, driver_of
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import StudyRecord, progress_of, read_sweep, state_of
 from hypercl.sweep.study.study import SweepStudy

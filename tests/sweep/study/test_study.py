@@ -253,3 +253,8 @@ def test_optuna_itself_opens_the_journal(sweep_file: Files, open_study: Studies,
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
     study = optuna.load_study(study_name="test", storage=optuna.storages.JournalStorage(backend))
     assert len(study.trials) == 1
+
+
+def test_goals_have_their_names_in_the_study(sweep_file: Files, open_study: Studies) -> None:
+    study = open_study(sweep_file("objective={minimize: validation/forgetting}"))
+    assert study.optuna.metric_names == ["validation/forgetting"]
