@@ -1,5 +1,6 @@
 """A user's own stream: a callable by import path that returns one data set per task, checked before use."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import index
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from hypercl.config import UserError
 from hypercl.config.models import ImportedStream, is_list
+from hypercl.seeds import derive
 from hypercl.tasks.inputs import AsTheyAre, Scaled
 from hypercl.tasks.split_stream import ClassGroup, SplitStream, rows_of
 from hypercl.tasks.stream import Shape, Source, Split
-from hypercl.tensors import numbers
+from hypercl.tensors import numbers, random_state_kept
 from hypercl.user_code import user_code
 
 _SHOWN = 10
@@ -29,14 +31,20 @@ def open_imported(config: ImportedStream, data_dir: Path, import_paths: Sequence
     tensors or arrays, or a map-style data set of (tensor, integer) items. Images are uint8, scaled to 0 .. 1, or
     floats, not scaled. The classes of a task are its sorted distinct training labels.
 
+    Each call, and the reading of each task, begins at a fixed seed of torch, NumPy and `random`, the same for training
+    and test data. Test data that repeats training data is warned of.
+
     Raises:
-        UserError: the callable is not found or fails; or its result contradicts `tasks`.
+        UserError: the callable is not found or fails; its result contradicts `tasks`; or, if test data is requested, a
+            second call returns other data.
     """
     train = _Tasks(config, data_dir, import_paths, train=True)
     test = _Tasks(config, data_dir, import_paths, train=False) if with_test else None
     if config.num_tasks is None:
         return GrowingStream(config, train, test)
     groups = [_group(train, test, task) for task in range(config.num_tasks)]
+    if test is not None:
+        _require_repeatable(train, _Tasks(config, data_dir, import_paths, train=True))
     _require_alike(config, groups)
     return SplitStream(config, groups, _inputs(groups[0]))
 
@@ -75,6 +83,17 @@ def _group(train: "_Tasks", test: "_Tasks | None", task: int) -> ClassGroup:
     source = _train_source(*train[task])
     test_source = None if test is None else _test_source(*test[task], source)
     return ClassGroup(source, test_source, tuple(range(len(source.classes))))
+
+
+def _require_repeatable(first: "_Tasks", second: "_Tasks") -> None:
+    """Compares the first task of two calls, which differs where random numbers have no seed."""
+    (_, *before), (_, *after) = first[0], second[0]
+    if not all(map(torch.equal, before, after)):
+        raise _wrong(
+            first.config,
+            "two calls with train=True returned different data, so training and test data may differ too\n"
+            "    fix:     give each random generator a fixed seed; torch, NumPy and random themselves are seeded",
+        )
 
 
 def _require_alike(config: ImportedStream, groups: Sequence[ClassGroup]) -> None:
@@ -157,7 +176,7 @@ class _Tasks:
 
     def __init__(self, config: ImportedStream, data_dir: Path, import_paths: Sequence[Path], train: bool) -> None:
         self.config, self._train, self._import_paths = config, train, import_paths
-        with user_code("tasks.path", config.path, import_paths) as make:
+        with user_code("tasks.path", config.path, import_paths) as make, random_state_kept(derive("stream")):
             result, count = make(data_dir, train=train, **config.kwargs), config.num_tasks
             kind = type(result).__name__
             if count is None:
@@ -176,7 +195,8 @@ class _Tasks:
     def __getitem__(self, task: int) -> "tuple[_Half, Tensor, Tensor]":
         """The half of a task, with its images and labels; an IndexError if there are fewer tasks."""
         while task >= len(self._read):
-            with user_code("tasks.path", self.config.path, self._import_paths):
+            seed = derive("stream", len(self._read))
+            with user_code("tasks.path", self.config.path, self._import_paths), random_state_kept(seed):
                 item = next(self._items, _NO_MORE)
                 if item is not _NO_MORE:
                     half = _Half(self.config, len(self._read), self._train, item)
@@ -205,6 +225,15 @@ def _test_source(half: _Half, images: Tensor, labels: Tensor, train: Source) -> 
         raise half.wrong("no images")
     if images.dtype != train.images.dtype:
         raise half.wrong(f"images are {images.dtype}, but those of the training data {train.images.dtype}")
+    known = {image.tobytes() for image in train.images.numpy()}
+    repeated = sum(image.tobytes() in known for image in images.numpy())
+    if 2 * repeated >= len(images):
+        warnings.warn(
+            f"{half.wrong(f'{repeated:,} of {len(images):,} images are training images too')}: their accuracy is that "
+            "of training (random numbers of torch, NumPy and random are the same for both)",
+            UserWarning,
+            stacklevel=2,
+        )
     return Source(images, torch.searchsorted(torch.tensor(classes), labels), train.classes)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from stream_contract import StreamContract
 
-from hypercl.config import UserError
+from hypercl.config import UserError, loads
 from hypercl.config.models.tasks import ImportedStream
 from hypercl.tasks import open_stream, open_with_test
 
@@ -176,3 +176,68 @@ def test_what_does_not_fit_the_settings_is_told_with_both(folder, what, message)
 def test_a_module_that_is_not_there_is_told_with_where_it_was_sought(folder):
     with pytest.raises(UserError, match=r"(?s)tasks.path: there is no module 'users_task'.*did you mean 'users_tasks'"):
         open_stream(config(path="users_task:make"), folder, True, [folder])
+
+
+DRAWS = {
+    "torch": "torch.randperm(64)",
+    "numpy": "torch.from_numpy(np.random.permutation(64))",
+    "random": "torch.tensor(random.sample(range(64), 64))",
+}
+
+
+def permuted(folder, module, draw, lazily=False):
+    """A stream of own pixel orders, drawn as people draw them."""
+    body = "yield" if lazily else "tasks.append"
+    (folder / f"{module}.py").write_text(
+        "import random\n"
+        "import numpy as np, torch\n"
+        "def make(root, train):\n"
+        "    tasks = []\n"
+        "    for _ in range(2):\n"
+        f"        order = {draw}\n"
+        "        x = torch.arange(64.0).repeat(40, 1) + torch.arange(40.0)[:, None] / 100 + train / 1000\n"
+        f"        {body}((x[:, order].view(40, 1, 8, 8), torch.arange(40) % 2))\n"
+        + ("" if lazily else "    return tasks\n")
+    )
+    count = "null, heads: shared" if lazily else 2
+    text = (
+        f"experiment: {{tasks: {{name: import, path: '{module}:make', num_tasks: {count}, classes_per_task: 2, "
+        "input_shape: [1, 8, 8]}}"
+    )
+    return loads(text, "x").experiment.tasks
+
+
+@pytest.mark.parametrize("lazily", [False, True], ids=["at once", "task by task"])
+@pytest.mark.parametrize("library", DRAWS)
+def test_draws_without_a_seed_are_the_same_for_training_test_and_the_next_call(tmp_path, library, lazily):
+    tasks = permuted(tmp_path, f"drawn_{library}_{lazily}", DRAWS[library], lazily)
+    before = torch.get_rng_state()
+    stream = open_with_test(tasks, tmp_path, True, [tmp_path])
+    again = open_stream(tasks, tmp_path, True, [tmp_path])
+    orders = []
+    for task in range(2):
+        train, test = stream.task(task).train, stream.test(task)
+        assert torch.equal(train.images, again.task(task).train.images)
+        assert torch.equal(train.images[0].argsort(), test.images[0].argsort())
+        orders.append(train.images[0].flatten().argsort())
+    assert not torch.equal(*orders)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_generator_without_a_seed_is_refused_when_test_data_is_opened(tmp_path):
+    tasks = permuted(tmp_path, "unseeded_order", "torch.from_numpy(np.random.default_rng().permutation(64))")
+    with pytest.raises(UserError, match=r"(?s)two calls with train=True returned different data.*fixed seed"):
+        open_with_test(tasks, tmp_path, True, [tmp_path])
+
+
+def test_test_data_that_repeats_training_data_is_warned_of(tmp_path):
+    (tmp_path / "repeating.py").write_text(
+        "import torch\n"
+        "def make(root, train):\n"
+        "    count = 40 if train else 16\n"
+        "    return [(torch.rand(count, 1, 4, 4), torch.arange(count) % 2)]\n"
+    )
+    keys = "name: import, path: 'repeating:make', num_tasks: 1, classes_per_task: 2, input_shape: [1, 4, 4]"
+    text = f"experiment: {{tasks: {{{keys}}}}}"
+    with pytest.warns(UserWarning, match="test data: 16 of 16 images are training images too"):
+        open_with_test(loads(text, "x").experiment.tasks, tmp_path, True, [tmp_path])
