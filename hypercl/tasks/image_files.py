@@ -1,15 +1,21 @@
 """Folders of image files, one folder per class: their listing, and their pixels through a cache."""
 
+import errno
 import json
+import math
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 import torch
@@ -29,7 +35,19 @@ Listing = Sequence[tuple[str, int, int]]
 """Relative name, size in bytes and modification time in nanoseconds of every image file."""
 
 
-def cached(data_dir: Path, name: str, listing: Listing, decode: Callable[[], Source]) -> Source:
+@dataclass(frozen=True)
+class Pieces:
+    """Images that are decoded while they are written, since all of them may be more than memory."""
+
+    shape: tuple[int, ...]
+    """Of all images: (files, channels, height, width)."""
+    chunks: Iterator[np.ndarray]
+    """uint8, in order, together all images."""
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+
+
+def cached(data_dir: Path, name: str, listing: Listing, decode: Callable[[], Source | Pieces]) -> Source:
     """The images of some files, from the cache, into which they are decoded first if necessary.
 
     The cache is `data_dir/.hypercl-cache/`, or, if that is not writable, a folder of `$XDG_CACHE_HOME/hypercl`
@@ -46,7 +64,7 @@ def cached(data_dir: Path, name: str, listing: Listing, decode: Callable[[], Sou
         Images mapped copy-on-write: all processes share the pages and none can change the file.
 
     Raises:
-        UserError: the cache cannot be written anywhere; and whatever `decode` raises.
+        UserError: the cache cannot be written anywhere, or mapped; and whatever `decode` raises.
     """
     key = f"{name}-{_digest(_FORMAT, *listing)}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -86,18 +104,24 @@ def _open(folder: Path) -> Source | None:
     return Source(torch.as_tensor(images), torch.as_tensor(labels), tuple(classes))
 
 
-def _write(root: Path, name: str, key: str, source: Source) -> Source:
+def _write(root: Path, name: str, key: str, source: Source | Pieces) -> Source:
     """Writes a cache to a temporary folder, renames that, and maps it."""
     for stale in root.glob(f"{name}-*"):
         shutil.rmtree(stale, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{name}-partial-", dir=root))
     try:
         # Not written through a memory map, which on a full disk raises a bus error instead of an OSError.
-        for file, array in (("images.npy", source.images), ("labels.npy", source.labels)):
-            with (partial / file).open("wb") as sink:
-                np.save(sink, array.numpy())
-                sink.flush()
-                os.fsync(sink.fileno())
+        with (partial / "images.npy").open("wb") as sink:
+            if isinstance(source, Pieces):
+                _write_pieces(sink, source)
+            else:
+                np.save(sink, source.images.numpy())
+            sink.flush()
+            os.fsync(sink.fileno())
+        with (partial / "labels.npy").open("wb") as sink:
+            np.save(sink, source.labels.numpy())
+            sink.flush()
+            os.fsync(sink.fileno())
         (partial / "classes.json").write_text(json.dumps(source.classes), encoding="utf-8")
         partial.chmod(0o755)
         partial.rename(root / key)
@@ -110,8 +134,56 @@ def _write(root: Path, name: str, key: str, source: Source) -> Source:
     return written
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-_CHUNK = 500
+def _write_pieces(sink: BinaryIO, pieces: Pieces) -> None:
+    """Writes a NumPy file piece by piece; disk and address space for all of it are checked first."""
+    size, free = math.prod(pieces.shape), shutil.disk_usage(sink.name).free
+    if size > free:
+        raise OSError(
+            errno.ENOSPC, f"{size / 1e9:,.1f} GB are needed for {pieces.shape[0]:,} images, {free / 1e9:,.1f} free"
+        )
+    np.lib.format.write_array_header_1_0(
+        sink, {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": pieces.shape}
+    )
+    sink.flush()
+    start = sink.tell()
+    sink.truncate(start + size)
+    try:
+        np.load(sink.name, mmap_mode="c")
+    except (OSError, ValueError, MemoryError) as error:
+        raise UserError(
+            f"{pieces.shape[0]:,} decoded images of {list(pieces.shape[1:])} need {size / 1e9:,.1f} GB of address "
+            f"space: {error}\n    fix:     lower tasks.size, or raise the limit of the process (ulimit -v)"
+        ) from error
+    for chunk in pieces.chunks:
+        sink.write(np.ascontiguousarray(chunk).data)
+
+
+SUFFIXES = tuple(
+    f".{name}"
+    for name in [
+        "png",
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "jp2",
+        "bmp",
+        "webp",
+        "gif",
+        "tif",
+        "tiff",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+        "tga",
+        "avif",
+    ]
+)
+_CHUNK, _CHUNK_BYTES = 500, 2**25
+"""Images that a thread decodes at once: at most so many, and of so many bytes."""
+_METADATA = frozenset({"thumbs.db", "desktop.ini"})
+_SYSTEM_FOLDERS = (".", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 _NAMED = 10
 """Number of names in a message."""
 
@@ -142,17 +214,30 @@ def listed(names: Sequence[str]) -> str:
 
 
 def image_files(folder: Path) -> ImageFiles:
-    """The images in class folders of a folder, and in their subfolders.
+    """The images in class folders of a folder, and in their subfolders; links are followed.
 
-    Hidden files and folders are ignored, and those of macOS (`._*`, `.DS_Store`, `__MACOSX`).
+    The name of a class is that of its folder in Unicode's composed form (NFC). Hidden files and folders are ignored,
+    and those of operating systems (`._*`, `.DS_Store`, `__MACOSX`, `Thumbs.db`, `@eaDir`). What else is left out is
+    counted in a warning.
 
     Raises:
-        UserError: the folder cannot be read, it has no class folders, or one of them contains no images.
+        UserError: a folder cannot be read, there are no class folders, two have the same name, or one contains no
+            images.
     """
-    classes = class_folders(folder)
-    if not classes:
+    folders = class_folders(folder)
+    if not folders:
         raise UserError(f"{folder} contains no class folders\n    fix: add a folder of images for each class")
-    listings = [_images_of(folder, name) for name in classes]
+    by_class = {unicodedata.normalize("NFC", name): name for name in folders}
+    if len(by_class) < len(folders):
+        twice = [name for name in folders if name not in by_class.values()]
+        raise UserError(
+            f"{folder}: two folders have the same name, written with other Unicode characters: {listed(twice)}\n"
+            "    fix: move the images of one to the other"
+        )
+    classes = tuple(sorted(by_class))
+    search = _Search(folder)
+    listings = [search.images_of(by_class[name]) for name in classes]
+    search.warn()
     empty = [name for name, files in zip(classes, listings, strict=True) if not files]
     if empty:
         those = f"{folder / empty[0]} contains" if len(empty) == 1 else f"{folder}: folders {listed(empty)} contain"
@@ -176,50 +261,99 @@ def read_images(files: ImageFiles, form: Form, cache: Path, name: str) -> Source
     Raises:
         UserError: images cannot be read or have another size than required: names the first ten.
     """
-    return cached(cache, name, files.listing, lambda: Source(_decode(files, form), files.labels, files.classes))
+    shape = (len(files.listing), *form.shape)
+    return cached(cache, name, files.listing, lambda: Pieces(shape, _decode(files, form), files.labels, files.classes))
 
 
 def _is_visible(name: str) -> bool:
-    return not name.startswith((".", "__MACOSX"))
+    return not name.startswith(_SYSTEM_FOLDERS)
 
 
-def _images_of(folder: Path, name: str) -> list[tuple[str, int, int]]:
-    listing: list[tuple[str, int, int]] = []
-    for parent, folders, files in os.walk(folder / name):
-        folders[:] = [inner for inner in folders if _is_visible(inner)]
-        # Strings: every trial lists the files again, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
-        below = Path(parent).relative_to(folder).as_posix()
-        images = [file for file in files if _is_visible(file) and file.lower().endswith(SUFFIXES)]
-        listing += [(f"{below}/{file}", *_state(os.path.join(parent, file))) for file in images]
-    return sorted(listing)
+class _Search:
+    """Lists the images of class folders, and counts what is not used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._left_out: Counter[str] = Counter()
+        self._class_of: dict[tuple[int, int], str] = {}
+        """Device and inode of each image -> its class folder."""
+        self._in_two = 0
+
+    def images_of(self, name: str) -> list[tuple[str, int, int]]:
+        listing: list[tuple[str, int, int]] = []
+        walked: set[str] = set()
+        for parent, folders, files in os.walk(self._folder / name, followlinks=True, onerror=_refuse):
+            real = os.path.realpath(parent)
+            if real in walked:  # by a link, maybe to a folder around it
+                folders.clear()
+                continue
+            walked.add(real)
+            folders[:] = sorted(inner for inner in folders if _is_visible(inner))
+            # Strings: every trial lists the files again, and as paths the 100,000 of CIFAR-10 and CIFAR-100 took 2.2 s.
+            below = Path(parent).relative_to(self._folder).as_posix()
+            for file in sorted(filter(_is_visible, files)):
+                if file.lower().endswith(SUFFIXES):
+                    listing += self._listed(name, f"{below}/{file}", os.path.join(parent, file))
+                elif file.lower() not in _METADATA:
+                    self._left_out[os.path.splitext(file)[1].lower() or "files without a suffix"] += 1
+        return sorted(listing)
+
+    def _listed(self, name: str, file: str, path: str) -> list[tuple[str, int, int]]:
+        try:
+            state = os.stat(path)
+        except OSError:  # a broken link, reported with the other unreadable files
+            return [(file, 0, 0)]
+        identity = (state.st_dev, state.st_ino)
+        if identity in self._class_of and state.st_ino:
+            self._in_two += self._class_of[identity] != name
+            if self._class_of[identity] == name:
+                self._left_out["links to an image of the same class"] += 1
+                return []
+        self._class_of[identity] = name
+        return [(file, state.st_size, state.st_mtime_ns)]
+
+    def warn(self) -> None:
+        """Says once what is left out, and what belongs to two classes."""
+        with os.scandir(self._folder) as entries:
+            outside = sum(entry.name.lower().endswith(SUFFIXES) and _is_visible(entry.name) for entry in entries)
+        if outside:
+            self._left_out["images outside of class folders"] = outside
+        if self._left_out:
+            counts = ", ".join(f"{count:,} {what}" for what, count in sorted(self._left_out.items()))
+            warnings.warn(f"{self._folder}: not used: {counts}", UserWarning, stacklevel=3)
+        if self._in_two:
+            text = f"{self._folder}: {self._in_two:,} images are in two classes, by links"
+            warnings.warn(text, UserWarning, stacklevel=3)
 
 
-def _state(path: str) -> tuple[int, int]:
-    try:
-        state = os.stat(path)
-    except OSError:  # a broken link, reported with the other unreadable files
-        return 0, 0
-    return state.st_size, state.st_mtime_ns
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def _decode(files: ImageFiles, form: Form) -> torch.Tensor:
-    """All images, uint8, (files, channels, height, width)."""
-    images = np.empty((len(files.listing), *form.shape), np.uint8)
+def _decode(files: ImageFiles, form: Form) -> Iterator[np.ndarray]:
+    """All images in order, uint8, (some, channels, height, width); refuses at the end if any cannot be used."""
+    rows = max(1, min(_CHUNK, _CHUNK_BYTES // math.prod(form.shape)))
+    problems: list[str] = []
 
-    def fill(start: int) -> list[str]:
-        problems: list[str] = []
-        for row, (name, _, _) in enumerate(files.listing[start : start + _CHUNK], start):
+    def chunk(start: int) -> tuple[np.ndarray, list[str]]:
+        listing = files.listing[start : start + rows]
+        images, wrong = np.zeros((len(listing), *form.shape), np.uint8), list[str]()
+        for row, (name, _, _) in enumerate(listing):
             try:
                 images[row] = form.read(files.folder / name)
             except ValueError as error:
-                problems.append(f"{files.folder / name} {error}")
-        return problems
+                wrong.append(f"{files.folder / name} {error}")
+        return images, wrong
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        problems = [problem for chunk in pool.map(fill, range(0, len(images), _CHUNK)) for problem in chunk]
+    workers = min(8, os.cpu_count() or 1)
+    starts = range(0, len(files.listing), rows)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for first in range(0, len(starts), 2 * workers):  # so many chunks are held at once
+            for images, wrong in pool.map(chunk, starts[first : first + 2 * workers]):
+                problems += wrong
+                yield images
     if problems:
-        lines = [f"{len(problems):,} of {len(images):,} images in {files.folder} cannot be used:"]
+        lines = [f"{len(problems):,} of {len(files.listing):,} images in {files.folder} cannot be used:"]
         lines += [f"    {problem}" for problem in problems[:_NAMED]]
         lines += [f"    and {len(problems) - _NAMED:,} more"] if len(problems) > _NAMED else []
         raise UserError("\n".join([*lines, "    fix: remove or replace them"]))
-    return torch.as_tensor(images)

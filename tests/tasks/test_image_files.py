@@ -1,4 +1,9 @@
+import errno
+import os
+from types import SimpleNamespace
+
 import pytest
+import torch
 from PIL import Image
 from task_data import make_image_folder
 
@@ -113,3 +118,81 @@ def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "README.txt").write_text("x")
     with pytest.raises(UserError, match="contains no class folders"):
         image_files(tmp_path)
+
+
+def listed(folder):
+    return [name for name, _, _ in image_files(folder).listing]
+
+
+def test_a_linked_folder_is_followed_once_and_never_in_circles(tmp_path, half):
+    make_image_folder(tmp_path / "elsewhere", classes=1, per_class=2)
+    (half / "class_000" / "more").symlink_to(tmp_path / "elsewhere" / "class_000")
+    (half / "class_000" / "again").symlink_to(tmp_path / "elsewhere" / "class_000")
+    (half / "class_000" / "round").symlink_to(half / "class_000")
+    names = listed(half)
+    assert len(names) == 12 + 2
+    assert "class_000/again/0001.png" in names
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".tga", ".pbm"])
+def test_images_of_less_known_suffixes_are_read(tmp_path, half, suffix):
+    Image.new("1", (32, 32), 1).convert("RGB").save(half / "class_000" / "new.png")
+    Image.new("L", (32, 32), 255).save(half / "class_000" / f"other{suffix}")
+    assert f"class_000/other{suffix}" in listed(half)
+    assert len(read(tmp_path).labels) == 14
+
+
+def test_what_is_not_used_is_counted_in_one_warning(half):
+    for name in ("a.heic", "b.heic", "labels.csv", "noise"):
+        (half / "class_001" / name).write_bytes(b"x")
+    (half / "stray.png").write_bytes(b"x")
+    (half / "class_001" / "linked.png").symlink_to(half / "class_001" / "0000.png")
+    with pytest.warns(UserWarning, match="not used") as caught:
+        assert len(listed(half)) == 12
+    (told,) = caught
+    assert str(told.message).endswith(
+        "not used: 1 .csv, 2 .heic, 1 files without a suffix, 1 images outside of class folders, "
+        "1 links to an image of the same class"
+    )
+
+
+def test_an_image_that_links_put_into_two_classes_is_told(half):
+    (half / "class_001" / "linked.png").symlink_to(half / "class_000" / "0000.png")
+    with pytest.warns(UserWarning, match="1 images are in two classes, by links"):
+        assert len(listed(half)) == 13
+
+
+def test_two_folders_of_one_name_in_two_unicode_forms_are_refused(half):
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (half / name).mkdir()
+    with pytest.raises(UserError, match="two folders have the same name"):
+        image_files(half)
+
+
+@pytest.mark.usefixtures("half")
+def test_images_are_decoded_and_written_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache, "_CHUNK_BYTES", 2 * 3 * 32 * 32)
+    pieces = read(tmp_path).images
+    monkeypatch.setattr(image_cache, "_CHUNK_BYTES", 2**25)
+    monkeypatch.setattr(image_cache, "_FORMAT", 0)
+    assert torch.equal(pieces, read(tmp_path).images)
+    assert pieces.float().std() > 50
+
+
+@pytest.mark.usefixtures("half")
+def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(Form, "read", lambda *_: pytest.fail("an image was decoded"))
+    with pytest.raises(UserError, match=r"0\.0 GB are needed for 12 images, 0\.0 free"):
+        read(tmp_path)
+
+
+@pytest.mark.usefixtures("half")
+def test_images_beyond_the_address_space_are_told_before_anything_is_decoded(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(image_cache.np, "load", full)
+    monkeypatch.setattr(Form, "read", lambda *_: pytest.fail("an image was decoded"))
+    with pytest.raises(UserError, match=r"(?s)GB of address space: .*Cannot allocate memory.*lower tasks\.size"):
+        read(tmp_path)

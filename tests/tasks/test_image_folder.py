@@ -189,3 +189,44 @@ def test_the_path_stands_in_no_cache_name(halves):
     before = {path.name for path in (moved / ".hypercl-cache").iterdir()}
     opened(halves, path="moved")
     assert {path.name for path in (moved / ".hypercl-cache").iterdir()} == before
+
+
+@pytest.mark.parametrize(("train", "test"), [("training", "testing"), ("Train", "Test"), ("TRAIN", "testing")])
+def test_folders_of_training_and_test_data_are_never_classes(tmp_path, train, test):
+    make_image_folder(tmp_path / "birds" / train, 2, 4, seed=1)
+    make_image_folder(tmp_path / "birds" / test, 2, 3, seed=2)
+    settings = config(num_tasks=1, size=32, classes_per_task=2)
+    stream = open_with_test(settings, tmp_path, True)
+    assert stream.task(0).classes == ("class_000", "class_001")
+    assert len(stream.task(0).train) + len(stream.task(0).validation) == 8
+    assert len(stream.test(0)) == 6
+
+
+def test_two_folders_of_training_data_are_refused(tmp_path):
+    for half in ("train", "Training", "test"):
+        make_image_folder(tmp_path / "birds" / half, 2, 4)
+    with pytest.raises(UserError, match="Training and train: which of them is the train data is not clear"):
+        opened(tmp_path, num_tasks=1, classes_per_task=2)
+
+
+def test_folders_beside_training_and_test_data_are_named(tmp_path):
+    for half in ("train", "test", "unlabelled"):
+        make_image_folder(tmp_path / "birds" / half, 2, 4)
+    with pytest.warns(UserWarning, match="not used beside train/ and test/: unlabelled"):
+        opened(tmp_path, num_tasks=1, classes_per_task=2)
+
+
+def test_test_data_that_is_a_link_to_the_training_data_is_refused(tmp_path):
+    make_image_folder(tmp_path / "birds" / "train", 2, 4)
+    (tmp_path / "birds" / "test").symlink_to(tmp_path / "birds" / "train")
+    with pytest.raises(UserError, match="test data would be training data"):
+        open_with_test(config(num_tasks=1, size=32, classes_per_task=2), tmp_path, True)
+
+
+def test_class_names_are_the_same_in_any_unicode_form(tmp_path):
+    for half, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        make_image_folder(tmp_path / "birds" / half, 2, 4)
+        (tmp_path / "birds" / half / "class_001").rename(tmp_path / "birds" / half / name)
+    stream = open_with_test(config(num_tasks=1, size=32, classes_per_task=2), tmp_path, True)
+    assert stream.task(0).classes == ("caf\u00e9", "class_000")
+    assert len(stream.test(0)) == 8
