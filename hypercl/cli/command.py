@@ -16,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hypercl.config import UserError
 
         options = parsed(arguments)
+        for trusted in getattr(options, "trust", ()):
+            os.environ["HYPERCL_TRUST"] = f"{os.environ.get('HYPERCL_TRUST', '')},{trusted}"
         try:
             return options.run(options)
         except UserError as error:

@@ -293,6 +293,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
     )
     parser.add_argument("--offline", action="store_true", help="use no network at all (also HYPERCL_OFFLINE=1)")
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        type=_trusted,
+        metavar="PATH",
+        help="code that may run: an installed package, an import path, or a folder of results (also HYPERCL_TRUST)",
+    )
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -308,6 +316,12 @@ def _sweep(args: argparse.Namespace) -> int:
 def _completion(args: argparse.Namespace) -> int:
     print(completion_script(parser_of_all(), args.shell))
     return 0
+
+
+def _trusted(text: str) -> str:
+    """An import path or a package as it is; a folder by its full path, too."""
+    folder = Path(text).expanduser()
+    return f"{text},{folder.resolve()}" if folder.exists() else text
 
 
 def _seconds(text: str) -> float:

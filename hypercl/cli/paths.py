@@ -3,11 +3,13 @@
 import argparse
 import os
 import re
+import sys
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from hypercl.config import SweepFile, UserError
-from hypercl.user_code import CODE_FOLDER
+from hypercl.formatting import shown
+from hypercl.user_code import CODE_FOLDER, require_kept
 
 _RAY_PACKAGE = "_ray_pkg_"
 """How the folder begins that `ray job submit --working-dir` unpacks the working directory to."""
@@ -76,7 +78,10 @@ def import_paths(args: argparse.Namespace) -> tuple[Path, ...]:
 def paths_beside(file: Path) -> tuple[Path, ...]:
     """Folders in which a user's modules are looked for: the file's own and the working directory.
 
-    For a file inside of a results folder, the code that is kept there comes first.
+    For a file inside of a results folder, the code that is kept there comes first; which that is, is printed.
+
+    Raises:
+        UserError: that code is not what the results were begun with, and is not trusted.
     """
     beside = file.resolve().parent
     results = [
@@ -84,5 +89,18 @@ def paths_beside(file: Path) -> tuple[Path, ...]:
         for folder in (beside, *beside.parents[:3])
         if (folder / "sweep.yaml").exists() or (folder / "config.yaml").exists()
     ]
-    kept = [folder / CODE_FOLDER for folder in results if (folder / CODE_FOLDER).is_dir()]
-    return tuple(dict.fromkeys([*kept, beside, Path.cwd()]))
+    return tuple(dict.fromkeys([*(code for folder in results for code in kept_code(folder)), beside, Path.cwd()]))
+
+
+def kept_code(results: Path) -> list[Path]:
+    """The folder of the code kept with some results, if there is one; prints what is in it.
+
+    Raises:
+        UserError: as `import_paths`.
+    """
+    folder = results / CODE_FOLDER
+    if not folder.is_dir():
+        return []
+    for name, digest in require_kept(results).items():
+        print(f"code of these results: {shown(folder / name)}, SHA-256 {digest[:16]}", file=sys.stderr)
+    return [folder]

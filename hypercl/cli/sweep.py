@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.paths import import_paths, name_of, offline, results_of
+from hypercl.cli.paths import import_paths, kept_code, name_of, offline, results_of
 from hypercl.cli.report import final_tables, ranked, widened
 from hypercl.cli.tables import pairs
 from hypercl.cli.test_leak_console import console_for
@@ -17,7 +17,6 @@ from hypercl.sweep.final import selections_of
 from hypercl.sweep.plan import final_row
 from hypercl.sweep.results import sought
 from hypercl.sweep.study import SWEEP_YAML, read_sweep, search_config
-from hypercl.user_code import CODE_FOLDER
 
 SHOWN = 10
 
@@ -112,11 +111,10 @@ def final_command(args: argparse.Namespace) -> int:
         )
     file = load(folder / SWEEP_YAML, overrides)
     console = console_for(file)
-    code = folder / CODE_FOLDER
     options = replace(
         _options(args, file, folder, console),
         final="again" if args.again else "alone",
-        import_paths=(*([code] if code.is_dir() else []), Path.cwd()),
+        import_paths=(*kept_code(folder), Path.cwd()),
         source=str(folder / SWEEP_YAML),
     )
     if chosen_anew:

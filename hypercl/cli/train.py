@@ -54,15 +54,18 @@ def trained(args: argparse.Namespace, console: Console) -> Trained:
     file = load(args.file, [*args.overrides, *_overrides(args)])
     name = name_of(args, file)
     folder = results_of(args) / name / "runs" / seeds_name(file.experiment)
-    require_buildable(file.experiment, import_paths(args))  # before the user's own code is copied
+    searched = import_paths(args)
+    require_buildable(file.experiment, searched)  # before the user's own code is copied
     with folder_lock(folder):
-        return _trained(file, args, name, folder, console)
+        return _trained(file, args, name, folder, searched, console)
 
 
-def _trained(file: SweepFile, args: argparse.Namespace, name: str, folder: Path, console: Console) -> Trained:
+def _trained(
+    file: SweepFile, args: argparse.Namespace, name: str, folder: Path, searched: tuple[Path, ...], console: Console
+) -> Trained:
     """One run, under its folder's lock."""
     begun = (folder / "config.yaml").exists()
-    user_code = keep_code(file.experiment, import_paths(args), folder, replace_copy=not begun)
+    user_code = keep_code(file.experiment, searched, folder, replace_copy=not begun)
     folders = RunFolders(folder, args.data_dir, offline(args), user_code, name)
     spec = _spec(file, args, name, console)
     control = Control(say=lambda text: console.print(text, markup=False))

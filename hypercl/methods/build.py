@@ -74,7 +74,7 @@ def imported_class(config: ImportedMethod, import_paths: Sequence[Path]) -> type
         UserError: it is not found, not a complete `Learner`, written for hypercl 0.1.0, does not take the keywords, or
             claims an unknown scenario.
     """
-    with user_code(_KEY, config.path, import_paths) as learner:
+    with user_code(_KEY, config.path, import_paths, called=False) as learner:
         if not isinstance(learner, type) or not issubclass(learner, Learner):
             kind = "class" if isinstance(learner, type) else type(learner).__name__
             raise UserError(

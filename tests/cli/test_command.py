@@ -218,3 +218,47 @@ def test_an_option_that_is_not_there_is_told_with_the_one_that_is_meant(capsys: 
     said = capsys.readouterr().err
     assert "usage: hypercl sweep" in said
     assert "unrecognized arguments: --n_trials 3; did you mean '--trials'?" in said
+
+
+@pytest.mark.parametrize("command", [["train"], ["train", "--fetch"], ["sweep", "--dry-run"], ["sweep"]])
+@pytest.mark.parametrize(
+    "section",
+    ["target: {name: import, path: 'subprocess:Popen', outputs: bufsize, kwargs: {args: [touch, ran]}}",
+     "method: {name: import, path: 'subprocess:Popen', kwargs: {args: [touch, ran]}}",
+     "tasks: {name: import, path: 'subprocess:Popen', num_tasks: 1, classes_per_task: 2, input_shape: [1, 2, 2]}"],
+    ids=["target", "method", "tasks"],
+)  # fmt: skip
+def test_a_program_that_a_file_names_is_not_run(
+    file: Path, capsys: pytest.CaptureFixture[str], command: list[str], section: str
+) -> None:
+    tasks = "" if section.startswith("tasks") else "  tasks: {name: split_digits, num_tasks: 2}\n"
+    file.write_text(f"experiment:\n{tasks}  {section}\nspace: {{training.batch_size: {{choice: [16, 128]}}}}\n")
+    if "--fetch" in command and tasks:
+        return
+    assert main([*command, "small.yaml"]) == 2
+    assert "--trust subprocess:Popen" in capsys.readouterr().err
+    assert not (file.parent / "ran").exists()
+
+
+def test_code_kept_with_the_results_of_others_is_named_and_runs_as_it_was_only(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file.parent / "net.py").write_text(
+        "from torch import nn\n\n\n"
+        "def make(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    target = "target: {name: import, path: 'net:make'}"
+    file.write_text(SMALL.replace("target: {name: mlp, hidden: [12]}", target))
+    assert main(["train", "small.yaml"]) == 0
+    (file.parent / "net.py").unlink()
+    run = file.parent / "results" / "small" / "runs" / "seed-1"
+    assert main(["train", str(run / "config.yaml"), "--results", "mine"]) == 0
+    assert "code of these results: results/small/runs/seed-1/code/net.py, SHA-256 " in capsys.readouterr().err
+    (run / "code" / "net.py").write_text("open('ran', 'w')\n" + (run / "code" / "net.py").read_text())
+    again = ["train", str(run / "config.yaml"), "--results", "again"]
+    assert main(again) == 2
+    assert f"--trust {run / 'code'}" in capsys.readouterr().err
+    assert not (file.parent / "ran").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERCL_TRUST", "")
+        assert main([*again, "--trust", str(run)]) == 0

@@ -113,6 +113,7 @@ class TestImportedStream(StreamContract):
     def found(cls, data_dir):
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(data_dir))
+            patch.setenv("HYPERCL_TRUST", "users_tasks")
             yield
         sys.modules.pop("users_tasks", None)
 

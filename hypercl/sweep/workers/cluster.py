@@ -17,6 +17,7 @@ from typing import Any
 
 from hypercl.config import UserError
 from hypercl.sweep.workers.resources import Machine
+from hypercl.user_code import TRUST
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -89,6 +90,7 @@ def attached_ray(address: str) -> Generator[Machine]:
     import ray
 
     _check_answers(address)
+    trust = {TRUST: os.environ[TRUST]} if TRUST in os.environ else {}
     with _quiet() as settings:
         try:
             ray.init(
@@ -96,7 +98,7 @@ def attached_ray(address: str) -> Generator[Machine]:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 job_config=_job_config([]),
-                runtime_env={"py_modules": [str(_PACKAGE)], "env_vars": settings},
+                runtime_env={"py_modules": [str(_PACKAGE)], "env_vars": settings | trust},
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]
