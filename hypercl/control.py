@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
 from hypercl.exit_codes import ExitCode
 
-Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible", "requested"]
+Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible", "requested", "machine"]
 CODES: dict[Stop, ExitCode] = {
     "sigint": ExitCode.INTERRUPTED,
     "sigterm": ExitCode.TERMINATED,
@@ -21,6 +21,7 @@ CODES: dict[Stop, ExitCode] = {
     "failed": ExitCode.FAILED,
     "infeasible": ExitCode.INFEASIBLE,
     "requested": ExitCode.TERMINATED,
+    "machine": ExitCode.MACHINE,
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,18 +44,32 @@ class Control:
     """Tells a person that work is stopping."""
     grace: float = 0.0
     """Seconds that a second signal leaves to a loop that watches `at_once`; 0 ends the process immediately."""
+    seconds_to_stop: float = 30.0
+    """After a first signal: what has not written its checkpoint by then is ended as by a second one."""
+    seconds_after_deadline: float = 30.0
+    """The same after the time limit."""
     reason: Stop | None = None
     at_once: bool = False
     """A second signal came: not even checkpoints are waited for."""
     failed_in_row: int = 0
     first_failure: str = ""
+    machine: str = ""
+    """What of the machine failed, and what to do about it, where that is why work stops."""
     _signalled: bool = False
+    _timers: list[threading.Timer] = field(default_factory=list[threading.Timer])
 
     def stop(self, reason: Stop) -> None:
         """No more runs; running ones write a checkpoint and end."""
         self.reason = self.reason or reason
         if self.stop_file is not None:
-            self.stop_file.touch()
+            with suppress(OSError):  # a full disk
+                self.stop_file.touch()
+
+    def machine_failed(self, why: str) -> None:
+        """The machine cannot go on: as `stop`, unless work is being stopped already."""
+        if self.reason is None:
+            self.machine = why
+            self.stop("machine")
 
     def stop_asking(self, reason: Stop) -> None:
         """No more runs; running ones continue to their end."""
@@ -66,6 +81,7 @@ class Control:
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self.stop("time")
             self._tell("time limit reached: what is running writes its checkpoints")
+            self._after(self.seconds_after_deadline, self.end_at_once)
         if self.reason is None and self.requested is not None and self.requested():
             self.stop("requested")
         return self.reason is not None
@@ -78,9 +94,13 @@ class Control:
     @contextmanager
     def signals(self) -> Generator[None]:
         """Handles both signals inside, and puts back what was there before."""
-        with _restored():
-            self.take_signals()
-            yield
+        try:
+            with _restored():
+                self.take_signals()
+                yield
+        finally:
+            for timer in self._timers:
+                timer.cancel()
 
     def take_signals(self) -> None:
         """Installs the handler. Ray installs its own when it starts: call this again afterwards."""
@@ -91,15 +111,34 @@ class Control:
             self._signalled = True
             self.stop("sigint" if number == signal.SIGINT else "sigterm")
             self._tell("stopping: what is running writes its checkpoints (a second signal ends it at once)")
+            self._after(self.seconds_to_stop, self.end_at_once)
             return
+        self.end_at_once(128 + number)
+
+    def end_at_once(self, code: int | None = None) -> None:
+        """Waits for nothing any more: a checkpoint that is not written yet is not written.
+
+        Args:
+            code: of the exit where the process has to be ended from here; None is `exit_code`.
+        """
         if not self.grace:
-            os._exit(128 + number)
+            self._end(code)
         # An exception raised here can surface inside Ray's C code, which turns it into a SystemError; so the loop
         # raises it, and where the loop hangs (Ray waits 60 s for a dead server) the process ends without it.
         self.at_once = True
-        watchdog = threading.Timer(self.grace, os._exit, [128 + number])
-        watchdog.daemon = True
-        watchdog.start()
+        self._after(self.grace, lambda: self._end(code))
+
+    def _end(self, code: int | None) -> None:
+        if self.machine:
+            with suppress(OSError):
+                os.write(2, f"stopped: {self.machine}\nrerun the same command to resume\n".encode())
+        os._exit(self.exit_code if code is None else code)
+
+    def _after(self, seconds: float, then: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, then)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
 
     def _tell(self, text: str) -> None:
         if self.say is not None:

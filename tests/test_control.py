@@ -1,6 +1,8 @@
 """What stops work, and what it does then."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,17 +48,33 @@ def test_a_trial_stops_when_the_stop_file_of_its_driver_appears(tmp_path: Path) 
 @pytest.mark.parametrize("reason", [None, "time", "failed", "infeasible"])
 def test_a_second_signal_ends_at_once_whatever_work_was_stopping_for(reason: Stop | None, tmp_path: Path) -> None:
     control = Control(tmp_path / ".stop", grace=3600.0, reason=reason)
-    before = set(threading.enumerate())
     with control.signals():
         signal.raise_signal(signal.SIGINT)
         assert (control.at_once, (tmp_path / ".stop").exists()) == (False, True)
         signal.raise_signal(signal.SIGINT)
         assert control.at_once
-    watchdogs = set(threading.enumerate()) - before
-    assert len(watchdogs) == 1
-    for watchdog in watchdogs:
-        assert isinstance(watchdog, threading.Timer)
-        watchdog.cancel()
+        assert len(control._timers) == 2
+        assert not any(timer.finished.is_set() for timer in control._timers)
+    assert all(timer.finished.is_set() for timer in control._timers)
+
+
+ENDS = """
+import signal, sys, threading, time
+from hypercl.control import Control
+control = Control(seconds_to_stop=0.2, grace=float(sys.argv[1]))
+with control.signals():
+    signal.raise_signal(signal.SIGTERM)
+    while not control.at_once:  # what hangs does not ask whether it is to stop
+        time.sleep(0.01)
+    print("at once", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize(("grace", "said"), [("0", ""), ("0.2", "at once\n")])
+def test_what_does_not_stop_after_one_signal_is_ended(grace: str, said: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS, grace], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (143, said)
 
 
 def test_handlers_are_put_back_and_a_thread_leaves_them_alone() -> None:

@@ -16,6 +16,7 @@ from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import shown
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
+from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
 STOP_FILE, RAY_FOLDER, WANDB_OFFLINE = ".stop", ".ray", ".wandb-offline"
+SECONDS_TO_STOP = 30.0
+"""How long trials may take to write their checkpoints after a first signal."""
 SECONDS_AT_ONCE = 10.0
 """How long a second signal may take to end the sweep."""
 SECONDS_TO_DRAW = 20.0
@@ -104,8 +107,10 @@ class _Session:
         self.logged, self.reporting = "", False
         self.planner = planner_of(self.file)
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
+        self.control.seconds_to_stop = SECONDS_TO_STOP
         if given.time_limit_s is not None:
-            self.control.deadline = self.began + given.time_limit_s - room_to_stop(given.time_limit_s)
+            self.control.seconds_after_deadline = room_to_stop(given.time_limit_s)
+            self.control.deadline = self.began + given.time_limit_s - self.control.seconds_after_deadline
         self.bounds = Bounds(self.file, engine.sizes, given.import_paths)
 
     def run(self) -> SweepResult:
@@ -126,6 +131,11 @@ class _Session:
                     self.logged = self._logged() if self._work_left() else ""
                     self._tune()
                     self._report()
+            except Exception as error:
+                fault = machine_fault(error)
+                if fault is None or not hasattr(self, "slots"):
+                    raise
+                self.control.machine_failed(fault)
             finally:
                 self._tidy()
                 self.listener.close()
@@ -134,7 +144,7 @@ class _Session:
     @contextmanager
     def _ray(self) -> Generator[Machine]:
         if self.given.address is not None:
-            with attached_ray(self.given.address) as there:
+            with attached_ray(self.given.address, self.control) as there:
                 check_shared(self.folder)
                 self._open(self._slots(there))
                 yield there
@@ -144,7 +154,7 @@ class _Session:
         if not self._work_left():
             yield there
             return
-        with local_ray(there, self.folder / "ray_logs"):
+        with local_ray(there, self.folder / "ray_logs", self.control):
             yield there
 
     def _slots(self, there: Machine) -> Slots:
@@ -261,6 +271,8 @@ class _Session:
             import_paths=self.import_paths,
             reports_per_task=self.file.pruner.reports_per_task,
             gpus=self.slots.gpus > 0,
+            processes=self.slots.sharing,
+            stall_timeout=None if self.file.search.stall_timeout == "auto" else self.file.search.stall_timeout,
             loggers=self._loggers("trial", str(number)),
             data="leak" if leaks(self.file) else "tune",
         )
@@ -297,6 +309,8 @@ class _Session:
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
 
     def _result(self) -> SweepResult:
+        if self.control.reason == "machine":
+            return self._after_fault()
         write_trials(self.folder, self.study)
         record, reported = self.study.record(), self.final.result
         best_file = write_best(record, self.name, reported.sentence if reported else "")
@@ -323,6 +337,23 @@ class _Session:
             final=reported,
         )
 
+    def _after_fault(self) -> SweepResult:
+        """Said without a file being written: the disk may be what failed."""
+        record = self.study.record()
+        best = record.best()
+        return SweepResult(
+            exit_code=self.control.exit_code,
+            message=f"stopped: {self.control.machine}\n{self._progress()}; rerun the same command to resume",
+            counts=record.counts(),
+            best=best.number if best else None,
+            best_value=best.values[0] if best else None,
+            table=ranked_rows(record),
+            final=None,
+        )
+
+    def _progress(self) -> str:
+        return f"{self.study.trained} of {self.file.search.trials} trials trained"
+
     def _drawn(self, code: ExitCode) -> list[str]:
         """Draws the report unless the process may be killed soon; a failure there is a line, not the sweep's end."""
         limit = self.given.time_limit_s
@@ -338,8 +369,8 @@ class _Session:
 
     def _ending(self) -> tuple[ExitCode, str]:
         reason = self.control.reason
-        trained, trials = self.study.trained, self.file.search.trials
-        again = f"{trained} of {trials} trials trained; rerun the same command to resume"
+        trained = self.study.trained
+        again = f"{self._progress()}; rerun the same command to resume"
         stopped = self.reporting or (not self._searches() and reason in ("sigint", "sigterm", "time"))
         if stopped and reason is not None and self.final.due:
             again = f"{trained} trials trained; final step: {self.final.progress}; rerun the same command to resume"

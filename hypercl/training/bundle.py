@@ -8,6 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from hypercl.config.models import is_mapping
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, TaskContext, TaskData, TaskInference
 from hypercl.tensors import leaves
 
@@ -164,6 +165,29 @@ class Bundle:
             (state,) = states
             return state
         return {_name(number): state for number, state in enumerate(states)}
+
+
+def in_halves(state: State, groups: Sequence[int]) -> State:
+    """The state of a bundle once each of its groups of several replicas is two (`hypercl.training.memory.halved`).
+
+    Args:
+        state: of all replicas.
+        groups: the sizes of its groups until now.
+    """
+    parts: list[State] = []
+    for number, size in enumerate(groups):
+        own = state if len(groups) == 1 else state[_name(number)]
+        parts += [own] if size == 1 else [_replicas(own, 0, (size + 1) // 2), _replicas(own, (size + 1) // 2, size)]
+    return parts[0] if len(parts) == 1 else {_name(number): part for number, part in enumerate(parts)}
+
+
+def _replicas(state: State, first: int, end: int) -> State:
+    """Those of a group from `first` to before `end`; a single one has no axis of its own."""
+    own = first if end - first == 1 else slice(first, end)
+    return {
+        key: _replicas(value, first, end) if is_mapping(value) else (value[own] if value.dim() else value).clone()
+        for key, value in state.items()
+    }
 
 
 def _part(decision: Decision, own: int | slice) -> Decision:

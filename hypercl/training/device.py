@@ -10,6 +10,7 @@ import torch
 
 from hypercl.config import Experiment, UserError, assign
 from hypercl.config.models import Training
+from hypercl.machine import MachineError
 from hypercl.training.memory import keep_freed_memory
 
 
@@ -17,7 +18,7 @@ def choose_device(wish: str) -> str:
     """`auto` is cuda, else mps, else cpu.
 
     Raises:
-        UserError: the device asked for is not there.
+        MachineError: the device asked for is not there.
     """
     mps = torch.backends.mps.is_available()
     if wish == "auto":
@@ -26,7 +27,7 @@ def choose_device(wish: str) -> str:
     there = {"cpu": 1, "mps": int(mps), "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0}[kind]
     if int(index or 0) >= there:
         found = ", ".join(["cpu", *(["mps"] if mps else []), *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise UserError(f"there is no device '{wish}' here; found: {found}. Use --device auto")
+        raise MachineError(f"there is no device '{wish}' here; found: {found}. Use --device auto")
     return wish
 
 

@@ -14,6 +14,7 @@ import torch
 from hypercl.config import Experiment, UserError, assign, at_task
 from hypercl.config.models import ImportedTarget
 from hypercl.folder_lock import Fence
+from hypercl.machine import MachineError
 from hypercl.methods import State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
@@ -30,12 +31,14 @@ from hypercl.tasks import (
 )
 from hypercl.tensors import copied, numbers
 from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
+from hypercl.training.bundle import in_halves
 from hypercl.training.checkpoint import Checkpoints, read, write
 from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
 from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
+from hypercl.training.memory import halved
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
@@ -51,7 +54,14 @@ SECONDS_PER_CHECKPOINT = 120.0
 
 
 def run(
-    experiment: Experiment, place: RunFolders, *, test: bool = False, leak: bool = False, reports_per_task: int = 4
+    experiment: Experiment,
+    place: RunFolders,
+    *,
+    test: bool = False,
+    leak: bool = False,
+    reports_per_task: int = 4,
+    processes: int = 1,
+    fewer_at_once: bool = False,
 ) -> Generator[Progress, None, None]:
     """Trains an experiment, from where its folder says it was left.
 
@@ -65,6 +75,8 @@ def run(
             this process can open any.
         leak: take test data as validation data: a sweep's protocol `test_leak` alone.
         reports_per_task: reports for each task, the last one when it is learned.
+        processes: that share the device, and its memory.
+        fewer_at_once: compute with half as many replicas at once as before, or as planned: memory did not suffice.
 
     Yields:
         `Started`, then `Tick`s and `Report`s, then `Finished`.
@@ -82,9 +94,13 @@ def run(
         folder.require_same(experiment)
         require_buildable(experiment, place.import_paths)
         with computing(experiment.training) as device:
-            stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+            try:
+                stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+            except UserError as error:  # no setting that a sweep varies decides on data
+                raise MachineError(str(error)) from error
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
-            yield from _Run(experiment, place, folder, device, reports_per_task, stream, test, guard).progress()
+            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, guard)
+            yield from running.progress(processes, fewer_at_once)
 
 
 def report_steps(steps: int, reports: int) -> dict[int, int]:
@@ -134,9 +150,15 @@ class _Run:
         self.began = time.monotonic()
         self.saved = self.ticked = self.began
 
-    def progress(self) -> Iterator[Progress]:
+    def progress(self, processes: int, fewer_at_once: bool) -> Iterator[Progress]:
         resumed = self.checkpoints.newest(self.device, RunState.of)
-        groups = resumed.groups if resumed else self.networks.groups(at_task(self.experiment, -1))
+        groups = resumed.groups if resumed else self.networks.groups(at_task(self.experiment, -1), processes)
+        if fewer_at_once:
+            if resumed:
+                resumed.state = in_halves(resumed.state, groups)
+                resumed.best = resumed.best and in_halves(resumed.best, groups)
+                resumed.groups = halved(groups)
+            groups = halved(groups)
         self.learner = self.networks.bundle(self.experiment, groups)
         run_state = resumed or RunState(self.learner.init(), groups=groups)
         for task in range(len(run_state.spent) + 1):

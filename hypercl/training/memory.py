@@ -1,9 +1,11 @@
 """How many replicas have room at once: what one takes is measured, and compared with what is free."""
 
 import ctypes
+import os
 import platform
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+_CGROUP = Path("/sys/fs/cgroup")
 SHARE = 0.8
 """Of the free memory, what a group of replicas may take."""
 
@@ -29,6 +32,28 @@ def group_sizes(replicas: int, bytes_each: int, free: int | None) -> list[int]:
     return [replicas // groups + (number < replicas % groups) for number in range(groups)]
 
 
+def halved(groups: list[int]) -> list[int]:
+    """Each group of several replicas as two: what is computed where the memory that was planned was not there."""
+    return [part for size in groups for part in ((size + 1) // 2, size // 2) if part]
+
+
+def room_for_one_of(processes: int, device: torch.device) -> int | None:
+    """Bytes that one of several processes on a device may plan with: what is free, and at most its part of the whole,
+    since the others may have begun at the same moment."""
+    free = free_memory(device)
+    return free if free is None or processes == 1 else min(free, _all_memory(device) // processes)
+
+
+def _all_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limits.append(int((_CGROUP / file).read_text()))
+    return min(limits)
+
+
 def free_memory(device: torch.device) -> int | None:
     """Bytes that this process can still take on a device; on the CPU within its cgroup. None where it is unknown."""
     if device.type == "cuda":
@@ -36,7 +61,7 @@ def free_memory(device: torch.device) -> int | None:
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type != "cpu":
         return None
-    found = [_available(Path("/proc/meminfo")), _cgroup_room(Path("/sys/fs/cgroup"))]
+    found = [_available(Path("/proc/meminfo")), _cgroup_room(_CGROUP)]
     return min((room for room in found if room is not None), default=None)
 
 

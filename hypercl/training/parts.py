@@ -24,7 +24,7 @@ from hypercl.methods import (
 from hypercl.targets import GeneratedModel, build_target, count_weights, named, same_fingerprint
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
-from hypercl.training.memory import free_memory, group_sizes, peak_of
+from hypercl.training.memory import group_sizes, peak_of, room_for_one_of
 
 SAMPLES, SAMPLES_OF_CONVOLUTIONS = 1000, 250
 """Samples predicted at once. On a CPU core a multilayer perceptron was quickest at 1000 or more (a fifth quicker than
@@ -137,12 +137,17 @@ class Networks:
             LearnerSpec(self.target, self.hypernet, self.shape, self.device, variants, self.import_paths)
         )
 
-    def groups(self, experiment: Experiment) -> list[int]:
-        """How many replicas memory has room for at once, measured in a step of the last task with one of them."""
+    def groups(self, experiment: Experiment, processes: int = 1) -> list[int]:
+        """How many replicas memory has room for at once, measured in a step of the last task with one of them.
+
+        Args:
+            experiment: whose replicas.
+            processes: that share the device.
+        """
         replicas = experiment.training.replicas
         if replicas == 1:
             return [1]
-        return group_sizes(replicas, self._bytes_each(experiment), free_memory(self.device))
+        return group_sizes(replicas, self._bytes_each(experiment), room_for_one_of(processes, self.device))
 
     def bundle(self, experiment: Experiment, groups: Sequence[int]) -> Bundle:
         """The replicas of an experiment, in groups of these sizes."""

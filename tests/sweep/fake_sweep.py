@@ -10,7 +10,7 @@ from pathlib import Path
 from fake_training import FakeEngine
 
 from hypercl.config import UserError, load
-from hypercl.sweep import SweepOptions, sweep
+from hypercl.sweep import SweepOptions, driver, sweep
 
 
 def main() -> int:
@@ -22,6 +22,7 @@ def main() -> int:
         time_limit_s=float(rest[0]) if rest else None,
         final="after the search" if "FAKE_FINAL" in os.environ else "no",
     )
+    driver.SECONDS_TO_STOP = float(os.environ.get("FAKE_SECONDS_TO_STOP", driver.SECONDS_TO_STOP))
     try:
         result = sweep(load(file), options, FakeEngine())
     except UserError as error:

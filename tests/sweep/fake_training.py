@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.workers.engine import Engine
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import RunSummary, read_matrices
+from hypercl.training.device import choose_device
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
 SECONDS = "FAKE_SECONDS_A_REPORT"
@@ -119,6 +122,17 @@ def _fault(kind: str, number: int, step: int, starts: int) -> None:
         raise Diverged(step, math.nan, 2)
     if kind == "memory" and number == 1:
         raise MemoryError("cannot allocate")
+    if (kind == "hog" or (kind == "hog_once" and starts == 1)) and number == 1 and step == 7:
+        held = []
+        while True:  # until Ray's memory monitor kills the process
+            held.append(bytearray(os.urandom(1) * 50_000_000))
+            time.sleep(0.01)
+    if kind == "hang" and number == 1 and step == 7:
+        threading.Event().wait()
+    if kind == "freeze" and step == 7:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if kind == "no_device" and number == 1:
+        choose_device("cuda:7")
     if kind == "die" and step == 10 and starts == 1:
         os.kill(os.getpid(), 9)
     if kind == "die_always" and number == 1:

@@ -11,7 +11,8 @@ from torch import Tensor
 from hypercl.config import Experiment, loads
 from hypercl.methods import StepInfo
 from hypercl.tensors import copied, leaves
-from hypercl.training.bundle import Bundle
+from hypercl.training.bundle import Bundle, in_halves
+from hypercl.training.memory import halved
 from hypercl.training.parts import Networks
 
 CPU = torch.device("cpu")
@@ -107,3 +108,18 @@ def test_the_samples_predicted_at_once_fall_with_the_replicas() -> None:
     assert found == [1000, 1000, 500, 125]
     with_convolutions = Networks.of(experiment(1, "target={name: zenkenet}", "tasks={name: split_cifar}"), CPU)
     assert [with_convolutions.bundle(experiment(each), [each]).samples for each in (1, 16, 32)] == [250, 250, 125]
+
+
+@pytest.mark.parametrize("groups", [[4], [3, 2], [2, 1], [1]])
+def test_groups_that_are_halved_in_the_middle_take_the_same_steps(groups: list[int]) -> None:
+    whole, parts = (bundle_of(sizes) for sizes in (groups, halved(groups)))
+    state = doubled(whole.start_task(doubled(whole.init()), 0))
+    apart = in_halves(copied(state), groups)
+    drawn = [batch(sum(groups), 7) for _ in whole.trains_on(0)]
+    losses = []
+    for bundle, start in ((whole, state), (parts, apart)):
+        new, _ = bundle.step(start, bundle.task_context(start, 0), drawn, StepInfo(0, 0, 1e-2))
+        _, found = bundle.step(new, bundle.task_context(new, 0), drawn, StepInfo(0, 1, 1e-2))
+        losses.append(found["task"])
+    assert torch.allclose(*losses, rtol=1e-9)
+    assert max(halved(groups)) <= (max(groups) + 1) // 2

@@ -219,6 +219,9 @@ class Search(Section):
     """Number of failed trials in a row after which the sweep stops."""
     retries: Annotated[Whole, Field(ge=0)] = 3
     """Maximum restarts of a trial whose process died."""
+    stall_timeout: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Seconds without progress after which a trial's process is ended; it is restarted once. auto is the longer of 15
+    minutes and 20 times the longest pause of the trial so far."""
 
     @field_validator("fidelity", mode="before")
     @classmethod

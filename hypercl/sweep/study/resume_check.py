@@ -14,6 +14,7 @@ MAY_CHANGE = (
     "search.race",
     "search.max_failed",
     "search.retries",
+    "search.stall_timeout",
     "pruner",
     "resources.gpus",
     "resources.max_concurrent",

@@ -8,14 +8,18 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
+import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypercl.config import UserError
+from hypercl.control import AtOnce, Control
 from hypercl.sweep.workers.resources import Machine
 from hypercl.user_code import TRUST
 
@@ -25,6 +29,8 @@ OBJECT_STORE = 100_000_000
 """Bytes; Ray's least is 75 MiB, and 80 to 100 MB was enough everywhere."""
 SOCKET_PATH, RAY_SUFFIX = 107, 75
 """The system's limit on a socket's path, and what Ray puts below its folder."""
+HEAD_SILENT = 45.0
+"""Seconds without an answer after which a cluster's head is given up; Ray itself aborts the process after 60."""
 _OWNER = "owner"
 """A file that a driver locks as long as it lives."""
 
@@ -45,12 +51,13 @@ _QUIET = {
 
 
 @contextmanager
-def local_ray(there: Machine, logs: Path) -> Generator[Machine]:
+def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine]:
     """A Ray of this process's own, quiet, of exactly the size given; it is gone afterwards.
 
     Args:
         there: Ray itself ignores CPU affinity and quotas, so its size is always given.
         logs: where Ray's logs are left if what happens inside fails.
+        control: is told when Ray itself ends.
     """
     import ray
 
@@ -68,21 +75,31 @@ def local_ray(there: Machine, logs: Path) -> Generator[Machine]:
                 job_config=_job_config([] if _PACKAGE.parent.name.endswith("-packages") else [str(_PACKAGE.parent)]),
                 _temp_dir=str(folder),
             )
+        failed = True
         try:
             _require_loopback(ray.get_runtime_context().gcs_address)
-            yield there
-        except Exception:
-            shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
-            logs.chmod(0o700)  # Ray's own may be written by everybody
+            with _watched(control, ray_failure):
+                yield there
+            failed = False
+        except AtOnce:
+            failed = bool(control.machine)
             raise
         finally:
-            _end_helpers()
+            if failed:
+                with suppress(OSError):  # a full disk
+                    shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
+                    logs.chmod(0o700)  # Ray's own may be written by everybody
+            _end_helpers(trials_too=control.at_once)
             ray.shutdown()
 
 
 @contextmanager
-def attached_ray(address: str) -> Generator[Machine]:
+def attached_ray(address: str, control: Control) -> Generator[Machine]:
     """A running cluster, never shut down. Its workers get this very package.
+
+    Args:
+        address: of the cluster.
+        control: is told when the cluster no longer answers.
 
     Raises:
         UserError: no cluster answers at the address.
@@ -109,7 +126,8 @@ def attached_ray(address: str) -> Generator[Machine]:
             ) from None
         try:
             total = ray.cluster_resources()
-            yield Machine(total.get("CPU", 0.0), total.get("GPU", 0.0))
+            with _watched(control, _HeadFailure(ray.get_runtime_context().gcs_address)):
+                yield Machine(total.get("CPU", 0.0), total.get("GPU", 0.0))
         finally:
             ray.shutdown()
 
@@ -144,6 +162,64 @@ def check_shared(folder: Path) -> None:
             f"the results folder {folder} is not shared: it is not there on {', '.join(blind)}\n"
             f"    fix:     --results DIR with a folder that every node mounts at the same path"
         )
+
+
+def ray_failure() -> str:
+    """Which process of the Ray that this process started has ended, and what to do; '' where all of them run."""
+    from ray._private import worker
+
+    node: Any = worker._global_node  # pyright: ignore[reportPrivateUsage]
+    dead = {name for name, _ in node.dead_processes()} if node is not None else set()
+    ended = sorted(dead & {"raylet", "gcs_server"})
+    return (
+        f"Ray's process {ended[0]} ended\n    fix:     see ray_logs in the results, and the memory that is free"
+        if ended
+        else ""
+    )
+
+
+class _HeadFailure:
+    """Whether a cluster's head has not answered for longer than a slow network explains.
+
+    Args:
+        address: of its server, host:port.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address, self._answered = address, time.monotonic()
+
+    def __call__(self) -> str:
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError:
+            silent = time.monotonic() - self._answered
+            fix = "    fix:     check the head with ray status, or start the cluster again"
+            return f"the head of the cluster, {self._address}, does not answer\n{fix}" if silent > HEAD_SILENT else ""
+        self._answered = time.monotonic()
+        return ""
+
+
+@contextmanager
+def _watched(control: Control, failure: Callable[[], str]) -> Generator[None]:
+    """Asks every second whether Ray has failed: Tune's own loop stands still then, or is aborted after a minute."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            why = failure()
+            if why:
+                control.machine_failed(why)
+                control.end_at_once()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _check_answers(address: str) -> None:
@@ -181,26 +257,48 @@ def _deaf_children() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_helpers() -> None:
+def _end_helpers(trials_too: bool) -> None:
     """Ends Ray's monitors and dashboard, which have nothing to lose: Ray would wait a second for each (5.4 s in all,
-    2.4 s with this). Its server and raylet, by which it shuts down, stay."""
-    for listed in Path("/proc/self/task").glob("*/children"):
-        for pid in listed.read_text().split():
+    2.4 s with this). Its server and raylet, by which it shuts down, stay.
+
+    Args:
+        trials_too: also the trials' processes, as they may not answer.
+    """
+    for pid in _children(os.getpid()):
+        command = _command(pid)
+        if b"/ray/" in command and Path(command.split(b"\0")[0].decode()).name.startswith("python"):
             with suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"/ray/" in command and Path(command.split(b"\0")[0].decode()).name.startswith("python"):
-                    os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
+        for worker in _children(pid) if trials_too and b"/raylet/raylet" in command else ():
+            with suppress(OSError):
+                os.kill(worker, signal.SIGKILL)
+
+
+def _children(pid: int) -> Iterator[int]:
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            yield from map(int, listed.read_text().split())
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @contextmanager
 def _quiet() -> Generator[dict[str, str]]:
-    """Ray says nothing of its own; what a person set in the environment stays."""
+    """Ray says nothing of its own, neither of a lost node, which `deaths` does; what a person set in the environment
+    stays."""
+    from ray._private import worker
+
     loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with _environment(**{key: os.environ.get(key, value) for key, value in _QUIET.items()}):
+        settings = _environment(**{key: os.environ.get(key, value) for key, value in _QUIET.items()})
+        with settings, patch.object(worker, "print_to_stdstream"):
             yield {key: os.environ[key] for key in _QUIET}
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -31,6 +31,12 @@ class TrialJob:
     """No test data; test data at the end, for the final step; test data as validation data, for protocol test_leak."""
     until_task: int | None = None
     """The task, from 0, after which the trial ends; None trains the whole stream."""
+    processes: int = 1
+    """Runs that share the machine or the GPU, and so its memory."""
+    stall_timeout: float | None = None
+    """Seconds without progress after which the run is ended; None goes by its own pace."""
+    fewer_at_once: bool = False
+    """Whether memory did not suffice before: half as many replicas are computed at once."""
     parent: Path | None = None
     """The folder of the run from whose newest checkpoint the trial starts."""
 
@@ -44,12 +50,14 @@ NOTES = "notes"
 SECONDS, FLOPS = "seconds", "flops"
 """Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
 
-FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED = (
+FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE = (
     "finished",
     "learned",
     "diverged",
     "out_of_memory",
     "failed",
     "interrupted",
+    "machine",
 )
-"""What stands under OUTCOME; `learned` where the trial ended with `until_task`, before the end of the stream."""
+"""What stands under OUTCOME; `machine` where a device, a disk or data failed: that says nothing about the setting;
+`learned` where the trial ended with `until_task`, before the end of the stream."""

@@ -36,6 +36,11 @@ class Slots:
         """CPU threads of a trial."""
         return max(1, int(self.cpus))
 
+    @property
+    def sharing(self) -> int:
+        """Trials that share the memory they compute in: a GPU's, or the machine's."""
+        return min(self.concurrent, max(1, round(1 / self.gpus))) if self.gpus else self.concurrent
+
 
 def this_machine(cpus: float | None = None, gpus: float | None = None) -> Machine:
     """What this process may really use: affinity, cgroup quota and SLURM's grant, cut to `--cpus` and `--gpus`."""

@@ -18,10 +18,11 @@ from hypercl.control import Control
 from hypercl.files import write_text
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.workers import job
+from hypercl.sweep.workers.deaths import Death, Deaths, death_of
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun, RanRun, as_begun
 from hypercl.sweep.workers.resources import Slots
-from hypercl.sweep.workers.scheduler import death_of, let_go_after_fault
-from hypercl.sweep.workers.session import Heartbeat, Retrying, tune_study
+from hypercl.sweep.workers.scheduler import let_go_after_fault
+from hypercl.sweep.workers.session import Heartbeat, Stateless, tune_study
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def train_all(runs: Sequence[PlannedRun], session: RunSession) -> list[RanRun]:
     return [RanRun(run, run.summary, run.lost) for run in queue.runs]
 
 
-class RunQueue(Retrying):
+class RunQueue(Stateless):
     """Hands out runs in order, and decides what becomes of one that failed.
 
     Args:
@@ -74,14 +75,14 @@ class RunQueue(Retrying):
 
     def __init__(self, runs: Sequence[PlannedRun], session: RunSession) -> None:
         super().__init__()
-        self.retries = session.retries
         self.runs = as_begun(runs)
         self.waiting = deque(run for run in self.runs if run.summary is None and not run.lost)
         self.open: dict[str, PlannedRun] = {}
         """Ray's name of a trial -> its run."""
-        self.deaths: dict[Path, str] = {}
+        self.deaths: dict[Path, Death] = {}
         """How the process of a run died, by its folder; written by the scheduler."""
         self._session, self._control, self._listener = session, session.control, session.listener
+        self._deaths = Deaths(session.retries, session.control)
         self._failed: dict[Path, str] = {}
         """Runs that failed for good; written down when the session ends."""
         self._again: set[Path] = set()
@@ -112,7 +113,9 @@ class RunQueue(Retrying):
         told = result or {}
         ended, why = told.get(job.OUTCOME), str(told.get(job.WHY, ""))
         if error:
-            self._fail(run, f"{self.deaths.get(run.folder, 'its process died')} (after {self.retries} retries)")
+            self._died(run, self.deaths.pop(run.folder, Death("process", "its process died")))
+        elif ended == job.MACHINE:
+            self._deaths.then(run.folder, Death("machine", why))
         elif ended == job.FINISHED and run.summary is not None:
             self._say(f"{run.name}: {self.done} of {len(self.runs)} runs done")
         elif ended == job.DIVERGED:
@@ -129,6 +132,14 @@ class RunQueue(Retrying):
         if self._control.reason != "failed":
             for folder, why in self._failed.items():
                 write_text(folder / LOST, why + "\n")
+
+    def _died(self, run: PlannedRun, death: Death) -> None:
+        """A run that ran out of memory is treated as one that failed: a bundle is tried as its single seeds."""
+        then = "over" if death.cause == "memory" else self._deaths.then(run.folder, death)
+        if then == "again":
+            self.waiting.appendleft(run)
+        elif then == "over":
+            self._fail(run, death.why)
 
     def _fail(self, run: PlannedRun, why: str, whole: str = "") -> None:
         self._failures += 1
@@ -178,8 +189,7 @@ class RunScheduler(FIFOScheduler):
         let_go_after_fault(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        _, why = death_of(trial)
-        self._queue.deaths[trial.config["job"].folder] = why
+        self._queue.deaths[trial.config["job"].folder] = death_of(trial)
 
 
 def _in_short(why: str) -> str:

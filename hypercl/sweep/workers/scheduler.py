@@ -1,6 +1,5 @@
 """Ray reports, the study's pruner decides: intermediate values in, stops out."""
 
-from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -8,11 +7,12 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from hypercl.config.models import SweepFile
 from hypercl.sweep.listener import Listener
-from hypercl.sweep.study import Kind, Outcome, SweepStudy
+from hypercl.sweep.study import Outcome, SweepStudy
 from hypercl.sweep.workers import job
+from hypercl.sweep.workers.deaths import death_of
 from hypercl.sweep.workers.searcher import StudySearcher
 
-_FAULTS = (job.FAILED, job.OUT_OF_MEMORY)
+_FAULTS = (job.FAILED, job.OUT_OF_MEMORY, job.MACHINE)
 """Outcomes after which a process may hold broken state or memory."""
 
 
@@ -49,7 +49,7 @@ class StudyScheduler(FIFOScheduler):
         let_go_after_fault(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A process died: Ray's account of it is kept in case it is not restarted."""
+        """A process died: the searcher, which Ray tells next, gets to know how."""
         self._searcher.deaths[_number(trial)] = death_of(trial)
 
     def _why(self, step: int) -> str:
@@ -62,22 +62,6 @@ def let_go_after_fault(tune_controller: Any, trial: Trial, result: dict[str, Any
     if result.get(job.OUTCOME) in _FAULTS:
         # Ray keeps a process for reuse only if it knows that it has started (read in Ray 2.60; a test watches it).
         tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
-
-
-def death_of(trial: Trial) -> tuple[Kind, str]:
-    """How the process of a trial died, in the words of an outcome."""
-    text = _last_failure(trial)
-    kind: Kind = "out_of_memory" if "OutOfMemory" in text or "low on memory" in text else "failed"
-    return kind, f"its process died: {text}"
-
-
-def _last_failure(trial: Trial) -> str:
-    """The newest failure in Ray's own record of a trial's processes, on one line."""
-    path = Path(trial.error_file) if trial.error_file else None
-    if path is None or not path.exists():
-        return "no reason is known"
-    newest = path.read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
-    return " ".join(newest.partition("\n")[2].split())[:500]
 
 
 def _number(trial: Trial) -> int:

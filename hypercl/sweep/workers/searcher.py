@@ -16,7 +16,6 @@ from hypercl.sweep.planner import Planner
 from hypercl.sweep.study import (
     METRIC_OF,
     Bounds,
-    Kind,
     Outcome,
     Suggestion,
     SweepStudy,
@@ -24,14 +23,15 @@ from hypercl.sweep.study import (
     violations_of,
 )
 from hypercl.sweep.workers import job
+from hypercl.sweep.workers.deaths import Death, Deaths
 from hypercl.sweep.workers.job import TrialJob
-from hypercl.sweep.workers.session import Retrying
+from hypercl.sweep.workers.session import Stateless
 
 MOST_INFEASIBLE = 50
 """Suggestions out of bounds in a row after which the sweep stops."""
 
 
-class StudySearcher(Retrying):
+class StudySearcher(Stateless):
     """A Ray searcher that keeps nothing to itself: the study is its memory.
 
     Args:
@@ -55,13 +55,15 @@ class StudySearcher(Retrying):
         job_of: Callable[[int, Experiment], job.TrialJob],
     ) -> None:
         super().__init__()
-        self.retries = file.search.retries
         self._file, self._study, self._planner, self._bounds = file, study, planner, bounds
         self._control, self._listener, self._job_of = control, listener, job_of
         self._leftovers = study.leftovers()
-        self._numbers: dict[str, int] = {}
+        self._open: dict[str, Suggestion] = {}
         self._infeasible_in_row = 0
-        self.deaths: dict[int, tuple[Kind, str]] = {}
+        self._deaths = Deaths(file.search.retries, control)
+        self._alone: set[int] = set()
+        """Trials that ran out of memory: they are tried once more, with nothing beside them."""
+        self.deaths: dict[int, Death] = {}
         """How a trial's process died, by number; written by the scheduler."""
         self.spent: dict[int, tuple[float | None, int | None]] = {}
         """Seconds and floating-point operations of a trial up to its last report, by number; written by the scheduler.
@@ -69,31 +71,35 @@ class StudySearcher(Retrying):
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial as a worker's job; FINISHED once the budget is met and nothing runs that could fail."""
-        while self._control.reason is None and self._budget_left():
+        while self._control.reason is None and self._budget_left() and not self._to_wait():
             suggestion, again = self._next()
             if suggestion is None:
                 break
             verdict = self._judged(suggestion)
             if verdict is None or verdict.experiment is None:
                 continue
-            self._numbers[trial_id] = suggestion.number
+            self._open[trial_id] = suggestion
             trial = self._study.trial(suggestion.number)
             task = {name: value for name, value in self._planner.columns(trial).items() if name == "task"}
             self._listener.trial_started(suggestion.number, task | self._planner.tried(trial), again)
             return {"job": self._planned_job(trial, verdict.experiment)}
-        return None if self._numbers and self._control.reason is None else Searcher.FINISHED
+        return None if self._open and self._control.reason is None else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study: by the outcome in the last result, by the written decision of a stop, or as failed."""
-        number = self._numbers.pop(trial_id, None)
-        if number is None:
+        suggestion = self._open.pop(trial_id, None)
+        if suggestion is None:
             return
+        number = suggestion.number
         for step, value in (result or {}).get(job.HISTORY, ()):
             self._study.report(number, step, value)
-        outcome = self._death(number) if error else self._outcome(result or {})
+        told = result or {}
+        death = self.deaths.pop(number, Death("process", "its process died")) if error else _death_in(told)
+        outcome = self._outcome(told) if death is None else self._after(suggestion, death)
         if outcome is not None:
             self._study.decide(number, self._planner.judged(self._study.trial(number), outcome))
         settled = self._study.settle(number)
+        self._alone -= {number} if outcome is not None else set()
         if settled is None:
             self._listener.trial_interrupted(number)
             return
@@ -101,7 +107,7 @@ class StudySearcher(Retrying):
         self._listener.trial_ended(number, settled)
 
     def _budget_left(self) -> bool:
-        return self._study.trained + len(self._numbers) < self._file.search.trials
+        return self._study.trained + len(self._open) < self._file.search.trials
 
     def _next(self) -> tuple[Suggestion | None, bool]:
         if self._leftovers:
@@ -113,7 +119,8 @@ class StudySearcher(Retrying):
         part = self._planner.part(trial)
         job = self._job_of(trial.number, assign(experiment, part.changes))
         parent = None if part.parent is None else job.folder.parent / str(part.parent)
-        return replace(job, until_task=part.until_task, parent=parent)
+        fewer = trial.number in self._alone
+        return replace(job, until_task=part.until_task, parent=parent, fewer_at_once=fewer)
 
     def _judged(self, suggestion: Suggestion) -> Verdict | None:
         """The verdict on a feasible suggestion; an infeasible one is told at once."""
@@ -139,9 +146,29 @@ class StudySearcher(Retrying):
         self._study.settle(number)
         self._listener.trial_ended(number, outcome)
 
-    def _death(self, number: int) -> Outcome:
-        kind, why = self.deaths.get(number, ("failed", "its process died"))
-        return Outcome(kind, f"{why} (after {self.retries} retries)", None, {}, *self.spent.get(number, (None, None)))
+    def _to_wait(self) -> bool:
+        """Whether what runs, or is to run next, must have the machine for itself."""
+        concerned = {suggestion.number for suggestion in (*self._open.values(), *self._leftovers[:1])}
+        return bool(self._open) and not self._alone.isdisjoint(concerned)
+
+    def _after(self, suggestion: Suggestion, death: Death) -> Outcome | None:
+        """The outcome of a trial that died; None where it is restarted, or stays for the next session."""
+        number = suggestion.number
+        then = self._deaths.then(number, death)
+        if then == "again":
+            self._leftovers.insert(0, suggestion)
+            if death.cause == "memory":
+                self._alone.add(number)
+                how = "it is tried once more, alone and with fewer replicas at once"
+                self._listener.said(f"trial {number}: {death.why}; {how}")
+            elif death.cause == "node":
+                self._listener.said(f"trial {number}: {death.why}; it is resumed on another from its checkpoint")
+        if then != "over":
+            return None
+        spent = self.spent.get(number, (None, None))
+        if death.cause == "memory":
+            return Outcome("out_of_memory", f"{death.why}, also when it ran alone", None, {}, *spent)
+        return Outcome("failed", death.why, None, {}, *spent)
 
     def _outcome(self, result: dict[str, Any]) -> Outcome | None:
         """The outcome in a trial's last result; None for a trial that was stopped or interrupted."""
@@ -154,8 +181,6 @@ class StudySearcher(Retrying):
             return Outcome("learned", why, None, dict(result.get(job.METRICS, ())), *spent)
         if ended == job.DIVERGED:
             return Outcome("diverged", why, None, {}, *spent)
-        if ended == job.OUT_OF_MEMORY:
-            return Outcome("out_of_memory", why, None, {}, *spent)
         if ended == job.FAILED:
             return Outcome("failed", why, None, {}, *spent)
         return None
@@ -178,3 +203,11 @@ class StudySearcher(Retrying):
         self._control.first_failure = self._control.first_failure or outcome.why
         if self._control.failed_in_row >= self._file.search.max_failed:
             self._control.stop("failed")
+
+
+def _death_in(result: dict[str, Any]) -> Death | None:
+    """The death that a last result tells of; None where it tells of another end."""
+    why = str(result.get(job.WHY, ""))
+    if result.get(job.OUTCOME) == job.OUT_OF_MEMORY:
+        return Death("memory", f"out of memory: {why}")
+    return Death("machine", why) if result.get(job.OUTCOME) == job.MACHINE else None

@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 from ray import tune
 from ray.air._internal import usage
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -20,10 +22,8 @@ from hypercl.sweep.workers import job
 from hypercl.sweep.workers.resources import Slots
 
 
-class Retrying(Searcher):
-    """A searcher that states the maximum restarts of a trial whose process died, and keeps no state for Ray."""
-
-    retries: int
+class Stateless(Searcher):
+    """A searcher that keeps no state for Ray."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles searchers into snapshots that are never read."""
@@ -86,7 +86,7 @@ class Heartbeat(Callback):
 def tune_study(
     trainable: type,
     slots: Slots,
-    searcher: Retrying,
+    searcher: Stateless,
     scheduler: TrialScheduler,
     heartbeat: Heartbeat,
     storage: Path,
@@ -118,9 +118,18 @@ def tune_study(
             callbacks=[heartbeat],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=searcher.retries),
+            failure_config=tune.FailureConfig(max_failures=0),  # `deaths` decides on restarts
         ),
     )
+    actor_task_failed = RayActorManager._actor_task_failed
+
+    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        """Ray's loop ends at an error that it does not know, such as that of a worker killed for lack of memory."""
+        if not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        actor_task_failed(self, tracked_actor_task, exception)
+
     # For usage statistics, which are off, Ray counts its own loggers, and imports wandb to that end.
-    with patch.object(usage, "tag_callbacks", return_value=False):
+    unused = patch.object(usage, "tag_callbacks", return_value=False)
+    with unused, patch.object(RayActorManager, "_actor_task_failed", failed):
         tuner.fit()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -13,9 +14,11 @@ from hypercl.config import Experiment, UserError
 from hypercl.control import Control
 from hypercl.folder_lock import Superseded
 from hypercl.loggers import Ending, build, ending_of, reports_of
+from hypercl.machine import machine_fault
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
+from hypercl.sweep.workers.stall import StallWatch
 from hypercl.sweep.workers.task_segment import TaskSegment, lost_in_words
 from hypercl.training import Progress, Report, Started
 
@@ -35,7 +38,8 @@ class RunTrainable(tune.Trainable):
 
     def _take(self, given: TrialJob) -> None:
         self._job, self._segment = given, TaskSegment(given)
-        self._control = Control(requested=given.stop_file.exists)
+        self._stall = StallWatch(given.folder, given.stall_timeout)
+        self._control = Control(requested=self._asked_to_stop)
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -57,6 +61,7 @@ class RunTrainable(tune.Trainable):
         if reports is not None:
             with suppress(Superseded):
                 reports.close()
+        self._stall.close()
 
     def step(self) -> dict[str, Any]:
         """The next report, or the end, with what was logged as a warning since the one before."""
@@ -68,11 +73,21 @@ class RunTrainable(tune.Trainable):
             return self._advance()
         except Superseded:
             return self._end(job.INTERRUPTED)
-        except UserError as error:
-            return self._failed(str(error))
         except Exception as error:
+            fault = machine_fault(error)
+            if fault is not None:
+                return self._end(job.MACHINE, f"{socket.gethostname()}: {fault}")
+            if isinstance(error, UserError):
+                return self._failed(str(error))
             ending = ending_of(error)
             return self._failed(traceback.format_exc()) if ending is None else self._end(ending.how, ending.why)
+        finally:
+            self._stall.pause()
+
+    def _asked_to_stop(self) -> bool:
+        if self._reports is not None:
+            self._stall.alive()
+        return self._job.stop_file.exists()
 
     def start(self) -> Iterator[Progress]:
         """The run of this trial."""
@@ -82,7 +97,10 @@ class RunTrainable(tune.Trainable):
         folders = RunFolders(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
         experiment = Experiment.model_validate(own.experiment)
         test, leak = own.data == "report", own.data == "leak"
-        return run(experiment, folders, test=test, leak=leak, reports_per_task=own.reports_per_task)
+        return run(
+            experiment, folders, test=test, leak=leak, reports_per_task=own.reports_per_task,
+            processes=own.processes, fewer_at_once=own.fewer_at_once,
+        )  # fmt: skip
 
     def _advance(self) -> dict[str, Any]:
         if self._reports is None:
@@ -91,6 +109,7 @@ class RunTrainable(tune.Trainable):
             self._segment.take_over()
             loggers = build(self._job.loggers, self._job.folder)
             self._reports = reports_of(self.start(), loggers, self._control, lambda: self._segment.over)
+        self._stall.alive()
         while True:
             try:
                 item = next(self._reports)
@@ -133,6 +152,7 @@ class RunTrainable(tune.Trainable):
 
     def _end(self, outcome: str, why: str = "") -> dict[str, Any]:
         self._reports = None
+        self._stall.close()
         spent = {job.SECONDS: self._seconds, job.FLOPS: self._flops}
         result = {"done": True, job.OUTCOME: outcome, job.WHY: why, **spent}
         return result | ({job.HISTORY: self._history} if self._history else {})

@@ -95,8 +95,9 @@ def test_a_seed_that_diverged_counts_as_the_worst(bridge: Bridge) -> None:
 
 
 def test_a_bundle_whose_process_dies_for_good_is_no_value_for_the_sampler(bridge: Bridge) -> None:
-    bridge.start("a")
-    bridge.searcher.on_trial_complete("a", error=True)
+    for restart in range(4):
+        bridge.start(str(restart))
+        bridge.searcher.on_trial_complete(str(restart), error=True)
     (trial,) = bridge.study.trials()
     assert (trial.state, trial.value) == (TrialState.FAIL, None)
     assert "spread" not in trial.user_attrs

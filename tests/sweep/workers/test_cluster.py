@@ -16,6 +16,7 @@ import pytest
 import ray
 
 from hypercl.config import UserError
+from hypercl.control import Control
 from hypercl.sweep.workers.cluster import (
     _QUIET,
     RAY_SUFFIX,
@@ -44,7 +45,7 @@ def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(UserError, match=f"no Ray cluster answers at '{address}'"), attached_ray(address):
+    with pytest.raises(UserError, match=f"no Ray cluster answers at '{address}'"), attached_ray(address, Control()):
         pass
 
 
@@ -111,7 +112,7 @@ def in_local_ray(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.chdir(cwd)
         before = {key: value for key, value in os.environ.items() if key.startswith(("RAY_", "TUNE_", "TMPDIR"))}
-        with local_ray(Machine(1, 0), folder / "logs"):
+        with local_ray(Machine(1, 0), folder / "logs", Control()):
             yield folder
         assert before.items() <= os.environ.items()
         assert not [

@@ -13,6 +13,7 @@ from hypercl.control import Control
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.protocols import final_config
 from hypercl.sweep.workers import job
+from hypercl.sweep.workers.deaths import Death
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun
 from hypercl.sweep.workers.runs import RunQueue
 
@@ -129,12 +130,22 @@ def test_a_single_seed_that_fails_is_tried_once_more(session: Session, bundle: P
 def test_a_process_that_died_for_good_is_a_failure_with_its_reason(session: Session, single: PlannedRun) -> None:
     session.max_failed = 5
     queue = queue_of(session, single)
-    for trial in "ab":
-        started(queue, trial)
-        queue.deaths[single.folder] = "its process died: SIGKILL"
+    for trial in "abcde":
+        assert started(queue, trial) == single
+        queue.deaths[single.folder] = Death("process", "its process died: SIGKILL")
         queue.on_trial_complete(trial, error=True)
+    assert queue.suggest("f") == "FINISHED"
     queue.settle()
-    assert single.lost == "its process died: SIGKILL (after 3 retries)"
+    assert single.lost == "its process died: SIGKILL"
+
+
+def test_a_fault_of_the_machine_loses_no_run(session: Session, single: PlannedRun) -> None:
+    queue = queue_of(session, single)
+    started(queue, "a")
+    queue.on_trial_complete("a", {"outcome": job.MACHINE, "why": "the disk is full"})
+    assert (session.control.reason, session.control.machine) == ("machine", "the disk is full")
+    queue.settle()
+    assert not single.lost
 
 
 def test_a_run_that_diverged_is_lost_at_once(session: Session, bundle: PlannedRun) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.study.outcome import Outcome, outcome_of
+from hypercl.sweep.workers.deaths import Death
 
 
 @pytest.fixture
@@ -85,9 +87,7 @@ def test_reports_that_never_arrived_are_made_up_for_from_the_history(
     assert list(one.study.reported(number)) == list(range(1, 9))
 
 
-@pytest.mark.parametrize(
-    ("outcome", "kind"), [("diverged", "diverged"), ("out_of_memory", "out_of_memory"), ("failed", "failed")]
-)
+@pytest.mark.parametrize(("outcome", "kind"), [("diverged", "diverged"), ("failed", "failed")])
 def test_each_bad_end_is_told_as_what_it_was(bridge: Callable[..., Bridge], outcome: str, kind: str) -> None:
     one = bridge()
     one.start("a")
@@ -135,7 +135,7 @@ def test_failures_in_a_row_stop_the_sweep_and_a_success_in_between_does_not(brid
         one.end(str(name), outcome, why=f"reason {name}")
     assert one.control.reason is None
     one.start("x")
-    one.searcher.on_trial_complete("x", error=True)
+    one.end("x", "failed", why="reason x")
     assert one.control.reason == "failed"
     assert one.control.stop_file.exists()
     assert one.control.first_failure == "reason 0"
@@ -150,6 +150,51 @@ def test_a_network_that_cannot_be_built_is_a_failure_not_a_crash(bridge: Callabl
     assert one.start("a") == "FINISHED"
     assert one.study.record().counts() == {"failed": 3, "trained": 0}
     assert "no layer fits" in one.control.first_failure
+
+
+def test_a_trial_out_of_memory_is_tried_once_more_alone_with_fewer_replicas_at_once(
+    bridge: Callable[..., Bridge],
+) -> None:
+    one = bridge()
+    first, _ = one.start("a")["job"], one.start("b")
+    one.end("a", "out_of_memory", why="cannot allocate")
+    assert one.start("c") is None
+    one.end("b", "finished")
+    assert one.start("c")["job"] == replace(first, fewer_at_once=True)
+    assert one.start("d") is None
+    one.end("c", "out_of_memory", why="cannot allocate")
+    trial = one.study.trials()[first.number]
+    assert (trial.state, trial.constraints["out_of_memory"]) == (TrialState.PRUNED, 1.0)
+    assert outcome_of(trial).why == "out of memory: cannot allocate, also when it ran alone"
+    assert not one.start("e")["job"].fewer_at_once
+
+
+@pytest.mark.parametrize(("cause", "restarts"), [("process", 3), ("stalled", 1), ("node", 10)])
+def test_a_trial_that_died_is_restarted_as_often_as_the_cause_says(
+    cause: Any, restarts: int, bridge: Callable[..., Bridge]
+) -> None:
+    one = bridge()
+    number = one.start("0")["job"].number
+    for restart in range(restarts + 1):
+        assert one.study.trial(number).state == TrialState.RUNNING
+        one.searcher.deaths[number] = Death(cause, "why it died")
+        one.searcher.on_trial_complete(str(restart), error=True)
+        if restart < restarts:
+            assert one.start(str(restart + 1))["job"].number == number
+    if cause == "node":
+        assert (one.control.reason, one.control.exit_code) == ("machine", 74)
+    else:
+        assert outcome_of(one.study.trial(number)) == Outcome("failed", "why it died")
+
+
+def test_a_fault_of_the_machine_leaves_the_trial_as_it_is_and_stops_the_sweep(bridge: Callable[..., Bridge]) -> None:
+    one = bridge("search.max_failed=1")
+    one.start("a"), one.start("b")
+    one.end("a", "machine", why="node-7: there is no device 'cuda' here")
+    one.searcher.on_trial_complete("b", error=True)
+    assert one.start("c") == "FINISHED"
+    assert [trial.state for trial in one.study.trials()[:2]] == [TrialState.RUNNING] * 2
+    assert (one.control.reason, one.control.machine) == ("machine", "node-7: there is no device 'cuda' here")
 
 
 def test_leftovers_come_first_but_never_beyond_the_budget(bridge: Callable[..., Bridge]) -> None:

@@ -1,5 +1,6 @@
 """A trial's process: every end of a run is an outcome."""
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from fake_training import FAULT, FakeTrainable
 
 from hypercl.config import Experiment, SweepFile, UserError, resolved
+from hypercl.machine import MachineError
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import RunSummary
@@ -96,6 +98,13 @@ def raising(error: Exception) -> type[RunTrainable]:
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate"), "out_of_memory", "DefaultCPUAllocator"),
         (UserError("MNIST is not there"), "failed", "MNIST is not there"),
         (MemoryError(), "out_of_memory", "MemoryError"),
+        (MachineError("there is no device 'cuda' here"), "machine", "there is no device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/results/x.pt"),
+            "machine",
+            "/results/x.pt: the disk is full",
+        ),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), "machine", "uncorrectable ECC"),
     ],
 )
 def test_each_error_has_its_outcome(job: TrialJob, error: Exception, outcome: str, why: str) -> None:
