@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -56,7 +56,8 @@ class Control:
     machine: str = ""
     """What of the machine failed, and what to do about it, where that is why work stops."""
     _signalled: bool = False
-    _timers: list[threading.Timer] = field(default_factory=list[threading.Timer])
+    _timers: list[threading.Timer] | None = None
+    """What may end the process; None outside `signals`, where that is its owner's affair."""
 
     def stop(self, reason: Stop) -> None:
         """No more runs; running ones write a checkpoint and end."""
@@ -94,13 +95,16 @@ class Control:
     @contextmanager
     def signals(self) -> Generator[None]:
         """Handles both signals inside, and puts back what was there before."""
+        timers: list[threading.Timer] = []
+        self._timers = timers
         try:
             with _restored():
                 self.take_signals()
                 yield
         finally:
-            for timer in self._timers:
+            for timer in timers:
                 timer.cancel()
+            self._timers = None
 
     def take_signals(self) -> None:
         """Installs the handler. Ray installs its own when it starts: call this again afterwards."""
@@ -135,6 +139,8 @@ class Control:
         os._exit(self.exit_code if code is None else code)
 
     def _after(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._timers is None:
+            return
         timer = threading.Timer(seconds, then)
         timer.daemon = True
         self._timers.append(timer)

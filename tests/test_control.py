@@ -53,9 +53,10 @@ def test_a_second_signal_ends_at_once_whatever_work_was_stopping_for(reason: Sto
         assert (control.at_once, (tmp_path / ".stop").exists()) == (False, True)
         signal.raise_signal(signal.SIGINT)
         assert control.at_once
-        assert len(control._timers) == 2
-        assert not any(timer.finished.is_set() for timer in control._timers)
-    assert all(timer.finished.is_set() for timer in control._timers)
+        timers = control._timers
+        assert len(timers) == 2
+        assert not any(timer.finished.is_set() for timer in timers)
+    assert all(timer.finished.is_set() for timer in timers)
 
 
 ENDS = """

@@ -30,7 +30,12 @@ class Sweeps:
     def start(self, *more: str, **env: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(HERE / "fake_sweep.py"), str(self.folder), str(self.file), *more]
         return subprocess.Popen(
-            command, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE
+            command,
+            env=os.environ | {"PYTHONPATH": str(HERE)} | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=HERE,
         )
 
     def run(self, *more: str, **env: str) -> tuple[int, str]:

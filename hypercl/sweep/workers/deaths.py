@@ -16,7 +16,7 @@ from hypercl.control import Control
 from hypercl.sweep.workers.cluster import ray_failure
 from hypercl.sweep.workers.stall import STACKS
 
-Cause = Literal["process", "stalled", "node", "memory", "machine"]
+Cause = Literal["code", "process", "stalled", "node", "memory", "machine"]
 MOST_NODES = 10
 """Nodes lost under one run after which the machine cannot go on."""
 
@@ -57,7 +57,7 @@ class Deaths:
         if death.cause == "node" and count > MOST_NODES:
             self._control.machine_failed(f"{count} nodes were lost under one run; the last: {death.why}")
             return "stays"
-        most = {"process": self._retries, "stalled": 1, "node": MOST_NODES, "memory": 1}[death.cause]
+        most = {"code": 0, "process": self._retries, "stalled": 1, "node": MOST_NODES, "memory": 1}[death.cause]
         return "again" if count <= most else "over"
 
 
@@ -73,15 +73,17 @@ def death_of(trial: Trial) -> Death:
     if "OutOfMemoryError" in text:
         used = text.partition("Memory on the node")[2].partition(" was ")[2].partition(" (")[0]
         return Death("memory", f"the node ran out of memory ({used})" if used else "the node ran out of memory")
+    if "creation task" in text:
+        return Death("code", text)
     if "node has died" in text or "NodeDiedError" in text or "is unavailable" in text or "preempted" in text:
         return Death("node", "its node was lost")
-    return Death("process", f"its process died: {text[:500]}")
+    return Death("process", f"its process died: {' '.join(text.split())[:500]}")
 
 
 def _last_failure(trial: Trial) -> str:
-    """The newest failure in Ray's own record of a trial's processes, on one line."""
+    """The newest failure in Ray's own record of a trial's processes."""
     path = Path(trial.error_file) if trial.error_file else None
     if path is None or not path.exists():
         return "no reason is known"
     newest = path.read_text(encoding="utf-8", errors="replace").rpartition("Failure # ")[2]
-    return " ".join(newest.partition("\n")[2].split())
+    return newest.partition("\n")[2].strip()
