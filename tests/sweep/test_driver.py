@@ -62,7 +62,7 @@ def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setenv(FAULT, "raise_first")
-    text = TEXT.replace("trials: 6", "trials: 4").replace("constraints", "pruner: {name: none}\nconstraints")
+    text = TEXT.replace("trials: 6", "trials: 4").replace("name: asha", "name: none")
     given = SweepOptions(folder=tmp_path / "results", data_dir=tmp_path, max_concurrent=1, final="no")
     result = sweep(loads(text, "test.yaml"), given, FakeEngine())
     assert (result.exit_code, result.counts["failed"], result.counts["complete"]) == (0, 1, 4)

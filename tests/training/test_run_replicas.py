@@ -51,7 +51,7 @@ def two_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has room for two replicas."""
     parts = sys.modules["hypercl.training.parts"]
     monkeypatch.setattr(parts, "peak_of", lambda _: 100)
-    monkeypatch.setattr(parts, "free_memory", lambda _: 280)
+    monkeypatch.setattr(parts, "room_for_one_of", lambda *_: 280)
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_a_resumed_bundle_keeps_its_groups_whatever_is_free_by_then(
 ) -> None:
     with closing(run(experiment(), place)) as progress:
         [next(progress) for _ in range(3)]
-    monkeypatch.setattr(sys.modules["hypercl.training.parts"], "free_memory", lambda _: 10**12)
+    monkeypatch.setattr(sys.modules["hypercl.training.parts"], "room_for_one_of", lambda *_: 10**12)
     started = next(run(experiment(), place))
     assert isinstance(started, Started)
     assert started.groups == (2, 1)
