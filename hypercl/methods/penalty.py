@@ -199,12 +199,13 @@ class EwcLearner(PenaltyLearner):
 
 
 class OnlineEwcLearner(EwcLearner):
-    """loss = L_task + strength * 1/2 sum_i F_i (w_i - w*_i)^2, w* the weights after the last task.
+    """loss = L_task + strength * 1/2 sum_i decay F_i (w_i - w*_i)^2, w* the weights after the last task.
 
-    F is decay times its previous value plus the task's own, once a task (Schwarz et al., 2018); the code of von Oswald
-    et al. (2020) multiplies it by decay at each step instead.
+    F is decay times its previous value plus the task's own, once a task, and decay times F is held (Schwarz et al.,
+    2018; also the code of van de Ven and Tolias, 2019). The code of von Oswald et al. (2020) multiplies F by decay at
+    each step instead.
     """
 
     def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
         decay = cast(OnlineEwc, self.config).decay
-        return Quadratic.around(weights, decay * before.precision + fisher)
+        return Quadratic.around(weights, decay * (before.precision + fisher))

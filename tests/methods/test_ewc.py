@@ -92,7 +92,7 @@ def test_its_gradient_is_that_of_the_list_of_earlier_tasks() -> None:
     torch.testing.assert_close(state["theta"]["weights"], (weights - 0.1 * gradient).detach(), rtol=1e-9, atol=1e-9)
 
 
-def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task() -> None:
+def test_online_holds_decay_times_the_earlier_tasks_and_the_new_one_once_a_task() -> None:
     of = method("method.decay=0.25", name="online_ewc")
     state, expected = of.init(), torch.zeros(of.spec.target.num_weights)
     for task in range(3):
@@ -101,7 +101,7 @@ def test_online_adds_a_task_to_what_decay_leaves_of_the_earlier_ones_once_a_task
             state, _ = of.step(
                 state, of.task_context(state, task), [batch(10 * task + step)], StepInfo(task, step, 1e-2)
             )
-        expected = 0.25 * expected + looped_fisher(of, state, task, range(24), true=False)
+        expected = 0.25 * (expected + looped_fisher(of, state, task, range(24), true=False))
         state = of.end_task(state, task, FewSamples(task))
         torch.testing.assert_close(state["held"]["precision"], expected, rtol=1e-3, atol=1e-6)
         assert torch.equal(state["held"]["centre"], state["theta"]["weights"])
@@ -162,5 +162,5 @@ def test_replicas_of_several_strengths_train_as_each_would_alone(name: str) -> N
 
 
 def test_a_target_that_cannot_compute_one_sample_is_refused_before_training() -> None:
-    with pytest.raises(UserError, match="LonelyNet cannot process a single sample"):
+    with pytest.raises(UserError, match=r"LonelyNet cannot run on inputs of shape \(1, "):
         method("target.name=import", "target.path=small_nets:LonelyNet", "target.kwargs={width: 5}")

@@ -260,7 +260,7 @@ class OnlineEwc(_Fisher):
     strength: NotNegative = 1e8
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     decay: Annotated[Number, Field(ge=0, le=1)] = 0.8
-    """Gamma: what is left of the earlier tasks' information when a task's own is added.
+    """Gamma: share of the Fisher information of all tasks so far that is kept for the next task.
 
     Source: van de Ven and Tolias (2019), Split MNIST.
     """
