@@ -8,13 +8,14 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Any
 
+import torch
 from ray import tune
 
 from hypercl.config import Experiment, UserError
 from hypercl.control import Control
 from hypercl.folder_lock import Superseded
 from hypercl.loggers import Ending, build, ending_of, reports_of
-from hypercl.machine import machine_fault
+from hypercl.machine import MachineError, machine_fault
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
@@ -96,6 +97,11 @@ class RunTrainable(tune.Trainable):
         own = self._job
         folders = RunFolders(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
         experiment = Experiment.model_validate(own.experiment)
+        if own.gpus and experiment.training.device == "auto" and not torch.cuda.is_available():
+            raise MachineError(
+                "the trial has a share of a GPU, and there is none that works\n"
+                "    fix:     check the GPU with nvidia-smi, or train on CPUs: --set resources.gpus=0"
+            )
         test, leak = own.data == "report", own.data == "leak"
         return run(
             experiment, folders, test=test, leak=leak, reports_per_task=own.reports_per_task,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fake_training import FAULT, FakeTrainable
 
 from hypercl.config import Experiment, SweepFile, UserError, resolved
@@ -114,8 +115,6 @@ def test_each_error_has_its_outcome(job: TrialJob, error: Exception, outcome: st
 
 
 def test_torch_running_out_of_memory_is_recognised(job: TrialJob) -> None:
-    import torch
-
     assert raising(torch.OutOfMemoryError("CUDA out of memory"))({"job": job}).step()["outcome"] == "out_of_memory"
 
 
@@ -187,3 +186,10 @@ def test_a_trial_says_which_of_its_replicas_diverged(job: TrialJob) -> None:
     last = Bundle({"job": job}).step()
     assert last["outcome"] == "finished"
     assert last["why"] == "counted as the worst, since diverged: seed 2: the loss became nan"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_share_of_a_gpu_that_is_not_there_is_no_training_on_the_cpu(job: TrialJob) -> None:
+    last = RunTrainable({"job": replace(job, gpus=True)}).step()
+    assert last["outcome"] == "machine"
+    assert "the trial has a share of a GPU" in last["why"]
