@@ -5,7 +5,7 @@ import torch
 
 from hypercl.config import UserError
 from hypercl.config.models.target import ImportedTarget
-from hypercl.targets import build_target
+from hypercl.targets import build_target, count_weights, draw_weights
 
 
 @pytest.fixture
@@ -22,6 +22,8 @@ def folder(tmp_path):
         "    return 'net'\n"
         "def failing(num_classes):\n"
         "    raise RuntimeError('the moon is full')\n"
+        "def lazy(num_classes):\n"
+        "    return torch.nn.Sequential(torch.nn.LazyLinear(6), torch.nn.ReLU(), torch.nn.LazyLinear(num_classes))\n"
         "def trained(num_classes):\n"
         "    torch.hub.load_state_dict_from_url('https://example.invalid/weights.pth', progress=False)\n"
     )
@@ -84,3 +86,13 @@ def test_trained_weights_of_torchvision_are_refused_before_anything_is_fetched(t
 def test_the_number_of_outputs_cannot_be_given_twice(folder):
     with pytest.raises(UserError, match=r"'num_classes' is the number of outputs.*\(3\)"):
         build(folder, "users_nets:text", kwargs={"num_classes": 5})
+
+
+def test_lazy_layers_are_completed_by_the_inputs_of_the_stream(folder):
+    model = build(folder, "users_nets:lazy")
+    assert [tuple(shape) for shape in model.shapes.values()] == [(6, 4), (6,), (3, 6), (3,)]
+    config = ImportedTarget(path="users_nets:lazy")
+    assert count_weights(config, (4,), 3, [folder]) == model.num_weights
+    drawn = [draw_weights(config, (4,), 3, seed, [folder]) for seed in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
