@@ -1,6 +1,7 @@
 """Durations, numbers, paths and tables as people read them."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ def shown(path: Path) -> str:
     """The path as a person would type it: relative where the working directory is above."""
     inside = os.path.relpath(path)
     return str(path) if inside.startswith("..") else inside
+
+
+def typed(path: Path) -> str:
+    """The path in a command to be copied into a shell: quoted where that is needed."""
+    return shlex.quote(shown(path))
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """The console script `hypercl`: one command, its mistakes as messages, its exit code."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from hypercl.exit_codes import ExitCode
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; a user's mistake is a message, never a traceback."""
     with signals_end_the_process():  # before anything is imported that takes a moment
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII alone gets \xb1 for ±
+                stream.reconfigure(errors="backslashreplace")
         from hypercl.cli.parser import parsed
         from hypercl.config import UserError
 

@@ -12,6 +12,7 @@ from hypercl.cli.tables import pairs
 from hypercl.config import UserError, did_you_mean
 from hypercl.config.reading import content_of
 from hypercl.files import write_text
+from hypercl.formatting import typed
 from hypercl.shipped_files import folder, purpose, shipped
 
 SCHEMA = "schema.json"
@@ -41,7 +42,8 @@ def init_command(args: argparse.Namespace) -> int:
     for name, content in written.items():
         write_text(target.parent / name, content)
     included = f"includes {', '.join(beside)}; " if beside else ""
-    console.print(f"written: {target} ({included}{SCHEMA} beside it is for editors)\nnext:    hypercl sweep {target}")
+    console.print(f"written: {target} ({included}{SCHEMA} beside it is for editors)")
+    console.print(f"next:    hypercl sweep {typed(target)}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The console script `hypercl`: its commands and their options."""
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -65,6 +66,31 @@ def count(text: str) -> int:
     return value
 
 
+def _amount(text: str) -> float:
+    """A number above 0."""
+    value = _amount_or_none(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _amount_or_none(text: str) -> float:
+    """A number of 0 or more."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    return value
+
+
+def _path(text: str) -> Path:
+    """A path; a shell leaves the ~ of `--results=~/x` as it is."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody's home is known
+        return path
+
+
 def _add_explain(commands: Commands) -> None:
     parser = _bare_command(commands, "explain", "Explain a key or a section of a file: `hypercl explain method.beta`.")
     parser.add_argument(
@@ -78,21 +104,21 @@ def _add_init(commands: Commands) -> None:
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="a shipped file such as quickstart; omit it to list them"
     )
-    parser.add_argument("--to", type=Path, metavar="FILE", help="destination; default: ./NAME.yaml")
+    parser.add_argument("--to", type=_path, metavar="FILE", help="destination; default: ./NAME.yaml")
     parser.set_defaults(run=_runs("init", "init_command"))
 
 
 def _add_list(commands: Commands) -> None:
     parser = _bare_command(commands, "list", "List the sweeps and runs in a folder of results.")
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="folder; default: ./results"
+        "folder", nargs="?", type=_path, default=Path("results"), metavar="DIR", help="folder; default: ./results"
     )
     parser.set_defaults(run=_runs("list", "list_command"))
 
 
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", nargs="+", type=_path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--top", type=count, default=10, metavar="N", help="number of rows; default: 10")
     parser.add_argument(
         "--prefer",
@@ -101,7 +127,7 @@ def _add_report(commands: Commands) -> None:
     )
     parser.add_argument(
         "--to",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="folder for figures; default: RESULTS/figures, or ./report for several sweeps",
     )
@@ -110,7 +136,7 @@ def _add_report(commands: Commands) -> None:
 
 def _add_schema(commands: Commands) -> None:
     parser = _bare_command(commands, "schema", "Print the JSON Schema of a file, for editors.")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write to a file instead of printing")
+    parser.add_argument("--write", type=_path, metavar="FILE", help="write to a file instead of printing")
     parser.set_defaults(run=_runs("explain", "schema_command"))
 
 
@@ -187,7 +213,7 @@ def _add_sweep(commands: Commands) -> None:
         "--show", type=int, metavar="N", help="print trial N: its setting, progress, accuracy matrix or failure"
     )
     instead.add_argument(
-        "--status", type=Path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
+        "--status", type=_path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
     )
     parser.set_defaults(run=_sweep)
 
@@ -195,7 +221,7 @@ def _add_sweep(commands: Commands) -> None:
 def _add_final(commands: Commands) -> None:
     purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
     parser = _bare_command(commands, "final", purpose, **_exit_codes())
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="number of best settings, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="number of fresh seeds per setting (final.seeds)")
     parser.add_argument(
@@ -214,8 +240,8 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="time limit, such as 90s, 30m, 2h or 1h30m; stops with checkpoints, resumable",
     )
-    parser.add_argument("--cpus", type=float, metavar="N", help="maximum total number of CPUs")
-    parser.add_argument("--gpus", type=float, metavar="N", help="maximum total number of GPUs")
+    parser.add_argument("--cpus", type=_amount, metavar="N", help="maximum total number of CPUs")
+    parser.add_argument("--gpus", type=_amount_or_none, metavar="N", help="maximum total number of GPUs")
     parser.add_argument("--max-concurrent", type=count, metavar="N", help="maximum number of trials at once")
     parser.add_argument(
         "--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); default: this machine"
@@ -236,7 +262,7 @@ def _add_reproduce(commands: Commands) -> None:
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
-    instead.add_argument("--table", type=Path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
+    instead.add_argument("--table", type=_path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
     parser.set_defaults(run=_runs("reproduce", "reproduce_command"))
 
 
@@ -265,7 +291,7 @@ def _command(
     )
     parser.add_argument(
         "--results",
-        type=Path,
+        type=_path,
         default=Path("results"),
         metavar="DIR",
         help="where results folders are written; default: ./results",
@@ -287,8 +313,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     """Where data comes from."""
     parser.add_argument(
         "--data-dir",
-        type=Path,
-        default=Path(os.environ.get("HYPERCL_DATA") or "data"),
+        type=_path,
+        default=_path(os.environ.get("HYPERCL_DATA") or "data"),
         metavar="DIR",
         help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
     )
@@ -320,7 +346,7 @@ def _completion(args: argparse.Namespace) -> int:
 
 def _trusted(text: str) -> str:
     """An import path or a package as it is; a folder by its full path, too."""
-    folder = Path(text).expanduser()
+    folder = _path(text)
     return f"{text},{folder.resolve()}" if folder.exists() else text
 
 

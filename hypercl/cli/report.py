@@ -120,13 +120,13 @@ def report_command(args: argparse.Namespace) -> int:
     try:
         pictures = _write(sweeps, folder, importance)
     except OSError as error:
-        console.print(f"nothing is written: {error}\n    fix:     name another folder with --to DIR")
+        console.print(f"nothing is written: {error}\n    fix:     name another folder with --to DIR", markup=False)
         return ExitCode.DONE
     for name, record in sweeps.items() if args.prefer is not None else ():
         place = folder if len(sweeps) == 1 else own_folder(folder, name)
         consoles[name].print(_preferred(str(args.prefer), record, place))
     names = ", ".join(str(path.relative_to(folder)) for path in pictures)
-    console.print(f"written to {shown(folder)}: trials.csv" + (f", {names}" if pictures else ""))
+    console.print(f"written to {shown(folder)}: trials.csv" + (f", {names}" if pictures else ""), markup=False)
     return 0
 
 

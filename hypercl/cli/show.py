@@ -11,7 +11,7 @@ from hypercl.cli.tables import Fitted, pairs
 from hypercl.config import Experiment, lookup
 from hypercl.config.models import task_count
 from hypercl.config.reading import value_in_words
-from hypercl.formatting import duration, shown
+from hypercl.formatting import duration, shown, typed
 from hypercl.loggers import matrix_or_path, read_rows, task_accuracies
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
@@ -62,11 +62,12 @@ def print_trial(folder: Path, number: int) -> int:
         console.print()
         console.print(matrix_or_path("validation", AccuracyMatrix.read(path), path))
     elif accuracies := _last_accuracies(folder):
-        console.print(f"\nlast accuracy on each task met, %: {accuracies}")
+        console.print(f"\nlast accuracy on each task met, %: {accuracies}", markup=False)
     if (folder / "error.txt").is_file():
-        console.print(f"\n{shown(folder / 'error.txt')}:\n{(folder / 'error.txt').read_text(encoding='utf-8').strip()}")
+        error = (folder / "error.txt").read_text(encoding="utf-8").strip()
+        console.print(f"\n{shown(folder / 'error.txt')}:\n{error}", markup=False)
     if (folder / "config.yaml").is_file():
-        console.print(f"\ntrain it again: hypercl train {shown(folder / 'config.yaml')}")
+        console.print(f"\ntrain it again: hypercl train {typed(folder / 'config.yaml')}", markup=False)
     return 0
 
 

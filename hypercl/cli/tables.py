@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
@@ -14,7 +15,7 @@ def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
     for index in range(len(rows[0]) if rows else 0):
         table.add_column(no_wrap=index == 0, overflow="fold", style="bold" if index == 0 else "")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -41,21 +42,21 @@ class Fitted:
 
 
 def _upright(rows: Sequence[Mapping[str, str]], title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     for heading in rows[0] if rows else ():
         words = any(row[heading][:1].isalpha() for row in rows)
-        table.add_column(heading, justify="left" if words else "right", overflow="fold")
+        table.add_column(Text(heading), justify="left" if words else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(Text, row.values()))
     return table
 
 
 def _sideways(rows: Sequence[Mapping[str, str]], title: str) -> Table:
     first, *keys = rows[0]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(first)
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    table.add_column(Text(first))
     for row in rows:
-        table.add_column(row[first], justify="right", overflow="fold")
+        table.add_column(Text(row[first]), justify="right", overflow="fold")
     for key in keys:
-        table.add_row(key, *(row[key] for row in rows))
+        table.add_row(Text(key), *(Text(row[key]) for row in rows))
     return table

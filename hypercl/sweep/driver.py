@@ -14,7 +14,7 @@ from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
-from hypercl.formatting import shown
+from hypercl.formatting import shown, typed
 from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
 from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
@@ -324,7 +324,7 @@ class _Session:
         if best_file is not None:
             which = "winner" if code is ExitCode.DONE else "best so far"
             which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else which
-            lines.append(f"Train the {which}: hypercl train {shown(best_file)}")
+            lines.append(f"Train the {which}: hypercl train {typed(best_file)}")
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = record.best()
         return SweepResult(
@@ -364,7 +364,7 @@ class _Session:
             record = read_sweep(self.folder)
             write_report(record, self.folder / "figures", importances(record))
         except Exception as error:
-            return [f"The figures are not drawn ({error}); once that is mended: hypercl report {shown(self.folder)}"]
+            return [f"The figures are not drawn ({error}); once that is mended: hypercl report {typed(self.folder)}"]
         return []
 
     def _ending(self) -> tuple[ExitCode, str]:

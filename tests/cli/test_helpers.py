@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 
 from hypercl.cli import main
-from hypercl.cli.parser import commands_of, parser_of_all
+from hypercl.cli.parser import commands_of, parsed, parser_of_all
 from hypercl.cli.report import headings, ranked
 from hypercl.cli.show import progress_lines
 from hypercl.config import load
 from hypercl.config.explain.schema import schema_text
+from hypercl.formatting import typed
 from hypercl.shipped_files import purpose, shipped
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.study.outcome import Outcome
@@ -24,11 +25,12 @@ from hypercl.sweep.study.study import SweepStudy
 ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
-    "train": "file --set --results --name --data-dir --offline --device --seed --threads --fetch",
-    "sweep": "file --set --results --name --data-dir --offline --trials --no-final --time --cpus --gpus "
+    "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --fetch",
+    "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --time --cpus --gpus "
     "--max-concurrent --address --prefer --dry-run --show --status",
-    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline",
-    "reproduce": "file --set --results --name --data-dir --offline --only --seeds --budget --dry-run --table",
+    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline "
+    "--trust",
+    "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
     "explain": "path",
     "init": "name --to",
     "list": "folder",
@@ -322,3 +324,21 @@ def test_other_shells_have_a_script_with_every_command(shell: str, capsys: Captu
     if shutil.which(shell):
         (tmp_path / "script").write_text(script)
         subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
+
+
+@pytest.mark.parametrize("option", ["--cpus=0", "--cpus=nan", "--cpus=-1", "--cpus=inf", "--gpus=nan", "--gpus=-1"])
+def test_a_number_of_processors_that_no_machine_has_is_refused(option: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parsed(["sweep", "file.yaml", option])
+
+
+def test_the_home_directory_may_stand_after_an_equals_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HYPERCL_DATA", "~/data")
+    options = parsed(["train", "file.yaml", "--results=~/r"])
+    assert (str(options.results), str(options.data_dir)) == ("/home/somebody/r", "/home/somebody/data")
+
+
+def test_a_command_to_be_copied_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed(tmp_path / "my results; rm") == "'my results; rm'"

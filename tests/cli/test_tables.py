@@ -7,7 +7,7 @@ from rich.console import Console
 
 from hypercl.cli import main
 from hypercl.cli.report import headings, ranked
-from hypercl.cli.tables import Fitted
+from hypercl.cli.tables import Fitted, pairs
 from hypercl.files import write_text
 from tests.sweep.made_sweep import made_sweep
 
@@ -75,3 +75,12 @@ def test_a_trial_without_a_matrix_shows_its_last_accuracies(tmp_path: Path, caps
     write_text(tmp_path / "made/trials/0/metrics.jsonl", "\n".join(rows) + "\n")
     assert main(["sweep", str(tmp_path / "made"), "--show", "0"]) == 0
     assert "last accuracy on each task met, %: 80.0 97.5\n" in capsys.readouterr().out
+
+
+def test_text_of_the_users_is_never_markup() -> None:
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(pairs([("results", "/scratch/a[/b]/x[old]")]))
+        console.print(Fitted([{"trial [1]": "0", "layers": "[conv, pool]"}], "best [now]"))
+    for text in ("a[/b]/x[old]", "trial [1]", "[conv, pool]", "best [now]"):
+        assert text in captured.get()

@@ -8,7 +8,7 @@ from hypercl.config.models import Experiment, Section, SweepFile, is_mapping
 from hypercl.config.problems import ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
-from hypercl.config.reading.validation import validated
+from hypercl.config.reading.validation import MOST_PROBLEMS, validated
 from hypercl.config.reading.yaml_text import dump, value_of
 
 SECTIONS = tuple(Experiment.model_fields)
@@ -70,6 +70,8 @@ def read(text: str, source: str, overrides: Sequence[str] = ()) -> Reading:
     model, found = validated(SweepFile, data, locations)
     if model is not None:
         return Reading(model, problems, model, locations)
+    if len(found) > MOST_PROBLEMS:
+        return Reading(None, [*problems, *found], None, locations)
     for problem in found:
         remove(data, problem.path)
     return Reading(None, [*problems, *found], validated(SweepFile, data, locations)[0], locations)

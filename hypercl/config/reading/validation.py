@@ -11,6 +11,8 @@ from hypercl.config.models import Section, is_mapping, kind_of, kinds_of, models
 from hypercl.config.problems import Location, Problem, closest, did_you_mean, located
 from hypercl.config.reading.keys import entries
 
+MOST_PROBLEMS = 100
+"""Problems of a file that are reported; more are counted."""
 _Model = TypeVar("_Model", bound=Section)
 
 
@@ -22,7 +24,9 @@ def validated(
         return model.model_validate(data), []
     except ValidationError as error:
         errors = [details for details in error.errors(include_url=False) if not _other_branch(details)]
-        problems = _distinct([_problem(model, details) for details in errors])
+        problems = _distinct([_problem(model, details) for details in errors[:MOST_PROBLEMS]])
+        if len(errors) > MOST_PROBLEMS:
+            problems.append(Problem("", f"{len(errors) - MOST_PROBLEMS:,} more problems are not shown"))
         return None, [located(problem, locations) for problem in problems]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hypercl.analysis import SCRATCH, About, FinalResult, Reported, counterpart, read_final, write_final
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
-from hypercl.formatting import shown
+from hypercl.formatting import shown, typed
 from hypercl.sweep.final.selection import (
     FOLDER,
     FinalSelection,
@@ -117,7 +117,7 @@ class FinalStep:
         last, result = self._last, self.result
         if last is None:
             if self.mode == "no" and best_first(self.study.record()):
-                return [f"No final step: test data stays closed until hypercl final {shown(self.folder)}"]
+                return [f"No final step: test data stays closed until hypercl final {typed(self.folder)}"]
             return []
         lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
         table = shown(self.folder / FOLDER / "final.md")
@@ -128,7 +128,7 @@ class FinalStep:
         if self.study.trained > last.trained:
             lines.append(
                 f"The search went on after test data was opened ({last.trained} trials were trained, now "
-                f"{self.study.trained}): the settings chosen then stay. hypercl final {shown(self.folder)} --again "
+                f"{self.study.trained}): the settings chosen then stay. hypercl final {typed(self.folder)} --again "
                 "chooses again, and every output then says that test data was opened once more"
             )
         return [line for line in lines if line]

@@ -16,7 +16,7 @@ from hypercl.analysis import LEAK
 from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.reading import dump
 from hypercl.files import write_text
-from hypercl.formatting import shown
+from hypercl.formatting import typed
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_in_words
 from hypercl.sweep.results import goals
@@ -124,7 +124,7 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
             else []
         ),
         f"# found in {len(record.trials)} trials. Retrain it, on a seed that the search did not use, with",
-        f"#     hypercl train {shown(folder / 'best.yaml')}",
+        f"#     hypercl train {typed(folder / 'best.yaml')}",
         *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
     ]
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
