@@ -72,15 +72,20 @@ def write_text(path: Path, text: str, allowed: Callable[[], None] = lambda: None
     write_bytes(path, text.encode(), allowed)
 
 
+def partial_writer(path: Path) -> int | None:
+    """The process that wrote a partial file; None of any other file."""
+    named = _PARTIAL.fullmatch(path.name)
+    return None if named is None else int(named[1])
+
+
 def remove_partials(folder: Path) -> None:
     """Removes what writers that were killed left beside their files, in a folder and all those below it."""
     for path in folder.rglob("*.partial-*"):
-        named = _PARTIAL.fullmatch(path.name)
-        if named is None:
+        writer = partial_writer(path)
+        if writer is None:
             continue
         with suppress(OSError):
             old = time.time() - path.stat().st_mtime > _LONGEST_WRITE
-            writer = int(named[1])
             if old or writer == os.getpid() or not is_alive(writer):
                 path.unlink()
 

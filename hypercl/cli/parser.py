@@ -116,6 +116,20 @@ def _add_list(commands: Commands) -> None:
     parser.set_defaults(run=_runs("list", "list_command"))
 
 
+def _add_doctor(commands: Commands) -> None:
+    purpose = "Check a results folder and mend it; without one, check the installation."
+    parser = _bare_command(commands, "doctor", purpose)
+    parser.add_argument("results", nargs="?", type=_path, metavar="RESULTS", help="results folder of a sweep or run")
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="mend what can be mended; files are moved to RESULTS/lost+found, none deleted",
+    )
+    parser.add_argument("--wandb", action="store_true", help="check too whether W&B can be reached")
+    _add_data_folder(parser)
+    parser.set_defaults(run=_runs("doctor", "doctor_command"))
+
+
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=_path, metavar="RESULTS", help="results folder of a sweep")
@@ -168,7 +182,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_final, _add_reproduce):
         add(commands)
-    for add in (_add_explain, _add_init, _add_list, _add_report, _add_schema, _add_completion):
+    for add in (_add_doctor, _add_explain, _add_init, _add_list, _add_report, _add_schema, _add_completion):
         add(commands)
     return parser
 
@@ -310,15 +324,8 @@ def _exit_codes() -> dict[str, Any]:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    """Where data comes from."""
-    parser.add_argument(
-        "--data-dir",
-        type=_path,
-        default=_path(os.environ.get("HYPERCL_DATA") or "data"),
-        metavar="DIR",
-        help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
-    )
-    parser.add_argument("--offline", action="store_true", help="use no network at all (also HYPERCL_OFFLINE=1)")
+    """Where data comes from, and whose code may run."""
+    _add_data_folder(parser)
     parser.add_argument(
         "--trust",
         action="append",
@@ -327,6 +334,17 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="code that may run: an installed package, an import path, or a folder of results (also HYPERCL_TRUST)",
     )
+
+
+def _add_data_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=_path,
+        default=_path(os.environ.get("HYPERCL_DATA") or "data"),
+        metavar="DIR",
+        help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
+    )
+    parser.add_argument("--offline", action="store_true", help="use no network at all (also HYPERCL_OFFLINE=1)")
 
 
 def _train(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.loggers.composite import Loggers, build
     from hypercl.loggers.ending import Ending, How, ending_of, reports_of, run_to_end
-    from hypercl.loggers.jsonl import JsonLines, read_rows, task_accuracies
+    from hypercl.loggers.jsonl import JsonLines, read_rows, sound_rows, task_accuracies
     from hypercl.loggers.spec import Logger, LoggerSpec
     from hypercl.loggers.terminal import Terminal, matrix_or_path
     from hypercl.loggers.wandb_mode import decide_mode, sync_hint

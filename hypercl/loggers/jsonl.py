@@ -39,7 +39,7 @@ class JsonLines(Logger):
         self._last, self._newest, self._check_owner = -1, set(), item.check_owner
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
-        kept, lost = _sound(self.path.read_bytes(), covered)
+        kept, lost = sound_rows(self.path.read_bytes(), covered)
         for iteration, line in kept:
             self._note(iteration, line.decode())
         if lost:
@@ -80,7 +80,7 @@ def read_rows(folder: Path) -> list[Row]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    rows = [json.loads(line) for _, line in _sound(path.read_bytes(), math.inf)[0]]
+    rows = [json.loads(line) for _, line in sound_rows(path.read_bytes(), math.inf)[0]]
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
 
 
@@ -95,7 +95,7 @@ def encode(row: Row) -> str:
     return json.dumps({key: value if math.isfinite(value) else None for key, value in row.items()})
 
 
-def _sound(content: bytes, covered: float) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+def sound_rows(content: bytes, covered: float) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
     """Iteration and line of each row up to an iteration; number and line of what stands between them and is no row.
 
     What comes after the last such row was cut short by a kill, or belongs to a later checkpoint: it is neither.

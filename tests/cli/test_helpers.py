@@ -31,6 +31,7 @@ SURFACE = {
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline "
     "--trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
+    "doctor": "results --fix --wandb --data-dir --offline",
     "explain": "path",
     "init": "name --to",
     "list": "folder",

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
-    from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal
+    from hypercl.sweep.study.journal import (
+        JOURNAL,
+        checksums,
+        damage_of,
+        mend_journal,
+        open_journal,
+        sums_of,
+        whole_size,
+        without_damage,
+    )
     from hypercl.sweep.study.outcome import (
         ENDINGS,
         NEW_TASK,
@@ -55,7 +64,7 @@ if TYPE_CHECKING:
         races_of,
         ranked_trials,
     )
-    from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of
+    from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of, trials_in
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
     from hypercl.sweep.study.samplers import Grid, sampler_in_words
     from hypercl.sweep.study.settings import best_experiment

@@ -71,8 +71,8 @@ def mend_journal(path: Path) -> str:
     if not path.exists():
         return ""
     content = path.read_bytes()
-    size = _whole(content)
-    if damage := damage_of(content[:size], _sums(path)):
+    size = whole_size(content)
+    if damage := damage_of(content[:size], checksums(path)):
         line, what = damage
         raise UserError(
             f"{path}, line {line}: {what}\n"
@@ -96,10 +96,10 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: the journal is damaged.
     """
-    sums = _sums(path)  # first: the driver writes a sum after its record
+    pairs = checksums(path)  # first: the driver writes a sum after its record
     content = path.read_bytes()
-    content = content[: _whole(content)]
-    if damage := damage_of(content, sums):
+    content = content[: whole_size(content)]
+    if damage := damage_of(content, pairs):
         line, what = damage
         raise UserError(
             f"{path} is damaged: line {line}: {what}\n"
@@ -122,12 +122,20 @@ def damage_of(content: bytes, sums: Sequence[tuple[int, str]]) -> tuple[int, str
     digest, begin = hashlib.sha256(), 0
     for end, known in sums:
         if end > len(content):
-            return number + 1, f"records that were written are missing at the end ({end - len(content)} bytes)"
+            return content.count(
+                b"\n", 0, begin
+            ) + 1, f"of what was written here, {end - len(content)} bytes are missing"
         digest.update(content[begin:end])
         if digest.hexdigest()[: len(known)] != known:
             return content.count(b"\n", 0, begin) + 1, "a record was changed or is missing here"
         begin = end
     return None
+
+
+def without_damage(content: bytes) -> bytes:
+    """A journal without the lines that are no records, or refer to what is not there."""
+    counts = {"study_id": 0, "trial_id": 0}
+    return b"".join(line + b"\n" for line in content.split(b"\n")[:-1] if not _wrong(line, counts))
 
 
 def _wrong(line: bytes, counts: dict[str, int]) -> str:
@@ -162,8 +170,8 @@ class _Summed(JournalFileBackend):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), lock_obj=JournalFileOpenLock(str(path)))
         self._path, self._size, self._digest = path, 0, hashlib.sha256()
-        sums = _sums(path)
-        sums_of(path).write_bytes(b"".join(b"%d %s\n" % (size, known.encode()) for size, known in sums))
+        pairs = checksums(path)
+        sums_of(path).write_bytes(b"".join(b"%d %s\n" % (size, known.encode()) for size, known in pairs))
         self._sum()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -187,7 +195,7 @@ def sums_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sums")
 
 
-def _sums(path: Path) -> list[tuple[int, str]]:
+def checksums(path: Path) -> list[tuple[int, str]]:
     """Sizes and digests in a journal's file of checksums; a line cut short by a kill is left out."""
     try:
         lines = sums_of(path).read_text(encoding="ascii", errors="replace").split("\n")[:-1]
@@ -197,7 +205,7 @@ def _sums(path: Path) -> list[tuple[int, str]]:
     return [(int(pair[0]), pair[1]) for pair in pairs if len(pair) == 2 and pair[0].isdigit() and len(pair[1]) == 16]
 
 
-def _whole(content: bytes) -> int:
+def whole_size(content: bytes) -> int:
     """The length of a journal without an incomplete last line and blank lines at the end."""
     kept = content[: content.rfind(b"\n") + 1]
     while kept.endswith(b"\n") and not kept[kept.rfind(b"\n", 0, -1) + 1 :].strip():

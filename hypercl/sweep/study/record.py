@@ -1,5 +1,6 @@
 """What a study holds at one moment: the one view of it for everything that reads, live or from a sweep's folder."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
@@ -189,7 +191,19 @@ def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
     """Trials and user attributes of the study in a journal."""
     if not path.is_file():
         return [], {}
-    storage = replayed(path, _Records(records_of(path)))
+    return _studies(replayed(path, _Records(records_of(path))))
+
+
+def trials_in(path: Path, content: bytes) -> list[FrozenTrial]:
+    """The trials in the content of a journal, or in what is left of one.
+
+    Raises:
+        UserError: its records contradict each other.
+    """
+    return _studies(replayed(path, _Records([json.loads(line) for line in content.splitlines()])))[0]
+
+
+def _studies(storage: JournalStorage) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
     studies = [study.study_name for study in storage.get_all_studies()]
     names = names_of(studies)
     if names is None:
