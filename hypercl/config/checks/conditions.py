@@ -1,10 +1,11 @@
 """Which entries of a space are part of a setting (`when`), and what follows from the others (`equals`)."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from hypercl.config.models import Distribution, Experiment, ExpressionError, expression, is_list
+from hypercl.config.models import Distribution, Experiment, ExpressionError, expression, is_list, is_mapping
 from hypercl.config.problems import ConfigError, Problem
 from hypercl.config.reading import assign, lookup, value_in_words
 
@@ -120,11 +121,21 @@ def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, 
             if not one.contains(given[path]):
                 problems.append(Problem(path, "the value lies outside of the space", given[path], span(one)))
         else:
-            own = _own(base, found, path)
+            own = _choice_of(base, one, path, _own(base, found, path))
             found[path] = drawn(one, own)
             if not one.contains(own):
                 problems.append(Problem(path, "the experiment's own value lies outside of the space", own, span(one)))
     return found, problems
+
+
+def _choice_of(base: Experiment, one: Distribution, path: str, own: Any) -> Any:
+    """The choice that says what the experiment's own section says, with its defaults left out."""
+    if is_mapping(own) and one.kind == "choice":
+        for choice in one.values:
+            with suppress(ConfigError):
+                if is_mapping(choice) and lookup(assign(base, {path: choice}), path) == own:
+                    return choice
+    return own
 
 
 def drawn(one: Distribution, value: Any) -> Any:

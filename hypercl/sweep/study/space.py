@@ -117,7 +117,8 @@ def _listed(path: str, one: Distribution) -> list[Any]:
     low, high = one.values
     if one.kind == "int" or one.step:
         step = one.step or 1
-        values = [low + step * index for index in range(round((high - low) / step) + 1)]
+        count = round((high - low) / step) + 1
+        values = [float(f"{low + step * index:.12g}") for index in range(count)]  # 0.3, not 0.30000000000000004
         return [int(value) for value in values] if one.kind == "int" else values
     raise UserError(f"space.{path}: the grid sampler needs values that can be listed: use choice, int, or give a step")
 
