@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hypercl.cli.paths import offline
 from hypercl.config import UserError
+from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import shown
@@ -113,7 +114,7 @@ def _ray() -> str:
     """Starts the Ray of a local sweep, on the loopback interface, and runs a task in it."""
     from hypercl.sweep.workers import Machine, local_ray
 
-    with TemporaryDirectory() as logs, local_ray(Machine(1.0, 0.0), Path(logs)):
+    with TemporaryDirectory() as logs, local_ray(Machine(1.0, 0.0), Path(logs), Control()):
         import ray
 
         address = ray.get(ray.remote(num_cpus=0)(ray.util.get_node_ip_address).remote(), timeout=120)
