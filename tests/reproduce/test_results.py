@@ -47,6 +47,7 @@ def finish(folder: Path, experiment: Experiment, accuracies: list[float | None],
     ]
     summary = {
         "seed": first,
+        "validation": metrics(accuracies[0]),
         "test": metrics(accuracies[0]),
         "seconds": seconds,
         "iterations": 250,
