@@ -36,7 +36,16 @@ def test_the_budget_is_trained(swept: SweepResult) -> None:
 
 def test_the_folder_holds_what_people_need_and_nothing_of_rays(swept: SweepResult, folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} - {".driver.lock"}
-    assert names == {"sweep.yaml", "study.journal", "trials", "trials.csv", "best.yaml", "figures", "final"}
+    assert names == {
+        "sweep.yaml",
+        "study.journal",
+        "study.journal.sums",
+        "trials",
+        "trials.csv",
+        "best.yaml",
+        "figures",
+        "final",
+    }
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
     assert len(rows) == 6 + swept.counts["infeasible"]
     assert load(folder / "best.yaml").experiment.method.beta == swept.table[0]["method.beta"]

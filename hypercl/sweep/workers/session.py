@@ -121,15 +121,22 @@ def tune_study(
             failure_config=tune.FailureConfig(max_failures=0),  # `deaths` decides on restarts
         ),
     )
-    actor_task_failed = RayActorManager._actor_task_failed
 
-    def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+    def known(of_ray: Callable[..., None]) -> Callable[..., None]:
         """Ray's loop ends at an error that it does not know, such as that of a worker killed for lack of memory."""
-        if not isinstance(exception, RayActorError | RayTaskError):
-            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
-        actor_task_failed(self, tracked_actor_task, exception)
+
+        def failed(self: RayActorManager, tracked: Any, exception: Exception) -> None:
+            if not isinstance(exception, RayActorError | RayTaskError):
+                exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+            of_ray(self, tracked, exception)
+
+        return failed
+
+    start_failed, task_failed = RayActorManager._actor_start_failed, RayActorManager._actor_task_failed
+    start = patch.object(RayActorManager, "_actor_start_failed", known(start_failed))
+    task = patch.object(RayActorManager, "_actor_task_failed", known(task_failed))
 
     # For usage statistics, which are off, Ray counts its own loggers, and imports wandb to that end.
     unused = patch.object(usage, "tag_callbacks", return_value=False)
-    with unused, patch.object(RayActorManager, "_actor_task_failed", failed):
+    with unused, start, task:
         tuner.fit()

@@ -81,7 +81,7 @@ def runs(folder: Path, **summaries: dict[str, Any] | None) -> None:
         own = folder / "trial-1" / name
         own.mkdir(parents=True)
         if summary is not None:
-            (own / "summary.json").write_text(json.dumps(summary))
+            (own / "summary.json").write_text(json.dumps({"validation": {}, **summary}))
 
 
 def test_runs_beside_the_study_are_added_up_from_their_folders(tmp_path: Path) -> None:
