@@ -67,7 +67,7 @@ def queue_of(session: Any, *runs: PlannedRun) -> RunQueue:
 
 def finish(run: PlannedRun, **content: Any) -> dict[str, Any]:
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "summary.json").write_text(json.dumps(content))
+    (run.folder / "summary.json").write_text(json.dumps({"validation": {}, **content}))
     return {"outcome": job.FINISHED}
 
 
