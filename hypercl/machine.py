@@ -2,7 +2,7 @@
 
 import errno
 
-from hypercl.config.problems import UserError
+from hypercl.config import UserError
 
 _DISK = {
     errno.ENOSPC: "the disk is full\n    fix:     make room there",
