@@ -125,10 +125,10 @@ def tune_study(
     def known(of_ray: Callable[..., None]) -> Callable[..., None]:
         """Ray's loop ends at an error that it does not know, such as that of a worker killed for lack of memory."""
 
-        def failed(self: RayActorManager, tracked: Any, exception: Exception) -> None:
+        def failed(self: RayActorManager, *, exception: Exception, **tracked: Any) -> None:
             if not isinstance(exception, RayActorError | RayTaskError):
                 exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
-            of_ray(self, tracked, exception)
+            of_ray(self, exception=exception, **tracked)
 
         return failed
 
