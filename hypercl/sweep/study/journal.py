@@ -72,7 +72,8 @@ def mend_journal(path: Path) -> str:
         return ""
     content = path.read_bytes()
     size = whole_size(content)
-    if damage := damage_of(content[:size], checksums(path)):
+    pairs = _untorn(checksums(path), content, size)
+    if damage := damage_of(content[:size], pairs):
         line, what = damage
         raise UserError(
             f"{path}, line {line}: {what}\n"
@@ -87,6 +88,7 @@ def mend_journal(path: Path) -> str:
     with path.open("r+b") as file:
         file.truncate(size)
         os.fsync(file.fileno())
+    _write_sums(path, pairs)
     return f"the last {len(content) - size} bytes of {path.name} were cut short by a kill and are set aside"
 
 
@@ -98,7 +100,9 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     """
     pairs = checksums(path)  # first: the driver writes a sum after its record
     content = path.read_bytes()
-    content = content[: whole_size(content)]
+    size = whole_size(content)
+    pairs = _untorn(pairs, content, size)
+    content = content[:size]
     if damage := damage_of(content, pairs):
         line, what = damage
         raise UserError(
@@ -106,6 +110,12 @@ def records_of(path: Path) -> list[dict[str, Any]]:
             f"    fix:     restore it from a copy, or see what can be saved: hypercl doctor {path.parent}"
         )
     return [json.loads(line) for line in content.splitlines()]
+
+
+def _untorn(pairs: list[tuple[int, str]], content: bytes, size: int) -> list[tuple[int, str]]:
+    """The checksums without the last one, where its record is cut short, as by a loss of power; one that is missing
+    altogether counts as damage."""
+    return pairs[:-1] if size < len(content) and pairs and pairs[-1][0] > size else pairs
 
 
 def damage_of(content: bytes, sums: Sequence[tuple[int, str]]) -> tuple[int, str] | None:
@@ -171,7 +181,7 @@ class _Summed(JournalFileBackend):
         super().__init__(str(path), lock_obj=JournalFileOpenLock(str(path)))
         self._path, self._size, self._digest = path, 0, hashlib.sha256()
         pairs = checksums(path)
-        sums_of(path).write_bytes(b"".join(b"%d %s\n" % (size, known.encode()) for size, known in pairs))
+        _write_sums(path, pairs)
         self._sum()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -188,6 +198,11 @@ class _Summed(JournalFileBackend):
             self._size += len(fresh)
             with sums_of(self._path).open("ab") as file:
                 file.write(f"{self._size} {self._digest.hexdigest()[:16]}\n".encode())
+
+
+def _write_sums(path: Path, pairs: Sequence[tuple[int, str]]) -> None:
+    if pairs or sums_of(path).exists():
+        sums_of(path).write_bytes(b"".join(b"%d %s\n" % (size, known.encode()) for size, known in pairs))
 
 
 def sums_of(path: Path) -> Path:
