@@ -39,7 +39,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The results folder of a sweep, read anew with every question: it may be running."""
+    """The results folder of a sweep. Each property reads it again, since the sweep may be running."""
 
     folder: Path
 

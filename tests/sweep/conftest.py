@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fake_training import TEXT
+from killed_sweeps import TRIALS, Sweeps
 
 from hypercl.config import SweepFile, loads
 from hypercl.sweep.study.study import SweepStudy
@@ -23,6 +24,12 @@ def sweep_file() -> Callable[..., SweepFile]:
         return loads(TEXT, "test.yaml", overrides)
 
     return build
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path) -> Sweeps:
+    """A quick sweep that can be killed."""
+    return Sweeps(tmp_path, TEXT.replace("trials: 6", f"trials: {TRIALS}"))
 
 
 @pytest.fixture

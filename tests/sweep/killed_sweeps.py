@@ -20,6 +20,14 @@ LIMIT = 300
 TRIALS = 5
 
 
+def low_memory(room: int) -> dict[str, str]:
+    """Has Ray's memory monitor kill a process once this machine's memory in use has grown by so many bytes."""
+    known = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (int(known[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    share = f"{(total - free + room) / total:.4f}"
+    return {"RAY_memory_usage_threshold": share, "RAY_memory_monitor_refresh_ms": "50"}
+
+
 class Sweeps:
     """The same command, again and again."""
 

@@ -2,22 +2,16 @@
 
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_training import FAULT, SECONDS, TEXT
+from fake_training import FAULT, SECONDS
 from killed_sweeps import LIMIT, TRIALS, Sweeps, check_whole
 from optuna.trial import TrialState
 
 from hypercl.sweep.study.record import read_sweep
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def sweeps(tmp_path: Path) -> Sweeps:
-    return Sweeps(tmp_path, TEXT.replace("trials: 6", f"trials: {TRIALS}"))
 
 
 def test_a_driver_killed_at_several_moments_goes_on_where_it_was(sweeps: Sweeps) -> None:

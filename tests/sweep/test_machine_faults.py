@@ -9,23 +9,10 @@ from pathlib import Path
 
 import pytest
 from fake_training import FAULT, SECONDS, TEXT
-from killed_sweeps import TRIALS, Sweeps, check_whole
+from killed_sweeps import TRIALS, Sweeps, check_whole, low_memory
 from optuna.trial import TrialState
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def sweeps(tmp_path: Path) -> Sweeps:
-    return Sweeps(tmp_path, TEXT.replace("trials: 6", f"trials: {TRIALS}"))
-
-
-def low_memory(room: int) -> dict[str, str]:
-    """Has Ray's memory monitor kill a process once this machine's memory in use has grown by so many bytes."""
-    known = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    total, free = (int(known[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    share = f"{(total - free + room) / total:.4f}"
-    return {"RAY_memory_usage_threshold": share, "RAY_memory_monitor_refresh_ms": "50"}
 
 
 def test_a_trial_killed_for_lack_of_memory_once_is_resumed_and_counts(sweeps: Sweeps) -> None:

@@ -13,6 +13,7 @@ from optuna.storages.journal._storage import JournalOperation
 
 from hypercl.config import UserError
 from hypercl.config.models import is_mapping
+from hypercl.formatting import typed
 
 JOURNAL = "study.journal"
 
@@ -73,13 +74,7 @@ def mend_journal(path: Path) -> str:
     content = path.read_bytes()
     size = whole_size(content)
     pairs = _untorn(checksums(path), content, size)
-    if damage := damage_of(content[:size], pairs):
-        line, what = damage
-        raise UserError(
-            f"{path}, line {line}: {what}\n"
-            f"    The file was changed by something other than hypercl; nothing was touched.\n"
-            f"    fix:     restore the file from a copy, or see what can be saved: hypercl doctor {path.parent}"
-        )
+    _require_sound(path, content[:size], pairs)
     if size == len(content):
         return ""
     torn = content[content.rfind(b"\n") + 1 :]
@@ -101,15 +96,18 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     pairs = checksums(path)  # first: the driver writes a sum after its record
     content = path.read_bytes()
     size = whole_size(content)
-    pairs = _untorn(pairs, content, size)
-    content = content[:size]
+    _require_sound(path, content[:size], _untorn(pairs, content, size))
+    return [json.loads(line) for line in content[:size].splitlines()]
+
+
+def _require_sound(path: Path, content: bytes, pairs: Sequence[tuple[int, str]]) -> None:
     if damage := damage_of(content, pairs):
         line, what = damage
         raise UserError(
-            f"{path} is damaged: line {line}: {what}\n"
-            f"    fix:     restore it from a copy, or see what can be saved: hypercl doctor {path.parent}"
+            f"{path} is damaged, line {line}: {what}\n"
+            f"    The file was changed by something other than hypercl; nothing was touched.\n"
+            f"    fix:     restore it from a copy, or see what can be saved: hypercl doctor {typed(path.parent)}"
         )
-    return [json.loads(line) for line in content.splitlines()]
 
 
 def _untorn(pairs: list[tuple[int, str]], content: bytes, size: int) -> list[tuple[int, str]]:
@@ -131,13 +129,11 @@ def damage_of(content: bytes, sums: Sequence[tuple[int, str]]) -> tuple[int, str
             return number, what
     digest, begin = hashlib.sha256(), 0
     for end, known in sums:
-        if end > len(content):
-            return content.count(
-                b"\n", 0, begin
-            ) + 1, f"of what was written here, {end - len(content)} bytes are missing"
         digest.update(content[begin:end])
-        if digest.hexdigest()[: len(known)] != known:
-            return content.count(b"\n", 0, begin) + 1, "a record was changed or is missing here"
+        if end > len(content) or digest.hexdigest()[: len(known)] != known:
+            missing = f"of what was written here, {end - len(content)} bytes are missing"
+            what = missing if end > len(content) else "a record was changed or is missing here"
+            return content.count(b"\n", 0, begin) + 1, what
         begin = end
     return None
 

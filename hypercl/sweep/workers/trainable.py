@@ -102,11 +102,15 @@ class RunTrainable(tune.Trainable):
                 "the trial has a share of a GPU, and there is none that works\n"
                 "    fix:     check the GPU with nvidia-smi, or train on CPUs: --set resources.gpus=0"
             )
-        test, leak = own.data == "report", own.data == "leak"
         return run(
-            experiment, folders, test=test, leak=leak, reports_per_task=own.reports_per_task,
-            processes=own.processes, fewer_at_once=own.fewer_at_once,
-        )  # fmt: skip
+            experiment,
+            folders,
+            test=own.data == "report",
+            leak=own.data == "leak",
+            reports_per_task=own.reports_per_task,
+            processes=own.processes,
+            fewer_at_once=own.fewer_at_once,
+        )
 
     def _advance(self) -> dict[str, Any]:
         if self._reports is None:
