@@ -15,6 +15,17 @@ from optuna.trial import TrialState
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 
+def test_a_trial_that_needs_more_memory_than_there_is_is_pruned_after_one_retry_alone(sweeps: Sweeps) -> None:
+    code, text = sweeps.run(**low_memory(room=3 * 2**30), **{FAULT: "hog"})
+    assert code == 0, text
+    (trial,) = [trial for trial in sweeps.trials() if trial.user_attrs["outcome"]["kind"] == "out_of_memory"]
+    assert (trial.number, trial.state, trial.constraints["out_of_memory"]) == (1, TrialState.PRUNED, 1.0)
+    assert "also when it ran alone" in trial.user_attrs["outcome"]["why"]
+    assert len(set(sweeps.starts(1))) == 2
+    assert sweeps.kinds()["failed"] == 0
+    check_whole(sweeps)
+
+
 def test_a_trial_killed_for_lack_of_memory_once_is_resumed_and_counts(sweeps: Sweeps) -> None:
     code, text = sweeps.run(**low_memory(room=3 * 2**30), **{FAULT: "hog_once"})
     assert code == 0, text

@@ -3,23 +3,21 @@
 import fcntl
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
 import tempfile
-import threading
-import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from hypercl.config import UserError
 from hypercl.control import AtOnce, Control
+from hypercl.sweep.workers.private_ray import closed_to_others, environment, require_loopback
+from hypercl.sweep.workers.ray_watch import HeadFailure, ray_failure, watched
 from hypercl.sweep.workers.resources import Machine
 from hypercl.user_code import TRUST
 
@@ -29,8 +27,6 @@ OBJECT_STORE = 100_000_000
 """Bytes; Ray's least is 75 MiB, and 80 to 100 MB was enough everywhere."""
 SOCKET_PATH, RAY_SUFFIX = 107, 75
 """The system's limit on a socket's path, and what Ray puts below its folder."""
-HEAD_SILENT = 45.0
-"""Seconds without an answer after which a cluster's head is given up; Ray itself aborts the process after 60."""
 _OWNER = "owner"
 """A file that a driver locks as long as it lives."""
 
@@ -62,8 +58,8 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
     import ray
 
     temporary = Path(tempfile.gettempdir())
-    with _quiet(), _own_folder(temporary) as temporary, _ray_folder() as folder, _closed_to_others(temporary):
-        with _deaf_children(), _environment(TMPDIR=str(temporary)):
+    with _quiet(), _own_folder(temporary) as temporary, _ray_folder() as folder, closed_to_others(temporary):
+        with _deaf_children(), environment(TMPDIR=str(temporary)):
             ray.init(
                 address="local",
                 num_cpus=max(1, int(there.cpus)),
@@ -77,8 +73,8 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
             )
         failed = True
         try:
-            _require_loopback(ray.get_runtime_context().gcs_address)
-            with _watched(control, ray_failure):
+            require_loopback(ray.get_runtime_context().gcs_address)
+            with watched(control, ray_failure):
                 yield there
             failed = False
         except AtOnce:
@@ -126,7 +122,7 @@ def attached_ray(address: str, control: Control) -> Generator[Machine]:
             ) from None
         try:
             total = ray.cluster_resources()
-            with _watched(control, _HeadFailure(ray.get_runtime_context().gcs_address)):
+            with watched(control, HeadFailure(ray.get_runtime_context().gcs_address)):
                 yield Machine(total.get("CPU", 0.0), total.get("GPU", 0.0))
         finally:
             ray.shutdown()
@@ -162,64 +158,6 @@ def check_shared(folder: Path) -> None:
             f"the results folder {folder} is not shared: it is not there on {', '.join(blind)}\n"
             f"    fix:     --results DIR with a folder that every node mounts at the same path"
         )
-
-
-def ray_failure() -> str:
-    """Which process of the Ray that this process started has ended, and what to do; '' where all of them run."""
-    from ray._private import worker
-
-    node: Any = worker._global_node  # pyright: ignore[reportPrivateUsage]
-    dead = {name for name, _ in node.dead_processes()} if node is not None else set()
-    ended = sorted(dead & {"raylet", "gcs_server"})
-    return (
-        f"Ray's process {ended[0]} ended\n    fix:     see ray_logs in the results, and the memory that is free"
-        if ended
-        else ""
-    )
-
-
-class _HeadFailure:
-    """Whether a cluster's head has not answered for longer than a slow network explains.
-
-    Args:
-        address: of its server, host:port.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._address, self._answered = address, time.monotonic()
-
-    def __call__(self) -> str:
-        host, _, port = self._address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except OSError:
-            silent = time.monotonic() - self._answered
-            fix = "    fix:     check the head with ray status, or start the cluster again"
-            return f"the head of the cluster, {self._address}, does not answer\n{fix}" if silent > HEAD_SILENT else ""
-        self._answered = time.monotonic()
-        return ""
-
-
-@contextmanager
-def _watched(control: Control, failure: Callable[[], str]) -> Generator[None]:
-    """Asks every second whether Ray has failed: Tune's own loop stands still then, or is aborted after a minute."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(1.0):
-            why = failure()
-            if why:
-                control.machine_failed(why)
-                control.end_at_once()
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
 
 
 def _check_answers(address: str) -> None:
@@ -297,76 +235,12 @@ def _quiet() -> Generator[dict[str, str]]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        settings = _environment(**{key: os.environ.get(key, value) for key, value in _QUIET.items()})
+        settings = environment(**{key: os.environ.get(key, value) for key, value in _QUIET.items()})
         with settings, patch.object(worker, "print_to_stdstream"):
             yield {key: os.environ[key] for key in _QUIET}
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def _environment(**settings: str | None) -> Generator[None]:
-    """Environment variables for a while; None takes one away."""
-    before = {key: os.environ.get(key) for key in settings}
-    _set(settings)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(settings: dict[str, str | None]) -> None:
-    for key, value in settings.items():
-        if value is None:
-            os.environ.pop(key, None)
-        else:
-            os.environ[key] = value
-
-
-@contextmanager
-def _closed_to_others(folder: Path) -> Generator[None]:
-    """A Ray started inside listens on the loopback interface only and requires a token, which is kept in `folder`.
-
-    Ray would listen on every interface, and whoever reaches one of its ports can run code. It replaces a loopback
-    `_node_ip_address` by the machine's own, except where it supports no clusters (macOS, Windows), so it is told that
-    this is such a machine.
-    """
-    from ray._private import ray_constants
-    from ray._raylet import AuthenticationTokenLoader, Config  # pyright: ignore[reportAttributeAccessIssue] - compiled
-
-    def read_settings() -> None:
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32), encoding="ascii")
-    clusters = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_AUTH_TOKEN": None}
-    try:
-        with _environment(**auth, **{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}):
-            read_settings()
-            yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = clusters
-        read_settings()
-
-
-def _require_loopback(address: str) -> None:
-    """Refuses a Ray that other machines can reach.
-
-    Raises:
-        UserError: it listens elsewhere than on the loopback interface.
-    """
-    import ray
-
-    if not ip_address(address.rpartition(":")[0].strip("[]")).is_loopback:
-        raise UserError(
-            f"Ray {ray.__version__} listens at {address}, where other machines reach it, though it was told not to\n"
-            "    fix:     install the version of Ray that hypercl asks for"
-        )
 
 
 def _job_config(search_path: list[str]) -> Any:

@@ -13,7 +13,7 @@ from typing import Literal
 from ray.tune.experiment import Trial
 
 from hypercl.control import Control
-from hypercl.sweep.workers.cluster import ray_failure
+from hypercl.sweep.workers.ray_watch import ray_failure
 from hypercl.sweep.workers.stall import STACKS
 
 Cause = Literal["code", "process", "stalled", "node", "memory", "machine"]

@@ -24,10 +24,10 @@ from hypercl.sweep.workers.cluster import (
     _own_folder,
     _quiet,
     _ray_folder,
-    _require_loopback,
     attached_ray,
     local_ray,
 )
+from hypercl.sweep.workers.private_ray import require_loopback
 from hypercl.sweep.workers.resources import Machine
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
@@ -172,10 +172,10 @@ def test_the_folders_of_a_local_ray_are_their_users_alone(in_local_ray: Path) ->
 
 
 def test_a_ray_that_listens_elsewhere_is_refused() -> None:
-    _require_loopback("127.0.0.1:6379")
-    _require_loopback("[::1]:6379")
+    require_loopback("127.0.0.1:6379")
+    require_loopback("[::1]:6379")
     with pytest.raises(UserError, match=r"listens at 192\.0\.2\.7:6379"):
-        _require_loopback("192.0.2.7:6379")
+        require_loopback("192.0.2.7:6379")
 
 
 def _descendants(pid: int) -> Iterator[int]:
