@@ -196,7 +196,10 @@ def race_figure(table: pd.DataFrame, metric: str) -> Figure:
         colour = SERIES[kept.index(number) % len(SERIES)] if number in kept else GREY
         shift = (place - (len(lines) - 1) / 2) * step
         _line(axes, number, own, shift, {"color": colour, "marker": MARKERS[place % len(MARKERS)]})
-    axes.set_xticks(list(dict.fromkeys(last["seeds"])))
+    rounds = list(dict.fromkeys(last["seeds"]))
+    axes.set_xticks(rounds)
+    if len(rounds) == 1:
+        axes.margins(x=2)  # else the settings stand at the edges
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right center", frameon=False)
     return figure

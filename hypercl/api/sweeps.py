@@ -61,9 +61,13 @@ class Sweep:
         import optuna
 
         record = self.record
-        study = optuna.create_study(
-            study_name=record.name, directions=[goal.direction for goal in record.file.objective.goals]
-        )
+        goals = record.file.objective.goals
+        told = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            study = optuna.create_study(study_name=record.name, directions=[goal.direction for goal in goals])
+        finally:
+            optuna.logging.set_verbosity(told)
         study.add_trials(record.trials)
         return study
 
@@ -79,9 +83,12 @@ class Sweep:
 
     @property
     def best(self) -> Mapping[str, Any] | None:
-        """The winner's values, key path -> value; `{}` is the setting as written, None while nothing is complete."""
-        trial = self.record.best()
-        return None if trial is None else dict(trial.params)
+        """The winner's setting, key path -> value, over the experiment as written; None while nothing is complete."""
+        from hypercl.sweep.planner import planner_of
+
+        record = self.record
+        trial = record.best()
+        return None if trial is None else planner_of(record.file).settings(trial)
 
     @property
     def best_file(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hypercl.cli.tables import Fitted
+from hypercl.cli.tables import Fitted, widened
 from hypercl.config import UserError
 from hypercl.formatting import shown
 from hypercl.sweep.results import stage_of, status_of
@@ -21,7 +21,7 @@ DAMAGED = "damaged"
 
 
 def list_command(args: argparse.Namespace) -> int:
-    """Prints a row for each results folder: what it holds, whether it is done, its best value.
+    """Prints a row for each sweep and each run (`NAME/seed-1`): whether it is done, its best value.
 
     Raises:
         UserError: there is no such folder.
@@ -30,7 +30,7 @@ def list_command(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}\n    fix:     hypercl list DIR, the folder given to --results")
     rows = [row for path in sorted(folder.iterdir()) if path.is_dir() for row in _rows(path)]
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = widened(Console(soft_wrap=True, highlight=False, markup=False))
     console.print(Fitted(rows) if rows else f"{shown(folder)} holds no results yet")
     return 0
 
@@ -47,12 +47,12 @@ def _sweep(folder: Path) -> Row:
     try:
         status = status_of(folder)
     except UserError:
-        return _row(folder.name, "sweep", DAMAGED, "", "", folder)
+        return _row(folder.name, DAMAGED, "", "", folder)
     best, file = status.record.best(), status.record.file
     promise = None if best is None else status.record.promised(best)
     value = f"{promise.values[0]:.4g}" if promise else ""
     trained = f"{status.trained} of {file.search.trials}"
-    return _row(folder.name, "sweep", stage_of(status), trained, value, folder / "study.journal")
+    return _row(folder.name, stage_of(status), trained, value, folder / "study.journal")
 
 
 def _run(folder: Path, run: Path) -> Row:
@@ -61,13 +61,13 @@ def _run(folder: Path, run: Path) -> Row:
         summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         accuracy = summary.get("validation", {}).get("final_accuracy")
     except (OSError, ValueError, AttributeError):
-        return _row(f"{folder.name}/{run.name}", "run", DAMAGED, "", "", run)
+        return _row(f"{folder.name}/{run.name}", DAMAGED, "", "", run)
     value = "" if accuracy is None else f"{accuracy:.4g}"
     state = "done" if summary else "to be resumed"
-    return _row(f"{folder.name}/{run.name}", "run", state, "", value, path if summary else run)
+    return _row(f"{folder.name}/{run.name}", state, "", value, path if summary else run)
 
 
-def _row(name: str, kind: str, state: str, trials: str, value: str, newest: Path) -> Row:
+def _row(name: str, state: str, trials: str, value: str, newest: Path) -> Row:
     changed = datetime.fromtimestamp(newest.stat().st_mtime) if newest.exists() else None
     when = "" if changed is None else f"{changed:%Y-%m-%d %H:%M}"
-    return {"name": name, "kind": kind, "state": state, "trials": trials, "best": value, "changed": when}
+    return {"name": name, "state": state, "trials": trials, "best": value, "changed": when}

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 
 from hypercl.analysis import LEAK, Content, final_rows, title
 from hypercl.cli.paths import require_writable
-from hypercl.cli.tables import Fitted, pairs
+from hypercl.cli.tables import Fitted, pairs, widened
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
 from hypercl.exit_codes import ExitCode
@@ -79,13 +79,6 @@ def headings(paths: Sequence[str]) -> list[str]:
         )
         names.append(end.replace(".", " ").replace("_", " "))
     return names
-
-
-def widened(console: Console) -> Console:
-    """A console whose tables are not folded when the output is not a terminal."""
-    if not console.is_terminal:
-        console.width = 200
-    return console
 
 
 def report_command(args: argparse.Namespace) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from hypercl.cli.paths import import_paths, kept_code, name_of, offline, results_of
-from hypercl.cli.report import final_tables, ranked, widened
-from hypercl.cli.tables import pairs
+from hypercl.cli.report import final_tables, ranked
+from hypercl.cli.tables import pairs, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
 from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep

@@ -9,6 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 
+def widened(console: Console) -> Console:
+    """A console whose tables are not folded when the output is not a terminal."""
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
 def pairs(rows: Sequence[tuple[str, ...]]) -> Table:
     """Rows of a name and a sentence (or more columns)."""
     table = Table(box=None, show_header=False, pad_edge=False)

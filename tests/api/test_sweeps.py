@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import hypercl
+from tests.sweep.made_sweep import made_sweep
 
 STORED = Path(__file__).parents[1] / "stored" / "0.1.0" / "finished"
 
@@ -29,6 +30,13 @@ def test_the_best_is_that_of_best_yaml(stored: hypercl.Sweep) -> None:
     assert stored.best is not None
     experiment = hypercl.load_file(stored.best_file).experiment
     assert stored.best == {"training.optimizer.lr": experiment.training.optimizer.lr}
+
+
+def test_a_choice_of_lists_is_a_list(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "made", complete=3)
+    best = hypercl.Sweep(tmp_path / "made").best
+    assert best is not None
+    assert isinstance(best["hypernet.hidden"], list)
 
 
 def test_the_table_has_a_row_for_each_trial(stored: hypercl.Sweep) -> None:
