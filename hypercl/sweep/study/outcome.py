@@ -114,11 +114,22 @@ def spread_of(metrics: dict[str, float], metric: str) -> float | None:
     return metrics.get(f"spread/{metric}")
 
 
+READABLE = ("validation/forgetting", "parameters", "seconds")
+"""Metrics that are user attributes of their own, so that optuna-dashboard shows them as columns."""
+
+
 def attributes(file: SweepFile, outcome: Outcome) -> dict[str, Any]:
-    """`spread` and `seeds` of the (first) objective; nothing for a trial of one seed, or one that is not complete.
+    """What people read of a trial in optuna-dashboard: how it ended, forgetting, parameters, seconds, and
+    `spread` and `seeds` of the (first) objective of a complete trial of several seeds.
 
     A seed that diverged has the worst value here, as in the mean, so that the mean of `seeds` is the trial's value.
     """
+    ending = ENDINGS[outcome.kind].words
+    readable = {name.removeprefix("validation/"): outcome.metrics[name] for name in READABLE if name in outcome.metrics}
+    return {"ending": f"{ending}: {outcome.why}" if outcome.why else ending, **readable, **_of_seeds(file, outcome)}
+
+
+def _of_seeds(file: SweepFile, outcome: Outcome) -> dict[str, Any]:
     metric = file.objective.metric
     spread = spread_of(outcome.metrics, metric)
     if outcome.kind != "complete" or spread is None:

@@ -258,3 +258,13 @@ def test_optuna_itself_opens_the_journal(sweep_file: Files, open_study: Studies,
 def test_goals_have_their_names_in_the_study(sweep_file: Files, open_study: Studies) -> None:
     study = open_study(sweep_file("objective={minimize: validation/forgetting}"))
     assert study.optuna.metric_names == ["validation/forgetting"]
+
+
+def test_how_a_trial_ended_is_readable_in_optuna_dashboard(sweep_file: Files, open_study: Studies) -> None:
+    study = open_study(sweep_file())
+    metrics = {"validation/forgetting": 0.25, "parameters": 7.0, "seconds": 1.5}
+    study.decide(study.ask().number, Outcome("complete", value=0.5, metrics=metrics))
+    study.decide(study.ask().number, Outcome("diverged", "the loss became nan at step 3"))
+    complete, diverged = ({k: v for k, v in trial.user_attrs.items() if k != "outcome"} for trial in study.trials())
+    assert complete.items() >= {"ending": "complete", "forgetting": 0.25, "parameters": 7.0, "seconds": 1.5}.items()
+    assert diverged == {"ending": "diverged: the loss became nan at step 3"}
