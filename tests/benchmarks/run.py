@@ -24,6 +24,7 @@ GROUPS = {
     "run": "whole_run",
     "replicas": "replicas",
     "inference": "inference",
+    "kernels": "kernels",
     "sweep": "sweep",
     "search": "search.group",
 }

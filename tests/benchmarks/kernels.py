@@ -1,0 +1,112 @@
+"""Group `kernels`: what a step of every shipped setting asks of a GPU, counted on a pretended one.
+
+`python -m tests.benchmarks.kernels` writes the counts that later ones are compared with.
+"""
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hypercl.config import Experiment, assign, load
+from hypercl.methods import StepInfo
+from hypercl.tasks import Shape, shape_of
+from hypercl.training import build_learner
+from tests.benchmarks.options import Options
+from tests.benchmarks.settings import SEED
+from tests.benchmarks.table import Row, share
+from tests.pretended_gpu import DEVICE, PretendedGpu, pretended_gpu
+
+SETTINGS = Path(__file__).parents[2] / "search_spaces"
+WRITTEN = Path(__file__).parent / "results" / "kernels.csv"
+MOST_TASKS = 10
+TASKS = {"permuted_mnist_250": 34}
+"""In place of `MOST_TASKS`: a step compares 32 earlier ones."""
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one step at a stream's last task."""
+
+    setting: str
+    earlier: int
+    """Earlier tasks."""
+    kernels: int
+    waits: int
+    """Of the host for the device."""
+    copies: int
+    """From the host, not waited for."""
+
+
+def measures(options: Options) -> Iterator[Row]:
+    """Kernels a step, next to those written."""
+    del options
+    for before in written():
+        counts = counts_of(before.setting)
+        what = f"kernels a step, {before.setting}, {before.earlier} earlier tasks"
+        note = f"{counts.waits} waits, {counts.copies} copies"
+        yield share(what, "<= 1.05", "kernels", counts.kernels, before.kernels, note)
+
+
+def shipped() -> list[str]:
+    """The names of all settings that come with hypercl."""
+    return sorted(file.stem for file in SETTINGS.glob("*.yaml"))
+
+
+def written() -> list[Counts]:
+    """The counts on file."""
+    with WRITTEN.open(encoding="utf-8", newline="") as file:
+        return [
+            Counts(row.pop("setting"), **{key: int(value) for key, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+def counts_of(setting: str, overrides: Sequence[str] = ()) -> Counts:
+    """The counts of a shipped setting, of a stream of at most `MOST_TASKS` tasks."""
+    experiment = load(SETTINGS / f"{setting}.yaml", overrides).experiment
+    tasks = min(experiment.tasks.num_tasks or MOST_TASKS, TASKS.get(setting, MOST_TASKS))
+    experiment = assign(experiment, {"tasks.num_tasks": tasks})
+    with pretended_gpu() as gpu:
+        step_counted(experiment, gpu)
+    return Counts(setting, tasks - 1, *(sum(each.values()) for each in (gpu.kernels, gpu.waits, gpu.copies)))
+
+
+def step_counted(experiment: Experiment, gpu: PretendedGpu) -> None:
+    """Two steps at the last task, of which the second is counted."""
+    shape = shape_of(experiment.tasks)
+    learner, task = build_learner(experiment, DEVICE), shape.num_tasks - 1
+    state = learner.start_task(learner.init(), task)
+    context, draw = learner.task_context(state, task), _batches(shape)
+    for step in range(2):
+        batches = [draw() for _ in learner.trains_on(task)]
+        gpu.reset()
+        state, _ = learner.step(state, context, batches, StepInfo(task, step, 1e-3))
+
+
+def _batches(shape: Shape) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+    """Small ones: kernels do not depend on their size."""
+    draw = torch.Generator().manual_seed(SEED)
+
+    def batch() -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.randint(shape.classes[0], (BATCH,), generator=draw)
+        return torch.rand(BATCH, *shape.input_shape, generator=draw).to(DEVICE), labels.to(DEVICE)
+
+    return batch
+
+
+def main() -> None:
+    """Writes the counts of all settings."""
+    rows = [vars(counts_of(setting)) for setting in shipped()]
+    with WRITTEN.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
