@@ -2,7 +2,7 @@
 
 import sys
 
-from hypercl.cli import main
+from hypercl.__main__ import main
 
 if __name__ == "__main__":
     raise SystemExit(main(["report", *sys.argv[1:]]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+LAUNCH = Path(__file__).parents[2] / "launch"
 FILE = """
 experiment:
   tasks: {name: split_digits, num_tasks: 3}
@@ -48,23 +49,26 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, 
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("entry", [["-m", "hypercl", "train"], [str(LAUNCH / "train.py")]], ids=["hypercl", "launch"])
+@pytest.mark.parametrize("imported", ["hypercl.cli", "torch"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_command_still_imports_ends_it_without_a_traceback(
-    number: int, code: int, tmp_path: Path
+    number: int, code: int, imported: str, entry: list[str], tmp_path: Path
 ) -> None:
-    """The module that the command imports first sends the signal."""
+    """The import of a module sends the signal: the first one of the command, or one that takes long."""
     (tmp_path / "file.yaml").write_text(FILE)
     (tmp_path / "sitecustomize.py").write_text(
         "import builtins, signal\n"
         "imported = builtins.__import__\n"
         "def sending(name, *args, **kwargs):\n"
-        "    if name == 'torch':\n"
+        f"    if name == {imported!r}:\n"
         "        builtins.__import__ = imported\n"
         f"        signal.raise_signal({int(number)})\n"
         "    return imported(name, *args, **kwargs)\n"
         "builtins.__import__ = sending\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    ended = subprocess.run(command(tmp_path, "cut"), cwd=tmp_path, capture_output=True, text=True, env=environment)
+    started = [sys.executable, *entry, "file.yaml", "--results", str(tmp_path / "results")]
+    ended = subprocess.run(started, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (ended.returncode, ended.stderr.strip()) == (code, "interrupted")
     assert not (tmp_path / "results").exists()

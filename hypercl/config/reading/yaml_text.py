@@ -85,7 +85,15 @@ def _no_other_base(loader: _Loader, node: yaml.ScalarNode) -> Any:
     raise _Refused(f"YAML reads {node.value} as a number in base {base}", fix, node)
 
 
+def _no_huge_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    value = loader.construct_yaml_int(node)
+    if value.bit_length() > 1000:  # neither a float nor, of some thousand digits, to be printed
+        raise _Refused("a number of more than 300 digits", "write a smaller one", node)
+    return value
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
+_Loader.add_constructor("tag:yaml.org,2002:int", _no_huge_number)
 _Loader.add_constructor("!base", _no_other_base)
 
 
@@ -114,7 +122,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
     except RecursionError:
         problem = Problem("", f"more than {MOST_LEVELS} sections or lists inside of each other", fix="write it flatter")
         raise ConfigError(source, [problem]) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:  # PyYAML's, of `!!bool x`
         raise ConfigError(source, [Problem("", f"this is not valid YAML: {error}")]) from None
     return value, _lines(loader.root)
 

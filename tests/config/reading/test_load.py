@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, load_sweep, loads, lookup, to_yaml
+from hypercl.config import ConfigError, assign, check_sweep, known_paths, load, loads, lookup, to_yaml
 
 SHIPPED = sorted(Path(__file__).parents[3].glob("search_spaces/*.yaml"))
 SMALLEST = "experiment: {tasks: {name: split_digits}}"
@@ -170,48 +169,6 @@ def test_every_known_path_can_be_looked_up_and_assigned_to_itself() -> None:
     assert assign(experiment, given) == experiment
     with pytest.raises(KeyError):
         lookup(experiment, "method.betta")
-
-
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def _places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
-    return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
-
-
-def _problems(file: Path) -> str | None:
-    try:
-        load_sweep(file)
-    except ConfigError as error:
-        return str(error)
-    return None
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), file=st.sampled_from(SHIPPED))
-def test_a_mutated_file_is_valid_or_a_list_of_problems(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, file: Path
-) -> None:
-    content = yaml.safe_load(file.read_text())
-    if "include" in content:
-        content["include"] = str(SHIPPED[0].parent / content["include"])
-    place = data.draw(st.sampled_from(_places(content)[1:]))
-    node = content
-    for key in place[:-1]:
-        node = node[key]
-    if data.draw(st.booleans()):
-        node[place[-1]] = data.draw(junk)
-    elif isinstance(node, dict):
-        node[data.draw(st.text(max_size=8))] = node.pop(place[-1])
-    mutated = tmp_path_factory.mktemp("mutated") / "mutated.yaml"
-    mutated.write_text(yaml.safe_dump(content, allow_unicode=True))
-    problems = _problems(mutated)
-    assert problems is None or "mutated.yaml" in problems
 
 
 @pytest.mark.parametrize("key", ["int", "nullable"])
