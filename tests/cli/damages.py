@@ -1,4 +1,5 @@
 """Files as a bad disk, a bad copy or an editor leaves them."""
+# ruff: noqa: ARG001 - every kind of damage is called alike
 
 import json
 import random
