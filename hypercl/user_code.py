@@ -17,6 +17,7 @@ from typing import Any
 from hypercl.config import Experiment, UserError, did_you_mean
 from hypercl.config.models import ImportedMethod, ImportedStream, ImportedTarget
 from hypercl.files import write_text
+from hypercl.user_modules import searching
 
 CODE_FOLDER = "code"
 """Folder of a results folder in which the user's modules are kept."""
@@ -48,7 +49,7 @@ def user_code(key: str, path: str, import_paths: Sequence[Path], called: bool = 
         UserError: nothing is found there, it is nothing that a file may call, or importing it or what runs inside of
             the block fails; with the last lines of the traceback that are in the user's own file.
     """
-    with _searching(import_paths):
+    with searching(import_paths):
         _require_importable(key, path, import_paths)
         found = _found(key, path, import_paths)
         if called:
@@ -271,15 +272,3 @@ def _told(error: BaseException, path: str, import_paths: Sequence[Path]) -> str:
     ]
     text = str(error).strip()
     return "\n".join([f"{type(error).__name__}: {text}" if text else type(error).__name__, *frames[-SHOWN_LINES:]])
-
-
-@contextmanager
-def _searching(folders: Sequence[Path]) -> Generator[None]:
-    """These folders come first in the search for modules, for a while."""
-    before = list(sys.path)
-    sys.path[:0] = [str(Path(folder).resolve()) for folder in folders]
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
