@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     return command(arguments)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(number: int, _frame: FrameType | None) -> None:
     os.write(2, b"\ninterrupted\n")
     os._exit(128 + number)
 

@@ -1,4 +1,4 @@
-"""A user's modules where a process imports them repeatedly (a notebook): the present file counts, not an earlier one."""
+"""A user's modules in a process that imports them repeatedly (a notebook): the present files count."""
 
 import hashlib
 import importlib
