@@ -30,9 +30,16 @@ TRUSTED_PACKAGES = ("torchvision",)
 TRUST = "HYPERCL_TRUST"
 """Environment variable with further packages, import paths and folders, separated by commas; --trust adds to it."""
 _BASES = frozenset(
-    ("torch.nn.modules.module.Module", "hypercl.methods.learner.Learner", "torch.utils.data.dataset.Dataset")
+    (
+        "torch.nn.modules.module.Module",
+        "hypercl.methods.learner.Learner",
+        "torch.utils.data.dataset.Dataset",
+        "optuna.samplers._base.BaseSampler",
+        "optuna.pruners._base.BasePruner",
+        "optuna.importance._base.BaseImportanceEvaluator",
+    )
 )
-"""Classes whose subclasses may be called wherever they are defined: networks, methods, data sets."""
+"""Classes whose subclasses may be called wherever they are defined: networks, methods, data sets, parts of a search."""
 
 
 @contextmanager
@@ -63,9 +70,14 @@ def user_code(key: str, path: str, import_paths: Sequence[Path], called: bool = 
 
 
 def keep_code(
-    experiment: Experiment, import_paths: Sequence[Path], results: Path, replace_copy: bool = False
+    experiment: Experiment,
+    import_paths: Sequence[Path],
+    results: Path,
+    replace_copy: bool = False,
+    also: Sequence[str] = (),
 ) -> tuple[Path, ...]:
-    """Copies the modules (or packages) of an imported target, method and stream into `code/` of a results folder, once.
+    """Copies the modules (or packages) of an imported target, method and stream, and of what else is imported, into
+    `code/` of a results folder, once.
 
     The copy is what best.yaml and config.yaml are trained with elsewhere, and what other nodes of a cluster import.
     Modules that a module itself imports from beside it are not followed, unless they are in its package.
@@ -75,6 +87,7 @@ def keep_code(
         import_paths: folders in which modules are looked for.
         results: the results folder.
         replace_copy: no result came from the copy yet: a copy with other content is replaced.
+        also: further import paths.
 
     Returns:
         The folders in which to look for modules: the copy first.
@@ -88,7 +101,7 @@ def keep_code(
         for section in (experiment.target, experiment.method, experiment.tasks)
         if isinstance(section, ImportedTarget | ImportedMethod | ImportedStream)
     ]
-    sources = dict.fromkeys(place for path in named if (place := _place(path, import_paths)) is not None)
+    sources = dict.fromkeys(place for path in (*named, *also) if (place := _place(path, import_paths)) is not None)
     if sources and not replace_copy and (results / CODE_FOLDER / CHECKSUMS).exists():
         require_kept(results)
     for source in sources:
@@ -202,8 +215,8 @@ def _require_callable(key: str, path: str, found: Callable[..., Any], import_pat
     """Refuses what a file may not call.
 
     Raises:
-        UserError: it is no class of networks, methods or data sets, and is defined neither in the import paths nor in
-            a trusted package.
+        UserError: it is no class of networks, methods, data sets, samplers or pruners, and is defined neither in the
+            import paths nor in a trusted package.
     """
     if isinstance(found, type) and _BASES & {f"{base.__module__}.{base.__qualname__}" for base in found.__mro__}:
         return
@@ -229,8 +242,8 @@ def _refused(key: str, path: str, why: str) -> UserError:
     packages = ", ".join(TRUSTED_PACKAGES)
     return UserError(
         f"{key}: {path} is not called: {why}\n"
-        "    allowed: classes of networks (torch.nn.Module), methods and data sets; functions of modules beside the "
-        f"file or in the working directory, and of {packages}\n"
+        "    allowed: classes of networks (torch.nn.Module), methods, data sets, samplers and pruners; functions of "
+        f"modules beside the file or in the working directory, and of {packages}\n"
         f"    fix:     if you know this code and want it to run: --trust {path}"
     )
 

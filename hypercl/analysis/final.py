@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from hypercl.analysis.final_seeds import MEASURES, About, Reported, seeds_of_all, why_unknown
+from hypercl.analysis.final_seeds import About, Reported, measures_of, seeds_of_all, why_unknown
 from hypercl.analysis.final_table import final_markdown
 from hypercl.analysis.final_text import BASE, LEAK, counterpart, optimism_line, protocol_cell, quotable_sentence
 from hypercl.analysis.statistics import difference, estimate
@@ -50,7 +50,7 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
             where it is none of them, is what the others are compared with, seed by seed; `scratch` comes last.
         about: what they have in common.
     """
-    seeds = seeds_of_all(reported)
+    seeds = seeds_of_all(reported, about.goals)
     content: dict[str, Any] = {
         **_head(about),
         "settings": [_setting(setting, seeds, about.goals) for setting in reported],
@@ -102,7 +102,7 @@ def _head(about: About) -> dict[str, Any]:
 def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -> dict[str, Any]:
     own, base = (pd.DataFrame(seeds[seeds["setting"] == label]) for label in (reported.label, BASE))
     paired = own.merge(base if reported.label != BASE else base[:0], "left", "seed")
-    metrics = {key: _measure(paired, key, why_unknown(reported, key, seeds)) for key in MEASURES}
+    metrics = {key: _measure(paired, key, why_unknown(reported, key, seeds)) for key in measures_of(goals)}
     promises = reported.promises(goals)
     flops = [summary.flops or nan for summary in reported.summaries]
     return {
@@ -129,7 +129,7 @@ def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -
 def _measured_again(goals: tuple[Goal, ...]) -> list[Goal]:
     """The goals that each seed measures again: time and memory are those of a run of several seeds, and parameters are
     no measurement."""
-    return [goal for goal in goals if counterpart(goal.metric) in MEASURES]
+    return [goal for goal in goals if counterpart(goal.metric) in measures_of(goals)]
 
 
 def _measure(seeds: pd.DataFrame, key: str, reason: str | None) -> dict[str, Any]:

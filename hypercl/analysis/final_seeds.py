@@ -76,28 +76,46 @@ METRICS = (
     "forward_transfer",
     "task_inference_accuracy",
 )
-_PARTS = {f"{data}/{metric}": (data, metric) for data in DATA for metric in METRICS}
-MEASURES = (*_PARTS, "compression_ratio")
-"""What has statistics. Definitions: `hypercl.training.metrics`."""
+"""Of the package, beside the user's own. Definitions: `hypercl.training.metrics`."""
 COSTS = ("seconds", "seeds_together", "flops")
 """Of the run a seed belongs to, which trained `seeds_together` seeds at once."""
 
 
-def seeds_of_all(reported: Sequence[Reported]) -> pd.DataFrame:
-    """A row a setting and seed: `setting`, `seed`, `lost` (why it diverged or was given up; '' of one that has a
-    result), `MEASURES` and `COSTS`.
+def measures_of(goals: Sequence[Goal]) -> list[str]:
+    """What has statistics: the metrics on test and on validation data, those of the user's own among the goals too, and
+    the compression ratio."""
+    return [*_parts(goals), "compression_ratio"]
 
-    A seed that is lost counts as the worst value (`hypercl.training.replicas.WORST`) of every measure that the others
-    of its setting, or else any, have. Forward transfer is the during accuracy minus that of `scratch` on the same seed.
+
+def _parts(goals: Sequence[Goal]) -> dict[str, tuple[str, str]]:
+    """Measure -> data and metric."""
+    sought = [goal.metric.removeprefix("validation/") for goal in goals if goal.metric.startswith("validation/")]
+    metrics = dict.fromkeys([*METRICS, *sought])
+    return {f"{data}/{metric}": (data, metric) for data in DATA for metric in metrics}
+
+
+def seeds_of_all(reported: Sequence[Reported], goals: Sequence[Goal]) -> pd.DataFrame:
+    """A row a setting and seed: `setting`, `seed`, `lost` (why it diverged or was given up; '' of one that has a
+    result), those of `measures_of` and `COSTS`.
+
+    A seed that is lost counts as the worst value (`hypercl.training.replicas.WORST`; of a user's own metric the worst
+    that is there) of every measure that the others of its setting, or else any, have. Forward transfer is the during
+    accuracy minus that of `scratch` on the same seed.
     """
-    rows = [row for setting in reported for row in sorted(_rows(setting), key=lambda row: row["seed"])]
-    frame = pd.DataFrame(rows, columns=["setting", "seed", "lost", *MEASURES, *COSTS])
-    frame = frame.astype(dict.fromkeys(MEASURES, float))
+    parts, measures, signs = _parts(goals), measures_of(goals), {goal.metric: goal.sign for goal in goals}
+    rows = [row for setting in reported for row in sorted(_rows(setting, parts), key=lambda row: row["seed"])]
+    frame = pd.DataFrame(rows, columns=["setting", "seed", "lost", *measures, *COSTS])
+    frame = frame.astype(dict.fromkeys(measures, float))
+    worst_of = {
+        key: WORST[metric] if metric in METRICS else (sign := signs[f"validation/{metric}"]) * (sign * frame[key]).max()
+        for key, (_, metric) in parts.items()
+        if metric != "forward_transfer"
+    }
     alive = np.asarray(frame["lost"] == "")
     for label in dict.fromkeys(frame["setting"]):
         own = np.asarray(frame["setting"] == label)
         known = frame[own & alive if (own & alive).any() else alive].dropna(axis="columns", how="all").columns
-        worst = {key: WORST[metric] for key, (_, metric) in _PARTS.items() if key in known}
+        worst = {key: worst_of[key] for key in parts if key in known}
         worst["compression_ratio"] = next(iter(frame.loc[own, "compression_ratio"].dropna()), nan)
         frame.loc[own & ~alive, list(worst)] = list(worst.values())
     scratch = frame[(frame["setting"] == SCRATCH) & alive]
@@ -109,13 +127,13 @@ def seeds_of_all(reported: Sequence[Reported]) -> pd.DataFrame:
     return frame
 
 
-def _rows(reported: Reported) -> Iterator[dict[str, Any]]:
+def _rows(reported: Reported, parts: Mapping[str, tuple[str, str]]) -> Iterator[dict[str, Any]]:
     for seed, why in reported.lost:
         yield {"setting": reported.label, "seed": seed, "lost": why}
     for summary in reported.summaries:
         costs = {"seconds": summary.seconds, "seeds_together": len(summary.seeds), "flops": summary.flops}
         for result in summary.seeds:
-            values = {key: result.metrics[data][metric] for key, (data, metric) in _PARTS.items()}
+            values = {key: result.metrics[data].get(metric) for key, (data, metric) in parts.items()}
             lost = f"diverged: {result.diverged}" if result.diverged else ""
             named = {"setting": reported.label, "seed": result.seed, "lost": lost}
             yield named | values | {"compression_ratio": summary.compression_ratio} | costs
@@ -126,7 +144,7 @@ def why_unknown(reported: Reported, key: str, seeds: pd.DataFrame) -> str | None
 
     Args:
         reported: the setting.
-        key: of `MEASURES`.
+        key: as from `measures_of`.
         seeds: as from `seeds_of_all`.
     """
     data, _, metric = key.partition("/")

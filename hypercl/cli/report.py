@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, Group
 
 from hypercl.analysis import LEAK, Content, final_rows, title
-from hypercl.cli.paths import require_writable
+from hypercl.cli.paths import kept_code, require_writable
 from hypercl.cli.tables import Fitted, pairs, widened
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
@@ -97,7 +97,7 @@ def report_command(args: argparse.Namespace) -> int:
             console.print()
             console.print(ranked(rows[: args.top], f"best of {len(rows)} complete trials by {goals}"))
     console.print()
-    importance = {name: importances(record) for name, record in sweeps.items()}
+    importance = {name: importances(record, _code(record)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
         tried = stability_rows(record)
@@ -175,6 +175,11 @@ def _standing(name: str, record: StudyRecord) -> str:
     if record.ranked() or stability_rows(record):
         return text
     return f"{text}; none is complete yet, so there is nothing to rank or draw"
+
+
+def _code(record: StudyRecord) -> list[Path]:
+    """Where an importance evaluator by import path is looked for: in the code that is kept with the results."""
+    return [*kept_code(record.folder), Path.cwd()] if record.file.search.importance is not None else []
 
 
 def _folder(args: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:

@@ -3,8 +3,9 @@
 import shutil
 
 from hypercl.config import SweepFile, UserError, assign
-from hypercl.config.models import ImportedMethod, ImportedTarget, task_count
+from hypercl.config.models import ImportedMethod, ImportedTarget, imports_of, task_count
 from hypercl.sweep.options import SweepOptions
+from hypercl.sweep.study import evaluator_of, pruner_of, sampler_of
 
 LEAST_DISK = 100 * 2**20
 """Bytes that must be free where the results go."""
@@ -24,11 +25,20 @@ def check_reachable(file: SweepFile) -> None:
 
 
 def check_own_code(file: SweepFile, given: SweepOptions) -> None:
-    """Refuses a target or a method of the user's own, or a keyword of the space, before any trial meets it.
+    """Refuses what is the user's own (target, method, sampler, pruner, metric), or a keyword of the space, before any
+    trial meets it.
 
     Raises:
         UserError: it is not found, or does not do what is asked of it.
     """
+    if file.objective.own:
+        from hypercl.training import try_metrics
+
+        try_metrics(file.objective.own, given.import_paths, task_count(file.experiment.tasks))
+    if imports_of(file):
+        sampler_of(file, 0, given.import_paths)
+        pruner_of(file, given.import_paths)
+        evaluator_of(file, given.import_paths)
     if isinstance(file.experiment.target, ImportedTarget) and file.search.include_base:
         from hypercl.training import require_buildable
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, assign, check_sweep, resolved
+from hypercl.config.models import imports_of
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
@@ -165,12 +166,14 @@ class _Session:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name)
         replace_copy = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
-        kept = keep_code(self.file.experiment, self.given.import_paths, self.folder, replace_copy)
+        kept = keep_code(
+            self.file.experiment, self.given.import_paths, self.folder, replace_copy, imports_of(self.asked)
+        )
         self.import_paths = tuple(
             dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, replace_copy))
         )
         most = self.planner.most_trials
-        self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads)
+        self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.study.record())
         self.final = FinalStep(self.study, self.given.final)
@@ -275,6 +278,7 @@ class _Session:
             stall_timeout=None if self.file.search.stall_timeout == "auto" else self.file.search.stall_timeout,
             loggers=self._loggers("trial", str(number)),
             data="leak" if leaks(self.file) else "tune",
+            metrics=self.file.objective.own,
         )
 
     def _logged(self) -> str:
@@ -362,7 +366,7 @@ class _Session:
             return []
         try:
             record = read_sweep(self.folder)
-            write_report(record, self.folder / "figures", importances(record))
+            write_report(record, self.folder / "figures", importances(record, self.import_paths))
         except Exception as error:
             return [f"The figures are not drawn ({error}); once that is mended: hypercl report {typed(self.folder)}"]
         return []

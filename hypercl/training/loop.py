@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, UserError, assign, at_task
-from hypercl.config.models import ImportedTarget
+from hypercl.config.models import Imported, ImportedTarget
 from hypercl.folder_lock import Fence
 from hypercl.machine import MachineError
 from hypercl.methods import State, StepInfo
@@ -39,6 +39,7 @@ from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuraci
 from hypercl.training.flops import step_
 from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
 from hypercl.training.memory import halved
+from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
@@ -62,6 +63,7 @@ def run(
     reports_per_task: int = 4,
     processes: int = 1,
     fewer_at_once: bool = False,
+    metrics: Sequence[Imported] = (),
 ) -> Generator[Progress, None, None]:
     """Trains an experiment, from where its folder says it was left.
 
@@ -77,6 +79,7 @@ def run(
         reports_per_task: reports for each task, the last one when it is learned.
         processes: that share the device, and its memory.
         fewer_at_once: compute with half as many replicas at once as before, or as planned: memory did not suffice.
+        metrics: of the user's own, computed at the end beside the others.
 
     Yields:
         `Started`, then `Tick`s and `Report`s, then `Finished`.
@@ -100,6 +103,7 @@ def run(
                 raise MachineError(str(error)) from error
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
             running = _Run(experiment, place, folder, device, reports_per_task, stream, test, guard)
+            running.own_metrics = [OwnMetric(one, place.import_paths) for one in metrics]
             yield from running.progress(processes, fewer_at_once)
 
 
@@ -140,6 +144,7 @@ class _Run:
         self.reports_per_task, self.stream, self.test, self.guard = reports_per_task, stream, test, guard
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
+        self.own_metrics: Sequence[OwnMetric] = ()
         self.fence = Fence(place.folder)
         self.checkpoints = Checkpoints(place.folder / "checkpoints", allowed=self.fence.check)
         self.digests: list[str] = []
@@ -354,7 +359,7 @@ class _Run:
             if matrices.inferred:
                 self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
         seconds = time.monotonic() - self.began
-        summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds)
+        summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds, self.own_metrics)
         summary.write(self.folder.path, self.fence.check)
         shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return Finished(summary, written)

@@ -4,7 +4,7 @@ a[i][j] is the accuracy on task j after learning task i; row 0 is before any tra
 Definitions: ../shared/spec/protocols.md (Lopez-Paz & Ranzato, arXiv 1706.08840; Chaudhry et al., arXiv 1801.10112).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -70,7 +70,7 @@ def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "t
     return {**values, "final_accuracy_per_task": per_task, "why": why}
 
 
-def unknown(summary: dict[str, Any], reason: str) -> dict[str, Any]:
+def unknown(summary: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """All metrics null, for one reason: by the keys of those of another matrix."""
     values = [key for key, value in summary.items() if not isinstance(value, dict)]
     per_task = dict.fromkeys(summary["final_accuracy_per_task"])

@@ -73,15 +73,18 @@ def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple
 
     Args:
         each: from `hypercl.training.metrics.summarize`, of two or more replicas.
-        diverged: places of the replicas that diverged, which count with `WORST`.
+        diverged: places of the replicas that diverged, which count with `WORST`; of a user's own metric nobody knows
+            the worst, and its mean is unknown.
     """
     left = next(metrics for place, metrics in enumerate(each) if place not in diverged)
     known = [key for key, value in left.items() if isinstance(value, float)]
-    values = {key: without([metrics[key] for metrics in each], diverged, WORST[key]) for key in known}
+    unknown = {key: None for key in known if diverged and key not in WORST}
+    known = [key for key in known if key not in unknown]
+    values = {key: without([metrics[key] for metrics in each], diverged, WORST.get(key, nan)) for key in known}
     tasks = left["final_accuracy_per_task"]
     per_task = {
         task: mean([0.0 if place in diverged else of["final_accuracy_per_task"][task] for place, of in enumerate(each)])
         for task in tasks
     }
-    means = {**left, **{key: mean(values[key]) for key in known}, "final_accuracy_per_task": per_task}
+    means = {**left, **{key: mean(values[key]) for key in known}, **unknown, "final_accuracy_per_task": per_task}
     return means, {key: stdev(values[key]) for key in known}

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from hypercl.config import Experiment
 from hypercl.training.device import hardware
 from hypercl.training.metrics import summarize, unknown
+from hypercl.training.own_metric import OwnMetric, SeedMeasures
 from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
 from hypercl.training.run_state import RunState
@@ -34,6 +35,7 @@ def summary_of(
     sizes: Sizes,
     experiment: Experiment,
     seconds: float,
+    own: Sequence[OwnMetric] = (),
 ) -> RunSummary:
     """The metrics of the accuracy matrices, sizes and cost.
 
@@ -45,16 +47,20 @@ def summary_of(
         sizes: of the networks.
         experiment: what was trained.
         seconds: training time over all restarts.
+        own: metrics of the user's.
+
+    Raises:
+        UserError: one of those fails.
     """
     training, scenario, diverged = experiment.training, experiment.tasks.scenario, run_state.diverged
-    own = {data: _of_replicas(measured, scenario, diverged) for data, measured in matrices.items()}
+    found = {data: _of_replicas(measured, scenario, diverged, sizes, own) for data, measured in matrices.items()}
     seeds = tuple(
-        SeedResult(seed, {data: metrics[place] for data, metrics in own.items()}, diverged.get(place, ""))
+        SeedResult(seed, {data: metrics[place] for data, metrics in found.items()}, diverged.get(place, ""))
         for place, seed in enumerate(seeds_of(experiment))
     )
-    several = {data: mean_of(metrics, tuple(diverged)) for data, metrics in own.items() if len(metrics) > 1}
+    several = {data: mean_of(metrics, tuple(diverged)) for data, metrics in found.items() if len(metrics) > 1}
     return RunSummary(
-        metrics={data: several[data][0] if several else metrics[0] for data, metrics in own.items()},
+        metrics={data: several[data][0] if several else metrics[0] for data, metrics in found.items()},
         seeds=seeds,
         spread={data: spread for data, (_, spread) in several.items()},
         compression_ratio=sizes.compression_ratio,
@@ -76,11 +82,19 @@ def summary_of(
     )
 
 
-def _of_replicas(measured: Matrices, scenario: str, diverged: Mapping[int, str]) -> list[Metrics]:
+def _of_replicas(
+    measured: Matrices, scenario: str, diverged: Mapping[int, str], sizes: Sizes, asked: Sequence[OwnMetric]
+) -> list[Metrics]:
     """The metrics of each replica; all None where it diverged."""
     inferred = measured.inferred or [None] * len(measured.accuracies)
     pairs = enumerate(zip(measured.accuracies, inferred, strict=True))
-    own = [None if place in diverged else summarize(*matrices, scenario) for place, matrices in pairs]
+    own: list[Metrics | None] = []
+    for place, (accuracies, found) in pairs:
+        metrics = None if place in diverged else summarize(accuracies, found, scenario)
+        if metrics:
+            seen = SeedMeasures(accuracies, found, metrics, sizes.parameters, sizes.compression_ratio)
+            metrics |= {one.name: one.value(seen) for one in asked}
+        own.append(metrics)
     known = next(metrics for metrics in own if metrics)
     return [metrics or unknown(known, diverged[place]) for place, metrics in enumerate(own)]
 

@@ -116,6 +116,22 @@ def test_a_seed_that_diverged_and_one_that_was_lost_count_as_the_worst_and_are_n
     assert frame["test/final_accuracy"][:10].mean() == pytest.approx(found["mean"])
 
 
+def test_a_metric_of_the_users_own_is_measured_again_and_a_lost_seed_has_the_worst_there_is(tmp_path: Path) -> None:
+    def with_own(reported: Reported) -> Reported:
+        (summary,) = reported.summaries
+        seeds = tuple(
+            replace(seed, metrics={data: {**of, "mine": float(place)} for data, of in seed.metrics.items()})
+            for place, seed in enumerate(summary.seeds)
+        )
+        return replace(reported, summaries=[replace(summary, seeds=seeds)], lost=[(FIRST + 99, "died")])
+
+    goal = Goal("validation/mine", "maximize")
+    result = write_final(tmp_path, [with_own(each) for each in pair()], about(goals=(goal,)))
+    assert measure(result, "trial-7", "test/mine")["values"] == [*map(float, range(10)), 0.0]
+    assert "mine" in result.sentence
+    assert "validation/mine" in setting_of(result, "trial-7")["promised"]
+
+
 def test_a_setting_that_lost_every_seed_has_the_worst_mean(tmp_path: Path) -> None:
     gone = Reported("trial-9", {}, 0.99, [], [(FIRST + place, "its process died") for place in range(10)])
     result = write_final(tmp_path, [gone, pair()[1]], about())

@@ -155,7 +155,7 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["my_net", "my_tasks", "my_method"])
+@pytest.mark.parametrize("name", ["my_net", "my_tasks", "my_method", "my_search"])
 def test_an_example_trains_and_can_be_swept(name: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, name, raising=False)
     assert load_sweep(examples / f"{name}.yaml").space

@@ -19,6 +19,8 @@ def type_in_words(schema: Mapping[str, Any]) -> str:
         return str(schema["const"])
     if "anyOf" in schema:
         return ", or ".join(type_in_words(each) for each in schema["anyOf"])
+    if str(schema.get("$ref", "")).endswith("/Imported"):
+        return "{import: 'module:name', kwargs: {...}}"
     if "$ref" in schema or "oneOf" in schema:
         return "a section"
     kind = schema.get("type")

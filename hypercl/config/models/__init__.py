@@ -14,6 +14,7 @@ from hypercl.config.models.hypernet import (
     OwnWeights,
     Xavier,
 )
+from hypercl.config.models.imported import Imported
 from hypercl.config.models.method import (
     ALL,
     DGR,
@@ -44,6 +45,7 @@ from hypercl.config.models.protocol import Confirm, FirstK, FirstTask, Race, Sta
 from hypercl.config.models.pruner import (
     ASHARule,
     Hyperband,
+    ImportedPruner,
     MedianRule,
     NoPruner,
     Patient,
@@ -78,6 +80,7 @@ from hypercl.config.models.sweep import (
     Search,
     SweepFile,
     Wandb,
+    imports_of,
     shortened,
 )
 from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hypercl.config.models.imported import Imported
 from hypercl.config.models.section import Count, Fraction, Kinds, Number, Section, Whole
 
 
@@ -92,10 +93,18 @@ class Patient(_Stopping, _Pruner):
     """Another rule that must also want to prune the trial; null is none."""
 
 
+class ImportedPruner(Imported, _Stopping, _Pruner):
+    """A pruner of your own, or any of Optuna's, by import path: `pruner: {import: "my_pruner:Mine"}`."""
+
+    name: Literal["import"] = "import"
+
+
 class NoPruner(_Pruner):
     """Every trial is trained to its end."""
 
     name: Literal["none"] = "none"
 
 
-Pruner = Annotated[ASHA | Hyperband | Median | Percentile | Patient | Threshold | NoPruner, Kinds(default=ASHA)]
+Pruner = Annotated[
+    ASHA | Hyperband | Median | Percentile | Patient | Threshold | ImportedPruner | NoPruner, Kinds(default=ASHA)
+]

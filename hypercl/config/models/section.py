@@ -132,7 +132,8 @@ class KindTag:
 
     def __call__(self, value: Any) -> str | None:
         """The kind of a mapping or of a section; None where there is none."""
-        return value.get("name", self.default) if is_mapping(value) else getattr(value, "name", None)
+        default = "import" if is_mapping(value) and "import" in value else self.default
+        return value.get("name", default) if is_mapping(value) else getattr(value, "name", None)
 
 
 def required(model: type[Section]) -> list[str]:
@@ -171,7 +172,8 @@ def _all_kinds(model: type[Section]) -> list[type[Section]]:
 
 def kinds_of(section: str) -> list[type[Section]]:
     """The models that may stand in a section, by its last key."""
-    kinds = (models_in(field.annotation) for field in _fields(section))
+    named = (models_in(field.annotation) for field in _fields(section))
+    kinds = ([model for model in models if "name" in model.model_fields] for models in named)
     return next((models for models in kinds if len(models) > 1), list[type[Section]]())
 
 

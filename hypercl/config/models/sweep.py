@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.imported import Imported
 from hypercl.config.models.protocol import Confirm, Final, Protocol, Race, StreamProtocol
-from hypercl.config.models.pruner import NoPruner, Pruner
+from hypercl.config.models.pruner import ImportedPruner, NoPruner, Pruner
 from hypercl.config.models.section import (
     Count,
     Flag,
@@ -36,6 +37,7 @@ Metric = Literal[
     "peak_memory_gib",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
+AnyMetric = Metric | Imported
 
 
 class Bound(Section):
@@ -98,7 +100,11 @@ def _never_test(value: Any) -> Any:
     return value
 
 
-Metrics = Metric | tuple[Metric, ...] | None
+def _key(metric: AnyMetric) -> str:
+    return f"validation/{metric.short_name}" if isinstance(metric, Imported) else metric
+
+
+Metrics = AnyMetric | tuple[AnyMetric, ...] | None
 
 
 class Goal(NamedTuple):
@@ -114,7 +120,8 @@ class Goal(NamedTuple):
 
 
 class Objective(Section):
-    """What is sought, always measured on validation data: one metric, or several at once."""
+    """What is sought, always measured on validation data: one metric, or several at once. A metric of your own is a
+    function by import path, `{import: "my_metric:worst_task"}`, and named `validation/worst_task`."""
 
     maximize: Metrics = None
     """The metric to raise, or a list of them (default: validation/final_accuracy)."""
@@ -138,13 +145,22 @@ class Objective(Section):
             raise ValueError("give maximize, minimize or both")
         if len(set(metrics)) < len(metrics):
             raise ValueError("duplicate metric")
+        taken = [one.import_ for one in self.own if f"validation/{one.short_name}" in METRICS]
+        if taken:
+            raise ValueError(f"{taken[0]} has the name of a metric that is there already: give the function another")
         return self
 
     @property
     def goals(self) -> tuple[Goal, ...]:
         """Every metric with its direction; those to raise first."""
-        up = [Goal(metric, "maximize") for metric in _listed(self.maximize) or ()]
-        return (*up, *(Goal(metric, "minimize") for metric in _listed(self.minimize) or ()))
+        up = [Goal(_key(metric), "maximize") for metric in _listed(self.maximize) or ()]
+        return (*up, *(Goal(_key(metric), "minimize") for metric in _listed(self.minimize) or ()))
+
+    @property
+    def own(self) -> tuple[Imported, ...]:
+        """The metrics that are a user's own."""
+        both = (*(_listed(self.maximize) or ()), *(_listed(self.minimize) or ()))
+        return tuple(metric for metric in both if isinstance(metric, Imported))
 
     @property
     def metric(self) -> str:
@@ -184,9 +200,10 @@ def _off_where_null(value: Any) -> Any:
 
 
 class Search(Section):
-    sampler: Sampler = "tpe"
+    sampler: Sampler | Imported = "tpe"
     """Sampler that suggests the next setting: tree-structured Parzen estimator, chance, every cell of a grid, Gaussian
-    process, CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc)."""
+    process, CMA-ES, the genetic algorithms NSGA-II and NSGA-III, or a scrambled Sobol sequence (qmc); or any sampler
+    of Optuna's or your own, `{import: "my_sampler:Mine"}`."""
     trials: Count = 100
     """Total number of trained trials, over all resumes; suggestions outside the constraints do not count."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
@@ -215,6 +232,9 @@ class Search(Section):
     race: Annotated[Race | None, switched] = None
     """Further seeds for the leaders, to tell them from each other: true, or the keys that differ from the defaults;
     null is no race. It takes the place of confirm."""
+    importance: Imported | None = None
+    """Evaluator of the importance of parameters, by import path, such as
+    {import: "optuna.importance:FanovaImportanceEvaluator"}; null is PED-ANOVA."""
     max_failed: Count = 5
     """Number of failed trials in a row after which the sweep stops."""
     retries: Annotated[Whole, Field(ge=0)] = 3
@@ -230,6 +250,11 @@ class Search(Section):
             raise ValueError("give a fraction of a length, such as {training.iterations: 0.1}, or auto")
         return value
 
+    @property
+    def sampler_name(self) -> str:
+        """The sampler's kind, or its import path."""
+        return self.sampler.import_ if isinstance(self.sampler, Imported) else self.sampler
+
     @model_validator(mode="before")
     @classmethod
     def _own_settings(cls, data: Any) -> Any:
@@ -241,9 +266,11 @@ class Search(Section):
     @model_validator(mode="after")
     def _of_this_sampler(self) -> "Search":
         for key in sorted(SAMPLER_SETTINGS):
-            if getattr(self, key) is not None and key not in SETTINGS_OF.get(self.sampler, {}):
+            if getattr(self, key) is not None and key not in SETTINGS_OF.get(self.sampler_name, {}):
                 users = ", ".join(sampler for sampler, own in SETTINGS_OF.items() if key in own)
-                raise ValueError(f"{key} has no effect with {self.sampler} (it is a setting of {users}): remove it")
+                raise ValueError(
+                    f"{key} has no effect with {self.sampler_name} (it is a setting of {users}): remove it"
+                )
         return self
 
 
@@ -341,3 +368,10 @@ class SweepFile(Section):
         final = data.get("final", {})
         final = {"settings": 1, **final} if is_mapping(final) else final
         return {**data, "search": search, "final": final}
+
+
+def imports_of(file: SweepFile) -> tuple[str, ...]:
+    """The import paths of what is a user's own in the search: sampler, pruner, metrics, importance evaluator."""
+    pruner = file.pruner if isinstance(file.pruner, ImportedPruner) else None
+    parts = (file.search.sampler, pruner, *file.objective.own, file.search.importance)
+    return tuple(part.import_ for part in parts if isinstance(part, Imported))

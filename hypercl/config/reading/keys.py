@@ -6,7 +6,7 @@ from typing import get_origin
 
 from pydantic.fields import FieldInfo
 
-from hypercl.config.models import Kinds, Section, kind_of, models_in
+from hypercl.config.models import Imported, Kinds, Section, kind_of, models_in
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Entry:
 
     @property
     def sections(self) -> list[type[Section]]:
-        """The models that may stand at this key; empty for a plain value."""
-        return [] if self.is_mapping else models_in(self.field.annotation)
+        """The models that may stand at this key; empty for a plain value, or one that is imported in its place."""
+        return [] if self.is_mapping else [each for each in models_in(self.field.annotation) if each is not Imported]
 
     @property
     def is_mapping(self) -> bool:

@@ -33,8 +33,12 @@ def validated(
 def _other_branch(details: ErrorDetails) -> bool:
     """Whether an error is that of a word or a collection in the branch which the value was not written for."""
     branch = str(details["loc"][-1]) if details["loc"] else ""
-    collection = isinstance(details["input"], list | tuple | dict)
-    return branch.startswith("literal[") if collection else branch.startswith("tuple[") or _is_model(branch)
+    given = details["input"]
+    if isinstance(given, dict):
+        return branch.startswith(("literal[", "tuple["))
+    if isinstance(given, list | tuple):
+        return branch.startswith("literal[") or _is_model(branch)
+    return branch.startswith("tuple[") or _is_model(branch)
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:

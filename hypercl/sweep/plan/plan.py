@@ -133,7 +133,7 @@ def _trials(file: SweepFile) -> str:
     start = f" (random for the first {search.startup_trials})" if search.startup_trials is not None else ""
     number = planner_of(file).most_trials
     grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
-    return f"{number}, suggested by {search.sampler}{start}{first}{given}{grid}"
+    return f"{number}, suggested by {search.sampler_name}{start}{first}{given}{grid}"
 
 
 def _resumed(file: SweepFile, given: SweepOptions) -> Rows:

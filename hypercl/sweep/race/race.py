@@ -13,7 +13,7 @@ from typing import Any
 
 from hypercl.analysis import RaceRecord, Round, confirming_round, race_markdown, race_table
 from hypercl.config import SweepFile
-from hypercl.config.models import Confirm
+from hypercl.config.models import Confirm, Goal
 from hypercl.files import write_text
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race.results import race_in_words, standing_of
@@ -128,7 +128,7 @@ class Racing:
             return None
         for number in missing:
             own = [one for one in ran if one.run.label == label_of(number)]
-            told = values_in(own, self.file.objective.metric)
+            told = values_in(own, self.file.objective.goals[0])
             values[number] = (*values.get(number, ()), *(value for _, value, _ in told))
             lost += [f"trial {number}, seed {seed}: {why}" for seed, _, why in told if why]
         further = replace(race, values=values, lost=tuple(lost))
@@ -209,20 +209,22 @@ def next_count(race: RaceRecord) -> int:
     return next(count for count in race.plan.rounds if count > done)
 
 
-def values_in(ran: Sequence[RanRun], metric: str) -> list[tuple[int, float, str]]:
+def values_in(ran: Sequence[RanRun], goal: Goal) -> list[tuple[int, float, str]]:
     """Seed, value and why it is lost ('' where it is not) of every seed of some runs, in the order of seeds.
 
-    A seed that is lost counts as the worst value: it is never averaged away.
+    A seed that is lost counts as the worst value (of a metric of the user's own the worst that is there): it is never
+    averaged away.
     """
-    worst = WORST[metric.split("/")[-1]]
-    found: list[tuple[int, float, str]] = []
+    metric, found = goal.metric, list[tuple[int, float | None, str]]()
     for one in ran:
         results = one.summary.seeds if one.summary is not None else [SeedResult(seed, {}) for seed in one.run.seeds]
         for seed, result in zip(one.run.seeds, results, strict=True):
             value = result.value(metric)
             why = one.why or result.diverged or ("" if value is not None else f"its summary holds no {metric}")
-            found.append((seed, worst if value is None or why else value, why))
-    return sorted(found)
+            found.append((seed, None if why else value, why))
+    there = [goal.sign * value for _, value, _ in found if value is not None]
+    worst = WORST.get(metric.split("/")[-1], goal.sign * max(there, default=0.0))
+    return sorted((seed, worst if value is None else value, why) for seed, value, why in found)
 
 
 def label_of(number: int) -> str:

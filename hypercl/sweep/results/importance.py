@@ -3,19 +3,21 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.importance._base import BaseImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hypercl.sweep.study import StudyRecord, state_of
+from hypercl.sweep.study import StudyRecord, evaluator_of, state_of
 
 TOP = 1 / 3
 """Share of the trained trials that counts as good."""
 LEAST = 8
 """Fewer trained trials say nothing."""
-SHUFFLES = 60
+SHUFFLES, SHUFFLES_OF_OWN = 60, 20
 _BOUNDED = ("pruned", "diverged", "out_of_memory")
 
 
@@ -36,7 +38,7 @@ class Importance:
         return self.share > self.chance + 1e-9
 
 
-def importances(record: StudyRecord) -> list[Importance]:
+def importances(record: StudyRecord, import_paths: Sequence[Path] = ()) -> list[Importance]:
     """The importance of each parameter that was drawn, greatest first; empty with too few trials.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv 2304.10255; for parameters that only some trials have, arXiv 2601.20800)
@@ -44,23 +46,35 @@ def importances(record: StudyRecord) -> list[Importance]:
     trials that were pruned, diverged or ran out of memory count too, as not good. fANOVA, which needs a value of
     each trial and has none of those, put the parameter that mattered most first in 7 of 25 sweeps of 12 trials and in
     13 of 25 of 40, about half of them pruned, PED-ANOVA in 19 and in 25 (measured on a made-up objective).
+
+    An evaluator of the user's own is given the complete trials alone, with the first goal's values.
+
+    Args:
+        record: the sweep.
+        import_paths: folders in which an evaluator by import path is looked for.
     """
+    own = evaluator_of(record.file, import_paths)
     trials = _ranked(record)
     good = sum(state_of(trial) == "complete" for trial in trials)
     if len(trials) < LEAST or good < 2:
         return []
+    if own is not None:
+        trials = trials[:good]
+        values, shuffles = np.array([trial.values[0] for trial in trials]), SHUFFLES_OF_OWN
+    else:
+        values, shuffles = np.minimum(np.arange(len(trials)), good).astype(float), SHUFFLES
+        own = PedAnovaImportanceEvaluator(target_quantile=min(TOP, good / len(trials), 1 - 1 / len(trials)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
     study.add_trials(
         [
-            create_trial(state=TrialState.COMPLETE, value=rank, params=trial.params, distributions=trial.distributions)
-            for rank, trial in enumerate(trials)
+            create_trial(state=TrialState.COMPLETE, value=value, params=trial.params, distributions=trial.distributions)
+            for value, trial in zip(values.tolist(), trials, strict=True)
         ]
     )
-    ranks = np.minimum(np.arange(len(trials)), good)
-    found = _evaluate(study, ranks, good)
+    found = _evaluate(own, study, values)
     rng = np.random.default_rng(0)
-    shuffled = [_evaluate(study, rng.permutation(ranks), good) for _ in range(SHUFFLES)]
+    shuffled = [_evaluate(own, study, rng.permutation(values)) for _ in range(shuffles)]
     total = sum(found.values()) or 1.0
     chance = {path: float(np.quantile([each[path] for each in shuffled], 0.95)) / total for path in found}
     return [Importance(path, value / total, min(1.0, chance[path])) for path, value in found.items()]
@@ -70,11 +84,8 @@ def _ranked(record: StudyRecord) -> list[FrozenTrial]:
     return [*record.ranked(), *(trial for trial in record.trials if state_of(trial) in _BOUNDED)]
 
 
-def _evaluate(study: optuna.Study, ranks: Sequence[float] | np.ndarray, good: int) -> dict[str, float]:
-    quantile = min(TOP, good / len(ranks), 1 - 1 / len(ranks))
+def _evaluate(evaluator: BaseImportanceEvaluator, study: optuna.Study, values: np.ndarray) -> dict[str, float]:
     with warnings.catch_warnings():
         # That low targets are good is what is wanted, and that few trials make it rough is what `chance` says.
         warnings.simplefilter("ignore", UserWarning)
-        return PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(
-            study, target=lambda trial: float(ranks[trial.number])
-        )
+        return evaluator.evaluate(study, target=lambda trial: float(values[trial.number]))

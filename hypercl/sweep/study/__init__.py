@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
+    from hypercl.sweep.study.imported_parts import evaluator_of
     from hypercl.sweep.study.journal import (
         JOURNAL,
         checksums,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         race_config,
         search_config,
     )
-    from hypercl.sweep.study.pruners import pruner_in_words
+    from hypercl.sweep.study.pruners import pruner_in_words, pruner_of
     from hypercl.sweep.study.ranking import (
         FINAL,
         RACE,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     )
     from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of, trials_in
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
-    from hypercl.sweep.study.samplers import Grid, sampler_in_words
+    from hypercl.sweep.study.samplers import Grid, sampler_in_words, sampler_of
     from hypercl.sweep.study.settings import best_experiment
     from hypercl.sweep.study.space import draw, settings_of
     from hypercl.sweep.study.study import PLANNED, Suggestion, SweepStudy

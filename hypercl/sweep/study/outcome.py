@@ -35,6 +35,7 @@ ENDINGS: dict[Kind, Ending] = {
     "out_of_memory": Ending("PRUNED", "out of memory", fatal=True),
     "failed": Ending("FAIL", "failed", trained=False),
 }
+FATAL: tuple[Kind, ...] = tuple(kind for kind, ending in ENDINGS.items() if ending.fatal)
 TRAINED: tuple[Kind, ...] = tuple(kind for kind, ending in ENDINGS.items() if ending.trained)
 """What counts towards `search.trials`: a suggestion out of bounds cost nothing, a failure is not the setting's. Only a
 complete trial is a result; one that `learned` was an attempt at one task (protocol stability_decay)."""
@@ -43,6 +44,11 @@ complete trial is a result; one that `learned` was an attempt at one task (proto
 def counts_in_words(counts: Mapping[str, int]) -> str:
     """'9 complete, 5 pruned, 1 failed', of trials by kind."""
     return ", ".join(f"{counts[kind]} {ending.words}" for kind, ending in ENDINGS.items() if counts.get(kind))
+
+
+def constraint_names(file: SweepFile) -> list[str]:
+    """The constraints that a trial of a sweep can have, in Optuna's sense: in the order of those of a complete one."""
+    return ["valid", *file.constraints.known_before, *FATAL, *file.constraints.measured]
 
 
 AS_WRITTEN = "base"
@@ -97,7 +103,7 @@ def is_written(trial: "FrozenTrial") -> bool:
 
 
 def is_complete(trial: "FrozenTrial") -> bool:
-    """Whether a trial is a result; to some samplers settings out of bounds are told as complete, too."""
+    """Whether a trial is a result; journals of hypercl 0.1.0 hold settings out of bounds as complete, too."""
     return trial.state.name == "COMPLETE" and outcome_of(trial).kind == "complete"
 
 

@@ -74,17 +74,18 @@ def parse_preference(objective: Objective, text: str) -> Weights | Tests:
         UserError: the text is neither, or names what no trial is measured by.
     """
     if any(sign in text for sign in "<>"):
-        return Tests(tuple(_bound(part, text) for part in re.split(r"\band\b", text)))
+        return Tests(tuple(_bound(objective, part, text) for part in re.split(r"\band\b", text)))
     return _weights(objective, text)
 
 
-def _bound(part: str, text: str) -> tuple[str, str, float]:
+def _bound(objective: Objective, part: str, text: str) -> tuple[str, str, float]:
     found = _TEST.fullmatch(part)
     if found is None:
         raise _mistake(f"{part.strip()!r} is no test", f"give {_FORMS}; several tests are joined by 'and'")
     metric, compare, number = found.groups()
-    if metric not in METRICS:
-        raise _mistake(f"no trial is measured by '{metric}'", did_you_mean(metric, METRICS) or ", ".join(METRICS))
+    known = dict.fromkeys([*METRICS, *(goal.metric for goal in objective.goals)])
+    if metric not in known:
+        raise _mistake(f"no trial is measured by '{metric}'", did_you_mean(metric, list(known)) or ", ".join(known))
     return metric, compare, _number(number, text)
 
 

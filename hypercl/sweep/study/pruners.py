@@ -1,6 +1,8 @@
 """Which trials are pruned. First rung, last rung and warm-up are always explicit steps of the one scale."""
 
+from collections.abc import Sequence
 from itertools import takewhile
+from pathlib import Path
 from warnings import catch_warnings
 
 from optuna.exceptions import ExperimentalWarning
@@ -19,6 +21,7 @@ from optuna.trial import FrozenTrial
 from hypercl.config.models import (
     ASHARule,
     Hyperband,
+    ImportedPruner,
     MedianRule,
     NoPruner,
     Patient,
@@ -27,6 +30,7 @@ from hypercl.config.models import (
     ThresholdRule,
     task_count,
 )
+from hypercl.sweep.study.imported_parts import OwnPruner
 
 Rule = ASHARule | MedianRule | PercentileRule | ThresholdRule
 
@@ -36,8 +40,16 @@ def final_step(file: SweepFile) -> int:
     return file.pruner.reports_per_task * task_count(file.experiment.tasks)
 
 
-def pruner_of(file: SweepFile) -> BasePruner:
-    """Optuna's pruner; it is never asked at the final step, where pruning saves nothing."""
+def pruner_of(file: SweepFile, import_paths: Sequence[Path] = ()) -> BasePruner:
+    """The pruner of a sweep; it is never asked at the final step, where pruning saves nothing.
+
+    Args:
+        file: as its trials train it.
+        import_paths: folders in which a pruner by import path is looked for.
+
+    Raises:
+        UserError: a pruner by import path cannot be made.
+    """
     pruner, reports = file.pruner, file.pruner.reports_per_task
     if isinstance(pruner, NoPruner) or pruner.warmup_tasks >= task_count(file.experiment.tasks):
         return NopPruner()
@@ -46,6 +58,8 @@ def pruner_of(file: SweepFile) -> BasePruner:
         return HyperbandPruner(
             min_resource=first, max_resource=final_step(file), reduction_factor=pruner.reduction_factor
         )
+    if isinstance(pruner, ImportedPruner):
+        return Warmed(OwnPruner(pruner, import_paths), first)
     if isinstance(pruner, Patient):
         inner = _rule_of(pruner.rule, file) if pruner.rule is not None else None
         with catch_warnings(action="ignore", category=ExperimentalWarning):
@@ -59,7 +73,7 @@ def _rule_of(rule: Rule, file: SweepFile) -> BasePruner:
         return SuccessiveHalvingPruner(min_resource=first, reduction_factor=rule.reduction_factor)
     if isinstance(rule, ThresholdRule):
         return Floor(rule.floor, file.pruner.reports_per_task, task_count(file.experiment.tasks), first)
-    # The same number must have a value at the step: some samplers need infeasible settings told as complete.
+    # The same number must have a value at the step: journals of 0.1.0 hold settings out of bounds as complete.
     least = max(1, rule.startup_trials)
     if isinstance(rule, MedianRule):
         return MedianPruner(n_startup_trials=rule.startup_trials, n_warmup_steps=first, n_min_trials=least)
@@ -112,6 +126,8 @@ def pruner_in_words(file: SweepFile) -> str:
         return f"{pruner.name}: never prunes: warmup_tasks covers the whole stream"
     if isinstance(pruner, Hyperband):
         return f"hyperband: {_brackets(pruner, tasks)}"
+    if isinstance(pruner, ImportedPruner):
+        return f"{pruner.import_}: asked from task {pruner.warmup_tasks} on, {pruner.reports_per_task} times a task"
     if isinstance(pruner, Patient):
         if pruner.rule is not None and pruner.rule.warmup_tasks >= tasks:
             return "patient: never prunes: warmup_tasks of its rule covers the whole stream"

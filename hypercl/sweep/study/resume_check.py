@@ -12,6 +12,7 @@ MAY_CHANGE = (
     "search.enqueue",
     "search.confirm",
     "search.race",
+    "search.importance",
     "search.max_failed",
     "search.retries",
     "search.stall_timeout",

@@ -3,8 +3,10 @@
 import logging
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from warnings import catch_warnings
 
@@ -20,61 +22,72 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.samplers._ga import BaseGASampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hypercl.config import Distribution, UserError
 from hypercl.config.checks import is_active
-from hypercl.config.models import Search
+from hypercl.config.models import Imported, Search, SweepFile
 from hypercl.seeds import derive
+from hypercl.sweep.study.imported_parts import OwnSampler
+from hypercl.sweep.study.outcome import constraint_names
+from hypercl.sweep.study.sampler_view import seen_as_complete
 from hypercl.sweep.study.space import distributions, listed, values_of
 
 _PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
+_COMPLETE_ONLY = (GPSampler, CmaEsSampler, BaseGASampler)
 COMPLETE_ONLY = ("gp", "cmaes", "nsga2", "nsga3")
-"""Samplers that read complete trials only (Optuna 5.0): they learn nothing from pruned trials, and need settings out of
-bounds told as complete, with the worst value."""
+"""Samplers that read complete trials only (Optuna 5.0): they learn nothing from pruned trials, and of settings out of
+bounds by a view (`hypercl.sweep.study.sampler_view`)."""
 
 
-def sampler_of(search: Search, space: Mapping[str, Distribution], trials_there: int) -> BaseSampler:
+def sampler_of(file: SweepFile, trials_there: int, import_paths: Sequence[Path] = ()) -> BaseSampler:
     """The sampler of a sweep; that of a grid has nothing to draw, see `hypercl.sweep.study.samplers`.
 
     Args:
-        search: the file's section.
-        space: key path -> distribution.
+        file: as its trials train it.
         trials_there: trials already in the study; part of the seed, since a sampler seeded alike would repeat its
             first suggestions after a restart. A Sobol sequence keeps its seed: its place in it is stored in the study.
+        import_paths: folders in which a sampler by import path is looked for.
 
     Raises:
-        UserError: a package that the sampler needs is not installed.
+        UserError: a package that the sampler needs is not installed, or a sampler by import path cannot be made.
     """
-    name, startup = search.sampler, search.startup_trials or 0
+    search, space = file.search, file.space
+    name, startup = search.sampler_name, search.startup_trials or 0
     check_packages(name)
     seed = derive(search.seed, "sampler", trials_there) % 2**32
+    view = partial(seen_as_complete, goals=file.objective.goals, constraints=constraint_names(file))
+    if isinstance(search.sampler, Imported):
+        own = OwnSampler(search.sampler, import_paths, seed)
+        return Viewing(own, view) if isinstance(own.inner, _COMPLETE_ONLY) else own
     if name in ("random", "grid"):
         return RandomSampler(seed=seed)
     if name == "tpe":
         groups = any(one.when for one in space.values())
         with catch_warnings(action="ignore", category=ExperimentalWarning):
             return TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
+    if name == "qmc":
+        fixed = derive(search.seed, "sampler") % 2**32
+        with catch_warnings(action="ignore", category=ExperimentalWarning):
+            return Declared(
+                QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False), distributions(space)
+            )
     always = {path: known for path, known in distributions(space).items() if not space[path].when}
-    numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}
     if name == "gp":
         # It would advise another package in the midst of the sweep's own lines (Optuna 5.0).
         logging.getLogger("optuna._gp.batched_lbfgsb").setLevel(logging.ERROR)
         gp = GPSampler(seed=seed, n_startup_trials=max(1, startup), warn_independent_sampling=False)
-        return Declared(gp, always)
+        return Viewing(Declared(gp, always), view)
     if name == "cmaes":
+        numbers = {path: one for path, one in always.items() if not isinstance(one, CategoricalDistribution)}
         cmaes = CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
-        return Declared(cmaes, numbers)
-    if name in ("nsga2", "nsga3"):
-        genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
-        with catch_warnings(action="ignore", category=ExperimentalWarning):
-            return Declared(genetic(seed=seed, population_size=search.population or 2), always)
-    fixed = derive(search.seed, "sampler") % 2**32
+        return Viewing(Declared(cmaes, numbers), view)
+    genetic = NSGAIISampler if name == "nsga2" else NSGAIIISampler
     with catch_warnings(action="ignore", category=ExperimentalWarning):
-        qmc = QMCSampler(scramble=True, seed=fixed, warn_independent_sampling=False)
-    return Declared(qmc, distributions(space))
+        return Viewing(Declared(genetic(seed=seed, population_size=search.population or 2), always), view)
 
 
 def check_packages(sampler: str) -> None:
@@ -133,8 +146,30 @@ class Declared(BaseSampler):
     ) -> Any:
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(self, study: Study, trial: FrozenTrial, state: Any, values: Sequence[float] | None) -> None:
-        """None of them has anything to do here; CMA-ES would warn that it does not read constraints."""
+
+class Viewing(BaseSampler):
+    """A sampler that is shown a view in place of the study when it suggests.
+
+    Args:
+        inner: the sampler.
+        view: what it is shown.
+    """
+
+    def __init__(self, inner: BaseSampler, view: Callable[[Study], Study]) -> None:
+        self.inner, self.view = inner, view
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.inner.infer_relative_search_space(self.view(study), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self.inner.sample_relative(self.view(study), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self.inner.sample_independent(self.view(study), trial, param_name, param_distribution)
 
 
 MOST_CELLS = 1_000_000

@@ -5,7 +5,7 @@ import math
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypercl.config.models import Goal, SweepFile
+from hypercl.config.models import SweepFile
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import (
     AS_WRITTEN,
     ENDINGS,
+    FATAL,
     OUTCOME,
     TRAINED,
     Outcome,
     attributes,
-    is_complete,
     is_written,
     outcome_of,
 )
@@ -32,29 +32,13 @@ from hypercl.sweep.study.preference import PREFER
 from hypercl.sweep.study.progress_study import ProgressStudy, names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.pruners import final_step, pruner_of
-from hypercl.sweep.study.ranking import goal_values
 from hypercl.sweep.study.record import THREADS, StudyRecord
-from hypercl.sweep.study.samplers import COMPLETE_ONLY, sampler_of
+from hypercl.sweep.study.samplers import sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
 _UID, _ENQUEUED = "uid", "enqueued"
-WORST: dict[str, tuple[float, float]] = {
-    "validation/final_accuracy": (0.0, 1.0),
-    "validation/during_accuracy": (0.0, 1.0),
-    "validation/forgetting": (-1.0, 1.0),
-    "validation/backward_transfer": (-1.0, 1.0),
-    "validation/task_inference_accuracy": (0.0, 1.0),
-    "compression_ratio": (0.0, 10.0),
-    "parameters": (0.0, 1e7),
-    "seconds": (0.0, 1e4),
-    "peak_memory_gib": (0.0, 64.0),
-}
-"""Metric -> its worst value where it is maximised, and where it is minimised. What a sampler that reads complete trials
-only is told of a setting that cannot be trained; ten times the target's parameters stand for any larger ratio. The last
-three are told before anything was measured, afterwards the most that was."""
-_UNBOUNDED = ("parameters", "seconds", "peak_memory_gib")
 
 
 @dataclass(frozen=True)
@@ -77,9 +61,15 @@ class SweepStudy:
         name: the study's name, where it is created.
         file: the sweep, as written.
         threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
+        import_paths: folders in which a sampler or pruner by import path is looked for.
+
+    Raises:
+        UserError: one of these cannot be made.
     """
 
-    def __init__(self, journal: Path, name: str, file: SweepFile, threads: int) -> None:
+    def __init__(
+        self, journal: Path, name: str, file: SweepFile, threads: int, import_paths: Sequence[Path] = ()
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self.asked = journal.parent, file
         self.file = file = search_config(file)
@@ -94,12 +84,12 @@ class SweepStudy:
             storage=storage,
             study_name=name,
             directions=[goal.direction for goal in file.objective.goals],
-            sampler=sampler_of(file.search, file.space, there),
-            pruner=pruner_of(file),
+            sampler=sampler_of(file, there, import_paths),
+            pruner=pruner_of(file, import_paths),
             load_if_exists=True,
         )
         several = len(file.objective.goals) > 1
-        self._progress = ProgressStudy(storage, name, pruner_of(file)) if several else None
+        self._progress = ProgressStudy(storage, name, self.optuna.pruner) if several else None
         if THREADS not in self.optuna.user_attrs:
             self.optuna.set_user_attr(_UID, uuid.uuid4().hex[:8])
             self.optuna.set_user_attr(THREADS, threads)
@@ -221,16 +211,15 @@ class SweepStudy:
         outcome = self.decided(number)
         if outcome is None or self.trial(number).state.is_finished():
             return outcome
-        state, values = self._told(outcome)
-        fatal = {kind: float(outcome.kind == kind) for kind, ending in ENDINGS.items() if ending.fatal}
+        state = TrialState[ENDINGS[outcome.kind].state]
+        fatal = {kind: float(outcome.kind == kind) for kind in FATAL}
         known = dict.fromkeys(self.file.constraints.known_before, 0.0)
         measured = dict.fromkeys(self.file.constraints.measured if state == TrialState.COMPLETE else (), 0.0)
-        # The same names in the same order for all that are complete: the Gaussian process stacks them. What was not
-        # trained to its end has no values of what training measures: TPE, the one sampler that reads such a trial,
-        # adds up what is there.
+        # What was not trained to its end has no values of what training measures.
         self.constrain(number, {"valid": 0.0, **known, **fatal, **measured, **outcome.violations})
         if self._progress is not None:
             self._progress.settle(number, outcome)
+        values = outcome.values([goal.metric for goal in self.file.objective.goals])
         self.optuna.tell(number, values, state, skip_if_finished=True)
         self._live.pop(number, None)
         self._ended[outcome.kind] += 1
@@ -239,23 +228,6 @@ class SweepStudy:
     def set_prefer(self, prefer: str) -> None:
         """Says which compromise is the best from now on."""
         self.optuna.set_user_attr(PREFER, prefer)
-
-    def _told(self, outcome: Outcome) -> tuple[TrialState, list[float] | None]:
-        """The state and values, one a goal, that the sampler learns from."""
-        goals = self.file.objective.goals
-        ending = ENDINGS[outcome.kind]
-        if (outcome.kind == "infeasible" or ending.fatal) and self.file.search.sampler in COMPLETE_ONLY:
-            return TrialState.COMPLETE, [self._worst(goal) for goal in goals]
-        return TrialState[ending.state], outcome.values([goal.metric for goal in goals])
-
-    def _worst(self, goal: Goal) -> float:
-        """Of what has no bounds, the worst that was measured so far: a number far beyond all others would leave the
-        Gaussian process nothing to tell them apart by."""
-        known = WORST[goal.metric][goal.direction == "minimize"]
-        if goal.metric not in _UNBOUNDED or goal.direction == "maximize":
-            return known
-        measured = [goal_values(self.file, trial)[goal.metric] for trial in self.trials() if is_complete(trial)]
-        return max(measured, default=known)
 
     def _enqueue(self, new: bool) -> None:
         """The experiment as written and each setting of `search.enqueue`, once however often a sweep is resumed."""

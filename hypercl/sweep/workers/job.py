@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hypercl.config.models import Imported
+
 
 @dataclass(frozen=True)
 class TrialJob:
@@ -29,6 +31,8 @@ class TrialJob:
     """A `hypercl.loggers.LoggerSpec`, or None for metrics.jsonl alone."""
     data: Literal["tune", "report", "leak"] = "tune"
     """No test data; test data at the end, for the final step; test data as validation data, for protocol test_leak."""
+    metrics: tuple[Imported, ...] = ()
+    """Metrics of the user's own."""
     until_task: int | None = None
     """The task, from 0, after which the trial ends; None trains the whole stream."""
     processes: int = 1

@@ -110,6 +110,7 @@ class RunTrainable(tune.Trainable):
             reports_per_task=own.reports_per_task,
             processes=own.processes,
             fewer_at_once=own.fewer_at_once,
+            metrics=own.metrics,
         )
 
     def _advance(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from in_this_process import InThisProcess
 from raced import RACE_TEXT, FakeRuns, Files, Heard, as_of, best_of, noisy, raced, told
 
 from hypercl.config import SweepFile, UserError, load, loads
+from hypercl.config.models import Goal
 from hypercl.sweep import SweepOptions, sweep
 from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.plan.final import race_rows
@@ -125,9 +126,12 @@ def test_a_replica_that_diverged_counts_as_the_worst(file: SweepFile, tmp_path: 
         SeedResult(7, {"validation": {"final_accuracy": 0.9}}),
         SeedResult(8, {"validation": {"final_accuracy": None}}, "nan at step 3"),
     )
-    found = values_in([RanRun(run, RunSummary({}, seeds))], METRIC)
+    found = values_in([RanRun(run, RunSummary({}, seeds))], Goal(METRIC, "maximize"))
     assert found == [(7, 0.9, ""), (8, 0.0, "nan at step 3")]
-    assert values_in([RanRun(run, None, "lost")], METRIC) == [(7, 0.0, "lost"), (8, 0.0, "lost")]
+    own = tuple(SeedResult(seed, {"validation": {"mine": value}}) for seed, value in ((7, 3.0), (8, 5.0)))
+    ran = [RanRun(run, RunSummary({}, own)), RanRun(run, None, "lost")]
+    assert [value for _, value, _ in values_in(ran, Goal("validation/mine", "maximize"))] == [3.0, 3.0, 3.0, 5.0]
+    assert values_in([RanRun(run, None, "lost")], Goal(METRIC, "maximize")) == [(7, 0.0, "lost"), (8, 0.0, "lost")]
 
 
 def test_only_settings_within_the_bounds_race_and_equal_ones_once(

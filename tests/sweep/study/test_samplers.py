@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from hypercl.config import SweepFile, UserError, loads
 from hypercl.config.models.sweep import Search
 from hypercl.sweep.study import samplers
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.samplers import sampler_in_words
-from hypercl.sweep.study.study import WORST, SweepStudy
+from hypercl.sweep.study.study import SweepStudy
 
 TEXT = """
 experiment: {tasks: {name: split_digits}}
@@ -72,35 +73,29 @@ def test_what_is_out_of_bounds_is_learned_by_the_gaussian_process(tmp_path: Path
     assert infeasible_in_second_half(sweep_of(TEXT, "gp"), tmp_path / "j", 16) <= 1
 
 
-@pytest.mark.parametrize(
-    ("objective", "worst"),
-    [
-        ("{maximize: validation/final_accuracy}", 0.0),
-        ("{minimize: validation/forgetting}", 1.0),
-        ("{maximize: validation/backward_transfer}", -1.0),
-        ("{minimize: compression_ratio}", 10.0),
-    ],
-)
-def test_to_a_sampler_of_complete_trials_a_bad_setting_is_the_worst_result_and_to_people_none(
-    objective: str, worst: float, tmp_path: Path
+@pytest.mark.parametrize(("objective", "worst"), [("maximize", 0.3), ("minimize", 0.7)])
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3", "gp", "cmaes"])
+def test_to_a_sampler_of_complete_trials_a_bad_setting_is_the_worst_so_far_and_in_the_journal_nothing(
+    objective: str, worst: float, sampler: str, tmp_path: Path
 ) -> None:
-    study = SweepStudy(tmp_path / "j", "t", sweep_of(TEXT, "nsga2", f"objective={objective}"), 1)
-    for kind in ("infeasible", "diverged", "out_of_memory"):
+    goal = f"objective={{{objective}: validation/final_accuracy}}"
+    file = sweep_of(TEXT, sampler, goal, "constraints.forgetting={max: 0.1}")
+    study = SweepStudy(tmp_path / "j", "t", file, 1)
+    ends = [Outcome("infeasible"), Outcome("complete", value=0.3, violations={"forgetting": 0.0})]
+    ends += [Outcome("complete", value=0.7, violations={"forgetting": 0.0}), Outcome("diverged"), Outcome("pruned")]
+    for end in ends:
         asked = study.ask()
-        assert asked is not None
-        study.decide(asked.number, Outcome(kind))
+        if end.kind == "infeasible":
+            study.constrain(asked.number, {"valid": 0.0, "compression_ratio": 1.0})
+        study.decide(asked.number, end)
         study.settle(asked.number)
-    assert [trial.value for trial in study.trials()] == [worst] * 3
-    assert study.record().best() is None
-    assert study.record().counts() == {"infeasible": 1, "diverged": 1, "out_of_memory": 1, "trained": 2}
-
-
-def test_every_objective_has_a_worst_value() -> None:
-    from typing import get_args
-
-    from hypercl.config.models.sweep import Metric
-
-    assert set(WORST) == set(get_args(Metric))
+    assert [trial.value for trial in study.trials()] == [None, 0.3, 0.7, None, None]
+    view = study.optuna.sampler.view(study.optuna)
+    seen = view.get_trials()
+    assert [trial.value for trial in seen] == [worst, 0.3, 0.7, worst, None]
+    assert [len(trial.constraints) for trial in seen] == [5, 5, 5, 5, 4]
+    assert study.trials()[0].state == TrialState.PRUNED
+    assert study.record().counts() == {"infeasible": 1, "complete": 2, "diverged": 1, "pruned": 1, "trained": 4}
 
 
 def told(study: SweepStudy, value: Callable[[int], float] = lambda number: 0.01 * number) -> dict:
