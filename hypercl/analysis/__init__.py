@@ -7,9 +7,9 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.analysis.confirming import confirming_round, halving_plan, to_tell
-    from hypercl.analysis.final import About, FinalResult, Reported, read_final, write_final
+    from hypercl.analysis.final import About, FinalResult, Reported, read_final, with_later, write_final
     from hypercl.analysis.final_table import final_rows, title
-    from hypercl.analysis.final_text import BASE, LEAK, SCRATCH, Content, counterpart
+    from hypercl.analysis.final_text import BASE, LEAK, SCRATCH, Content, counterpart, label_in_words
     from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
     from hypercl.analysis.matrix import matrix_figure, write_matrix_png
     from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism

@@ -20,7 +20,7 @@ from hypercl.config import UserError
 from hypercl.config.models import Goal
 from hypercl.files import write_text
 
-__all__ = ["About", "FinalResult", "Reported", "read_final", "write_final"]
+__all__ = ["About", "FinalResult", "Reported", "read_final", "with_later", "write_final"]
 
 NAME = "final.json"
 
@@ -80,6 +80,18 @@ def read_final(folder: Path) -> FinalResult | None:
     except (ValueError, KeyError, TypeError) as error:
         fix = "hypercl final rewrites it from its runs"
         raise UserError(f"{path} is damaged: {type(error).__name__}: {error}\n    fix:     {fix}") from None
+
+
+def with_later(folder: Path, result: FinalResult, later: str) -> FinalResult:
+    """A result with what became of its search since, '' where nothing did; rewrites final.md and final.json where they
+    say something else."""
+    if later == result.content.get("later", ""):
+        return result
+    content = {**result.content, "later": later}
+    table = final_markdown(content)
+    write_text(folder / "final.md", table)
+    write_text(folder / NAME, json.dumps(content, indent=2, default=str) + "\n")
+    return FinalResult(result.sentence, result.optimism, table, content)
 
 
 def _head(about: About) -> dict[str, Any]:

@@ -77,6 +77,11 @@ def notes(content: Content) -> list[str]:
     opened += f", first at {content['first_opened']}" if content["first_opened"] else ""
     lines = [
         f"Protocol {content['described']}. {opened}.",
+        *(
+            [f"Of the search after {content['cost']['trials']} trials: {content['later']}."]
+            if content.get("later")
+            else []
+        ),
         f"{_UNITS} t: Student's interval of the mean, 95 %; bootstrap: bias-corrected and accelerated, from {FEW} "
         "seeds on. Differences are to the setting as written, seed by seed; p is of a two-sided sign-flip permutation "
         "test, not corrected for the number of settings: the claim is on the first.",

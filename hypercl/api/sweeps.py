@@ -123,7 +123,7 @@ def sweep(
     results: str | Path | None = None,
     data_dir: str | Path | None = None,
     offline: bool | None = None,
-    final: bool = True,
+    final: bool | None = None,
     time: float | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
@@ -141,7 +141,7 @@ def sweep(
         results: folder of all results (`results`).
         data_dir: folder of the data sets (`$HYPERCL_DATA`, else `data`).
         offline: use no network.
-        final: open the test data at the end.
+        final: begin the final step, which opens the test data, when the search is over; None: as `final.auto` says.
         time: time limit in seconds.
         cpus: maximum total number of CPUs.
         gpus: maximum total number of GPUs.
@@ -161,7 +161,8 @@ def sweep(
 
     machine = {"time": time, "cpus": cpus, "gpus": gpus, "max_concurrent": max_concurrent, "address": address}
     places = {"name": name, "results": results, "data_dir": data_dir, "offline": offline}
-    with options_of("sweep", source, set, trials=trials, no_final=not final, **places, **machine) as options:
+    with options_of("sweep", source, set, trials=trials, no_final=final is False, **places, **machine) as options:
+        options.overrides += ["final.auto=true"] if final else []
         file = asked(options)
         given = prepared(options, file, Console(soft_wrap=True, highlight=False, markup=False, quiet=quiet))
         result = run_sweep(file, given)

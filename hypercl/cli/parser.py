@@ -180,7 +180,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_final, _add_reproduce):
+    for add in (_add_train, _add_sweep, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
     for add in (_add_doctor, _add_explain, _add_init, _add_list, _add_report, _add_schema, _add_completion):
         add(commands)
@@ -206,14 +206,17 @@ def _add_train(commands: Commands) -> None:
         metavar="N",
         help="number of CPU threads; part of the result, since it changes rounding",
     )
+    parser.add_argument(
+        "--test", action="store_true", help="open the test data and measure on it too; not while you tune"
+    )
     parser.add_argument("--fetch", action="store_true", help="download, decode and check the data only; train nothing")
-    parser.set_defaults(run=_train, test=True)
+    parser.set_defaults(run=_train)
 
 
 def _add_sweep(commands: Commands) -> None:
     parser = _command(commands, "sweep", "Sweep over an experiment. Rerun the same command to resume.", False)
     parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
-    parser.add_argument("--no-final", action="store_true", help="skip the final step: test data stays closed")
+    parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
     _add_machine(parser)
     parser.add_argument(
         "--prefer",
@@ -230,6 +233,16 @@ def _add_sweep(commands: Commands) -> None:
         "--status", type=_path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
     )
     parser.set_defaults(run=_sweep)
+
+
+def _add_enqueue(commands: Commands) -> None:
+    purpose = "Add a setting to a sweep, running or not: `hypercl enqueue RESULTS method.beta=0.3`."
+    parser = _bare_command(commands, "enqueue", purpose)
+    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument(
+        "setting", nargs="+", metavar="KEY=VALUE", help="a key of the space; one that is left out is as written"
+    )
+    parser.set_defaults(run=_runs("enqueue", "enqueue_command"))
 
 
 def _add_final(commands: Commands) -> None:

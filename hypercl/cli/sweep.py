@@ -56,7 +56,7 @@ def prepared(args: argparse.Namespace, file: SweepFile, console: Console) -> Swe
     """What a sweep needs beside its file."""
     return replace(
         _options(args, file, results_of(args) / name_of(args, file), console),
-        final="no" if args.no_final else "after the search",
+        final="no" if args.no_final else "after the search" if file.final.auto else "when asked",
         prefer=args.prefer,
         import_paths=import_paths(args),
         source=args.file,

@@ -14,9 +14,9 @@ from hypercl.config import SweepFile, assign, load
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.folder_lock import folder_lock
-from hypercl.loggers import How, LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
+from hypercl.loggers import How, Logger, LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
-from hypercl.training import RunFolders, require_buildable, run, seeds_name
+from hypercl.training import RunFolders, Started, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
 
 ADVICE = {
@@ -70,8 +70,8 @@ def _trained(
     spec = _spec(file, args, name, console)
     control = Control(say=lambda text: console.print(text, markup=False))
     with control.signals():
-        loggers = [*build(spec, folder), Terminal(console)]
-        ending = run_to_end(run(file.experiment, folders, test=args.test), loggers, control)
+        loggers = [*build(spec, folder), Terminal(console), *_openings(args, folder)]
+        ending = run_to_end(run(file.experiment, folders, test=args.test, keep=True), loggers, control)
     if ending.how == "interrupted":
         text = f"A checkpoint is in {folder}; rerun the same command to resume."
         return Trained(ending.how, text, folder, control.exit_code)
@@ -79,8 +79,33 @@ def _trained(
         how = ending.how.replace("_", " ")
         return Trained(ending.how, f"{how}: {ending.why}. {ADVICE[ending.how]}", folder, ExitCode.FAILED)
     write_matrix_png(folder)
-    hint = sync_hint(spec.wandb_dir) if spec else None
-    return Trained(ending.how, f"results: {folder}" + (f"\n{hint}" if hint else ""), folder)
+    opened = ending.finished is not None and "test" in ending.finished.summary.metrics
+    lines = (
+        [] if opened else ["Test data stays closed: once you are done tuning, the same command with --test opens it."]
+    )
+    lines += [f"results: {folder}", (sync_hint(spec.wandb_dir) if spec else "") or ""]
+    return Trained(ending.how, "\n".join(filter(None, lines)), folder)
+
+
+@dataclass(frozen=True)
+class _Opening(Logger):
+    """Tells the sweep that a file comes from that its test data is opened."""
+
+    sweep: Path
+    file: Path
+    folder: Path
+
+    def started(self, item: Started) -> None:
+        from hypercl.sweep.final import note_opening  # and so Optuna, for a file of a sweep alone
+
+        note_opening(self.sweep, self.file, item.experiment, self.folder)
+
+
+def _openings(args: argparse.Namespace, folder: Path) -> list[Logger]:
+    """What writes down that test data is opened, where it is and the file lies in the results of a sweep."""
+    file = Path(args.file).resolve()
+    sweep = next((place for place in file.parents[:5] if (place / "sweep.yaml").is_file()), None)
+    return [_Opening(sweep, file, folder)] if args.test and sweep is not None else []
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from hypercl.analysis import FinalResult
 
 
-FinalMode = Literal["no", "after the search", "alone", "again"]
-"""No final step; one when the search is over; one now, however far the search is; now another one, which opens test
-data once more."""
+FinalMode = Literal["no", "when asked", "after the search", "alone", "again"]
+"""No final step; none but one that was begun before; one when the search is over; one now, however far the search is;
+now another one, which opens test data once more."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def run(
     place: RunFolders,
     *,
     test: bool = False,
+    keep: bool = False,
     leak: bool = False,
     reports_per_task: int = 4,
     processes: int = 1,
@@ -74,7 +75,8 @@ def run(
         experiment: what to train.
         place: where data lies and where the run's folder is.
         test: open the test data at the end and measure on it. A run without it has none, and while it lasts nothing in
-            this process can open any.
+            this process can open any. The call that ends the run decides, or a later one after `keep`.
+        keep: keep what was known after each task, so that test data can be opened once the run is finished.
         leak: take test data as validation data: a sweep's protocol `test_leak` alone.
         reports_per_task: reports for each task, the last one when it is learned.
         processes: that share the device, and its memory.
@@ -87,7 +89,8 @@ def run(
     Raises:
         Diverged: a loss or a weight is no longer finite, of every replica.
         UserError: missing data, another experiment in the folder, a device that is not there, a target or a
-            method that cannot be built, a compression ratio that is not achievable.
+            method that cannot be built, a compression ratio that is not achievable, `test` after a run that did not
+            `keep` what it needs.
         Superseded: another process has begun to train in the folder.
     """
     folder = RunFolder(place)
@@ -102,7 +105,7 @@ def run(
             except UserError as error:  # no setting that a sweep varies decides on data
                 raise MachineError(str(error)) from error
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
-            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, guard)
+            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard)
             running.own_metrics = [OwnMetric(one, place.import_paths) for one in metrics]
             yield from running.progress(processes, fewer_at_once)
 
@@ -138,10 +141,12 @@ class _Run:
         reports_per_task: int,
         stream: TaskStream,
         test: bool,
+        keep: bool,
         guard: TestDataGuard,
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
-        self.reports_per_task, self.stream, self.test, self.guard = reports_per_task, stream, test, guard
+        self.reports_per_task, self.stream, self.guard = reports_per_task, stream, guard
+        self.test, self.keep = test, keep
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
         self.own_metrics: Sequence[OwnMetric] = ()
@@ -170,10 +175,12 @@ class _Run:
             self._comes(task, run_state)
         self.began -= run_state.seconds
         yield self._started(run_state)
-        if result := self._result():
-            yield result
+        measured = self._result()
+        if measured and (not self.test or "test" in measured.summary.metrics):
+            yield measured
             return
         self._require_unchanged(run_state)
+        self._require_kept(run_state, measured)
         if run_state.untold:
             yield run_state.untold
         try:
@@ -185,7 +192,7 @@ class _Run:
                 run_state.inferred = [[row] for row in found.inferred or []]
             while self._comes(run_state.task, run_state):
                 yield from self._learn(run_state)
-            result = yield from self._finish(run_state)
+            result = yield from self._finish(run_state, measured)
         except GeneratorExit:
             self._save(run_state)
             raise
@@ -208,6 +215,16 @@ class _Run:
     def _require_unchanged(self, run_state: RunState) -> None:
         require_unchanged(run_state.data, self.digests, run_state.target, self.fingerprint)
         run_state.data, run_state.target = self.digests, numbers(self.fingerprint)
+
+    def _require_kept(self, run_state: RunState, measured: Finished | None) -> None:
+        """Refuses to open test data where what was known after some task is gone: nothing could be measured on it."""
+        gone = [task + 1 for task in range(run_state.task) if not self._learned(task).exists()]
+        if self.test and (gone or (measured and not run_state.task)):
+            what = f"what was known after task {', '.join(map(str, gone))}" if gone else "the last checkpoint"
+            raise UserError(
+                f"{self.folder.path}: test data cannot be opened any more for this run, which did not keep {what}\n"
+                "    fix:     train it anew with --test, under another --name"
+            )
 
     def _build(self) -> None:
         """The networks for the tasks that have come."""
@@ -337,14 +354,15 @@ class _Run:
             self._extend(run_state.inferred, inferred)
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
-            if self.test:
+            if self.test or self.keep:
                 write(self._learned(task), self.learner.inference_state(run_state.state), self.fence.check)
         reported = run_state.tell(report)
         self._save(run_state)
         yield reported
 
-    def _finish(self, run_state: RunState) -> Generator[Progress, None, Finished]:
-        """Summary and matrices; test data is read here and nowhere else."""
+    def _finish(self, run_state: RunState, before: Finished | None) -> Generator[Progress, None, Finished]:
+        """Summary and matrices; test data is read here and nowhere else. What was measured `before` on validation data
+        gains what is measured on test data."""
         for matrix in (*run_state.matrices, *run_state.inferred):
             for row in matrix:  # of a stream of unknown length
                 row += [nan] * (len(self.tasks) - len(row))
@@ -360,8 +378,12 @@ class _Run:
                 self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
         seconds = time.monotonic() - self.began
         summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds, self.own_metrics)
+        if before is not None:
+            found = summary
+            summary = replace(before.summary, metrics=found.metrics, seeds=found.seeds, spread=found.spread)
         summary.write(self.folder.path, self.fence.check)
-        shutil.rmtree(self._learned(0).parent, ignore_errors=True)
+        if self.test or not self.keep:
+            shutil.rmtree(self._learned(0).parent, ignore_errors=True)
         return Finished(summary, written)
 
     def _test_matrices(self, run_state: RunState) -> Generator[Progress, None, Matrices]:
@@ -451,5 +473,5 @@ class _Run:
         return {"iteration": run_state.iteration, "task": run_state.task + 1, "task_iteration": run_state.step}
 
     def _learned(self, task: int) -> Path:
-        """Where a run keeps, until its end, what it knew after a task."""
+        """Where a run keeps, until test data is measured on, what it knew after a task."""
         return self.folder.path / "learned" / f"task-{task + 1}.pt"

@@ -33,7 +33,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "small.yaml"]) == 0
+    assert main(["train", "small.yaml", "--test"]) == 0
     folder = file.parent / "results" / "small" / "runs" / "seed-1"
     names = {path.name for path in folder.iterdir()}
     assert names == {
@@ -58,7 +58,7 @@ def test_train_leaves_a_complete_folder(file: Path, capsys: pytest.CaptureFixtur
 
 def test_replicas_have_a_folder_of_their_own_and_a_matrix_each(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "small.yaml"]) == 0
-    assert main(["train", "small.yaml", "--set", "training.replicas=2"]) == 0
+    assert main(["train", "small.yaml", "--test", "--set", "training.replicas=2"]) == 0
     runs = file.parent / "results" / "small" / "runs"
     assert {path.name for path in runs.iterdir()} == {"seed-1", "seeds-1-2"}
     files = {path.name for path in (runs / "seeds-1-2").glob("*.csv")}
@@ -69,9 +69,9 @@ def test_replicas_have_a_folder_of_their_own_and_a_matrix_each(file: Path, capsy
 
 
 def test_a_config_of_a_run_trains_again_to_the_same_numbers(file: Path) -> None:
-    assert main(["train", "small.yaml"]) == 0
+    assert main(["train", "small.yaml", "--test"]) == 0
     runs = file.parent / "results" / "small" / "runs" / "seed-1"
-    assert main(["train", str(runs / "config.yaml"), "--name", "again"]) == 0
+    assert main(["train", str(runs / "config.yaml"), "--name", "again", "--test"]) == 0
     again = file.parent / "results" / "again" / "runs" / "seed-1"
     first, second = (json.loads((folder / "summary.json").read_text()) for folder in (runs, again))
     assert first["test"] == second["test"]

@@ -25,9 +25,10 @@ from hypercl.sweep.study.study import SweepStudy
 ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
-    "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --fetch",
+    "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
     "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --time --cpus --gpus "
     "--max-concurrent --address --prefer --dry-run --show --status",
+    "enqueue": "results setting",
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline "
     "--trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
@@ -227,6 +228,21 @@ def test_a_trials_file_trains_again_to_the_same_numbers(swept: Path, place: Path
     assert main(["train", str(swept / "trials" / "0" / "config.yaml")]) == 0
     again = place / "results" / "small-trial-0" / "runs" / "seed-1"
     assert (again / "accuracy_matrix.csv").read_text() == (swept / "trials" / "0" / "accuracy_matrix.csv").read_text()
+
+
+def test_a_sweep_knows_whose_test_data_was_opened_by_train(swept: Path, capsys: Captured) -> None:
+    command = ["train", str(swept / "trials" / "0" / "config.yaml")]
+    assert main(command) == 0
+    assert main(["report", str(swept)]) == 0
+    assert "no test data has been opened" in capsys.readouterr().out
+    for _ in range(2):
+        assert main([*command, "--test"]) == 0
+    assert main(["report", str(swept)]) == 0
+    assert main(["sweep", "--status", str(swept)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("opened by hypercl train --test once, at ") == 2
+    assert said.count("trials/0/config.yaml on seed 1, in ") == 2
+    assert "no test data has been opened" not in said
 
 
 def test_status_and_report_of_a_sweep_that_was_moved(swept: Path, place: Path, capsys: Captured) -> None:

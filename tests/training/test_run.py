@@ -247,6 +247,17 @@ def test_a_run_without_test_cannot_reach_test_data(place: RunFolders, monkeypatc
         opened[0].test(0)
 
 
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True)])
+def test_the_call_that_ends_a_run_says_whether_test_data_is_opened(first: bool, second: bool, tmp_path: Path) -> None:
+    whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
+    expected = metrics(summary_of(run(experiment(), whole, test=True)))
+    with closing(run(experiment(), cut, test=first, keep=True)) as progress:
+        next(item for item in progress if isinstance(item, Report) and item.learned)
+    ended = summary_of(run(experiment(), cut, test=second, keep=True))
+    assert ("test" in ended) is second
+    assert metrics(summary_of(run(experiment(), cut, test=True))) == expected
+
+
 def test_another_experiment_in_the_folder_is_refused_with_what_differs(place: RunFolders) -> None:
     with closing(run(experiment(), place)) as progress:
         next(progress)

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from hypercl.config.models import Distribution, Experiment, ExpressionError, expression, is_list, is_mapping
-from hypercl.config.problems import ConfigError, Problem
+from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, lookup, value_in_words
 
 Space = Mapping[str, Distribution]
@@ -106,7 +106,11 @@ def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, 
         the values of all entries that are drawn, and what is wrong, by path of the space.
     """
     found: dict[str, Any] = {}
-    problems = [Problem(path, "the space has no such key", value) for path, value in given.items() if path not in space]
+    problems = [
+        Problem(path, "the space has no such key", value, ", ".join(space), did_you_mean(path, list(space)))
+        for path, value in given.items()
+        if path not in space
+    ]
     for path in ordered(space):
         one = space[path]
         if one.equals is not None:

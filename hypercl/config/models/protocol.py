@@ -70,8 +70,10 @@ Protocol = Annotated[
 
 class Final(Section):
     """The end of a sweep: the best settings and the experiment as written are retrained on fresh seeds, and test
-    data is opened, once."""
+    data is opened, once. `hypercl final RESULTS` begins it, when no further trials are wanted."""
 
+    auto: Flag = False
+    """Begin it as soon as the search is over, without being asked."""
     settings: Count | Literal["all"] = 3
     """Number of best settings, beside the experiment as written; with several objectives the number taken from the
     Pareto front, or all of it."""

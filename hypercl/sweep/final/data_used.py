@@ -1,7 +1,9 @@
 """Which data a sweep has touched, and for what: the record that a fair claim rests on."""
 
 from hypercl.config import Experiment, SweepFile
+from hypercl.sweep.final.by_train import by_train_rows
 from hypercl.sweep.final.selection import FinalSelection, selections_of
+from hypercl.sweep.final.status import later_in_words
 from hypercl.sweep.study import StudyRecord, final_config, has_orders, leaks, protocol_in_words, race_config
 
 
@@ -15,10 +17,12 @@ def data_used_rows(record: StudyRecord) -> list[tuple[str, str]]:
         rows.append(("selection", _selection(record)))
     openings = selections_of(record.attributes)
     rows += [("final step", _final(record.asked, opening)) for opening in openings]
+    rows += [("since then", later) for opening in openings[-1:] if (later := later_in_words(record, opening))]
+    beside = by_train_rows(record.folder)
     if not openings:
-        unread = "" if leaks(record.asked) else "; no test data has been opened"
+        unread = "" if leaks(record.asked) or beside else "; no test data has been opened"
         rows.append(("final step", f"none yet{unread}"))
-    return rows
+    return rows + beside
 
 
 def _search(asked: SweepFile, file: SweepFile) -> str:

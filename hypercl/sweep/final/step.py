@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypercl.analysis import SCRATCH, About, FinalResult, Reported, counterpart, read_final, write_final
+from hypercl.analysis import SCRATCH, About, FinalResult, Reported, counterpart, read_final, with_later, write_final
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
 from hypercl.formatting import shown, typed
@@ -26,6 +26,7 @@ from hypercl.sweep.final.selection import (
     selections_of,
     write_selections,
 )
+from hypercl.sweep.final.status import later_in_words, of_search
 from hypercl.sweep.options import FinalMode
 from hypercl.sweep.study import SweepStudy, protocol_in_words
 from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
@@ -62,12 +63,11 @@ class FinalStep:
     @property
     def due(self) -> bool:
         """Whether something remains to be trained, as far as a person wants it."""
-        if self.mode == "no":
-            return False
         last = self._last
-        if last is None or (last.finished and self.mode == "again"):
-            return bool(best_first(self.study.record()))
-        return not last.finished
+        if last is not None and not last.finished:
+            return self.mode != "no"
+        begins = self.mode == "again" or (last is None and self.mode in ("after the search", "alone"))
+        return begins and bool(best_first(self.study.record()))
 
     @property
     def progress(self) -> str:
@@ -87,7 +87,8 @@ class FinalStep:
             found = read_final(self.folder / FOLDER)
         except UserError:
             found = None
-        return found or self._write(last, _as_left(self._runs(last)))
+        found = found or self._write(last, _as_left(self._runs(last)))
+        return with_later(self.folder / FOLDER, found, later_in_words(self.study.record(), last))
 
     def go(self, session: "RunSession", check: Callable[[Experiment], object]) -> None:
         """Opens test data, or resumes an opening, until every run is done or lost or the session ends.
@@ -116,22 +117,16 @@ class FinalStep:
         """How the final step stands, in lines."""
         last, result = self._last, self.result
         if last is None:
-            if self.mode == "no" and best_first(self.study.record()):
-                return [f"No final step: test data stays closed until hypercl final {typed(self.folder)}"]
+            if self.mode in ("no", "when asked") and best_first(self.study.record()):
+                return [f"No final step yet: test data stays closed until hypercl final {typed(self.folder)}"]
             return []
         lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
         table = shown(self.folder / FOLDER / "final.md")
-        lines.append(f"Final step: {self.progress if result is None else table}")
+        lines.append(f"Final step{of_search(last)}: {self.progress if result is None else table}")
         if len(self.openings) > 1:
             moments = ", ".join(one.when for one in self.openings)
             lines.append(f"Test data was opened {len(self.openings)} times: {moments}")
-        if self.study.trained > last.trained:
-            lines.append(
-                f"The search went on after test data was opened ({last.trained} trials were trained, now "
-                f"{self.study.trained}): the settings chosen then stay. hypercl final {typed(self.folder)} --again "
-                "chooses again, and every output then says that test data was opened once more"
-            )
-        return [line for line in lines if line]
+        return [line for line in (*lines, later_in_words(self.study.record(), last)) if line]
 
     @property
     def _last(self) -> FinalSelection | None:

@@ -69,7 +69,7 @@ def dry_run_rows(
             f"at most about {duration(seconds * steps * rounds)} for {trials} trials if all were so large{saved}",
         ),
         *race_time(file, slots, full_trial),
-        *([_final_step(asked, slots, full_seconds, given)] if given.final != "no" else []),
+        _final_step(asked, slots, full_seconds, given),
     ]
 
 

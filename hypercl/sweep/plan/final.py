@@ -61,7 +61,10 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     if given.address is None and first != "all":
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
-    return "final step", f"{best}, the experiment as written{scratch}: {size}; test data is opened once"
+    text = f"{best}, the experiment as written{scratch}: {size}"
+    if given.final in ("no", "when asked"):
+        return "final step", f"when you ask for it (hypercl final), which opens test data: {text}"
+    return "final step", f"{text}; test data is opened once"
 
 
 def final_step_row(asked: SweepFile, slots: Slots, run: float | None) -> tuple[str, str]:

@@ -50,7 +50,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         *_resumed(file, given),
         *feasible_rows(file, bounds),
         *([("kept after training", bounds_in_words(file.constraints.measured))] if file.constraints.measured else []),
-        *([final_row(asked, given)] if given.final != "no" else []),
+        final_row(asked, given),
         *_resources(file, given),
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
         *chosen_rows(file, given.prefer),

@@ -53,6 +53,8 @@ def constraint_names(file: SweepFile) -> list[str]:
 
 AS_WRITTEN = "base"
 """The user attribute of the trial of the experiment as written."""
+ENQUEUED = "enqueued"
+"""The user attribute of a trial that a person added: what was given, as JSON."""
 OUTCOME = "outcome"
 """The user attribute of a trial in which its outcome stands."""
 

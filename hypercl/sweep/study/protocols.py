@@ -83,17 +83,24 @@ def final_config(file: SweepFile, settings: Mapping[str, Any], start: int = 0, c
     Raises:
         UserError: protocol `transfer` names a stream that cannot be, or of another shape.
     """
-    protocol, experiment = file.protocol, file.experiment
-    changes: dict[str, Any] = {}
-    if isinstance(protocol, FirstK):
-        skip = experiment.tasks.skip + protocol.k
-        changes = {"tasks.skip": skip, "tasks.num_tasks": (experiment.tasks.num_tasks or 0) - protocol.k}
-    if isinstance(protocol, Transfer):
-        experiment = _elsewhere(file, protocol)
+    experiment = reported_config(file)
     fresh = _fresh(experiment, Role.REPORT, start, count)
-    if isinstance(protocol, FirstK):
+    if isinstance(file.protocol, FirstK):
         fresh.pop("tasks.order_seed", None)  # its tasks are others already
-    return assign(experiment, {**settings, **changes, **fresh})
+    return assign(experiment, {**settings, **fresh})
+
+
+def reported_config(file: SweepFile) -> Experiment:
+    """The experiment as written, on the stream that is reported on.
+
+    Raises:
+        UserError: protocol `transfer` names a stream that cannot be, or of another shape.
+    """
+    protocol, experiment = file.protocol, file.experiment
+    if isinstance(protocol, FirstK):
+        skip, count = experiment.tasks.skip + protocol.k, (experiment.tasks.num_tasks or 0) - protocol.k
+        return assign(experiment, {"tasks.skip": skip, "tasks.num_tasks": count})
+    return _elsewhere(file, protocol) if isinstance(protocol, Transfer) else experiment
 
 
 def _elsewhere(file: SweepFile, protocol: Transfer) -> Experiment:

@@ -20,6 +20,7 @@ from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import (
     AS_WRITTEN,
     ENDINGS,
+    ENQUEUED,
     FATAL,
     OUTCOME,
     TRAINED,
@@ -38,7 +39,7 @@ from hypercl.sweep.study.space import distributions, params_of, suggested
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
-_UID, _ENQUEUED = "uid", "enqueued"
+_UID = "uid"
 
 
 @dataclass(frozen=True)
@@ -234,11 +235,11 @@ class SweepStudy:
         base, space, search = self.file.experiment, self.file.space, self.file.search
         if new and search.include_base:
             self.optuna.enqueue_trial(params_of(base, space, {}), {AS_WRITTEN: True})
-        there = {trial.user_attrs.get(_ENQUEUED) for trial in self.trials()}
+        there = {trial.user_attrs.get(ENQUEUED) for trial in self.trials()}
         for given in search.enqueue:
             key = json.dumps(given, sort_keys=True)
             if key not in there:
-                self.optuna.enqueue_trial(params_of(base, space, given), {_ENQUEUED: key})
+                self.optuna.enqueue_trial(params_of(base, space, given), {ENQUEUED: key})
 
     def _settle_decided(self) -> None:
         for trial in self.trials():

@@ -101,7 +101,8 @@ def test_the_final_step_alone_trains_no_trial_of_an_unfinished_search(trained: I
     assert sum(name.startswith("trials/") for name in trained.trained) == count
     assert swept(tmp_path, more).counts["trained"] == 5
     said = swept(tmp_path, more).message
-    assert "The search went on after test data was opened (3 trials were trained, now 5)" in said
+    assert "Final step after 3 trials: " in said
+    assert "2 more trials were trained since, and the best is " in said
     assert len(selections_of(read_sweep(tmp_path / "quick").attributes)) == 1
 
 
@@ -139,8 +140,12 @@ def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     assert said == (
         "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs; test data is opened once"
     )
-    without = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, final="no")
-    assert "final step" not in dict(plan_rows(file(), without, FakeEngine()))
+    asked = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1, final="when asked")
+    said = dict(plan_rows(file(), asked, FakeEngine()))["final step"]
+    assert said == (
+        "when you ask for it (hypercl final), which opens test data: the best setting, the experiment as written: "
+        "2 settings x 5 seeds in 2 runs"
+    )
 
 
 def test_a_dry_run_says_how_long_it_takes_at_most() -> None:

@@ -10,7 +10,9 @@ import pytest
 from fake_training import fake_run
 
 from hypercl.config import Experiment, SweepFile, UserError
+from hypercl.sweep.final.data_used import data_used_rows
 from hypercl.sweep.final.selection import selections_of
+from hypercl.sweep.final.status import final_rows
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.options import FinalMode
@@ -146,8 +148,40 @@ def test_what_is_chosen_stays_when_the_search_goes_on(
     go(step())
     assert not any("trial-3" in name for name in runs.trained)
     said = "\n".join(step().said())
-    assert "The search went on after test data was opened (3 trials were trained, now 4)" in said
-    assert "--again" in said
+    assert "Final step after 3 trials: " in said
+    assert "1 more trial was trained since, and the best is now trial 3, not trial 2" in said
+    assert "--again opens test data once more" in said
+    rows = dict(final_rows(study.record()))
+    assert "after 3 trials" in rows["final step"]
+    assert "the best is now trial 3" in rows["final step"]
+    assert "the best is now trial 3" in dict(data_used_rows(study.record()))["since then"]
+    table = (study.folder / "final" / "final.md").read_text()
+    assert "Of the search after 3 trials: 1 more trial was trained since, and the best is now trial 3" in table
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_search_that_went_on_to_nothing_better_keeps_its_final_result(
+    step: Callable[..., FinalStep], study: SweepStudy
+) -> None:
+    go(step())
+    table = (study.folder / "final" / "final.md").read_text()
+    assert "Of the search after" not in table
+    more(study, 0.1, 0.2)
+    said = "\n".join(step().said())
+    assert "2 more trials were trained since, and the best is still the same" in said
+    assert "--again" not in said
+    assert "Of the search after 3 trials: 2 more trials" in (study.folder / "final" / "final.md").read_text()
+
+
+def test_a_final_step_that_waits_to_be_asked_begins_nothing_and_resumes_what_was_begun(
+    step: Callable[..., FinalStep], runs: FakeRuns
+) -> None:
+    assert not step("when asked").due
+    assert "test data stays closed until hypercl final" in step("when asked").said()[0]
+    runs.limit = 1
+    go(step("alone"))
+    assert step("when asked").due
+    assert not step("no").due
 
 
 def test_again_chooses_anew_with_other_seeds_and_every_output_says_so(

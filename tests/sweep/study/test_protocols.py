@@ -14,6 +14,7 @@ from hypercl.sweep.study.protocols import (
     race_config,
     search_config,
 )
+from hypercl.sweep.study.settings import best_experiment
 
 DIGITS = "{name: split_digits}"
 ORDERED = "{name: split_digits, order_seed: 3}"
@@ -121,6 +122,22 @@ def test_seeds_and_orders_of_searching_selecting_and_reporting_never_meet(tasks,
 
 def test_a_stream_in_its_own_order_keeps_it():
     assert final_config(file_of("{name: stream}"), {}, start=4).tasks.order_seed is None
+
+
+@pytest.mark.parametrize("tasks", [ORDERED, PERMUTED])
+@pytest.mark.parametrize("protocol", ["{name: stream}", "{name: first_task}", "{name: test_leak}"])
+def test_the_best_setting_is_trained_on_the_stream_as_written(tasks, protocol):
+    file = file_of(protocol, tasks)
+    best = best_experiment(file, {"method.beta": 0.5}, threads=2)
+    assert best.tasks == file.experiment.tasks
+    assert (best.method.beta, best.training.threads) == (0.5, 2)
+    assert best.training.seed not in (file.experiment.training.seed, race_config(file, {}, 0, 1).training.seed)
+
+
+def test_the_best_setting_is_trained_on_the_stream_that_transfer_names():
+    file = file_of("{name: transfer, to: {order_seed: 7}}", PERMUTED)
+    assert best_experiment(file, {}, threads=1).tasks.order_seed == 7
+    assert best_experiment(file_of("{name: first_k, k: 2}", ORDERED), {}, threads=1).tasks.skip == 2
 
 
 def test_tasks_that_were_not_tuned_on_need_no_other_order():
