@@ -1,7 +1,7 @@
 """Trees of tensors, and the few functions of torch whose types its own stubs leave open."""
 
 import random
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,19 @@ def leaves(tree: dict[str, Any]) -> Iterator[Tensor]:
 def copied(tree: dict[str, Any]) -> dict[str, Any]:
     """Nested dicts of tensors that later steps, which work in place, leave alone."""
     return {key: copied(value) if is_mapping(value) else value.clone() for key, value in tree.items()}
+
+
+def rows_of(places: Sequence[int]) -> slice | list[int]:
+    """Consecutive places as a slice: an accelerator makes the host wait for a list of indices."""
+    first, end = places[0], places[-1] + 1
+    return slice(first, end) if list(places) == list(range(first, end)) else list(places)
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device, without waiting for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def numbers(tensor: Tensor) -> list[Any]:

@@ -129,7 +129,7 @@ class GeneratorLearner(NetworkLearner):
     def sample(self, state: State, task: int, count: int) -> Tensor:
         """Inputs of the first replica's decoder of a task as it is now: (count, *input_shape), in 0 .. 1."""
         code = self._normal((count, self.latent), "shown", task)
-        weights = self.spec.hypernet(state["theta"], state["embeddings"][..., [task], :]).squeeze(-2)
+        weights = self.spec.hypernet(state["theta"], state["embeddings"][..., task : task + 1, :]).squeeze(-2)
         inputs = self.autoencoder.decode(weights, code, self.conditions[..., task, :])
         return inputs[0] if self.bundled else inputs
 
@@ -138,7 +138,7 @@ class GeneratorLearner(NetworkLearner):
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """As the base class; the encoder, which depends on the batch only, takes its step here."""
         with self._autocast():
-            embeddings = state["embeddings"][..., [info.task], :]
+            embeddings = state["embeddings"][..., info.task : info.task + 1, :]
             weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(1, info))
         decoder = at_least_float32(weights).squeeze(-2).requires_grad_()
         encoder = state["encoder"]["weights"].detach().requires_grad_()

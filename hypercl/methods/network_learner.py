@@ -28,7 +28,7 @@ from hypercl.methods.learner import (
 from hypercl.methods.loss import autocast, classification_loss
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
-from hypercl.tensors import Tensors, copied
+from hypercl.tensors import Tensors, copied, rows_of
 
 WEIGHTS_AT_ONCE = 4_000_000
 """Weights generated together for predictions on the CPU; on a GPU 16 times as many. On a CPU core the five tasks of
@@ -117,7 +117,7 @@ class NetworkLearner(Learner):
             embeddings[..., task, :] = embeddings[..., task - 1, :]
         optimizer = {
             "theta": self._optimizer_of("theta", theta, state),
-            "embeddings": self.optimizer.init({"embeddings": embeddings[..., list(self._adapts(task)), :]}),
+            "embeddings": self.optimizer.init({"embeddings": embeddings[..., rows_of(self._adapts(task)), :]}),
         }
         return {**state, "theta": theta, "embeddings": embeddings, "optimizer": optimizer}
 
@@ -126,15 +126,14 @@ class NetworkLearner(Learner):
     ) -> tuple[State, Losses]:
         if self.rates is not None and isinstance(info.lr, float):
             info = replace(info, lr=[info.lr * rate for rate in self.rates])
-        tasks, embeddings = list(self._adapts(info.task)), state["embeddings"]
+        embeddings = state["embeddings"]
         losses, grads, of_embeddings, buffers = self._task_gradients(state, context, batches, info)
         protection = self._protected(state, context, grads, info)
         optimizer = state["optimizer"]
         self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], info.lr)
-        self._step_embeddings_(embeddings, tasks, of_embeddings, optimizer["embeddings"], info)
+        self._step_embeddings_(embeddings, self._adapts(info.task), of_embeddings, optimizer["embeddings"], info)
         if protection.earlier is not None:
-            earlier = list(range(info.task))
-            self._step_embeddings_(embeddings, earlier, protection.earlier, optimizer["earlier"], info)
+            self._step_embeddings_(embeddings, range(info.task), protection.earlier, optimizer["earlier"], info)
         return {**state, "buffers": buffers}, losses | protection.losses
 
     def _optimizer_of(self, name: str, params: Tensors, state: State) -> Tensors:
@@ -261,9 +260,9 @@ class NetworkLearner(Learner):
             Losses by name; gradient with respect to theta; with respect to the tasks' embeddings (tasks, dim); buffers
             by task.
         """
-        tasks, buffers = list(self._adapts(info.task)), dict(state["buffers"])
+        tasks, buffers = self._adapts(info.task), dict(state["buffers"])
         with self._autocast():
-            embeddings = state["embeddings"][..., tasks, :]
+            embeddings = state["embeddings"][..., rows_of(tasks), :]
             generated, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(len(tasks), info))
         of_tasks = [weights.requires_grad_() for weights in at_least_float32(generated).detach().unbind(-2)]
         losses: list[Loss] = []
@@ -310,13 +309,15 @@ class NetworkLearner(Learner):
         return clip_norm(grads, self.spec.training.clip_norm, self.bundled)
 
     def _step_embeddings_(
-        self, embeddings: Tensor, tasks: list[int], gradient: Tensor, state: Tensors, info: StepInfo
+        self, embeddings: Tensor, tasks: Sequence[int], gradient: Tensor, state: Tensors, info: StepInfo
     ) -> None:
         if not embeddings.shape[-1]:
             return
-        moved = {"embeddings": embeddings[..., tasks, :].contiguous()}
-        self.optimizer.step_(moved, self._clipped({"embeddings": gradient}), state, info.lr)
-        embeddings[..., tasks, :] = moved["embeddings"]
+        rows = rows_of(tasks)
+        moved = embeddings[..., rows, :].contiguous()
+        self.optimizer.step_({"embeddings": moved}, self._clipped({"embeddings": gradient}), state, info.lr)
+        if self.bundled or not isinstance(rows, slice):  # otherwise it is the embeddings' own memory
+            embeddings[..., rows, :] = moved
 
 
 def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -26,7 +26,7 @@ from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, Gr
 from hypercl.regularizers.masks import HeadMask, OwnRows, divide_rows
 from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength
 from hypercl.regularizers.pairs import Grid, Listed, divide
-from hypercl.tensors import Tensors
+from hypercl.tensors import Tensors, on_device
 
 
 class GramForm(OutputRegularizer[GramAnchor]):
@@ -64,6 +64,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 of_chunks=of_chunks,
                 hidden=hidden,
                 owning=owning,
+                owning_there=owning.to(embeddings.device),
                 own=() if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
                 num_pairs=self.num_pairs(num_tasks),
             )
@@ -110,7 +111,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         if tasks is None:
             return Compared(None, None, torch.arange(len(anchor.owning)), 1 / anchor.num_tasks)
         owning = torch.isin(anchor.owning.tasks, tasks.cpu()).nonzero().flatten()
-        return Compared(tasks.to(anchor.head.device), None, owning, 1 / len(tasks))
+        return Compared(on_device(tasks, anchor.head.device), None, owning, 1 / len(tasks))
 
     def _drawn(self, anchor: GramAnchor, pairs: Tensor) -> Compared:
         """Pairs by their numbers: first those of the runs, task after task, then those that hold heads alone."""

@@ -58,6 +58,8 @@ class GramAnchor(Anchor):
     """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
     owning: Listed
     """Pairs that hold weights of their task's own head, on the CPU; empty without a mask."""
+    owning_there: Listed
+    """The same on the device."""
     own: tuple[OwnRows, ...]
     """Which weights of those pairs belong to the task's own head."""
     num_pairs: int
@@ -284,7 +286,8 @@ class GramStep:
     def _compare_own_heads(self, owning: Tensor) -> Tensor:
         """The sum of squared differences of the weights that count for their own task only, generated and compared."""
         anchor, value, device = self.anchor, self.head.new_zeros(self.head.shape[:-2]), self.head.device
-        pairs = anchor.owning.only(owning).to(device)
+        every = len(owning) == len(anchor.owning)
+        pairs = anchor.owning_there if every else anchor.owning.only(owning).to(device)
         now, all_stars = self._now(pairs), anchor.stars(pairs)
         all_steps, gradient = now.detach() - all_stars[..., :-1], torch.zeros_like(now)
         for part in anchor.own:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from hypercl.tensors import numbers
+from hypercl.tensors import numbers, on_device
 
 
 class HeadMask:
@@ -31,9 +31,9 @@ class HeadMask:
         others = (self.outputs < first) | (self.outputs >= end)
         return others & (self.outputs >= 0)
 
-    def apply_(self, residual: Tensor, tasks: Tensor | slice) -> Tensor:
-        """Sets to zero, in place, what does not count of (..., tasks, weights); `tasks` indexes `heads`."""
-        residual[..., self.span].masked_fill_(self.drops(tasks), 0.0)
+    def apply_(self, residual: Tensor, drops: Tensor) -> Tensor:
+        """Sets to zero, in place, what does not count of (..., tasks, weights); `drops` is that of the tasks."""
+        residual[..., self.span].masked_fill_(drops, 0.0)
         return residual
 
     def always(self, num_weights: int) -> list[tuple[int, int]]:
@@ -91,15 +91,20 @@ class OwnRows:
     """The pairs, as indices into a list of all such pairs: int64, (members,)."""
     counts: Tensor
     """Which rows generate such a weight: bool, (members, rows)."""
+    places: Tensor
+    """The members on the host, where the device is another one."""
 
     def among(self, chosen: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
-        """The members among chosen ones of all `pairs`, (n,) in order: their positions there, and their counts."""
+        """The members among chosen ones of all `pairs`, (n,) in order and on the host: their positions there, and
+        their counts; on the device, for which the host does not wait."""
         if len(chosen) == pairs:
             return self.members, self.counts
-        positions = torch.full((pairs,), -1, device=self.members.device)
-        positions[chosen.to(positions.device)] = torch.arange(len(chosen), device=positions.device)
-        members = positions[self.members]
-        return members[members >= 0], self.counts[members >= 0]
+        positions = torch.full((pairs,), -1)
+        positions[chosen] = torch.arange(len(chosen))
+        members = positions[self.places]
+        kept = (members >= 0).nonzero().flatten()
+        device = self.members.device
+        return on_device(members[kept], device), self.counts.index_select(0, on_device(kept, device))
 
 
 def divide_rows(own: Tensor, start: int, inputs: int) -> tuple[OwnRows, ...]:
@@ -123,7 +128,8 @@ def _parts(own: Tensor, start: int, number: int) -> tuple[OwnRows, ...]:
     for first, end in pairwise(edges):
         members = own[:, first:end].any(1).nonzero().flatten()
         if len(members):
-            parts.append(OwnRows(slice(start + first, start + end), members, own[members, first:end]))
+            rows = slice(start + first, start + end)
+            parts.append(OwnRows(rows, members, own[members, first:end], members.cpu()))
     return tuple(parts)
 
 

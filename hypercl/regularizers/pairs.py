@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypercl.tensors import numbers
+from hypercl.tensors import numbers, on_device
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Listed:
         return (self.only(slice(start, start + size)) for start in range(0, len(self), size))
 
     def to(self, device: torch.device) -> "Listed":
-        return Listed(self.tasks.to(device), self.chunks.to(device))
+        """On a device, for which the host does not wait."""
+        return Listed(on_device(self.tasks, device), on_device(self.chunks, device))
 
 
 Pairs = Grid | Listed

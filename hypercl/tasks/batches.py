@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hypercl.seeds import generator
 from hypercl.tasks.stream import Task
+from hypercl.tensors import on_device
 
 
 class Batches:
@@ -52,7 +53,8 @@ class Batches:
     def _order(self, number: int) -> Tensor:
         """The order of a pass, drawn on the CPU, so that it does not depend on the device."""
         keys = (self._seed, "batches", self._task.index, number)
-        return torch.randperm(len(self._task.train), generator=generator(*keys)).to(self._task.train.rows.device)
+        order = torch.randperm(len(self._task.train), generator=generator(*keys))
+        return on_device(order, self._task.train.rows.device)
 
 
 class BundledBatches:

@@ -85,7 +85,8 @@ class Bundle:
             new, loss = group.learner.step(own, remembered, part, info)
             states.append(new)
             losses.append(loss)
-        joined = {name: torch.cat([loss[name].reshape(-1) for loss in losses]) for name in losses[0]}
+        apart = [{name: value.reshape(-1) for name, value in loss.items()} for loss in losses]
+        joined = apart[0] if len(apart) == 1 else {name: torch.cat([loss[name] for loss in apart]) for name in apart[0]}
         return self._state(states), joined
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:

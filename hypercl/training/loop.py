@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from hypercl.config import Experiment, UserError, assign, at_task
 from hypercl.config.models import Imported, ImportedTarget
 from hypercl.folder_lock import Fence
 from hypercl.machine import MachineError
-from hypercl.methods import State, StepInfo
+from hypercl.methods import Losses, State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
     Samples,
@@ -129,6 +129,17 @@ def _as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
         if getattr(experiment.training, key) == "auto"
     }
     return assign(experiment, keep)
+
+
+@dataclass(frozen=True)
+class _LossRow:
+    """Losses on the device, for which the host has not waited yet."""
+
+    row: Row
+    losses: Losses
+    lr: float
+    gone: set[int]
+    """Replicas that had diverged."""
 
 
 class _Run:
@@ -258,16 +269,16 @@ class _Run:
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
-        divergence = DivergenceDetector(self.device, len(self.seeds), run_state.diverged)
+        divergence, unread = DivergenceDetector(len(self.seeds), run_state.diverged), list[_LossRow]()
         while run_state.task == task:
             if monitor.due(run_state.step):
-                self._freeze(run_state, divergence.check(task))
+                self._read(run_state, divergence, unread)
                 yield from self._check(run_state, monitor)
                 continue
             due = self.reports_per_task if monitor.stopped else reports.get(run_state.step, 0)
             if due and self.reports_per_task * task + due > run_state.reported:
                 finite = self.learner.finite(self.learner.inference_state(run_state.state))
-                self._freeze(run_state, divergence.check(task, finite, run_state.iteration))
+                self._read(run_state, divergence, unread, finite)
                 yield from self._report(run_state, due)
                 continue
             factor = lr_factor(training.schedule, run_state.step, steps) * monitor.factor
@@ -280,17 +291,33 @@ class _Run:
             run_state.iteration += 1
             divergence.see(losses, run_state.iteration)
             if run_state.step in reports or run_state.step % every == 0 or monitor.due(run_state.step):
-                self._freeze(run_state, divergence.check(task))
-                measured = {
-                    f"loss/{name}": without(numbers(values), run_state.diverged, nan) for name, values in losses.items()
-                }
-                run_state.rows.append(self._row(run_state) | rows(measured) | {"lr": lr})
+                unread.append(_LossRow(self._row(run_state), losses, lr, set(run_state.diverged)))
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
-                self._freeze(run_state, divergence.check(task))
+                self._read(run_state, divergence, unread)
                 self._save(run_state)
             if self._tick_is_due():
-                self._freeze(run_state, divergence.check(task))
+                self._read(run_state, divergence, unread)
                 yield Tick(task, run_state.step, run_state.iteration)
+
+    def _read(
+        self,
+        run_state: RunState,
+        divergence: DivergenceDetector,
+        unread: list[_LossRow],
+        finite: torch.Tensor | None = None,
+    ) -> None:
+        """Waits for the device: losses since the last reading become rows, replicas that diverged are set to zero.
+
+        Raises:
+            Diverged: none is left.
+        """
+        news = divergence.check(run_state.task, finite, run_state.iteration)
+        for each in unread:
+            gone = each.gone | {one.replica for one in news if one.iteration <= each.row["iteration"]}
+            measured = {f"loss/{name}": without(numbers(values), gone, nan) for name, values in each.losses.items()}
+            run_state.rows.append(each.row | rows(measured) | {"lr": each.lr})
+        unread.clear()
+        self._freeze(run_state, news)
 
     def _freeze(self, run_state: RunState, news: Sequence[Divergence]) -> None:
         """Sets replicas that diverged to zero and records them; they take no further part.

@@ -15,14 +15,14 @@ from hypercl.regularizers import HeadMask
 def test_a_weight_counts_unless_it_belongs_to_an_output_of_another_head(output_of, tasks):
     heads = [(0, 1), (1, 4), (4, 6)]
     mask = HeadMask(torch.tensor(output_of), torch.tensor(heads))
-    kept = mask.apply_(torch.ones(len(tasks), len(output_of)), torch.tensor(tasks))
+    kept = mask.apply_(torch.ones(len(tasks), len(output_of)), mask.drops(torch.tensor(tasks)))
     expected = [[float(own == -1 or heads[task][0] <= own < heads[task][1]) for own in output_of] for task in tasks]
     assert kept.tolist() == expected
 
 
 def test_without_a_head_every_weight_counts():
     mask = HeadMask(torch.full((5,), -1), torch.tensor([[0, 2], [2, 4]]))
-    assert mask.apply_(torch.ones(2, 5), slice(2)).all()
+    assert mask.apply_(torch.ones(2, 5), mask.drops(slice(2))).all()
 
 
 def test_only_the_heads_own_weights_take_memory():
