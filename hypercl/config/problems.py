@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+MOST_PROBLEMS = 100
+"""Problems of a file that are reported; more are counted."""
+
 
 class Location(NamedTuple):
     """Where a key was written."""
@@ -83,7 +86,9 @@ class ConfigError(UserError):
         self.source = source
         self.problems = tuple(problems)
         count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
-        super().__init__("\n".join([f"{count} in {source}", *(problem.render(source) for problem in problems)]))
+        shown, more = problems[: MOST_PROBLEMS + 1], len(problems) - MOST_PROBLEMS - 1
+        rest = [f"{more:,} more problems are not shown"] if more > 0 else []
+        super().__init__("\n".join([f"{count} in {source}", *(each.render(source) for each in shown), *rest]))
 
 
 def did_you_mean(word: object, known: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypercl.config.models import Experiment, Section, SweepFile, is_mapping
-from hypercl.config.problems import ConfigError, Location, Problem
+from hypercl.config.problems import MOST_PROBLEMS, ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
-from hypercl.config.reading.validation import MOST_PROBLEMS, validated
+from hypercl.config.reading.validation import validated
 from hypercl.config.reading.yaml_text import dump, value_of
 
 SECTIONS = tuple(Experiment.model_fields)

@@ -8,11 +8,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypercl.config.models import Section, is_mapping, kind_of, kinds_of, models_in
-from hypercl.config.problems import Location, Problem, closest, did_you_mean, located
+from hypercl.config.problems import MOST_PROBLEMS, Location, Problem, closest, did_you_mean, located
 from hypercl.config.reading.keys import entries
 
-MOST_PROBLEMS = 100
-"""Problems of a file that are reported; more are counted."""
 _Model = TypeVar("_Model", bound=Section)
 
 

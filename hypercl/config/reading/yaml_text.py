@@ -36,6 +36,13 @@ class _Loader(yaml.SafeLoader):
                 raise _Refused(problem, f"write them out; {MOST_ALIASED:,} are allowed", self.root)
         return self.root
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):  # of `!!bool x`
+            kind = node.tag.rpartition(":")[2]
+            raise _Refused(f"this cannot be read as {kind}", "leave out the tag (!!)", node) from None
+
 
 def _size(node: yaml.Node, seen: dict[int, int], above: tuple[int, ...]) -> int:
     """The number of nodes below and with this one, those of aliases each time; `seen` holds those known."""
@@ -122,7 +129,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[str, int]]:
     except RecursionError:
         problem = Problem("", f"more than {MOST_LEVELS} sections or lists inside of each other", fix="write it flatter")
         raise ConfigError(source, [problem]) from None
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:  # PyYAML's, of `!!bool x`
+    except (ValueError, TypeError) as error:
         raise ConfigError(source, [Problem("", f"this is not valid YAML: {error}")]) from None
     return value, _lines(loader.root)
 

@@ -1,11 +1,12 @@
 """YAML that no person writes, and numbers that YAML reads as other numbers."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from hypercl.config import ConfigError, UserError, loads
-from hypercl.config.reading.validation import MOST_PROBLEMS
+from hypercl.config import ConfigError, UserError, load_sweep, loads
+from hypercl.config.problems import MOST_PROBLEMS
 
 NAMES = "abcdefgh"
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in pairwise(NAMES))
@@ -42,6 +43,20 @@ def test_of_very_many_mistakes_the_first_are_told_and_the_rest_counted() -> None
     with pytest.raises(ConfigError, match=r"1,\d\d\d more problems are not shown") as caught:
         loads(f"experiment:\n{keys}", "x")
     assert len(caught.value.problems) == MOST_PROBLEMS + 1
+
+
+def test_so_it_is_of_mistakes_in_the_space(tmp_path: Path) -> None:
+    values = ", ".join(f"{number}.5" for number in range(1, 2000))
+    text = f"experiment: {{tasks: {{name: split_digits}}}}\nspace: {{target.dropout: {{choice: [{values}]}}}}\n"
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"1,\d\d\d more problems are not shown"):
+        load_sweep(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("tag", ["!!bool x", "!!int []", "!!timestamp x", "!!float a", "0x" + "f" * 5000, "1" * 400])
+def test_a_value_that_yaml_cannot_make_is_a_problem(tag: str) -> None:
+    with pytest.raises(ConfigError, match="x:2"):
+        loads(f"experiment:\n  seed: {tag}\n", "x")
 
 
 @pytest.mark.parametrize("number", ["020", "-017", "1:30", "1:30:00", "1:30.5"])
