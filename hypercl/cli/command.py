@@ -1,6 +1,5 @@
 """The console script `hypercl`: one command, its mistakes as messages, its exit code."""
 
-import errno
 import io
 import os
 import sys
@@ -16,8 +15,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII alone gets \xb1 for ±
                 stream.reconfigure(errors="backslashreplace")
+        if os.path.expanduser("~") == "~":  # a container's user; without a home Ray cannot be imported
+            os.environ["HOME"] = "/"  # as Docker has it
         from hypercl.cli.parser import parsed
         from hypercl.config import UserError
+        from hypercl.machine import machine_fault
 
         options = parsed(arguments)
         for trusted in getattr(options, "trust", ()):
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ExitCode.FAILED
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if (why := machine_fault(error)) is None:
                 raise
-            print(f"{error}\n    fix:     free some disk space, then rerun the same command to resume", file=sys.stderr)
-            return ExitCode.FAILED
+            print(f"{why}, then rerun the same command to resume", file=sys.stderr)
+            return ExitCode.MACHINE

@@ -153,11 +153,12 @@ def test_what_diverges_fails_with_a_hint(file: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "rerun the same command"),
+        *((OSError(number, "x"), 74, "rerun the same command") for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
+        *((OSError(number, "x"), 74, "rerun the same command") for number in (errno.EIO, errno.ESTALE, errno.ENOTCONN)),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_a_full_disk_and_an_early_ctrl_c_give_no_traceback(
+def test_a_disk_that_fails_and_an_early_ctrl_c_give_no_traceback(
     file: Path,
     error: BaseException,
     code: int,
@@ -171,6 +172,20 @@ def test_a_full_disk_and_an_early_ctrl_c_give_no_traceback(
     monkeypatch.setattr("hypercl.training.folder.write_text", fail)
     assert main(["train", str(file)]) == code
     assert words in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_directory_trains(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with a user id of its own: pathlib raises, and so does Ray when it is imported."""
+
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr(os, "environ", {key: value for key, value in os.environ.items() if key != "HOME"})
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert main(["train", str(file), "--fetch"]) == 0
+    assert Path.home() == Path("/")
 
 
 def test_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,9 @@ from hypercl.training import RunSummary, read_matrices
 from hypercl.training.device import choose_device
 from hypercl.training.progress import Diverged, Finished, Progress, Report, Started, Tick
 
+if "FAKE_CLOCK" in os.environ:
+    import fake_clock  # noqa: F401 - replaces the clock
+
 SECONDS = "FAKE_SECONDS_A_REPORT"
 FAULT = "FAKE_FAULT"
 """What goes wrong in which trial; `in:<folder>,<folder>:<kind>` in runs of the final step, by their folders' names."""

@@ -2,11 +2,12 @@
 
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_training import FAULT, SECONDS
-from killed_sweeps import LIMIT, TRIALS, Sweeps, check_whole
+from killed_sweeps import HERE, LIMIT, TRIALS, Sweeps, check_whole
 from optuna.trial import TrialState
 
 from hypercl.sweep.study.record import read_sweep
@@ -88,6 +89,25 @@ def test_a_time_limit_ends_with_its_own_code_and_the_rest_follows(sweeps: Sweeps
     assert process.returncode == 75, out + err
     assert "time limit reached" in out
     code, text = sweeps.run()
+    assert code == 0, text
+    check_whole(sweeps)
+
+
+CLOCK = """
+import time
+true, calls = time.time, 0
+def jumping():
+    global calls
+    calls += 1
+    return true() + (86400 if calls // 20 % 2 else -86400)
+time.time = jumping
+"""
+
+
+def test_a_clock_that_jumps_by_days_ends_nothing(sweeps: Sweeps, tmp_path: Path) -> None:
+    """The clock of the driver and of the trials, not of Ray's own processes, goes a day ahead and back all the time."""
+    (tmp_path / "fake_clock.py").write_text(CLOCK)
+    code, text = sweeps.run("3600", PYTHONPATH=f"{HERE}:{tmp_path}", FAKE_CLOCK="1")
     assert code == 0, text
     check_whole(sweeps)
 
