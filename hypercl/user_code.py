@@ -37,9 +37,11 @@ _BASES = frozenset(
         "optuna.samplers._base.BaseSampler",
         "optuna.pruners._base.BasePruner",
         "optuna.importance._base.BaseImportanceEvaluator",
+        "hypercl.loggers.spec.Logger",
     )
 )
-"""Classes whose subclasses may be called wherever they are defined: networks, methods, data sets, parts of a search."""
+"""Classes whose subclasses may be called wherever they are defined: networks, methods, data sets, parts of a search,
+loggers."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hypercl.config import SweepFile, assign, load
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.folder_lock import folder_lock
-from hypercl.loggers import How, Logger, LoggerSpec, Terminal, build, decide_mode, run_to_end, sync_hint
+from hypercl.loggers import How, Logger, LoggerSpec, Terminal, build, check_loggers, decide_mode, run_to_end, sync_hint
 from hypercl.tasks import TaskStream, data_place, open_with_test
 from hypercl.training import RunFolders, Started, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
@@ -55,6 +55,7 @@ def trained(args: argparse.Namespace, console: Console) -> Trained:
     name = name_of(args, file)
     folder = results_of(args) / name / "runs" / seeds_name(file.experiment)
     searched = import_paths(args)
+    check_loggers(file.logging, searched)
     require_buildable(file.experiment, searched)  # before the user's own code is copied
     with folder_lock(folder):
         return _trained(file, args, name, folder, searched, console)
@@ -65,9 +66,10 @@ def _trained(
 ) -> Trained:
     """One run, under its folder's lock."""
     begun = (folder / "config.yaml").exists()
-    user_code = keep_code(file.experiment, searched, folder, replace_copy=not begun)
+    logger = (file.logging.import_,) if file.logging.import_ is not None else ()
+    user_code = keep_code(file.experiment, searched, folder, not begun, logger)
     folders = RunFolders(folder, args.data_dir, offline(args), user_code, name)
-    spec = _spec(file, args, name, console)
+    spec = _spec(file, args, name, console, user_code)
     control = Control(say=lambda text: console.print(text, markup=False))
     with control.signals():
         loggers = [*build(spec, folder), Terminal(console), *_openings(args, folder)]
@@ -83,7 +85,7 @@ def _trained(
     lines = (
         [] if opened else ["Test data stays closed: once you are done tuning, the same command with --test opens it."]
     )
-    lines += [f"results: {folder}", (sync_hint(spec.wandb_dir) if spec else "") or ""]
+    lines += [f"results: {folder}", (sync_hint(spec.results) if file.logging.wandb else "") or ""]
     return Trained(ending.how, "\n".join(filter(None, lines)), folder)
 
 
@@ -113,18 +115,18 @@ def _overrides(args: argparse.Namespace) -> list[str]:
     return [f"training.{key}={value}" for key, value in options.items() if value is not None]
 
 
-def _spec(file: SweepFile, args: argparse.Namespace, name: str, console: Console) -> LoggerSpec | None:
-    """What builds the loggers; None without W&B."""
-    wandb = file.logging.wandb
-    if wandb is None:
-        return None
-    mode, reason = decide_mode(wandb, offline(args))
-    console.print(reason, markup=False)
-    if mode == "disabled":
-        return None
+def _spec(
+    file: SweepFile, args: argparse.Namespace, name: str, console: Console, user_code: tuple[Path, ...]
+) -> LoggerSpec:
+    """What builds the loggers."""
+    mode = "disabled"
+    if file.logging.wandb is not None:
+        mode, reason = decide_mode(file.logging.wandb, offline(args))
+        console.print(reason, markup=False)
     run_id = uuid.uuid4().hex[:16]  # of a run that was begun before, wandb.json has it
     run_name = f"{name}-{seeds_name(file.experiment)}"
-    return LoggerSpec(wandb, mode, None, run_id, run_name, "run", results_of(args) / name)
+    folder = results_of(args) / name
+    return LoggerSpec(file.logging, mode, None, run_id, run_name, "run", folder, import_paths=user_code)
 
 
 NAMED = 6

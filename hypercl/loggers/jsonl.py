@@ -4,9 +4,10 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count, takewhile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hypercl.files import write_bytes
@@ -81,6 +82,21 @@ def read_rows(folder: Path) -> list[Row]:
         return []
     rows = [json.loads(line) for _, line in sound_rows(path.read_bytes(), math.inf)[0]]
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def by_iteration(rows: Iterable[Row], after: int) -> list[tuple[int, Row]]:
+    """The rows later than an iteration, in order, those of one iteration as one.
+
+    Where accuracies were measured, their mean over the tasks met so far is `validation/mean_so_far`.
+    """
+    moments: dict[int, Row] = {}
+    for row in rows:
+        if row["iteration"] > after:
+            moments.setdefault(int(row["iteration"]), {}).update(row)
+    for values in moments.values():
+        if measured := task_accuracies(values):
+            values["validation/mean_so_far"] = fmean(measured)
+    return sorted(moments.items())
 
 
 def task_accuracies(row: Row) -> list[float]:

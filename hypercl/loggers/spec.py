@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hypercl.config.models import Wandb
+from hypercl.config.models import Logging
+from hypercl.loggers.wandb_mode import Mode
 from hypercl.training import Finished, Progress, Report, Started, Tick
 
 
@@ -12,10 +13,10 @@ from hypercl.training import Finished, Progress, Report, Started, Tick
 class LoggerSpec:
     """All that a process needs to build a run's loggers; it can be pickled."""
 
-    wandb: Wandb | None
-    """The file's `logging.wandb` block; None: wandb is not imported."""
-    mode: Literal["online", "offline"]
-    """What `hypercl.loggers.decide_mode` said, once for the whole sweep; where it is disabled there is no spec."""
+    logging: Logging
+    """The file's `logging` block."""
+    mode: Mode
+    """Of W&B: what `hypercl.loggers.decide_mode` said, once for the whole sweep; disabled, it is not imported."""
     group: str | None
     """The sweep's name; None for a single run."""
     run_id: str
@@ -24,14 +25,23 @@ class LoggerSpec:
     """What people read."""
     kind: Literal["run", "trial", "race", "confirm", "final"]
     """Its job type in W&B: a run by itself, a trial of a sweep, or one beside its study."""
-    wandb_dir: Path
+    results: Path
     """The results folder: W&B keeps its files in `wandb/` inside."""
     offline_file: Path | None = None
     """Written by the first run that finds W&B unreachable: those that begin later are offline from the start."""
+    import_paths: tuple[Path, ...] = ()
+    """Folders in which the module of a user's own logger is looked for."""
 
 
 class Logger:
-    """Hears every item of a run. A report may come twice after a restart: by its `iteration` a logger knows it."""
+    """Hears every item of a run; `hypercl.testing.LoggerContract` tests what it must hold.
+
+    A run may be killed and resumed: it is then heard by a new logger, which must put no row down twice and lack none.
+    The newest report before the kill comes again. metrics.jsonl in the run's folder holds each row once, and is written
+    before any other logger hears an item: from `hypercl.loggers.read_rows(folder)` a logger makes up what it lacks.
+
+    An error of a logger ends the logging by it, not the run.
+    """
 
     def hear(self, item: Progress) -> None:
         """An item of the run, passed to the method for its kind."""

@@ -3,37 +3,21 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import numpy as np
 import wandb
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from hypercl.analysis import matrix_figure
 from hypercl.config import resolved
-from hypercl.config.models import is_mapping
 from hypercl.files import write_text
-from hypercl.loggers.jsonl import read_rows, task_accuracies
+from hypercl.loggers.jsonl import by_iteration, read_rows
+from hypercl.loggers.measured import final_metrics, heat_map
 from hypercl.loggers.spec import Logger, LoggerSpec
-from hypercl.training import AccuracyMatrix, Finished, Report, Row, Started
-
-
-def flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by slashes: `validation/final_accuracy`."""
-    flat: dict[str, Any] = {}
-    for key, value in summary.items():
-        if is_mapping(value):
-            flat |= flatten(value, f"{prefix}{key}/")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
+from hypercl.training import Finished, Report, Row, Started
 
 INIT_SECONDS = 10
 FINISH_SECONDS = 60
@@ -144,15 +128,15 @@ class WandbLogger(Logger):
         """An offline file that was not closed may hold any part of what was sent: all of it is sent again."""
         if not self._state.open_file:
             return
-        torn = self._spec.wandb_dir / "wandb" / self._state.open_file
+        torn = self._spec.results / "wandb" / self._state.open_file
         if torn.is_dir():
             torn.rename(torn.with_name(f"unfinished-{torn.name}"))
         self._state.sent, self._state.open_file = self._state.certain, ""
 
     def _init(self, mode: str, config: dict[str, Any]) -> Any:
-        settings = self._spec.wandb
+        settings = self._spec.logging.wandb
         assert settings is not None
-        self._spec.wandb_dir.mkdir(parents=True, exist_ok=True)
+        self._spec.results.mkdir(parents=True, exist_ok=True)
         # The line on loaded credentials heeds the variable only, not Settings(silent=True) (wandb 0.31).
         os.environ.setdefault("WANDB_SILENT", "true")
         return wandb.init(
@@ -164,7 +148,7 @@ class WandbLogger(Logger):
             job_type=self._spec.kind,
             tags=list(settings.tags),
             config=config,
-            dir=str(self._spec.wandb_dir),
+            dir=str(self._spec.results),
             mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow" if mode == "online" else None,
             reinit="finish_previous",
@@ -179,28 +163,19 @@ class WandbLogger(Logger):
         )
 
     def _log(self, rows: Iterable[Row]) -> None:
-        moments: dict[int, Row] = {}
-        for row in rows:
-            if row["iteration"] > self._state.sent:
-                moments.setdefault(int(row["iteration"]), {}).update(row)
-        for iteration, values in sorted(moments.items()):
-            measured = task_accuracies(values)
-            mean = {"validation/mean_so_far": fmean(measured)} if measured else {}
-            self._run.log(values | mean, step=iteration)
-        if moments:
-            self._state.sent = max(moments)
-            self._write_cursor()
+        for iteration, values in by_iteration(rows, self._state.sent):
+            self._run.log(values, step=iteration)
+            self._state.sent = iteration
+        self._write_cursor()
 
     def _log_results(self, item: Finished) -> None:
-        flat = flatten(item.summary.plain())
-        known = {key: value for key, value in flat.items() if isinstance(value, int | float)}
-        self._run.summary.update(known)
+        self._run.summary.update(final_metrics(item.summary))
         values: dict[str, Any] = {}
         for data, matrix in item.matrices.items():
             cells = [[None if isnan(cell) else cell for cell in row] for row in matrix.cells]
             rows: list[Any] = [[after, *row] for after, row in zip(matrix.after, cells, strict=True)]
             values[f"{data}/accuracy_matrix"] = wandb.Table(columns=["after", *matrix.tasks], data=rows)
-            values[f"{data}/accuracy_matrix_map"] = wandb.Image(_heat_map(data, matrix))
+            values[f"{data}/accuracy_matrix_map"] = wandb.Image(heat_map(data, matrix))
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
             self._run.log({"iteration": max(self._state.sent, 0), **values}, step=self._state.sent + 1)
@@ -234,13 +209,6 @@ def _read(cursor: Path) -> _Cursor | None:
         return _Cursor(**json.loads(cursor.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _heat_map(data: str, matrix: AccuracyMatrix) -> Any:
-    """A picture (height, width, 4); W&B takes a figure itself from pyplot only (wandb 0.31)."""
-    canvas = FigureCanvasAgg(matrix_figure(matrix, f"Accuracy on {data} data"))
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
 
 
 def _first_line(error: Exception) -> str:

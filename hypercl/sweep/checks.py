@@ -4,6 +4,7 @@ import shutil
 
 from hypercl.config import SweepFile, UserError, assign
 from hypercl.config.models import ImportedMethod, ImportedTarget, imports_of, task_count
+from hypercl.loggers import check_loggers
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.study import evaluator_of, pruner_of, sampler_of
 
@@ -25,8 +26,8 @@ def check_reachable(file: SweepFile) -> None:
 
 
 def check_own_code(file: SweepFile, given: SweepOptions) -> None:
-    """Refuses what is the user's own (target, method, sampler, pruner, metric), or a keyword of the space, before any
-    trial meets it.
+    """Refuses what is the user's own (target, method, sampler, pruner, metric, logger), or a keyword of the space,
+    before any trial meets it.
 
     Raises:
         UserError: it is not found, or does not do what is asked of it.
@@ -39,6 +40,7 @@ def check_own_code(file: SweepFile, given: SweepOptions) -> None:
         sampler_of(file, 0, given.import_paths)
         pruner_of(file, given.import_paths)
         evaluator_of(file, given.import_paths)
+    check_loggers(file.logging, given.import_paths)
     if isinstance(file.experiment.target, ImportedTarget) and file.search.include_base:
         from hypercl.training import require_buildable
 

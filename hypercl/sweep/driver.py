@@ -16,7 +16,7 @@ from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import shown, typed
-from hypercl.loggers import LoggerSpec, decide_mode, sync_hint
+from hypercl.loggers import LoggerSpec, Mode, decide_mode, sync_hint
 from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.final import FinalStep, check_final
@@ -105,7 +105,8 @@ class _Session:
         self.asked, self.file, self.given, self.engine = file, search_config(file), given, engine
         self.folder, self.listener = given.folder, given.listener
         self.name = file.name or self.folder.name
-        self.logged, self.reporting = "", False
+        self.logged: Mode = "disabled"
+        self.reporting = False
         self.planner = planner_of(self.file)
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
@@ -129,7 +130,7 @@ class _Session:
                 with suppress(AtOnce), self._ray() as there:
                     self.control.take_signals()
                     self.slots = self._slots(there)
-                    self.logged = self._logged() if self._work_left() else ""
+                    self.logged = self._logged() if self._work_left() else "disabled"
                     self._tune()
                     self._report()
             except Exception as error:
@@ -281,29 +282,27 @@ class _Session:
             metrics=self.file.objective.own,
         )
 
-    def _logged(self) -> str:
-        """Whether W&B is online, asked once; '' without W&B."""
+    def _logged(self) -> Mode:
+        """Whether W&B is online, asked once; disabled without W&B."""
         wandb = self.file.logging.wandb
         if wandb is None:
-            return ""
+            return "disabled"
         mode, why = decide_mode(wandb, self.given.offline)
         self.listener.said(why)
         return mode
 
-    def _loggers(self, kind: Literal["trial", "race", "confirm", "final"], which: str) -> LoggerSpec | None:
-        wandb = self.file.logging.wandb
-        if wandb is None or self.logged == "disabled":
-            return None
+    def _loggers(self, kind: Literal["trial", "race", "confirm", "final"], which: str) -> LoggerSpec:
         own = which if kind == "trial" else f"{kind}-{which}"
         return LoggerSpec(
-            wandb=wandb,
-            mode="online" if self.logged == "online" else "offline",
+            logging=self.file.logging,
+            mode=self.logged,
             group=self.name,
             run_id=f"{self.study.uid}-{own}",
             run_name=f"{self.name}-{own}",
             kind=kind,
-            wandb_dir=self.folder,
+            results=self.folder,
             offline_file=self.folder / WANDB_OFFLINE,
+            import_paths=self.import_paths,
         )
 
     def _tidy(self) -> None:

@@ -19,6 +19,7 @@ from hypercl.cli import main
 from hypercl.cli.parser import parser_of_all
 from hypercl.config import load_sweep, loads
 from hypercl.config.explain import known_keys
+from tests.docs import fake_mlflow
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "pages"
@@ -169,6 +170,26 @@ def test_the_example_of_a_contract_tests_the_method(examples: Path, monkeypatch:
     for scenario in ("task", "domain", "class"):
         contract.test_learns_a_first_task(scenario)
     monkeypatch.delitem(sys.modules, "test_my_method")
+
+
+def test_the_example_of_a_logger_keeps_the_contract(
+    examples: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(examples)
+    monkeypatch.setitem(sys.modules, "mlflow", fake_mlflow)
+    monkeypatch.setitem(sys.modules, "mlflow.entities", fake_mlflow)
+    contract = importlib.import_module("test_my_mlflow").TestMyMlflow()
+    for name in [name for name in dir(contract) if name.startswith("test_")]:
+        getattr(contract, name)(tmp_path_factory.mktemp("run"))
+    assert main(["train", "my_mlflow.yaml", "--set", "training.threads=1"]) == 0
+    done = fake_mlflow.runs[-1]
+    assert (done.tags["kind"], done.status, "final/validation/final_accuracy" in done.metrics) == (
+        "run",
+        "FINISHED",
+        True,
+    )
+    for name in ("test_my_mlflow", "my_mlflow"):
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_the_study_opens_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

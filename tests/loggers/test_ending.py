@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from logged_runs import finished, reports, started
 
 from hypercl.config import UserError
 from hypercl.control import Control
 from hypercl.loggers import Logger
 from hypercl.loggers.ending import reports_of, run_to_end
+from hypercl.testing.logged_run import finished, reports, started
 from hypercl.training import Diverged, Finished, Progress, Report, Started, Tick
 
 

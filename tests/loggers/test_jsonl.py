@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from logged_runs import reports, resumed, started
-from logger_contract import LoggerContract
 
 from hypercl.loggers import JsonLines
 from hypercl.loggers.jsonl import encode, read_rows
+from hypercl.testing import LoggerContract
+from hypercl.testing.logged_run import reports, resumed, started
 
 
 def lines(folder: Path) -> list[dict]:

@@ -3,11 +3,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from logged_runs import finished, reports, resumed, started
-from logger_contract import LoggerContract
 from rich.console import Console
 
 from hypercl.loggers import Terminal
+from hypercl.testing import LoggerContract
+from hypercl.testing.logged_run import finished, reports, resumed, started
 from hypercl.training import AccuracyMatrix
 from hypercl.training.progress import Tick
 
@@ -27,6 +27,9 @@ class TestTerminal(LoggerContract):
 
     def expected(self, count):
         return [report.task + 1 for report in reports()[:count] if report.learned]
+
+    test_so_does_a_run_that_goes_on_from_an_older_checkpoint = None
+    """Each session of a run says what it learns."""
 
 
 def screen(terminal: bool, *items, outcome="finished") -> str:

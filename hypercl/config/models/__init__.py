@@ -75,6 +75,7 @@ from hypercl.config.models.sweep import (
     SETTINGS_OF,
     Bound,
     Goal,
+    Logging,
     Objective,
     Resources,
     Search,

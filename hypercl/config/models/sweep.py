@@ -12,6 +12,7 @@ from hypercl.config.models.section import (
     Count,
     Flag,
     Fraction,
+    ImportPath,
     Name,
     NotNegative,
     Positive,
@@ -303,6 +304,18 @@ class Logging(Section):
 
     wandb: Annotated[Wandb | None, switched] = None
     """true, or the keys that differ from the defaults; null, and wandb is not imported."""
+    tensorboard: Flag = False
+    """Event files for TensorBoard in `tensorboard/` of each run's folder; needs the extra `tensorboard`."""
+    import_: ImportPath | None = Field(default=None, alias="import")
+    """A logger of your own, `package.module:Class`, found beside the file, in the working directory, or installed."""
+    kwargs: dict[str, Any] = {}
+    """Keywords of your own logger."""
+
+    @model_validator(mode="after")
+    def _of_an_imported_logger(self) -> "Logging":
+        if self.kwargs and self.import_ is None:
+            raise ValueError("kwargs has no effect without import: remove it, or add import: package.module:Class")
+        return self
 
 
 def _read_already(value: Any) -> Any:
@@ -371,7 +384,8 @@ class SweepFile(Section):
 
 
 def imports_of(file: SweepFile) -> tuple[str, ...]:
-    """The import paths of what is a user's own in the search: sampler, pruner, metrics, importance evaluator."""
+    """The import paths of what is a user's own beside the experiment: sampler, pruner, metrics, evaluator, logger."""
     pruner = file.pruner if isinstance(file.pruner, ImportedPruner) else None
     parts = (file.search.sampler, pruner, *file.objective.own, file.search.importance)
-    return tuple(part.import_ for part in parts if isinstance(part, Imported))
+    logger = (file.logging.import_,) if file.logging.import_ is not None else ()
+    return (*(part.import_ for part in parts if isinstance(part, Imported)), *logger)

@@ -28,7 +28,7 @@ class TrialJob:
     gpus: bool
     """Whether the trial may see a GPU."""
     loggers: Any
-    """A `hypercl.loggers.LoggerSpec`, or None for metrics.jsonl alone."""
+    """A `hypercl.loggers.LoggerSpec`; None for metrics.jsonl alone."""
     data: Literal["tune", "report", "leak"] = "tune"
     """No test data; test data at the end, for the final step; test data as validation data, for protocol test_leak."""
     metrics: tuple[Imported, ...] = ()
