@@ -216,6 +216,9 @@ def _add_train(commands: Commands) -> None:
 def _add_sweep(commands: Commands) -> None:
     parser = _command(commands, "sweep", "Sweep over an experiment. Rerun the same command to resume.", False)
     parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
+    parser.add_argument(
+        "--fork", metavar="NEW", help="begin results/NEW, of another space or stream, with what this sweep knows so far"
+    )
     parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
     _add_machine(parser)
     parser.add_argument(

@@ -1,17 +1,19 @@
 """`hypercl sweep`: the plan, the sweep, the ranked table."""
 
 import argparse
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from hypercl.cli.paths import import_paths, kept_code, name_of, offline, results_of
+from hypercl.cli.paths import folder_name, import_paths, kept_code, name_of, offline, results_of
 from hypercl.cli.report import final_tables, ranked
 from hypercl.cli.tables import pairs, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
+from hypercl.formatting import shown
 from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep
 from hypercl.sweep.final import selections_of
 from hypercl.sweep.plan import final_row
@@ -66,7 +68,20 @@ def prepared(args: argparse.Namespace, file: SweepFile, console: Console) -> Swe
 def asked(args: argparse.Namespace) -> SweepFile:
     """The file as the options change it."""
     trials = [] if args.trials is None else [f"search.trials={args.trials}"]
-    return load_sweep(args.file, [*args.overrides, *trials])
+    file = load_sweep(args.file, [*args.overrides, *trials])
+    if args.fork is None:
+        return file
+    known, args.name = results_of(args) / name_of(args, file), folder_name(args.fork)
+    if not (known / SWEEP_YAML).is_file() or known.name == args.name:
+        why = f"{shown(known)} holds no sweep" if known.name != args.name else f"{args.name} is the sweep's own name"
+        raise UserError(
+            f"--fork {args.fork}: {why}\n    fix:     hypercl sweep FILE --name OLD --fork NEW begins results/NEW with "
+            "what results/OLD knows"
+        )
+    warm = list(dict.fromkeys([*file.search.warm_start, str(known)]))
+    return load_sweep(
+        args.file, [*args.overrides, *trials, f"name={args.name}", f"search.warm_start={json.dumps(warm)}"]
+    )
 
 
 def _folder(args: argparse.Namespace) -> Path:

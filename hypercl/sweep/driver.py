@@ -42,7 +42,9 @@ from hypercl.sweep.study import (
     check_passed,
     check_preference,
     check_same,
+    earlier_of,
     final_config,
+    keep_earlier,
     leaks,
     mend_journal,
     note_gpus,
@@ -174,6 +176,7 @@ class _Session:
             dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, replace_copy))
         )
         most = self.planner.most_trials
+        keep_earlier(self.folder, earlier_of(self.folder, self.file))
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.study.record())

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
-    "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --time --cpus --gpus "
+    "sweep": "file --set --results --name --data-dir --offline --trust --trials --fork --no-final --time --cpus --gpus "
     "--max-concurrent --address --prefer --dry-run --show --status",
     "enqueue": "results setting",
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline "

@@ -7,7 +7,15 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.config.checks.check import check_sweep, load_sweep
-    from hypercl.config.checks.conditions import completed, conditions_in_words, is_active, ordered, setting, with_tied
+    from hypercl.config.checks.conditions import (
+        completed,
+        conditions_in_words,
+        drawn,
+        is_active,
+        ordered,
+        setting,
+        with_tied,
+    )
     from hypercl.config.checks.protocol import RATE, strength_path
     from hypercl.config.checks.search import no_confirm
     from hypercl.config.checks.space_values import why_not_tunable

@@ -13,6 +13,7 @@ _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hne
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
     search = [*_grid(file), *_cmaes(file), *_fidelity(file), *_confirm(file), *_race(file), *_enqueue(file)]
+    search += _warm_start(file)
     return [*_goals(file), *search]
 
 
@@ -158,6 +159,18 @@ def _enqueue(file: SweepFile) -> list[Problem]:
             problems.append(Problem(where, message, dict(given), fix="remove it"))
         whole.append(values)
     return problems
+
+
+def _warm_start(file: SweepFile) -> list[Problem]:
+    search, where = file.search, "search.warm_start"
+    if not search.warm_start:
+        return []
+    if isinstance(file.protocol, StabilityDecay):
+        return [Problem(where, "stability_decay plans its trials itself and learns from no others", fix="remove it")]
+    if search.sampler_name in ("random", "grid", "qmc", "cmaes", "nsga2", "nsga3"):
+        message = f"{search.sampler_name} learns from no trials but its own"
+        return [Problem(where, message, fix="use tpe or gp, or put known settings into search.enqueue")]
+    return []
 
 
 def _fix(problem: Problem, given: object) -> str:

@@ -216,6 +216,11 @@ class Search(Section):
     enqueue: tuple[dict[str, Any], ...] = ()
     """Settings tried first, after the base: key path -> value; a key left out is the experiment's own value. Entries
     added to the file of a running sweep are tried next."""
+    warm_start: tuple[str, ...] = Field(default=(), examples=[["results/quickstart"]])
+    """Results folders of earlier sweeps, of this or another space or stream, from which tpe or gp (or a sampler of your
+    own) learns before its first trial. Keys that their space lacks have their experiment's value, settings outside of
+    this space are left out, and a value counts as its distance from their setting as written. None of them becomes a
+    result. They are read once; this sweep's folder keeps what was used."""
     seed: Whole = 1
     """Seed of the sampler."""
     seeds: Annotated[Count, at_most(1000)] | None = None

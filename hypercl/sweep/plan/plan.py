@@ -18,6 +18,7 @@ from hypercl.sweep.study import (
     TRAINED,
     Bounds,
     check_preference,
+    earlier_of,
     names_of,
     open_journal,
     outcome_of,
@@ -44,7 +45,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
-        *(planner_of(file).plan_rows() or _searched(file)),
+        *(planner_of(file).plan_rows() or _searched(file, given)),
         *_replicas(file),
         *fidelity_rows(asked),
         *_resumed(file, given),
@@ -59,7 +60,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
     ]
 
 
-def _searched(file: SweepFile) -> Rows:
+def _searched(file: SweepFile, given: SweepOptions) -> Rows:
     """The search: what is sought in how many trials, who suggests them from what, who stops them."""
     goals = " and ".join(f"{goal.direction} {goal.metric}" for goal in file.objective.goals)
     return [
@@ -67,6 +68,7 @@ def _searched(file: SweepFile) -> Rows:
         ("trials", _trials(file)),
         *[("sampler", text) for text in [described_sampler(file.search, file.space)] if text],
         *[(f"space {path}", described_distribution(one)) for path, one in file.space.items()],
+        *[("warm start", one.in_words) for one in earlier_of(given.folder, file)],
         ("pruner", pruner_in_words(file)),
         *race_rows(file),
     ]
@@ -130,7 +132,11 @@ def _trials(file: SweepFile) -> str:
     search = file.search
     first = "; the experiment as written comes first" if search.include_base else ""
     given = f"{', then' if first else '; first'} {len(search.enqueue)} enqueued" if search.enqueue else ""
-    start = f" (random for the first {search.startup_trials})" if search.startup_trials is not None else ""
+    start = (
+        f" (random for the first {search.startup_trials})"
+        if search.startup_trials is not None and not search.warm_start
+        else ""
+    )
     number = planner_of(file).most_trials
     grid = "" if number == search.trials else f" (search.trials is {search.trials}; the grid has no more cells)"
     return f"{number}, suggested by {search.sampler_name}{start}{first}{given}{grid}"

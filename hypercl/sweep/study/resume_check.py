@@ -10,6 +10,7 @@ MAY_CHANGE = (
     "name",
     "search.trials",
     "search.enqueue",
+    "search.warm_start",
     "search.confirm",
     "search.race",
     "search.importance",
@@ -49,5 +50,6 @@ def check_same(folder: Path, file: SweepFile) -> None:
         raise UserError(
             f"{folder} holds a sweep of other settings; trials of both could not be compared:\n"
             + "\n".join(changed)
-            + "\n    fix:     give the new sweep another --name, or restore the old values to resume the old one"
+            + "\n    fix:     add --fork NEW to begin results/NEW with what is known here, or give another --name to begin"
+            " with nothing; or restore the old values to resume the old one"
         )

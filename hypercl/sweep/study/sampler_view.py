@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hypercl.config.models import Goal
 from hypercl.sweep.study.outcome import is_complete
 
-_CONSTRAINT = "constraints:"
+CONSTRAINT = "constraints:"
 """Optuna's prefix of a constraint among a trial's system attributes (Optuna 5.0)."""
 
 
@@ -57,7 +57,7 @@ class _View:
         if trial.state != TrialState.PRUNED or all(value <= 0 for value in trial.constraints.values()):
             return trial
         seen = copy.copy(trial)
-        kept = {f"{_CONSTRAINT}{name}": 0.0 for name in self._constraints}
+        kept = {f"{CONSTRAINT}{name}": 0.0 for name in self._constraints}
         seen.system_attrs = {**trial.system_attrs, **{n: v for n, v in kept.items() if n not in trial.system_attrs}}
         seen.state, seen.values = TrialState.COMPLETE, worst
         return seen

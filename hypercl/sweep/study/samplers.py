@@ -34,6 +34,7 @@ from hypercl.sweep.study.imported_parts import OwnSampler
 from hypercl.sweep.study.outcome import constraint_names
 from hypercl.sweep.study.sampler_view import seen_as_complete
 from hypercl.sweep.study.space import distributions, listed, values_of
+from hypercl.sweep.study.warm_start import Earlier, seen_with
 
 _PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 
@@ -43,7 +44,9 @@ COMPLETE_ONLY = ("gp", "cmaes", "nsga2", "nsga3")
 bounds by a view (`hypercl.sweep.study.sampler_view`)."""
 
 
-def sampler_of(file: SweepFile, trials_there: int, import_paths: Sequence[Path] = ()) -> BaseSampler:
+def sampler_of(
+    file: SweepFile, trials_there: int, import_paths: Sequence[Path] = (), earlier: Sequence[Earlier] = ()
+) -> BaseSampler:
     """The sampler of a sweep; that of a grid has nothing to draw, see `hypercl.sweep.study.samplers`.
 
     Args:
@@ -51,10 +54,16 @@ def sampler_of(file: SweepFile, trials_there: int, import_paths: Sequence[Path] 
         trials_there: trials already in the study; part of the seed, since a sampler seeded alike would repeat its
             first suggestions after a restart. A Sobol sequence keeps its seed: its place in it is stored in the study.
         import_paths: folders in which a sampler by import path is looked for.
+        earlier: what is known from other sweeps.
 
     Raises:
         UserError: a package that the sampler needs is not installed, or a sampler by import path cannot be made.
     """
+    sampler = _sampler_of(file, trials_there, import_paths)
+    return Viewing(sampler, partial(seen_with, earlier=earlier, file=file)) if earlier else sampler
+
+
+def _sampler_of(file: SweepFile, trials_there: int, import_paths: Sequence[Path]) -> BaseSampler:
     search, space = file.search, file.space
     name, startup = search.sampler_name, search.startup_trials or 0
     check_packages(name)

@@ -22,7 +22,7 @@ def distributions(space: Mapping[str, Distribution]) -> dict[str, BaseDistributi
 
 def _distribution(one: Distribution) -> BaseDistribution:
     if one.kind == "choice":
-        return CategoricalDistribution([_encoded(one, value) for value in one.values])
+        return CategoricalDistribution([encoded(one, value) for value in one.values])
     low, high = one.values
     if one.kind == "int":
         return IntDistribution(low, high, step=int(one.step or 1))
@@ -63,7 +63,7 @@ def params_of(base: Experiment, space: Mapping[str, Distribution], given: Mappin
     values, problems = completed(base, space, given)
     for problem in problems:
         raise UserError(f"{problem.path}: {problem.message}: {problem.value!r}")
-    return {path: _encoded(space[path], value) for path, value in values.items()}
+    return {path: encoded(space[path], value) for path, value in values.items()}
 
 
 def draw(space: Mapping[str, Distribution], rng: random.Random) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def suggested(space: Mapping[str, Distribution], value_of: Callable[[str], Any])
 
 def _draw(one: Distribution, rng: random.Random) -> Any:
     if one.kind == "choice":
-        return _encoded(one, rng.choice(one.values))
+        return encoded(one, rng.choice(one.values))
     low, high = one.values
     if one.kind == "log_uniform":
         return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
@@ -113,7 +113,7 @@ def listed(space: Mapping[str, Distribution]) -> dict[str, list[Any]]:
 
 def _listed(path: str, one: Distribution) -> list[Any]:
     if one.kind == "choice":
-        return [_encoded(one, value) for value in one.values]
+        return [encoded(one, value) for value in one.values]
     low, high = one.values
     if one.kind == "int" or one.step:
         step = one.step or 1
@@ -131,6 +131,6 @@ def _as_json(one: Distribution) -> bool:
     return not plain or len(set(one.values)) < len(one.values)
 
 
-def _encoded(one: Distribution, value: Any) -> Any:
+def encoded(one: Distribution, value: Any) -> Any:
     """A value as Optuna stores it."""
     return json.dumps(value) if _as_json(one) else value

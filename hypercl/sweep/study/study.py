@@ -36,6 +36,7 @@ from hypercl.sweep.study.pruners import final_step, pruner_of
 from hypercl.sweep.study.record import THREADS, StudyRecord
 from hypercl.sweep.study.samplers import sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
+from hypercl.sweep.study.warm_start import kept_earlier
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
@@ -85,7 +86,7 @@ class SweepStudy:
             storage=storage,
             study_name=name,
             directions=[goal.direction for goal in file.objective.goals],
-            sampler=sampler_of(file, there, import_paths),
+            sampler=sampler_of(file, there, import_paths, kept_earlier(self.folder)),
             pruner=pruner_of(file, import_paths),
             load_if_exists=True,
         )
