@@ -50,6 +50,6 @@ def check_same(folder: Path, file: SweepFile) -> None:
         raise UserError(
             f"{folder} holds a sweep of other settings; trials of both could not be compared:\n"
             + "\n".join(changed)
-            + "\n    fix:     add --fork NEW to begin results/NEW with what is known here, or give another --name to begin"
-            " with nothing; or restore the old values to resume the old one"
+            + "\n    fix:     add --fork NEW to begin results/NEW with what is known here, or give another --name to"
+            " begin with nothing; or restore the old values to resume the old one"
         )

@@ -1,4 +1,5 @@
-"""What a sampler is shown of a study: samplers that read complete trials only learn of the others from a view."""
+"""What a sampler is shown of a study: samplers that read complete trials only learn of the others from a view, and all
+may learn from earlier sweeps."""
 
 import copy
 from collections.abc import Container, Sequence
@@ -6,12 +7,14 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hypercl.config.models import Goal
-from hypercl.sweep.study.outcome import is_complete
+from hypercl.config.models import Goal, SweepFile
+from hypercl.sweep.study.outcome import OUTCOME, Outcome, constraint_names, is_complete
+from hypercl.sweep.study.space import distributions
+from hypercl.sweep.study.warm_start import Earlier, centre_of
 
-CONSTRAINT = "constraints:"
+_CONSTRAINT = "constraints:"
 """Optuna's prefix of a constraint among a trial's system attributes (Optuna 5.0)."""
 
 
@@ -57,7 +60,57 @@ class _View:
         if trial.state != TrialState.PRUNED or all(value <= 0 for value in trial.constraints.values()):
             return trial
         seen = copy.copy(trial)
-        kept = {f"{CONSTRAINT}{name}": 0.0 for name in self._constraints}
+        kept = {f"{_CONSTRAINT}{name}": 0.0 for name in self._constraints}
         seen.system_attrs = {**trial.system_attrs, **{n: v for n, v in kept.items() if n not in trial.system_attrs}}
         seen.state, seen.values = TrialState.COMPLETE, worst
         return seen
+
+
+def seen_with(study: Study, earlier: Sequence[Earlier], file: SweepFile) -> Study:
+    """A study that reads and writes what another does, and in which the trials of earlier sweeps come first, moved to
+    this one's level. The journal holds none of them.
+
+    Args:
+        study: the sweep's.
+        earlier: as from `earlier_of`.
+        file: as its trials train it.
+    """
+    view = copy.copy(study)
+    vars(view)["_thread_local"] = type(vars(study)["_thread_local"])()  # where Optuna keeps the trials it has read
+    vars(view)["_storage"] = _With(vars(study)["_storage"], earlier, file)
+    return view
+
+
+class _With:
+    """A study's storage with the trials of earlier sweeps. They have no number, so that they stay the first."""
+
+    def __init__(self, storage: BaseStorage, earlier: Sequence[Earlier], file: SweepFile) -> None:
+        self._storage, self._earlier = storage, earlier
+        self._space = distributions(file.space)
+        self._kept = {f"{_CONSTRAINT}{name}": 0.0 for name in constraint_names(file)}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As the storage's, behind the earlier ones."""
+        own = self._storage.get_all_trials(study_id, deepcopy=False)
+        trials = [*(trial for one in self._earlier for trial in self._moved(one, own)), *own]
+        found = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    def _moved(self, one: Earlier, own: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        here = centre_of(own, one.of_written) or (0.0,) * len(one.centre)
+        return [
+            create_trial(
+                state=TrialState.COMPLETE,
+                params=dict(params),
+                distributions={path: self._space[path] for path in params},
+                values=[value - there + to for value, there, to in zip(values, one.centre, here, strict=True)],
+                user_attrs={OUTCOME: Outcome("complete").plain()},
+                system_attrs=self._kept,
+            )
+            for params, values in zip(one.params, one.values, strict=True)
+        ]

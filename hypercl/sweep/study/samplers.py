@@ -32,9 +32,9 @@ from hypercl.config.models import Imported, Search, SweepFile
 from hypercl.seeds import derive
 from hypercl.sweep.study.imported_parts import OwnSampler
 from hypercl.sweep.study.outcome import constraint_names
-from hypercl.sweep.study.sampler_view import seen_as_complete
+from hypercl.sweep.study.sampler_view import seen_as_complete, seen_with
 from hypercl.sweep.study.space import distributions, listed, values_of
-from hypercl.sweep.study.warm_start import Earlier, seen_with
+from hypercl.sweep.study.warm_start import Earlier
 
 _PACKAGES = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
 

@@ -1,27 +1,23 @@
 """What earlier sweeps found out, for the sampler of a new one: trials of theirs, as settings of this one's space."""
 
-import copy
-import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from optuna.storages import BaseStorage
-from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
+from pydantic import TypeAdapter
 
 from hypercl.config import Experiment, SweepFile, UserError, lookup
 from hypercl.config.checks import drawn, is_active, ordered
-from hypercl.files import write_text
+from hypercl.files import write_bytes
 from hypercl.formatting import shown
 from hypercl.sweep.study.constraints import METRIC_OF, violation
-from hypercl.sweep.study.outcome import OUTCOME, Outcome, constraint_names, is_complete, is_written, outcome_of
+from hypercl.sweep.study.outcome import is_complete, is_written, outcome_of
 from hypercl.sweep.study.record import StudyRecord, read_sweep
-from hypercl.sweep.study.sampler_view import CONSTRAINT
-from hypercl.sweep.study.space import distributions, encoded, settings_of
+from hypercl.sweep.study.space import encoded, settings_of
 
 WARM_START = "warm_start.json"
 """In a sweep's folder: what it was given of earlier ones, so that it is resumed without them."""
@@ -58,6 +54,9 @@ class Earlier:
         return f"{used} of {self.trials} complete trials of {source}, each as its distance from {level}{beyond}"
 
 
+_FILE = TypeAdapter(list[Earlier])
+
+
 def earlier_of(folder: Path, file: SweepFile) -> list[Earlier]:
     """What a sweep knows of those in `search.warm_start`: what its folder holds, then what is named since.
 
@@ -78,57 +77,7 @@ def earlier_of(folder: Path, file: SweepFile) -> list[Earlier]:
 def keep_earlier(folder: Path, earlier: Sequence[Earlier]) -> None:
     """Writes what is known into the sweep's folder, where it is not yet."""
     if earlier and list(earlier) != kept_earlier(folder):
-        write_text(folder / WARM_START, json.dumps([asdict(one) for one in earlier], indent=1) + "\n")
-
-
-def seen_with(study: Study, earlier: Sequence[Earlier], file: SweepFile) -> Study:
-    """A study that reads and writes what another does, and in which the trials of earlier sweeps come first, moved to
-    this one's level. The journal holds none of them.
-
-    Args:
-        study: the sweep's.
-        earlier: as from `earlier_of`.
-        file: as its trials train it.
-    """
-    view = copy.copy(study)
-    view._thread_local = type(study._thread_local)()  # where Optuna keeps the trials it has read
-    view._storage = _With(study._storage, earlier, file)  # pyright: ignore[reportAttributeAccessIssue]
-    return view
-
-
-class _With:
-    """A study's storage with the trials of earlier sweeps. They have no number, so that they stay the first."""
-
-    def __init__(self, storage: BaseStorage, earlier: Sequence[Earlier], file: SweepFile) -> None:
-        self._storage, self._earlier = storage, earlier
-        self._space = distributions(file.space)
-        self._kept = {f"{CONSTRAINT}{name}": 0.0 for name in constraint_names(file)}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        """As the storage's, behind the earlier ones."""
-        own = self._storage.get_all_trials(study_id, deepcopy=False)
-        trials = [*(trial for one in self._earlier for trial in self._moved(one, own)), *own]
-        found = [trial for trial in trials if states is None or trial.state in states]
-        return copy.deepcopy(found) if deepcopy else found
-
-    def _moved(self, one: Earlier, own: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        here = centre_of(own, one.of_written) or (0.0,) * len(one.centre)
-        return [
-            create_trial(
-                state=TrialState.COMPLETE,
-                params=dict(params),
-                distributions={path: self._space[path] for path in params},
-                values=[value - there + to for value, there, to in zip(values, one.centre, here, strict=True)],
-                user_attrs={OUTCOME: Outcome("complete").plain()},
-                system_attrs=self._kept,
-            )
-            for params, values in zip(one.params, one.values, strict=True)
-        ]
+        write_bytes(folder / WARM_START, _FILE.dump_json(list(earlier), indent=1) + b"\n")
 
 
 def centre_of(trials: Sequence[FrozenTrial], of_written: bool) -> tuple[float, ...] | None:
@@ -159,10 +108,10 @@ def _read(path: Path, folder: Path, file: SweepFile) -> Earlier:
     pairs = [(found, trial.values) for trial in complete if (found := _as_setting(file, record, trial)) is not None]
     if not pairs:
         return _nothing(source, f"none of its {len(complete)} complete trials is a setting of this space")
-    params, values = zip(*pairs, strict=True)
     of_written = any(map(is_written, complete))
     centre = centre_of(complete, of_written) or ()
-    return Earlier(source, len(complete), params, tuple(map(tuple, values)), centre, of_written)
+    params, values = tuple(found for found, _ in pairs), tuple(tuple(values) for _, values in pairs)
+    return Earlier(source, len(complete), params, values, centre, of_written)
 
 
 def _nothing(source: str, why: str) -> Earlier:
@@ -208,19 +157,9 @@ def kept_earlier(folder: Path) -> list[Earlier]:
     if not path.is_file():
         return []
     try:
-        return [
-            Earlier(
-                **{
-                    **one,
-                    "params": tuple(one["params"]),
-                    "values": tuple(map(tuple, one["values"])),
-                    "centre": tuple(one["centre"]),
-                }
-            )
-            for one in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        return _FILE.validate_json(path.read_bytes())
+    except ValueError as error:
         raise UserError(
-            f"{path} is damaged: {type(error).__name__}: {error}\n"
+            f"{path} is damaged: {type(error).__name__}\n"
             "    fix:     restore it from a copy, or delete it: what search.warm_start names is then read again"
         ) from None

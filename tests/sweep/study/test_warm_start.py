@@ -12,8 +12,9 @@ from hypercl.sweep.results.files import TrialsTable, write_sweep
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.resume_check import check_same
+from hypercl.sweep.study.sampler_view import seen_with
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.study.warm_start import WARM_START, Earlier, centre_of, earlier_of, keep_earlier, seen_with
+from hypercl.sweep.study.warm_start import WARM_START, Earlier, centre_of, earlier_of, keep_earlier
 
 TEXT = """
 experiment:
