@@ -137,7 +137,7 @@ class _Session:
                     self._report()
             except Exception as error:
                 fault = machine_fault(error)
-                if fault is None or not hasattr(self, "slots"):
+                if fault is None or not hasattr(self, "final"):
                     raise
                 self.control.machine_failed(fault)
             finally:

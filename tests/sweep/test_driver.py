@@ -66,6 +66,18 @@ def test_each_trial_was_started_once(swept: SweepResult, folder: Path) -> None:
     assert all(len((path / "starts.txt").read_text().split()) == 1 for path in trained)
 
 
+def test_a_ray_that_does_not_start_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine too busy for it, Ray raises a bare exception."""
+
+    def fail(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr("ray.init", fail)
+    result = sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=tmp_path / "r", data_dir=tmp_path), FakeEngine())
+    assert result.exit_code == 74
+    assert "Ray could not be started: The current node timed out during startup.\n" in result.message
+
+
 def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

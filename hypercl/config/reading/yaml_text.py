@@ -38,8 +38,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            made: Any = super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType] - untyped
-            return made
+            return super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):  # of `!!bool x`
             kind = node.tag.rpartition(":")[2]
             raise _Refused(f"this cannot be read as {kind}", "leave out the tag (!!)", node) from None

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from hypercl.config import UserError
 from hypercl.control import AtOnce, Control
+from hypercl.machine import MachineError
 from hypercl.sweep.workers.private_ray import closed_to_others, environment, require_loopback
 from hypercl.sweep.workers.ray_watch import HeadFailure, ray_failure, watched
 from hypercl.sweep.workers.resources import Machine
@@ -59,7 +60,7 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
 
     temporary = Path(tempfile.gettempdir())
     with _quiet(), _own_folder(temporary) as temporary, _ray_folder() as folder, closed_to_others(temporary):
-        with _deaf_children(), environment(TMPDIR=str(temporary)):
+        with _deaf_children(), environment(TMPDIR=str(temporary)), _started_or_told(folder, logs):
             ray.init(
                 address="local",
                 num_cpus=max(1, int(there.cpus)),
@@ -82,11 +83,30 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
             raise
         finally:
             if failed:
-                with suppress(OSError):  # a full disk
-                    shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
-                    logs.chmod(0o700)  # Ray's own may be written by everybody
+                _keep_logs(folder, logs)
             _end_helpers(trials_too=control.at_once)
             ray.shutdown()
+
+
+@contextmanager
+def _started_or_told(folder: Path, logs: Path) -> Generator[None]:
+    """Raises what Ray's start raises, a bare Exception where a machine is too busy for it, as the machine's fault."""
+    import ray
+
+    try:
+        yield
+    except Exception as error:
+        _keep_logs(folder, logs)
+        ray.shutdown()
+        _end_helpers(trials_too=True)
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise MachineError(f"Ray could not be started: {first}\n    fix:     see its logs in {logs}") from error
+
+
+def _keep_logs(folder: Path, logs: Path) -> None:
+    with suppress(OSError):  # a full disk
+        shutil.copytree(folder / "session_latest" / "logs", logs, dirs_exist_ok=True)
+        logs.chmod(0o700)  # Ray's own may be written by everybody
 
 
 @contextmanager
