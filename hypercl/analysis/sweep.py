@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from hypercl.analysis import style
 from hypercl.analysis.final_text import LEAK
 from hypercl.config import Distribution, SweepFile, UserError
-from hypercl.config.models import Objective, TestLeak
+from hypercl.config.models import Objective, TestLeak, is_list, key_of
 from hypercl.config.reading import dump
 
 ROOM = 24
@@ -133,11 +133,21 @@ def draw_sweep(file: SweepFile, trials: pd.DataFrame, figures: Path) -> list[Pat
     under_protocol(history_figure(trials, file.objective), file).savefig(figures / "history.png")
     pictures = [figures / "history.png"]
     if file.space:
+        trials = trials.assign(**{name: _where_drawn(trials, name, one) for name, one in file.space.items()})
         trials[["number", "state", "value", *file.space]].to_csv(figures / "parameters.csv", index=False)
         drawn = under_protocol(parameter_figure(trials, file.space, file.objective), file)
         drawn.savefig(figures / "parameters.png")
         pictures.append(figures / "parameters.png")
     return pictures
+
+
+def _where_drawn(trials: pd.DataFrame, entry: str, one: Distribution) -> pd.Series:
+    """The column of a key, empty where another entry of the space gave its value."""
+    values, key = trials[key_of(entry)], key_of(entry)
+    for parent, given in one.when.items() if entry != key else ():
+        allowed = [_name(value) for value in (given if is_list(given) else [given])]
+        values = values.where(np.array([_name(value) in allowed for value in trials[key_of(parent)]], dtype=bool))
+    return values
 
 
 def _places(axes: Axes, trials: pd.DataFrame, path: str, distribution: Distribution) -> np.ndarray:

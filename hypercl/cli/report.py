@@ -22,7 +22,10 @@ from hypercl.sweep.results import (
     best_rows,
     cost_rows,
     final_of,
+    how_sure_rows,
     importances,
+    importances_by_task,
+    methods_rows,
     own_folder,
     protocols_table,
     rankings,
@@ -30,6 +33,7 @@ from hypercl.sweep.results import (
     stability_rows,
     state_words,
     told,
+    write_by_task,
     write_joined,
     write_preferred,
     write_report,
@@ -96,13 +100,20 @@ def report_command(args: argparse.Namespace) -> int:
         if rows:
             console.print()
             console.print(ranked(rows[: args.top], f"best of {len(rows)} complete trials by {goals}"))
+    for name, record in sweeps.items():
+        if compared := methods_rows(record, final_of(record)):
+            consoles[name].print()
+            consoles[name].print(ranked(compared, f"{name}: by method, each with its best trial"))
     console.print()
     importance = {name: importances(record, _code(record)) for name, record in sweeps.items()}
+    by_task = {name: importances_by_task(record) for name, record in sweeps.items()}
     for name, record in sweeps.items():
         prefix = f"{name}: " if len(sweeps) > 1 else ""
         tried = stability_rows(record)
         title = f"{prefix}attempts at each task, accuracy on its validation data in percent"
         consoles[name].print(Fitted(tried, title) if tried else prefix + what_mattered(record, importance[name]))
+        if sure := how_sure_rows(record, by_task[name]):
+            consoles[name].print(pairs(sure))
     for name, record in sweeps.items():
         _print_final(consoles[name], record)
     if sum(final_of(record) is not None for record in sweeps.values()) > 1:
@@ -112,6 +123,8 @@ def report_command(args: argparse.Namespace) -> int:
     folder = _folder(args, sweeps)
     try:
         pictures = _write(sweeps, folder, importance)
+        for name, tasks in by_task.items():
+            write_by_task(tasks, folder if len(sweeps) == 1 else own_folder(folder, name))
     except OSError as error:
         console.print(f"nothing is written: {error}\n    fix:     name another folder with --to DIR", markup=False)
         return ExitCode.DONE

@@ -5,13 +5,22 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from hypercl.config.models import Distribution, Experiment, ExpressionError, expression, is_list, is_mapping
+from hypercl.config.models import (
+    METHOD,
+    Distribution,
+    Experiment,
+    ExpressionError,
+    expression,
+    is_list,
+    is_mapping,
+    key_of,
+)
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, lookup, value_in_words
 
 Space = Mapping[str, Distribution]
 Values = Mapping[str, Any]
-"""Key path -> value of the experiment."""
+"""Entry of the space -> value; its name is a key path of the experiment, or one with a label (`key_of`)."""
 
 MOST_CONTEXTS = 64
 
@@ -30,6 +39,11 @@ def is_active(space: Space, path: str, values: Values) -> bool:
         parent in values and any(same(values[parent], value) for value in possible)
         for parent, possible in allowed(space, path).items()
     )
+
+
+def by_key(values: Values) -> dict[str, Any]:
+    """Values of entries by the key paths that they vary."""
+    return {key_of(name): value for name, value in values.items()}
 
 
 def same(one: Any, other: Any) -> bool:
@@ -82,7 +96,7 @@ def _known(base: Experiment, values: Values, name: str) -> list[Any]:
     if name in values:
         return [values[name]]
     try:
-        return [lookup(base, name)]
+        return [lookup(base, key_of(name))]
     except KeyError:
         return []
 
@@ -96,7 +110,7 @@ def setting(base: Experiment, space: Space, values: Values) -> Experiment:
     found, problems = with_tied(base, space, values)
     if problems:
         raise ConfigError("suggestion", problems)
-    return assign(base, found, "suggestion")
+    return assign(base, by_key(found), "suggestion")
 
 
 def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, Any], list[Problem]]:
@@ -106,13 +120,16 @@ def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, 
         the values of all entries that are drawn, and what is wrong, by path of the space.
     """
     found: dict[str, Any] = {}
+    keys = {key_of(name) for name in space}
     problems = [
         Problem(path, "the space has no such key", value, ", ".join(space), did_you_mean(path, list(space)))
         for path, value in given.items()
-        if path not in space
+        if path not in space and path not in keys
     ]
+    whole = given
     for path in ordered(space):
-        one = space[path]
+        one, key = space[path], key_of(path)
+        given = {**whole, path: whole[key]} if key != path and key in whole and is_active(space, path, found) else whole
         if one.equals is not None:
             if path in given:
                 problems.append(Problem(path, f"its value follows from {one.equals}", given[path], fix="leave it out"))
@@ -125,10 +142,12 @@ def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, 
             if not one.contains(given[path]):
                 problems.append(Problem(path, "the value lies outside of the space", given[path], span(one)))
         else:
-            own = _choice_of(base, one, path, _own(base, found, path))
+            own = _choice_of(base, one, key, _own(base, by_key(found), key))
             found[path] = drawn(one, own)
             if not one.contains(own):
                 problems.append(Problem(path, "the experiment's own value lies outside of the space", own, span(one)))
+    left = [key for key in whole if key not in space and key in keys and key not in by_key(found)]
+    problems += [Problem(key, "no entry for it is part of this setting", whole[key]) for key in left]
     return found, problems
 
 
@@ -152,8 +171,9 @@ def drawn(one: Distribution, value: Any) -> Any:
 
 
 def _own(base: Experiment, values: Values, path: str) -> Any:
-    """The experiment's own value; under another kind of its section that kind's default."""
-    for experiment in (lambda: base, lambda: assign(base, values)):
+    """The experiment's own value; under another kind of its section, or another method, that one's default."""
+    method = {METHOD: values[METHOD]} if values.get(METHOD, base.method.name) != base.method.name else {}
+    for experiment in (lambda: assign(base, method) if method else base, lambda: assign(base, values)):
         try:
             return lookup(experiment(), path)
         except (KeyError, ConfigError):

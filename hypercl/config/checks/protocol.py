@@ -11,6 +11,7 @@ from hypercl.config.models import (
     OnlineEwc,
     StabilityDecay,
     SweepFile,
+    key_of,
 )
 from hypercl.config.problems import Problem
 
@@ -42,7 +43,7 @@ def by_task_problems(file: SweepFile) -> list[Problem]:
         Problem(f"space.{path}", "experiment.by_task has a value for each task, so a drawn value has no effect",
                 fix=f"take {path} out of the space, or out of by_task")
         for path in file.space
-        if path in given
+        if key_of(path) in given
     ]  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _strength(file: SweepFile) -> list[Problem]:
     """There is nothing to protect in a first task: what was found for the strength would be found by chance."""
     protocol, path = file.protocol, strength_path(file.experiment)
     alone = isinstance(protocol, FirstTask) or (isinstance(protocol, FirstK) and protocol.k == 1)
-    if not alone or path is None or path not in file.space:
+    if not alone or path is None or path not in map(key_of, file.space):
         return []
     message = "it has no effect when tuned on the first task alone: it acts from the second task on"
     fix = "take it out of the space, or use protocol first_k with k of 2 or more"

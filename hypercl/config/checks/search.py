@@ -1,7 +1,17 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
 from hypercl.config.checks.conditions import completed, with_tied
-from hypercl.config.models import LENGTHS, Confirm, FirstK, FirstTask, StabilityDecay, SweepFile, is_mapping, shortened
+from hypercl.config.models import (
+    LENGTHS,
+    Confirm,
+    FirstK,
+    FirstTask,
+    StabilityDecay,
+    SweepFile,
+    is_mapping,
+    key_of,
+    shortened,
+)
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.reading import lookup
 
@@ -77,7 +87,7 @@ def _fraction(file: SweepFile, path: str) -> Problem | None:
     if path not in LENGTHS:
         fix = did_you_mean(path, list(LENGTHS))
         return Problem(where, "trials can be shortened in training and in tasks alone", path, known, fix)
-    if path in file.space:
+    if path in map(key_of, file.space):
         fix = f"take {path} out of the space, or remove search.fidelity"
         return Problem(where, "the space varies this length: a fraction of it would be no setting of its own", fix=fix)
     full = lookup(file.experiment, path)

@@ -7,6 +7,7 @@ from typing import Any
 from hypercl.config.checks.conditions import (
     Space,
     allowed,
+    by_key,
     completed,
     contexts,
     is_active,
@@ -16,7 +17,17 @@ from hypercl.config.checks.conditions import (
     span,
     with_tied,
 )
-from hypercl.config.models import Distribution, Experiment, SweepFile, expression, kind_of, kinds_of
+from hypercl.config.models import (
+    Distribution,
+    Experiment,
+    SweepFile,
+    expression,
+    is_list,
+    key_of,
+    kind_of,
+    kinds_of,
+    label_of,
+)
 from hypercl.config.problems import ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 
@@ -50,7 +61,7 @@ def value_problems(file: SweepFile, space: Space, path: str) -> list[Problem]:
         path: one of them.
     """
     tried = contexts(space, path, _kinds_above(space, path))
-    there = [context for context in tried if _has(_under(file, space, context), path)]
+    there = [context for context in tried if _has(_under(file, space, context), key_of(path))]
     if len(there) < len(tried):
         return [_not_there(file, space, path, there, next(context for context in tried if context not in there))]
     return _tied(file, space, path) if space[path].equals is not None else _drawn(file, space, path, tried)
@@ -69,7 +80,8 @@ def _drawn(file: SweepFile, space: Space, path: str, tried: list[dict[str, Any]]
         return problems
     own, _ = completed(file.experiment, space, {})
     if path in own and not one.contains(own[path]):
-        fix = f"widen the range to include {own[path]!r}, change experiment.{path}, or set search.include_base: false"
+        change = f"change experiment.{key_of(path)}, or set search.include_base: false"
+        fix = f"widen the range to include {own[path]!r}, {change}"
         message = "the experiment's own value, which is the first trial, lies outside"
         return [Problem(where, message, own[path], span(one), fix)]
     return []
@@ -85,10 +97,10 @@ def _kinds_above(space: Space, path: str) -> tuple[str, ...]:
 def _under(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> Experiment | None:
     """The experiment with some values, and the first value of what is drawn with them and the experiment leaves out."""
     try:
-        return assign(file.experiment, _filled(file, space, chosen))
+        return assign(file.experiment, by_key(_filled(file, space, chosen)))
     except ConfigError:
         try:
-            return assign(file.experiment, chosen)
+            return assign(file.experiment, by_key(chosen))
         except ConfigError:
             return None
 
@@ -99,7 +111,7 @@ def _filled(file: SweepFile, space: Space, chosen: Mapping[str, Any]) -> dict[st
         if path in known or space[path].equals is not None or not is_active(space, path, known):
             continue
         try:
-            known[path] = lookup(file.experiment, path)
+            known[path] = lookup(file.experiment, key_of(path))
         except KeyError:
             known[path] = None
         if known[path] is None and not space[path].contains(None):
@@ -127,15 +139,16 @@ def _not_there(
             return Problem(where, message, fix=f"add when: {{{name}: {values}}}")
     experiment = _under(file, space, lacking) or file.experiment
     names = [name for name in known_paths(experiment) if not why_not_tunable(name)]
-    return Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(path, names))
+    return Problem(where, "the experiment has no such key", None, ", ".join(names), did_you_mean(key_of(path), names))
 
 
 def _refusals(file: SweepFile, space: Space, path: str, chosen: Mapping[str, Any]) -> list[Problem]:
     """Why the experiment refuses some values; what another entry's own value causes is reported there."""
     try:
-        assign(file.experiment, _filled(file, space, chosen))
+        assign(file.experiment, by_key(_filled(file, space, chosen)))
     except ConfigError as error:
-        return [problem for problem in error.problems if problem.path == path or problem.path not in space]
+        keys, key = {key_of(name) for name in space}, key_of(path)
+        return [problem for problem in error.problems if problem.path == key or problem.path not in keys]
     return []
 
 
@@ -156,14 +169,14 @@ def _tied(file: SweepFile, space: Space, path: str) -> list[Problem]:
     values, _ = with_tied(file.experiment, space, own)
     if path in values and not wrong and not _own_is(file.experiment, path, values[path]):
         message = f"the experiment as written, which is the first trial, does not hold to {text}"
-        fix = f"set experiment.{path} to {values[path]}, or search.include_base: false"
-        return [Problem(where, message, lookup(file.experiment, path), fix=fix)]
+        fix = f"set experiment.{key_of(path)} to {values[path]}, or search.include_base: false"
+        return [Problem(where, message, lookup(file.experiment, key_of(path)), fix=fix)]
     return []
 
 
 def _own_is(experiment: Experiment, path: str, value: Any) -> bool:
     try:
-        return lookup(assign(experiment, {path: value}), path) == lookup(experiment, path)
+        return lookup(assign(experiment, {key_of(path): value}), key_of(path)) == lookup(experiment, key_of(path))
     except (ConfigError, KeyError):
         return False
 
@@ -200,7 +213,12 @@ def sound_space(file: SweepFile) -> tuple[Space, list[Problem]]:
     problems: list[Problem] = []
     broken: set[str] = set()
     for path in file.space:
-        found = _closed(path) or _kinds(file, path) or _parents(file, path) + _names(file, path)
+        found = (
+            _labels(file, path)
+            or _closed(key_of(path))
+            or _kinds(file, path)
+            or _parents(file, path) + _names(file, path)
+        )
         problems += found
         broken |= {path} if found else set()
     sound = _without(file.space, broken)
@@ -230,6 +248,27 @@ def _mentions(one: Distribution) -> tuple[str, ...]:
     return (*one.when, *(expression(one.equals).names if one.equals is not None else ()))
 
 
+def _labels(file: SweepFile, path: str) -> list[Problem]:
+    """Of several entries for one key at most one is part of a setting."""
+    key, where = key_of(path), f"space.{path}"
+    if path != key and not label_of(path).isidentifier():
+        return [Problem(where, "what follows @ needs a name", fix=f"write {key}@name")]
+    others = [other for other in file.space if other != path and key_of(other) == key]
+    together = [other for other in others if not _apart(file.space[path], file.space[other])]
+    if not together:
+        return []
+    message = f"both this and {together[0]} may be part of one setting"
+    fix = "give both a `when` with different values of one key, such as when: {method.name: ewc}"
+    return [Problem(where, message, fix=fix)]
+
+
+def _apart(one: Distribution, other: Distribution) -> bool:
+    """Whether the conditions of two entries never hold together."""
+    listed = [{key: given if is_list(given) else [given] for key, given in each.when.items()} for each in (one, other)]
+    first, second = listed
+    return any(not any(same(a, b) for a in first[key] for b in second[key]) for key in first.keys() & second.keys())
+
+
 def _closed(path: str) -> list[Problem]:
     reason = why_not_tunable(path)
     message = f"a space cannot vary this: {reason}"
@@ -238,7 +277,7 @@ def _closed(path: str) -> list[Problem]:
 
 def _kinds(file: SweepFile, path: str) -> list[Problem]:
     """A section is not varied by the names of its kinds, which stand for whole sections, but by its key name."""
-    tags, where = {kind_of(model) for model in kinds_of(path.rpartition(".")[2])}, f"space.{path}"
+    tags, where = {kind_of(model) for model in kinds_of(key_of(path).rpartition(".")[2])}, f"space.{path}"
     if not any(isinstance(value, str) and value in tags for value in file.space[path].values):
         return []
     return [Problem(where, "a space varies the kind of a section by its key name", fix=f"write {path}.name")]

@@ -121,6 +121,7 @@ class _Generator(GenerateJsonSchema):
             if entry.is_mapping:
                 free[f"^{re.escape(entry.path)}\\..+$"] = one
         listed = {path: one | {"description": text} for path, text in texts.items()}
+        free[r"^[\w.]+@\w+$"] = one
         return found | {"properties": listed, "patternProperties": free, "additionalProperties": False}
 
 

@@ -2,7 +2,7 @@
 # pyright: reportUnusedImport=false
 
 from hypercl.config.models.by_task import at_task
-from hypercl.config.models.experiment import Experiment
+from hypercl.config.models.experiment import Experiment, with_fitting_hypernet, with_method
 from hypercl.config.models.expression import ExpressionError, expression
 from hypercl.config.models.hypernet import (
     ChunkedHypernet,
@@ -67,7 +67,8 @@ from hypercl.config.models.section import (
     required,
     switched,
 )
-from hypercl.config.models.space import KINDS, Distribution
+from hypercl.config.models.space import KINDS, Distribution, key_of, label_of
+from hypercl.config.models.space_of_methods import METHOD
 from hypercl.config.models.sweep import (
     LENGTHS,
     METRICS,

@@ -1,5 +1,6 @@
 """`experiment`: one run, complete on its own."""
 
+from inspect import get_annotations
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -24,12 +25,36 @@ from hypercl.config.models.target import MLP, Target
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
 
+_METHODS = {kind_of(model): model for model in models_in(Method) if issubclass(model, AnyMethod)}
 _OWN_WEIGHTS = frozenset(
-    kind_of(model)
-    for model in models_in(Method)
-    if issubclass(model, AnyMethod) and (model.generated is False or model is ImportedMethod)
+    kind for kind, model in _METHODS.items() if model.generated is False or model is ImportedMethod
 )
 """Methods that train the target's own weights where no hypernetwork is given."""
+
+
+def with_method(data: dict[str, Any], before: Any) -> None:
+    """Another method in plain data of an experiment, of which the name alone was changed: it has its own defaults, but
+    for what both have from one family, such as `beta` of hnet and hnet_ent."""
+    section, old = data.get("method"), _METHODS.get(str(name_in(before)))
+    model = _METHODS.get(str(name_in(section)))
+    if is_mapping(section) and model is not None and old is not None and model is not old:
+        kept = {key for key in section if key == "name" or _declared(model, key) is _declared(old, key)}
+        data["method"] = {key: value for key, value in section.items() if key in kept}
+
+
+def with_fitting_hypernet(data: dict[str, Any]) -> None:
+    """A method that trains the target's own weights has no hypernetwork, one that needs a hypernetwork gets the default
+    one where there was none."""
+    model = _METHODS.get(str(name_in(data.get("method"))))
+    if model is not None and model.generated is False:
+        data["hypernet"] = {"name": "none"}
+    elif model is not None and model.generated and name_in(data.get("hypernet")) == "none":
+        del data["hypernet"]
+
+
+def _declared(model: type[AnyMethod], key: str) -> type | None:
+    """The class that declares a key."""
+    return next((each for each in model.__mro__ if key in get_annotations(each)), None)
 
 
 class Experiment(Section):

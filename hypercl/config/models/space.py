@@ -14,6 +14,16 @@ _EXPRESSIONS: list[Any] = [{"type": "string"}, {"type": "number"}, {"type": "arr
 """What `equals` may be in a file: a number or a list stands for itself."""
 
 
+def key_of(entry: str) -> str:
+    """The key path that an entry of a space varies: `method.strength` of `method.strength@ewc`."""
+    return entry.partition("@")[0]
+
+
+def label_of(entry: str) -> str:
+    """The label of an entry: `ewc` of `method.strength@ewc`; '' where it has none."""
+    return entry.partition("@")[2]
+
+
 class Distribution(Section):
     """Exactly one kind: `{log_uniform: [1e-3, 10]}`, `{choice: [8, 16]}`, `{int: [1, 9], step: 2}`, `{equals: ...}`.
 

@@ -25,6 +25,7 @@ from hypercl.config.models.section import (
     switched,
 )
 from hypercl.config.models.space import Distribution
+from hypercl.config.models.space_of_methods import METHOD, with_conditions
 
 Metric = Literal[
     "validation/final_accuracy",
@@ -361,6 +362,12 @@ class SweepFile(Section):
     """Loggers."""
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the space compares; none where there is one."""
+        one = self.space.get(METHOD)
+        return tuple(map(str, one.values)) if one is not None and one.kind == "choice" else ()
+
+    @property
     def fidelity(self) -> dict[str, float]:
         """Key path of a length -> the fraction of it that trials are trained for; empty at full length."""
         given = self.search.fidelity
@@ -373,6 +380,14 @@ class SweepFile(Section):
         """What a trial's value is of: ' after 10 % of the iterations'; '' at full length."""
         parts = [f"{100 * share:.3g} % of the {LENGTHS.get(path, path)}" for path, share in self.fidelity.items()]
         return f" after {' and '.join(parts)}" if parts else ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conditions(cls, data: Any) -> Any:
+        """What only some of the methods compared have is drawn with these alone."""
+        if not is_mapping(data) or not is_mapping(space := data.get("space")):
+            return data
+        return {**data, "space": with_conditions(data.get("experiment"), space)}
 
     @model_validator(mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypercl.config.models import Experiment, Section, SweepFile, is_mapping
+from hypercl.config.models import Experiment, Section, SweepFile, is_mapping, with_fitting_hypernet, with_method
 from hypercl.config.problems import MOST_PROBLEMS, ConfigError, Location, Problem
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
@@ -88,7 +88,8 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
     Args:
         experiment: the base.
         values: key path -> value, such as `{"method.beta": 0.1, "hypernet.chunk_size": 7000}`; names of sections are
-            set first, since another kind of a section has other keys.
+            set first, since another kind of a section has other keys. Another method has its own defaults, and
+            a hypernetwork if it needs one (`with_method`).
         source: named in messages.
 
     Raises:
@@ -96,9 +97,14 @@ def assign(experiment: Experiment, values: Mapping[str, Any], source: str = "set
     """
     data: dict[str, Any] = resolved(experiment)
     problems: list[Problem] = []
-    for path, value in sorted(values.items(), key=lambda item: not item[0].endswith(".name")):
+    for path, value in sorted(values.items(), key=lambda item: item[0] != "method" and not item[0].endswith(".name")):
+        before = dict(data["method"])
         problem = set_value(data, path, value)
         problems += [problem] if problem else []
+        if path == "method.name":
+            with_method(data, before)
+        if path in ("method", "method.name"):
+            with_fitting_hypernet(data)
     model, found = validated(Experiment, data, {})
     if model is None or problems:
         raise ConfigError(source, [*problems, *found])

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
+from hypercl.config.models import METHOD
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
@@ -220,14 +221,23 @@ def joined(asked: SweepFile, settings: Mapping[str, Any]) -> bool:
 
 
 def best_first(record: StudyRecord) -> list[FrozenTrial]:
-    """The trials that a final step takes its settings from, best first: complete and within their bounds."""
+    """The trials that a final step takes its settings from, best first: complete and within their bounds; where methods
+    are compared the best of each comes first."""
     file = record.file
     if len(file.objective.goals) > 1:
         return leaders(file, record.ranked(), file.final.settings, record.prefer)
     if record.best() is None:
         return []
     trials = [record.trial(number) for number in race_order(record)]
-    return [trial for trial in trials if outcome_of(trial).feasible]
+    return best_of_each_method([trial for trial in trials if outcome_of(trial).feasible])
+
+
+def best_of_each_method(ranked: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials, best first, with the best of each method that the space compares before all others."""
+    best: dict[Any, FrozenTrial] = {}
+    for trial in ranked:
+        best.setdefault(trial.params.get(METHOD), trial)
+    return [*best.values(), *(trial for trial in ranked if best[trial.params.get(METHOD)] is not trial)]
 
 
 def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:

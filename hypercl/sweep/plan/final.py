@@ -57,6 +57,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     """
     first, scratch = asked.final.settings, " and training from scratch" if asked.final.from_scratch else ""
     best = "the whole front" if first == "all" else "the best setting" if first == 1 else f"the best {first} settings"
+    best += ", the best of each method first" if asked.methods and first != 1 else ""
     size = f"{asked.final.seeds} fresh seeds each"
     if given.address is None and first != "all":
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)

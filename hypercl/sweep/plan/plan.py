@@ -3,7 +3,7 @@
 import optuna
 from optuna.trial import TrialState
 
-from hypercl.config import Distribution, SweepFile, lookup
+from hypercl.config import Distribution, SweepFile, assign, lookup
 from hypercl.config.checks import conditions_in_words
 from hypercl.config.models import LENGTHS
 from hypercl.config.reading import value_in_words
@@ -45,6 +45,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
+        *_methods(file),
         *(planner_of(file).plan_rows() or _searched(file, given)),
         *_replicas(file),
         *fidelity_rows(asked),
@@ -72,6 +73,17 @@ def _searched(file: SweepFile, given: SweepOptions) -> Rows:
         ("pruner", pruner_in_words(file)),
         *race_rows(file),
     ]
+
+
+def _methods(file: SweepFile) -> Rows:
+    """The methods compared: with or without the hypernetwork."""
+    kinds = {name: assign(file.experiment, {"method.name": name}).hypernet.name for name in file.methods}
+    own = [name for name, kind in kinds.items() if kind == "none"]
+    generated = [name for name in kinds if name not in own]
+    parts = [f"{', '.join(generated)}: weights from the hypernetwork"] if generated else []
+    bounded = "; the bound on the compression ratio does not concern them" if file.constraints.compression_ratio else ""
+    parts += [f"{', '.join(own)}: the target's own weights, no hypernetwork{bounded}"] if own else []
+    return [("methods", ". ".join(parts))] if file.methods else []
 
 
 def _replicas(file: SweepFile) -> Rows:

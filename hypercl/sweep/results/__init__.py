@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from hypercl.sweep.results.damage import LostAndFound, Weight, faults_of
     from hypercl.sweep.results.files import TrialsTable, ranked_rows, write_best, write_sweep, write_trials
     from hypercl.sweep.results.goals import best_rows, chosen_rows, goals_in_words, placed, several, sought, told
-    from hypercl.sweep.results.importance import LEAST, Importance, importances
+    from hypercl.sweep.results.how_sure import how_sure_rows
+    from hypercl.sweep.results.importance import LEAST, Importance, importances, importances_by_task
     from hypercl.sweep.results.live import listener_for
+    from hypercl.sweep.results.methods import methods_rows
     from hypercl.sweep.results.report import (
         final_of,
         own_folder,
         protocols_table,
         rankings,
         read_sweeps,
+        write_by_task,
         write_joined,
         write_preferred,
         write_report,

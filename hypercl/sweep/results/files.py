@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import LEAK
 from hypercl.config import SweepFile, resolved, to_yaml
+from hypercl.config.models import key_of
 from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.formatting import typed
@@ -74,7 +75,8 @@ class TrialsTable:
     def text(self, trials: Sequence[FrozenTrial]) -> str:
         """The whole table of these trials; a new metric in one of them rebuilds every row."""
         rows = {trial.number: _row(self._file, trial) for trial in trials if trial.number not in self._ended}
-        first = [*_first(self._file), *(_BOUNDS if self._file.constraints.measured else ()), *self._file.space]
+        keys = dict.fromkeys(map(key_of, self._file.space))
+        first = [*_first(self._file), *(_BOUNDS if self._file.constraints.measured else ()), *keys]
         metrics = {key for row in rows.values() for key in row}.difference(first)
         if not metrics <= self._metrics:
             self._metrics |= metrics
@@ -153,7 +155,7 @@ def ranked_rows(record: StudyRecord) -> list[dict[str, Any]]:
             **({"front": goals.ON_IT if trial.number in front else ""} if goals.several(file.objective) else {}),
             **_spread(file, trial),
             **({"broken": broken_of(file, outcome_of(trial))} if file.constraints.measured else {}),
-            **dict.fromkeys(file.space, ""),
+            **dict.fromkeys(map(key_of, file.space), ""),
             **settings.get("by_task", settings),
         }
         for trial, settings in zip(ranked, map(planner.settings, ranked), strict=True)

@@ -11,7 +11,9 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.importance._base import BaseImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from hypercl.config.models import StabilityDecay
 from hypercl.sweep.study import StudyRecord, evaluator_of, state_of
+from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
 TOP = 1 / 3
 """Share of the trained trials that counts as good."""
@@ -64,20 +66,59 @@ def importances(record: StudyRecord, import_paths: Sequence[Path] = ()) -> list[
     else:
         values, shuffles = np.minimum(np.arange(len(trials)), good).astype(float), SHUFFLES
         own = PedAnovaImportanceEvaluator(target_quantile=min(TOP, good / len(trials), 1 - 1 / len(trials)))
+    study = _study_of(trials)
+    return _beside_chance(_evaluate(own, study, values), _chances(own, study, values, shuffles))
+
+
+def importances_by_task(record: StudyRecord) -> dict[str, list[Importance]]:
+    """Task -> the importance of each parameter for being among the best third in the accuracy on it at the end; of
+    complete trials whose accuracy matrix is there. Empty with too few of them."""
+    rows: list[tuple[FrozenTrial, tuple[float, ...]]] = []
+    tasks: tuple[str, ...] = ()
+    attempts = isinstance(record.file.protocol, StabilityDecay)
+    for trial in record.ranked() if not attempts else ():
+        path = record.trial_folder(trial.number) / MATRIX_FILES["validation"]
+        if path.is_file():
+            matrix = AccuracyMatrix.read(path)
+            tasks = matrix.tasks
+            rows.append((trial, matrix.cells[-1]))
+    if len(rows) < LEAST or len(tasks) < 2:
+        return {}
+    study, evaluator = _study_of([trial for trial, _ in rows]), PedAnovaImportanceEvaluator(target_quantile=TOP)
+    # What chance shows hangs on the settings alone, and these are the same for each task.
+    chances = _chances(evaluator, study, np.arange(float(len(rows))), SHUFFLES)
+    orders = [np.argsort(np.argsort([-row[task] for _, row in rows], kind="stable")) for task in range(len(tasks))]
+    return {
+        task: _beside_chance(_evaluate(evaluator, study, ranks.astype(float)), chances)
+        for task, ranks in zip(tasks, orders, strict=True)
+    }
+
+
+def _study_of(trials: Sequence[FrozenTrial]) -> optuna.Study:
+    """A study of settings; their values are given to the evaluator as its target."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
     study.add_trials(
         [
-            create_trial(state=TrialState.COMPLETE, value=value, params=trial.params, distributions=trial.distributions)
-            for value, trial in zip(values.tolist(), trials, strict=True)
+            create_trial(state=TrialState.COMPLETE, value=place, params=trial.params, distributions=trial.distributions)
+            for place, trial in enumerate(trials)
         ]
     )
-    found = _evaluate(own, study, values)
+    return study
+
+
+def _chances(
+    evaluator: BaseImportanceEvaluator, study: optuna.Study, values: np.ndarray, shuffles: int
+) -> dict[str, float]:
+    """The importance that each parameter reaches in one of twenty shuffles of the values."""
     rng = np.random.default_rng(0)
-    shuffled = [_evaluate(own, study, rng.permutation(values)) for _ in range(shuffles)]
+    found = [_evaluate(evaluator, study, rng.permutation(values)) for _ in range(shuffles)]
+    return {path: float(np.quantile([each[path] for each in found], 0.95)) for path in found[0]}
+
+
+def _beside_chance(found: dict[str, float], chances: dict[str, float]) -> list[Importance]:
     total = sum(found.values()) or 1.0
-    chance = {path: float(np.quantile([each[path] for each in shuffled], 0.95)) / total for path in found}
-    return [Importance(path, value / total, min(1.0, chance[path])) for path, value in found.items()]
+    return [Importance(path, value / total, min(1.0, chances[path] / total)) for path, value in found.items()]
 
 
 def _ranked(record: StudyRecord) -> list[FrozenTrial]:

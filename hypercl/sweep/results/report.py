@@ -24,13 +24,14 @@ from hypercl.analysis import (
     write_optimism,
 )
 from hypercl.config import UserError, resolved
-from hypercl.config.models import Objective
+from hypercl.config.models import Objective, key_of
 from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import goals
 from hypercl.sweep.results.files import TrialsTable, ranked_rows
 from hypercl.sweep.results.importance import Importance
+from hypercl.sweep.results.methods import methods_rows
 from hypercl.sweep.results.stability import write_stability_files
 from hypercl.sweep.study import (
     TRAINED,
@@ -85,7 +86,8 @@ def _sought(record: StudyRecord) -> tuple[Objective, str]:
 
 
 def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
-    """Writes a sweep's tables and figures: trials.csv, history, parameters, importance, the best trial's matrix.
+    """Writes a sweep's tables and figures: trials.csv, methods.csv where methods are compared, history, parameters,
+    importance, the best trial's matrix.
 
     Args:
         record: the sweep.
@@ -109,11 +111,21 @@ def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance])
         by = "; good is what is on the front or near it" if goals.several(record.file.objective) else ""
         importance_figure(table, f"{record.trained} trained trials{by}").savefig(folder / "importance.png")
         pictures.append(folder / "importance.png")
+    if compared := methods_rows(record, final_of(record)):
+        pd.DataFrame(compared).to_csv(folder / "methods.csv", index=False, lineterminator="\n")
     for kind in ("confirm", "race"):
         pictures += draw_race(record.folder / kind / f"{kind}.csv", record.file.objective.metric, folder)
     final = final_of(record)
     pictures += write_optimism(final.content, folder) if final is not None else []
     return [*pictures, *_write_matrix(record, folder)]
+
+
+def write_by_task(by_task: Mapping[str, Sequence[Importance]], folder: Path) -> None:
+    """Writes importance_by_task.csv: `task` and the columns of importance.csv; nothing where nothing is known."""
+    rows = [(task, each.path, each.share, each.chance) for task, found in by_task.items() for each in found]
+    if rows:
+        table = pd.DataFrame(rows, columns=["task", *_COLUMNS])
+        table.to_csv(folder / "importance_by_task.csv", index=False, lineterminator="\n")
 
 
 def write_preferred(record: StudyRecord, folder: Path, prefer: str) -> tuple[Path | None, FrozenTrial | None]:
@@ -264,7 +276,7 @@ def _write_front(record: StudyRecord, trials: pd.DataFrame, folder: Path) -> lis
                 "number": trial.number,
                 **goals.goal_cells(objective, trial),
                 "knee": trial.number == best.number,
-                **{path: rows[trial.number].get(path, "") for path in record.file.space},
+                **{path: rows[trial.number].get(path, "") for path in map(key_of, record.file.space)},
             }
             for trial in pareto_front(record.file, record.trials)
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hypercl.config import ConfigError, Experiment, OutOfReach
-from hypercl.config.models import Bound, SweepFile
+from hypercl.config.models import Bound, OwnWeights, SweepFile
 from hypercl.sweep.study.space import Params, draw, experiment_of
 
 
@@ -66,6 +66,8 @@ class Bounds:
         violations = {"valid": 0.0}
         broken: list[str] = []
         bounds = self._file.constraints.known_before
+        if isinstance(experiment.hypernet, OwnWeights):  # it has no ratio to bound
+            bounds = {name: bound for name, bound in bounds.items() if name != "compression_ratio"}
         wanted = getattr(experiment.hypernet, "compression_ratio", None)
         if bounds or wanted is not None:
             try:

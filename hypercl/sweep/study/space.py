@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hypercl.config import Distribution, Experiment, UserError
 from hypercl.config.checks import completed, is_active, ordered, setting, with_tied
+from hypercl.config.models import key_of
 
 Params = Mapping[str, Any]
 """A suggestion as Optuna knows it: key path -> number, or choice (as JSON where Optuna cannot store the choice)."""
@@ -42,7 +43,7 @@ def settings_of(base: Experiment, space: Mapping[str, Distribution], params: Par
     What is not part of this setting (`when`), or cannot be computed, is left out.
     """
     found, _ = with_tied(base, space, values_of(space, params))
-    return {path: found[path] for path in space if path in found}
+    return {key_of(path): found[path] for path in space if path in found}
 
 
 def experiment_of(base: Experiment, space: Mapping[str, Distribution], params: Params) -> Experiment:

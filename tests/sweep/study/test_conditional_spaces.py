@@ -153,7 +153,7 @@ def test_settings_are_tried_first_once_and_new_ones_when_the_file_grows(tmp_path
     expected = {path: value for path, value in base.items() if "chunk" not in path}
     assert trials[1].params == expected | {"hypernet.name": "full", "hypernet.hidden": "[50]"}
     assert trials[4].params == base | {"training.optimizer.name": "sgd", "training.optimizer.momentum": 0.9}
-    assert trials[5].user_attrs.keys() == {"outcome"}
+    assert trials[5].user_attrs.keys() == {"outcome", "ending"}
 
 
 def test_a_driver_killed_while_asking_a_conditional_setting_leaves_a_whole_one(file: SweepFile, tmp_path: Path) -> None:
