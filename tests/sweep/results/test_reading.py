@@ -81,12 +81,13 @@ def test_a_minimised_objective_shows_progress_as_accuracy(tmp_path: Path) -> Non
 
 
 def test_what_a_sampler_was_told_as_complete_is_no_result(tmp_path: Path) -> None:
+    """As hypercl 0.1.0 told NSGA-II of a setting out of bounds."""
     text = TEXT.replace("sampler: random", "sampler: nsga2")
     made_sweep(tmp_path / "made", complete=2, text=text)
     study = SweepStudy(tmp_path / "made" / "study.journal", "made", loads(text, "made"), threads=1)
     study.ask()
     study.decide(2, Outcome("infeasible", "too large"))
-    study.settle(2)
+    study.optuna.tell(2, 0.0, TrialState.COMPLETE)
     record = read_sweep(tmp_path / "made")
     assert record.trials[2].state == TrialState.COMPLETE
     assert [trial.number for trial in record.ranked() if trial.number == 2] == []
