@@ -24,6 +24,9 @@ CODES: dict[Stop, ExitCode] = {
     "machine": ExitCode.MACHINE,
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SAME_NOTICE = 5.0
+"""Seconds within which a SIGTERM after a signal is the same notice: a queue sends it to every process of a job, and its
+script sends it on."""
 
 
 class AtOnce(BaseException):
@@ -55,7 +58,8 @@ class Control:
     first_failure: str = ""
     machine: str = ""
     """What of the machine failed, and what to do about it, where that is why work stops."""
-    _signalled: bool = False
+    _signalled: float | None = None
+    """When the first signal came, on the monotonic clock."""
     _timers: list[threading.Timer] | None = None
     """What may end the process; None outside `signals`, where that is its owner's affair."""
 
@@ -107,12 +111,16 @@ class Control:
             self._timers = None
 
     def take_signals(self) -> None:
-        """Installs the handler. Ray installs its own when it starts: call this again afterwards."""
-        _install(self._on_signal)
+        """Installs the handler inside `signals`. Ray installs its own when it starts: call this again afterwards."""
+        if self._timers is not None:
+            _install(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self._signalled:
-            self._signalled = True
+        now = time.monotonic()
+        if number == signal.SIGTERM and self._signalled is not None and now - self._signalled < SAME_NOTICE:
+            return
+        if self._signalled is None:
+            self._signalled = now
             self.stop("sigint" if number == signal.SIGINT else "sigterm")
             self._tell("stopping: what is running writes its checkpoints (a second signal ends it at once)")
             self._after(self.seconds_to_stop, self.end_at_once)

@@ -1,4 +1,4 @@
-"""The search spaces that come with the package."""
+"""The search spaces and cluster files that come with the package."""
 
 import re
 from importlib import resources
@@ -13,9 +13,18 @@ def shipped() -> dict[str, Traversable]:
 
 
 def folder() -> Traversable:
-    """Where the shipped files lie: inside the installed package, or beside it in a checkout."""
-    inside = resources.files("hypercl") / "search_spaces"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "search_spaces"
+    """Where the shipped search spaces lie: inside the installed package, or beside it in a checkout."""
+    return _folder("search_spaces")
+
+
+def cluster_files() -> Traversable:
+    """Where the shipped files for clusters lie."""
+    return _folder("launch/cluster")
+
+
+def _folder(name: str) -> Traversable:
+    inside = resources.files("hypercl") / name
+    return inside if inside.is_dir() else Path(__file__).parents[1] / name
 
 
 def purpose(text: str) -> str:

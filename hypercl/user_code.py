@@ -98,17 +98,28 @@ def keep_code(
         UserError: a module was changed since the copy was made: what is in the folder came from the older one; or the
             copy itself was changed.
     """
-    named = [
-        section.path
-        for section in (experiment.target, experiment.method, experiment.tasks)
-        if isinstance(section, ImportedTarget | ImportedMethod | ImportedStream)
-    ]
-    sources = dict.fromkeys(place for path in (*named, *also) if (place := _place(path, import_paths)) is not None)
+    sources = own_modules(experiment, import_paths, also)
     if sources and not replace_copy and (results / CODE_FOLDER / CHECKSUMS).exists():
         require_kept(results)
     for source in sources:
         _keep(source, results, replace_copy)
     return (results / CODE_FOLDER, *import_paths) if sources else tuple(import_paths)
+
+
+def own_modules(experiment: Experiment, import_paths: Sequence[Path], also: Sequence[str] = ()) -> list[Path]:
+    """The modules (or packages) of a user's own in which an experiment's target, method and stream are defined.
+
+    Args:
+        experiment: what imports.
+        import_paths: folders in which modules are looked for.
+        also: further import paths.
+    """
+    named = [
+        section.path
+        for section in (experiment.target, experiment.method, experiment.tasks)
+        if isinstance(section, ImportedTarget | ImportedMethod | ImportedStream)
+    ]
+    return list(dict.fromkeys(place for path in (*named, *also) if (place := _place(path, import_paths)) is not None))
 
 
 def _keep(source: Path, results: Path, replace_copy: bool) -> None:

@@ -27,6 +27,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     completions = {
         ("train", "file"): yaml,
         ("sweep", "file"): yaml,
+        ("submit", "file"): yaml,
         ("report", "to"): folder,
         ("list", "folder"): folder,
         ("sweep", "status"): folder,
@@ -49,6 +50,7 @@ def _words(words: tuple[str, ...]) -> dict[str, object]:
     return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
 
 
+YAML_FILE = "YAML file, such as search_spaces/quickstart.yaml"
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -106,6 +108,25 @@ def _add_init(commands: Commands) -> None:
     )
     parser.add_argument("--to", type=_path, metavar="FILE", help="destination; default: ./NAME.yaml")
     parser.set_defaults(run=_runs("init", "init_command"))
+
+
+def _add_cluster(commands: Commands) -> None:
+    parser = _bare_command(commands, "cluster", "Copy a file for a cluster: `hypercl cluster init slurm`.")
+    parser.add_argument("what", choices=["init"], help="init copies the file into the working directory")
+    parser.add_argument("kind", choices=["slurm", "kubernetes", "aws", "gcp", "local"], help="kind of cluster")
+    parser.add_argument("--to", type=_path, metavar="FILE", help="destination; default: the file's name")
+    for option, purpose in {
+        "image": "container image (kubernetes), machine image (aws), or its family (gcp)",
+        "claim": "volume claim that all pods share (kubernetes)",
+        "region": "region (aws, gcp)",
+        "filesystem": "shared file system: its id at EFS (aws), or SERVER:/PATH (gcp)",
+        "project": "project (gcp)",
+        "head": "machine that the sweep is started on (local)",
+        "workers": "further machines, separated by commas (local)",
+        "user": "user on all machines (local)",
+    }.items():
+        parser.add_argument(f"--{option}", help=purpose)
+    parser.set_defaults(run=_runs("cluster", "cluster_command"))
 
 
 def _add_list(commands: Commands) -> None:
@@ -180,9 +201,18 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_enqueue, _add_final, _add_reproduce):
+    for add in (_add_train, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
-    for add in (_add_doctor, _add_explain, _add_init, _add_list, _add_report, _add_schema, _add_completion):
+    for add in (
+        _add_cluster,
+        _add_doctor,
+        _add_explain,
+        _add_init,
+        _add_list,
+        _add_report,
+        _add_schema,
+        _add_completion,
+    ):
         add(commands)
     return parser
 
@@ -214,19 +244,13 @@ def _add_train(commands: Commands) -> None:
 
 
 def _add_sweep(commands: Commands) -> None:
-    parser = _command(commands, "sweep", "Sweep over an experiment. Rerun the same command to resume.", False)
-    parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
+    purpose = "Sweep over an experiment. Rerun the same command to resume."
+    parser = _command(commands, "sweep", purpose, False, f"{YAML_FILE}; with --show, also a results folder")
+    _add_budget(parser)
     parser.add_argument(
         "--fork", metavar="NEW", help="begin results/NEW, of another space or stream, with what this sweep knows so far"
     )
-    parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
-    _add_machine(parser)
-    parser.add_argument(
-        "--prefer",
-        metavar="PREFERENCE",
-        help="which trade-off between several objectives goes into best.yaml: 'knee' (default), weights such as "
-        "'validation/final_accuracy: 1, compression_ratio: 0.2', or a condition such as 'compression_ratio <= 0.5'",
-    )
+    _add_address(parser)
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything and time two steps; start nothing")
     instead.add_argument(
@@ -248,6 +272,40 @@ def _add_enqueue(commands: Commands) -> None:
     parser.set_defaults(run=_runs("enqueue", "enqueue_command"))
 
 
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    """How much a sweep does, and on what."""
+    parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
+    parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
+    _add_machine(parser)
+    parser.add_argument(
+        "--prefer",
+        metavar="PREFERENCE",
+        help="which trade-off between several objectives goes into best.yaml: 'knee' (default), weights such as "
+        "'validation/final_accuracy: 1, compression_ratio: 0.2', or a condition such as 'compression_ratio <= 0.5'",
+    )
+
+
+def _add_submit(commands: Commands) -> None:
+    purpose = "Sweep as a job of a Ray cluster, and follow its log. Submit again to resume."
+    parser = _command(commands, "submit", purpose, False)
+    _add_budget(parser)
+    parser.add_argument(
+        "--address",
+        metavar="URL",
+        help="Ray's job server (also RAY_API_SERVER_ADDRESS); default: http://127.0.0.1:8265",
+    )
+    parser.add_argument(
+        "--pip", nargs="+", default=[], metavar="PACKAGE", help="packages that the job needs beside what the nodes have"
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--detach", action="store_true", help="submit, and do not follow the log")
+    instead.add_argument("--follow", metavar="JOB", help="follow the log of a job; needs no FILE")
+    instead.add_argument("--stop", metavar="JOB", help="stop a job, with checkpoints; needs no FILE")
+    instead.add_argument("--status", metavar="JOB", help="print the state of a job; needs no FILE")
+    instead.add_argument("--list", action="store_true", help="list the submitted sweeps; needs no FILE")
+    parser.set_defaults(run=_runs("submit", "submit_command"))
+
+
 def _add_final(commands: Commands) -> None:
     purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
     parser = _bare_command(commands, "final", purpose, **_exit_codes())
@@ -258,6 +316,7 @@ def _add_final(commands: Commands) -> None:
         "--again", action="store_true", help="choose again and open test data once more; every output says so"
     )
     _add_machine(parser)
+    _add_address(parser)
     _add_data(parser)
     parser.set_defaults(run=_runs("sweep", "final_command"))
 
@@ -273,6 +332,9 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=_amount, metavar="N", help="maximum total number of CPUs")
     parser.add_argument("--gpus", type=_amount_or_none, metavar="N", help="maximum total number of GPUs")
     parser.add_argument("--max-concurrent", type=count, metavar="N", help="maximum number of trials at once")
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="A", help="Ray cluster to attach to (also RAY_ADDRESS); default: this machine"
     )
@@ -301,7 +363,7 @@ def _command(
     name: str,
     purpose: str,
     needs_file: bool = True,
-    what: str = "YAML file, such as search_spaces/quickstart.yaml",
+    what: str = YAML_FILE,
 ) -> argparse.ArgumentParser:
     """A command with what those that train share."""
     parser = _bare_command(commands, name, purpose, **_exit_codes())
@@ -309,7 +371,7 @@ def _command(
         "file",
         nargs=None if needs_file else "?",
         metavar="FILE",
-        help=what + ("" if needs_file else "; with --show, also a results folder"),
+        help=what,
     )
     parser.add_argument(
         "--set",

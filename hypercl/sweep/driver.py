@@ -55,10 +55,10 @@ from hypercl.sweep.study import (
 from hypercl.sweep.workers import (
     Engine,
     Machine,
+    Nodes,
     Slots,
     TrialJob,
     attached_ray,
-    check_shared,
     fit_slots,
     local_ray,
     this_machine,
@@ -109,6 +109,7 @@ class _Session:
         self.name = file.name or self.folder.name
         self.logged: Mode = "disabled"
         self.reporting = False
+        self.nodes: Nodes | None = None
         self.planner = planner_of(self.file)
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
@@ -130,7 +131,6 @@ class _Session:
                 if self.given.address is None and self.given.final not in ("alone", "again"):
                     self.engine.prepare(self.file.experiment, self.given)
                 with suppress(AtOnce), self._ray() as there:
-                    self.control.take_signals()
                     self.slots = self._slots(there)
                     self.logged = self._logged() if self._work_left() else "disabled"
                     self._tune()
@@ -148,8 +148,10 @@ class _Session:
     @contextmanager
     def _ray(self) -> Generator[Machine]:
         if self.given.address is not None:
-            with attached_ray(self.given.address, self.control) as there:
-                check_shared(self.folder)
+            with attached_ray(self.given.address, self.control):
+                self.nodes = Nodes(self.folder, self.listener.said)
+                self.nodes.require_shared()
+                there = self.nodes.size()
                 self._open(self._slots(there))
                 yield there
             return
@@ -162,7 +164,7 @@ class _Session:
             yield there
 
     def _slots(self, there: Machine) -> Slots:
-        return fit_slots(self.file.resources, there, self.given.max_concurrent)
+        return fit_slots(self.file.resources, there, self.given.max_concurrent, self.nodes)
 
     def _open(self, slots: Slots) -> None:
         for note in slots.notes:
@@ -310,8 +312,8 @@ class _Session:
 
     def _tidy(self) -> None:
         """Removes what only a running session needs."""
-        for name in (STOP_FILE, WANDB_OFFLINE):
-            (self.folder / name).unlink(missing_ok=True)
+        for file in (self.folder / STOP_FILE, self.folder / WANDB_OFFLINE, *self.folder.glob(".shared-*")):
+            file.unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
 
     def _result(self) -> SweepResult:

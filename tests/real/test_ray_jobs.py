@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
+KEY = "0123456789abcdef" * 2 + "01234567"
 QUICKSTART = [sys.executable, "launch/sweep.py", "search_spaces/quickstart.yaml"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -72,6 +73,7 @@ def head(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 
 def environment_of(token: Path | None) -> dict[str, str]:
     plain = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {"PYTHONUNBUFFERED": "1"}
+    plain["PATH"] = f"{RAY.parent}:{plain['PATH']}"
     if token is None:
         return {**plain, "RAY_AUTH_MODE": "disabled"}
     token.write_text(secrets.token_hex(32))
@@ -87,27 +89,43 @@ def trained(results: Path) -> int:
 @pytest.mark.parametrize("authenticated", [False, True], ids=["open", "with a token"])
 def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(tmp_path: Path, authenticated: bool) -> None:
     results = tmp_path / "results"
-    sweep = [*QUICKSTART, "--set", "training.iterations=200", "--results", str(results), "--trials"]
     with head(environment_of(tmp_path / "token" if authenticated else None)) as environment:
+        environment["WANDB_API_KEY"] = KEY
+
+        def hypercl(*words: str) -> tuple[int, str]:
+            command = [sys.executable, "-m", "hypercl", "submit", *words]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        sweep = [str(ROOT / "search_spaces" / "quickstart.yaml"), "--set", "training.iterations=200"]
+        sweep += ["--no-final", "--results", str(results), "--trials"]
         if authenticated:
             without = {key: value for key, value in environment.items() if not key.startswith("RAY_AUTH")}
-            assert "Unauthorized" in submit(without, [*sweep, "400"]).stderr
-            assert not results.exists()
-        command = [str(RAY), "job", "submit", "--working-dir", ".", "--submission-id", "first", "--", *sweep, "400"]
-        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as first:
-            assert first.stdout is not None
-            told = []
-            for line in first.stdout:
-                told.append(line)
-                if "trial 1 started" in line:
-                    subprocess.run([str(RAY), "job", "stop", "first"], env=environment, check=True, capture_output=True)
-        assert any("trial 1 started" in line for line in told), "".join(told)
+            command = [sys.executable, "-m", "hypercl", "submit", "--list"]
+            refused = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
+            assert (refused.returncode, "needs RAY_AUTH_MODE=token" in refused.stderr) == (2, True)
 
-        trials = trained(results) + 3
-        second = submit(environment, [*sweep, str(trials)])
-        assert second.returncode == 0, second.stdout + second.stderr
-        assert "resumed" in second.stdout
-        assert f"{trials} trials are trained" in second.stdout
+        code, said = hypercl(*sweep, "400", "--detach")
+        assert code == 0, said
+        job = said.split()[1]
+        deadline = time.monotonic() + 300
+        while not list(results.glob("quickstart/trials/*/metrics.jsonl")):
+            assert time.monotonic() < deadline, hypercl("--status", job)[1]
+            time.sleep(0.5)
+        code, said = hypercl(*sweep, "400")
+        assert (code, "is in use by process" in said) == (2, True), said
+        code, said = hypercl("--list")
+        assert [line.split()[1] for line in said.splitlines()] == ["running", "failed"], said
+        assert KEY not in said + hypercl("--status", job)[1]
+        assert not any(KEY in file.read_text(errors="replace") for file in results.rglob("*") if file.is_file())
+
+        code, said = hypercl("--stop", job)
+        assert (code, "interrupted: " in said) == (0, True), said
+        assert list(results.glob("quickstart/trials/*/checkpoints/*"))
+        trials = trained(results) + 2
+        code, said = hypercl(*sweep, str(trials))
+        assert (code, "resumed" in said) == (0, True), said
+        assert f"{trials} trials are trained" in said
     assert trained(results) == trials
     assert (results / "quickstart" / "best.yaml").exists()
 

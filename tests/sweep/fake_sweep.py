@@ -1,6 +1,6 @@
 """`python fake_sweep.py FOLDER FILE [TIME]`: a sweep with the fake training, as a process that can be killed.
 
-With FAKE_FINAL in its environment it has a final step.
+With FAKE_FINAL in its environment it has a final step, with FAKE_ADDRESS it runs on that Ray cluster.
 """
 
 import os
@@ -11,6 +11,12 @@ from fake_training import FakeEngine
 
 from hypercl.config import UserError, load
 from hypercl.sweep import SweepOptions, driver, sweep
+from hypercl.sweep.listener import Silent
+
+
+class Printed(Silent):
+    def said(self, text: str) -> None:
+        print(text, flush=True)
 
 
 def main() -> int:
@@ -19,6 +25,8 @@ def main() -> int:
         folder=Path(folder).absolute(),
         data_dir=Path(folder),
         source=file,
+        address=os.environ.get("FAKE_ADDRESS"),
+        listener=Printed(),
         time_limit_s=float(rest[0]) if rest else None,
         final="after the search" if "FAKE_FINAL" in os.environ else "no",
     )

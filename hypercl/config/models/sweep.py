@@ -290,6 +290,8 @@ class Resources(Section):
     """GPUs per trial, fractions allowed; auto is a quarter. Ignored, with a note, on a machine without a GPU."""
     max_concurrent: Count | None = None
     """Maximum number of concurrent trials; null is as many as fit."""
+    accelerator: str | None = None
+    """On a Ray cluster, only nodes with this GPU model (A100, H100) or custom resource; null is any node."""
 
 
 class Wandb(Section):

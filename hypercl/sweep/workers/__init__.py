@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
-    from hypercl.sweep.workers.cluster import attached_ray, check_shared, local_ray
+    from hypercl.sweep.workers.cluster import attached_ray, local_ray
     from hypercl.sweep.workers.engine import Engine
     from hypercl.sweep.workers.job import TrialJob
+    from hypercl.sweep.workers.nodes import Nodes
     from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun
     from hypercl.sweep.workers.resources import Machine, Slots, fit_slots, this_machine
     from hypercl.sweep.workers.runs import RunSession, train_all

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,7 +53,7 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
     Args:
         there: Ray itself ignores CPU affinity and quotas, so its size is always given.
         logs: where Ray's logs are left if what happens inside fails.
-        control: is told when Ray itself ends.
+        control: is told when Ray itself ends; handles signals again, for which Ray installs handlers of its own.
     """
     import ray
 
@@ -72,6 +71,7 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
                 job_config=_job_config([] if _PACKAGE.parent.name.endswith("-packages") else [str(_PACKAGE.parent)]),
                 _temp_dir=str(folder),
             )
+            control.take_signals()
         failed = True
         try:
             require_loopback(ray.get_runtime_context().gcs_address)
@@ -110,12 +110,12 @@ def _keep_logs(folder: Path, logs: Path) -> None:
 
 
 @contextmanager
-def attached_ray(address: str, control: Control) -> Generator[Machine]:
+def attached_ray(address: str, control: Control) -> Generator[None]:
     """A running cluster, never shut down. Its workers get this very package.
 
     Args:
         address: of the cluster.
-        control: is told when the cluster no longer answers.
+        control: is told when the cluster no longer answers; handles signals, as with `local_ray`.
 
     Raises:
         UserError: no cluster answers at the address.
@@ -126,13 +126,15 @@ def attached_ray(address: str, control: Control) -> Generator[Machine]:
     trust = {TRUST: os.environ[TRUST]} if TRUST in os.environ else {}
     with _quiet() as settings:
         try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                job_config=_job_config([]),
-                runtime_env={"py_modules": [str(_PACKAGE)], "env_vars": settings | trust},
-            )
+            with _deaf_children():  # Ray's own handler aborts
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    job_config=_job_config([]),
+                    runtime_env={"py_modules": [str(_PACKAGE)], "env_vars": settings | trust},
+                )
+                control.take_signals()
         except (ConnectionError, RuntimeError, ValueError) as error:
             message = str(error).strip().splitlines()[0]
             raise UserError(
@@ -141,43 +143,10 @@ def attached_ray(address: str, control: Control) -> Generator[Machine]:
                 "~/.ray/auth_token or RAY_AUTH_TOKEN_PATH=FILE"
             ) from None
         try:
-            total = ray.cluster_resources()
             with watched(control, HeadFailure(ray.get_runtime_context().gcs_address)):
-                yield Machine(total.get("CPU", 0.0), total.get("GPU", 0.0))
+                yield
         finally:
             ray.shutdown()
-
-
-def check_shared(folder: Path) -> None:
-    """Makes sure that every node of the cluster sees the results folder.
-
-    Raises:
-        UserError: a node does not; the message names it.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    token = folder / f".shared-{uuid.uuid4().hex}"
-    token.write_text(token.name, encoding="utf-8")
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    probe = ray.remote(num_cpus=0)(_sees)
-    here = [
-        probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(str(token))
-        for node in nodes
-    ]
-    try:
-        blind = [
-            node["NodeManagerHostname"]
-            for node, sees in zip(nodes, ray.get(here, timeout=120), strict=True)
-            if not sees
-        ]
-    finally:
-        token.unlink(missing_ok=True)
-    if blind:
-        raise UserError(
-            f"the results folder {folder} is not shared: it is not there on {', '.join(blind)}\n"
-            f"    fix:     --results DIR with a folder that every node mounts at the same path"
-        )
 
 
 def _check_answers(address: str) -> None:
@@ -194,14 +163,6 @@ def _check_answers(address: str) -> None:
     except OSError as error:
         message = f"no Ray cluster answers at '{address}': {error}"
         raise UserError(f"{message}\n    fix:     check --address and RAY_ADDRESS") from None
-
-
-def _sees(token: str) -> bool:
-    """Runs on a node; knows nothing of hypercl."""
-    import pathlib
-
-    path = pathlib.Path(token)
-    return path.exists() and path.read_text(encoding="utf-8") == path.name
 
 
 @contextmanager

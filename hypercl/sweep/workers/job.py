@@ -54,7 +54,7 @@ NOTES = "notes"
 SECONDS, FLOPS = "seconds", "flops"
 """Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
 
-FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE = (
+FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE, BLIND = (
     "finished",
     "learned",
     "diverged",
@@ -62,6 +62,8 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE = (
     "failed",
     "interrupted",
     "machine",
+    "blind",
 )
 """What stands under OUTCOME; `machine` where a device, a disk or data failed: that says nothing about the setting;
-`learned` where the trial ended with `until_task`, before the end of the stream."""
+`learned` where the trial ended with `until_task`, before the end of the stream;
+`blind` where its node does not see the results."""

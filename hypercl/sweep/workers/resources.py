@@ -1,9 +1,14 @@
 """What one trial takes, and how many fit on what is there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hypercl.config import UserError
 from hypercl.config.models import Resources
+
+if TYPE_CHECKING:
+    from hypercl.sweep.workers.nodes import Nodes
 
 AUTO_CPUS, AUTO_GPUS = 1.0, 0.25
 GIB = 2**30
@@ -28,8 +33,33 @@ class Slots:
     cpus: float
     gpus: float
     concurrent: int
+    """How many run at once, at the start."""
     notes: tuple[str, ...] = ()
     """What was changed from the file, in sentences."""
+    most: int | None = None
+    """How many may run at once, whatever fits."""
+    nodes: "Nodes | None" = None
+    """Of a cluster, whose size changes."""
+    kind: str | None = None
+    """Ray's resource that marks the nodes on which a trial may run."""
+
+    @property
+    def of_ray(self) -> dict[str, float]:
+        """What one trial takes, as Ray Tune names it."""
+        return {"cpu": self.cpus, "gpu": self.gpus} | ({} if self.kind is None else {self.kind: 0.001})
+
+    @property
+    def room(self) -> int:
+        """How many may run at once now."""
+        return self.concurrent if self.nodes is None else _at_most(self.nodes.room(self), self.most)
+
+    def fitting(self, there: Mapping[str, float]) -> int:
+        """How many trials fit on a machine with these resources, as Ray names them."""
+        cpus, gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
+        fitting = int(cpus / self.cpus + 1e-9) if self.kind is None or there.get(self.kind) else 0
+        if not self.gpus:
+            return fitting
+        return min(fitting, int(gpus) * int(1 / self.gpus + 1e-9) if self.gpus <= 1 else int(gpus / self.gpus))
 
     @property
     def threads(self) -> int:
@@ -56,16 +86,17 @@ def this_machine(cpus: float | None = None, gpus: float | None = None) -> Machin
     )
 
 
-def fit_slots(wish: Resources, there: Machine, most: int | None = None) -> Slots:
+def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "Nodes | None" = None) -> Slots:
     """Fits a file's `resources` to what is there.
 
     Args:
         wish: the file's section.
         there: what the sweep may use.
         most: `--max-concurrent`, which goes before the file's.
+        nodes: of a cluster.
 
     Raises:
-        UserError: one trial is larger than the machine.
+        UserError: one trial is larger than the machine, or than any node.
     """
     notes: list[str] = []
     gpus = wish.gpus if wish.gpus != "auto" else (AUTO_GPUS if there.gpus else 0.0)
@@ -82,14 +113,27 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None) -> Slots
         )
     if gpus > 1 and gpus != int(gpus):
         raise UserError(f"resources.gpus is {gpus:g}: more than one GPU must be a whole number")
-    fitting = int(there.cpus / cpus + 1e-9)
-    if gpus:
-        fitting = min(fitting, int(there.gpus) * int(1 / gpus + 1e-9) if gpus <= 1 else int(there.gpus / gpus))
+    kind = None if wish.accelerator is None or nodes is None else nodes.kind(wish.accelerator)
+    if wish.accelerator is not None and nodes is None:
+        notes.append(f"resources.accelerator: {wish.accelerator} chooses nodes of a cluster, and this is one machine")
+    slots = Slots(float(cpus), float(gpus), 1, (), most or wish.max_concurrent, nodes, kind)
+    if nodes is not None:
+        fitting = nodes.room(slots)
+        if not fitting:
+            raise UserError(
+                f"a trial wants {_amount(cpus, gpus)}, which no node of the cluster has\n"
+                "    fix:     --set resources.cpus=N, --set resources.gpus=N; ray status shows what there is"
+            )
+    else:
+        fitting = slots.fitting({"CPU": there.cpus, "GPU": there.gpus})
     if there.memory is not None and not gpus and fitting * TRIAL_MEMORY > there.memory:
         fitting = max(1, there.memory // TRIAL_MEMORY)
         notes.append(f"{there.memory / GIB:.1f} GiB of memory are free: {fitting} trials at once")
-    limit = most or wish.max_concurrent
-    return Slots(float(cpus), float(gpus), min(fitting, limit) if limit else max(1, fitting), tuple(notes))
+    return replace(slots, concurrent=_at_most(max(1, fitting), slots.most), notes=tuple(notes))
+
+
+def _at_most(number: int, most: int | None) -> int:
+    return min(number, most) if most else number
 
 
 def _amount(cpus: float, gpus: float) -> str:

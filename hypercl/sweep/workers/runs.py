@@ -116,6 +116,8 @@ class RunQueue(Stateless):
             self._died(run, self.deaths.pop(run.folder, Death("process", "its process died")))
         elif ended == job.MACHINE:
             self._deaths.then(run.folder, Death("machine", why))
+        elif ended == job.BLIND:
+            self._died(run, Death("node", why))
         elif ended == job.FINISHED and run.summary is not None:
             self._say(f"{run.name}: {self.done} of {len(self.runs)} runs done")
         elif ended == job.DIVERGED:

@@ -12,7 +12,7 @@ from hypercl.sweep.workers import job
 from hypercl.sweep.workers.deaths import death_of
 from hypercl.sweep.workers.searcher import StudySearcher
 
-_FAULTS = (job.FAILED, job.OUT_OF_MEMORY, job.MACHINE)
+_FAULTS = (job.FAILED, job.OUT_OF_MEMORY, job.MACHINE, job.BLIND)
 """Outcomes after which a process may hold broken state or memory."""
 
 

@@ -212,4 +212,6 @@ def _death_in(result: dict[str, Any]) -> Death | None:
     why = str(result.get(job.WHY, ""))
     if result.get(job.OUTCOME) == job.OUT_OF_MEMORY:
         return Death("memory", f"out of memory: {why}")
+    if result.get(job.OUTCOME) == job.BLIND:
+        return Death("node", why)
     return Death("machine", why) if result.get(job.OUTCOME) == job.MACHINE else None

@@ -13,7 +13,7 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from hypercl.control import AtOnce, Control
 from hypercl.sweep.listener import Listener
@@ -37,6 +37,25 @@ class Stateless(Searcher):
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
+
+
+class AsManyAsFit(ConcurrencyLimiter):
+    """Hands out no more trials than there is room for at the time, since a cluster grows and shrinks."""
+
+    def __init__(self, searcher: Searcher, slots: Slots) -> None:
+        self._slots = slots
+        super().__init__(searcher, max(1, slots.room))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles searchers into snapshots that are never read."""
+        return {}
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def suggest(self, trial_id: str) -> Any:
+        self.max_concurrent = self._slots.room
+        return super().suggest(trial_id)
 
 
 class Heartbeat(Callback):
@@ -102,12 +121,11 @@ def tune_study(
         storage: a folder that all nodes see, for what Ray insists on writing; nothing in it is read again.
     """
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune.with_resources(trainable, slots.of_ray),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=AsManyAsFit(searcher, slots),
             scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=slots.concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["job"].name,
             trial_dirname_creator=lambda trial: trial.trial_id,

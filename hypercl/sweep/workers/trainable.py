@@ -99,8 +99,8 @@ class RunTrainable(tune.Trainable):
         experiment = Experiment.model_validate(own.experiment)
         if own.gpus and experiment.training.device == "auto" and not torch.cuda.is_available():
             raise MachineError(
-                "the trial has a share of a GPU, and there is none that works\n"
-                "    fix:     check the GPU with nvidia-smi, or train on CPUs: --set resources.gpus=0"
+                f"the trial has a share of a GPU, and PyTorch finds none: {_why_no_gpu()}\n"
+                "    fix:     mend that node, or train on CPUs: --set resources.gpus=0"
             )
         return run(
             experiment,
@@ -115,6 +115,9 @@ class RunTrainable(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         if self._reports is None:
+            sweep = self._job.stop_file.parent
+            if not sweep.is_dir():
+                return self._end(job.BLIND, f"{socket.gethostname()} does not see {sweep}")
             if self._control.stopping:
                 return self._end(job.INTERRUPTED)
             self._segment.take_over()
@@ -172,6 +175,16 @@ class RunTrainable(tune.Trainable):
         self._job.folder.mkdir(parents=True, exist_ok=True)
         (self._job.folder / "error.txt").write_text(text, encoding="utf-8")
         return self._end(job.FAILED, text)
+
+
+def _why_no_gpu() -> str:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"PyTorch {torch.__version__} is built for CPUs only"
+    if visible is not None and not visible.strip():
+        return "CUDA_VISIBLE_DEVICES is empty"
+    seen = "" if visible is None else f", or CUDA_VISIBLE_DEVICES={visible} names none"
+    return f"NVIDIA's driver is missing or older than CUDA {torch.version.cuda} needs{seen} (nvidia-smi)"
 
 
 class _Notes(logging.Handler):

@@ -4,13 +4,15 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Resources
-from hypercl.sweep.workers.resources import GIB, Machine, fit_slots, this_machine
+from hypercl.sweep.workers.nodes import Nodes
+from hypercl.sweep.workers.resources import GIB, Machine, Slots, fit_slots, this_machine
 from hypercl.training import memory
 
 
@@ -31,6 +33,46 @@ from hypercl.training import memory
 def test_a_trial_gets_its_share_and_as_many_run_as_fit(wish: dict, there: Machine, expected: tuple) -> None:
     slots = fit_slots(Resources(**wish), there)
     assert (slots.cpus, slots.gpus, slots.concurrent) == expected
+
+
+class TwoNodes:
+    """A cluster of an old and a new node."""
+
+    nodes = (
+        {"CPU": 3.0, "GPU": 1.0, "accelerator_type:T4": 1.0},
+        {"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0},
+    )
+
+    def room(self, slots: Slots) -> int:
+        return sum(map(slots.fitting, self.nodes))
+
+    def kind(self, name: str) -> str:
+        return f"accelerator_type:{name}"
+
+
+@pytest.mark.parametrize(
+    ("wish", "fitting"),
+    [
+        ({"cpus": 2.0, "gpus": 0.0}, 1 + 4),
+        ({"cpus": 1.0, "gpus": 0.5}, 2 + 4),
+        ({"cpus": 1.0, "gpus": 2.0}, 1),
+        ({"cpus": 1.0, "gpus": 0.5, "accelerator": "A100"}, 4),
+        ({"cpus": 1.0, "gpus": 0.5, "max_concurrent": 3}, 3),
+    ],
+)
+def test_on_a_cluster_as_many_trials_run_as_fit_on_its_nodes_one_by_one(wish: dict, fitting: int) -> None:
+    slots = fit_slots(Resources(**wish), Machine(11, 3), nodes=cast(Nodes, TwoNodes()))
+    assert (slots.concurrent, slots.room) == (fitting, fitting)
+    assert ("accelerator_type:A100" in slots.of_ray) == ("accelerator" in wish)
+
+
+def test_a_trial_larger_than_any_node_is_refused() -> None:
+    with pytest.raises(UserError, match=r"9 CPUs and 0\.25 GPUs, which no node of the cluster has"):
+        fit_slots(Resources(cpus=9.0), Machine(11, 3), nodes=cast(Nodes, TwoNodes()))
+
+
+def test_an_accelerator_on_one_machine_is_said_to_mean_nothing() -> None:
+    assert "chooses nodes of a cluster" in fit_slots(Resources(accelerator="A100"), Machine(2, 0)).notes[0]
 
 
 def test_a_gpu_share_is_dropped_and_said_where_there_is_none() -> None:

@@ -1,0 +1,110 @@
+"""What a submitted sweep takes with it, and what it leaves here."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hypercl.cli import main, parsed
+from hypercl.cli.submit import entrypoint, pack, runtime_env
+from hypercl.config import load
+from hypercl.version import __version__
+
+FILE = """
+include: ../shared/base.yaml
+experiment:
+  target: {name: import, path: "nets:Net"}
+space:
+  method.beta: {log_uniform: [1e-3, 1]}
+"""
+BASE = "experiment: {tasks: {name: split_digits}}\nlogging: {wandb: {project: mine}}\n"
+NET = "import torch\n\n\nclass Net(torch.nn.Linear):\n    pass\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a file, what it includes, a module, and much else."""
+    for name, text in {
+        "files/mine.yaml": FILE,
+        "shared/base.yaml": BASE,
+        "files/nets.py": NET,
+        "files/other.py": "",
+        "results/mine/study.journal": "",
+        "data/MNIST/raw": "",
+        ".git/HEAD": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def packed(to: Path, *options: str) -> set[str]:
+    args = parsed(["submit", "files/mine.yaml", "--results", "/shared/results", *options])
+    assert pack(args, load("files/mine.yaml"), to) == Path("files/mine.yaml")
+    return {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_job_takes_the_file_what_it_includes_its_modules_and_this_package(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path_factory.mktemp("job")
+    names = packed(to)
+    package = {name for name in names if name.startswith("hypercl/")}
+    assert names - package == {"files/mine.yaml", "shared/base.yaml", "nets.py"}
+    assert {"hypercl/__main__.py", "hypercl/py.typed"} <= package
+    assert not any("__pycache__" in name for name in package)
+    monkeypatch.chdir(to)
+    assert load("files/mine.yaml") == load(Path("files") / "mine.yaml")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_job_that_installs_hypercl_does_not_take_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    names = packed(tmp_path_factory.mktemp("job"), "--pip", "torch", f"hypercl=={__version__}")
+    assert names == {"files/mine.yaml", "shared/base.yaml", "nets.py"}
+
+
+def test_the_head_looks_at_the_data_then_sweeps_with_the_same_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERCL_TRUST", "timm")
+    monkeypatch.delenv("HYPERCL_OFFLINE", raising=False)
+    options = ["--set", "method.beta=0.1", "--trials", "7", "--time", "1h", "--no-final", "--max-concurrent", "3"]
+    args = parsed(["submit", "a b.yaml", "--results", "/shared/results", "--trust", "mylab", *options])
+    fetch, sweep = entrypoint(args, Path("a b.yaml"), Path("/shared/data")).split(" && exec ")
+    common = ["a b.yaml", "--set", "method.beta=0.1", "--trust", "mylab", "--trust", "timm"]
+    common += ["--results", "/shared/results", "--data-dir", "/shared/data"]
+    assert shlex.split(fetch) == ["python", "-m", "hypercl", "train", *common, "--fetch"]
+    more = ["--trials=7", "--time=3600.0", "--max-concurrent=3", "--no-final"]
+    assert shlex.split(sweep) == ["python", "-m", "hypercl", "sweep", *common, *more]
+    again = parsed(shlex.split(sweep)[3:])
+    assert (again.trials, again.time, again.no_final, again.max_concurrent) == (7, 3600.0, True, 3)
+
+
+def test_no_key_of_wandb_goes_with_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789")
+    monkeypatch.setenv("WANDB_ENTITY", "lab")
+    args = parsed(["submit", "x.yaml", "--results", "/shared", "--pip", "timm"])
+    found = runtime_env(args, tmp_path)
+    assert "0123456789" not in str(found)
+    assert found["env_vars"]["WANDB_ENTITY"] == "lab"
+    assert found["pip"] == ["timm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "--results: results is relative"),
+        (["--results", "/shared", "--data-dir", "here"], "--data-dir: here is relative"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_would_go_with_the_job_is_refused(
+    options: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", "files/mine.yaml", *options]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_job_server_that_does_not_answer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "--list", "--address", "http://127.0.0.1:9"]) == 2
+    assert "Ray's job server does not answer" in capsys.readouterr().err

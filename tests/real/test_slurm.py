@@ -1,0 +1,116 @@
+"""The shipped batch script on a SLURM of two nodes, unchanged: wall time, requeue, a step that is cancelled.
+
+HYPERCL_SLURM names a script that starts such a SLURM on this machine (`SCRIPT start DIR`, `SCRIPT stop DIR`, then
+SLURM_CONF=DIR/slurm.conf); without it, the SLURM that answers here is used.
+"""
+
+import csv
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "launch" / "cluster" / "slurm.sbatch"
+LIMIT = 900
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * LIMIT)]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Runs a command of SLURM's."""
+    starter = os.environ.get("HYPERCL_SLURM")
+    if shutil.which("sbatch") is None:
+        pytest.skip("no SLURM here: apt-get install slurm-wlm munge")
+
+    def ask(*command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+    if starter is None:
+        if subprocess.run(["sinfo"], capture_output=True, check=False).returncode:
+            pytest.skip("no SLURM answers here, and HYPERCL_SLURM names no script that starts one")
+        yield ask
+        return
+    folder = tmp_path / "slurm"
+    subprocess.run([starter, "start", str(folder)], check=True, capture_output=True)
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    try:
+        yield ask
+        ask("scancel", "--signal=KILL", "--full", "--user", str(os.getuid()))
+    finally:
+        subprocess.run([starter, "stop", str(folder)], check=True)
+
+
+def states(results: Path) -> dict[str, str]:
+    """Each trial's state."""
+    file = results / "quickstart" / "trials.csv"
+    return {row["number"]: row["state"] for row in csv.DictReader(file.open())} if file.exists() else {}
+
+
+def wait_for(met: Callable[[], object], output: Path) -> None:
+    end = time.monotonic() + LIMIT
+    while not met():
+        assert time.monotonic() < end, output.read_text()
+        time.sleep(0.5)
+
+
+def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
+    slurm: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, results = tmp_path / "quickstart.yaml", tmp_path / "results"
+    text = (ROOT / "search_spaces" / "quickstart.yaml").read_text()
+    file.write_text(text.replace("trials: 14", "trials: 400").replace("confirm: {settings: 1}", "confirm: false"))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--time=30", "--signal=B:USR1@30"]
+    job = slurm("sbatch", *options, str(SCRIPT), file.name, "--no-final", "--results", str(results)).strip()
+    output = tmp_path / f"hypercl-{job}.out"
+
+    def said(text: str) -> int:
+        return output.read_text().count(text) if output.exists() else 0
+
+    def of_job(key: str) -> str:
+        shown = dict(pair.split("=", 1) for pair in slurm("scontrol", "show", "job", job).split() if "=" in pair)
+        assert shown["JobState"] != "FAILED", output.read_text()
+        return shown[key]
+
+    wait_for(lambda: of_job("RunTime") and list(results.glob("quickstart/trials/*/metrics.jsonl")), output)
+    hours, minutes, _ = map(int, of_job("RunTime").split(":"))
+    slurm("scontrol", "update", f"JobId={job}", f"TimeLimit={60 * hours + minutes + 2}")
+    wait_for(lambda: of_job("Restarts") == "1", output)
+    assert said(f"job {job} goes back to the queue") == 1
+    assert said("interrupted: ") == 1
+    assert {"running", "waiting"} & set(states(results).values())
+    assert list(results.glob("quickstart/trials/*/checkpoints/*"))
+
+    trained = sum(state in ("complete", "pruned") for state in states(results).values())
+    file.write_text(file.read_text().replace("trials: 400", f"trials: {trained + 3}"))
+    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=30", "StartTime=now")
+    wait_for(lambda: said("resumed") >= 1, output)
+    step = next(line.split()[0] for line in slurm("squeue", "--steps", "--noheader").splitlines() if "ray-n2" in line)
+    slurm("scancel", "--signal=KILL", step)
+    wait_for(lambda: of_job("JobState") in ("COMPLETED", "CANCELLED"), output)
+
+    assert (of_job("JobState"), of_job("ExitCode")) == ("COMPLETED", "0:0"), output.read_text()
+    assert said(f"{trained + 3} trials are trained") == 1
+    assert set(states(results).values()) == {"complete"}
+    assert len(states(results)) == trained + 3
+    assert not list(Path("/tmp").glob(f"hcl-{job}-*"))
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if f"/tmp/hcl-{job}-".encode() in command]
+
+
+def test_a_cancelled_job_writes_its_checkpoints_and_stays_cancelled(slurm: Callable[..., str], tmp_path: Path) -> None:
+    file, results = ROOT / "search_spaces" / "quickstart.yaml", tmp_path / "results"
+    options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--time=30"]
+    job = slurm("sbatch", *options, str(SCRIPT), str(file), "--results", str(results)).strip()
+    output = tmp_path / f"hypercl-{job}.out"
+    wait_for(lambda: list(results.glob("quickstart/trials/*/metrics.jsonl")), output)
+    slurm("scancel", job)
+    wait_for(lambda: not slurm("squeue", "--noheader", "--jobs", job).strip(), output)
+    assert "interrupted: " in output.read_text()
+    assert list(results.glob("quickstart/trials/*/checkpoints/*"))
+    assert "JobState=CANCELLED" in slurm("scontrol", "show", "job", job)

@@ -1,0 +1,126 @@
+"""Sweeps on clusters of several nodes, which join, are lost, and may not see the results."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from killed_sweeps import HERE, LIMIT, Sweeps, check_whole
+from ray.cluster_utils import Cluster
+
+ROOT = Path(__file__).parents[3]
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A head with one CPU, on which trials wait until they may go on."""
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("FAKE_FAULT", "wait")
+    monkeypatch.setenv("FAKE_SECONDS_A_REPORT", "0.2")
+    for key, value in {"AUTH_MODE": "disabled", "USAGE_STATS_ENABLED": "0", "worker_niceness": "0"}.items():
+        monkeypatch.setenv(f"RAY_{key}", value)
+    made = Cluster(initialize_head=True, head_node_args=NODE)
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+@contextmanager
+def blind_node(address: str, results: Path) -> Iterator[None]:
+    """A node with a mount namespace of its own, where the folder of results is another."""
+    script = (
+        'mount -t tmpfs none "$1" && exec "$2" start --address="$3" --num-cpus=1 --block --object-store-memory=80000000'
+    )
+    ray = str(Path(sys.executable).with_name("ray"))
+    command = ["unshare", "--mount", "--pid", "--kill-child", "sh", "-c", script, "sh", str(results), ray, address]
+    if subprocess.run(
+        [*command[:4], "mount", "-t", "tmpfs", "none", "/mnt"], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("mount namespaces need root")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as node:
+        try:
+            yield
+        finally:
+            node.kill()
+
+
+def test_a_node_that_joins_is_used_and_its_trial_resumes_elsewhere_when_it_is_lost(
+    cluster: Cluster, sweeps: Sweeps
+) -> None:
+    process = sweeps.start(FAKE_ADDRESS=cluster.address)
+    sweeps.wait_for(process, lambda: started(sweeps) == {0})
+    node = cluster.add_node(**NODE)
+    sweeps.wait_for(process, lambda: started(sweeps) == {0, 1})
+    (sweeps.folder / "trials" / "go").touch()
+    sweeps.wait_for(process, lambda: (sweeps.folder / "trials" / "1" / "steps.txt").exists())
+    cluster.remove_node(node, allow_graceful=False)
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, out + err
+    assert "its node was lost; it is resumed on another from its checkpoint" in out
+    check_whole(sweeps)
+
+
+def test_a_node_that_does_not_see_the_results_gets_no_trial(cluster: Cluster, sweeps: Sweeps) -> None:
+    process = sweeps.start(FAKE_ADDRESS=cluster.address)
+    sweeps.wait_for(process, lambda: started(sweeps) == {0})
+    with blind_node(cluster.address, sweeps.folder.parent):
+        assert process.stdout is not None
+        assert any("is not shared: it is not there on" in line for line in iter(process.stdout.readline, ""))
+        (sweeps.folder / "trials" / "go").touch()
+        out, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, out + err
+        check_whole(sweeps)
+        assert all(len(sweeps.starts(number)) == 1 for number in started(sweeps))
+
+
+def test_a_results_folder_that_a_node_does_not_see_is_refused_at_the_start(cluster: Cluster, sweeps: Sweeps) -> None:
+    sweeps.folder.mkdir(parents=True)
+    with blind_node(cluster.address, sweeps.folder.parent):
+        end = time.monotonic() + LIMIT
+        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        code, said = sweeps.run(FAKE_ADDRESS=cluster.address)
+    assert (code, "is not shared: it is not there on" in said, "--results DIR" in said) == (2, True, True), said
+    assert not (sweeps.folder / "trials").exists()
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_current_step_on_every_node_within_15_seconds(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.add_node(**NODE)
+    file = ROOT / "search_spaces" / "quickstart.yaml"
+    options = ["--results", str(tmp_path), "--address", cluster.address, "--set", "training.iterations=5000"]
+    command = [sys.executable, "-m", "hypercl", "sweep", str(file), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as driver:
+        trials = [tmp_path / "quickstart" / "trials" / str(number) for number in (0, 1)]
+        end = time.monotonic() + LIMIT
+        while not all(len(iterations(trial)) > 20 for trial in trials):
+            assert driver.poll() is None, driver.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        signalled = time.monotonic()
+        driver.terminate()
+        out, _ = driver.communicate(timeout=LIMIT)
+    assert (driver.returncode, time.monotonic() - signalled < 15) == (143, True), out
+    for trial in trials:
+        newest = max((trial / "checkpoints").iterdir())
+        assert newest.name == f"step-{iterations(trial)[-1]:012d}.pt"
+
+
+def iterations(trial: Path) -> list[int]:
+    """Those of which the losses are written."""
+    file = trial / "metrics.jsonl"
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line)["iteration"] for line in lines if line.endswith("\n")]
+
+
+def started(sweeps: Sweeps) -> set[int]:
+    return {int(path.parent.name) for path in sweeps.folder.glob("trials/*/starts.txt")}
