@@ -15,6 +15,8 @@ from hypercl.config.models import (
 from hypercl.config.problems import Problem, did_you_mean
 from hypercl.config.reading import lookup
 
+FOLLOWING = ("tpe", "gp", "nsga2", "nsga3")
+"""Samplers that can follow a prior."""
 _COSTS = ("parameters", "seconds", "peak_memory_gib")
 """Metrics that the final step does not measure again."""
 _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hnet_tir", "import")
@@ -22,7 +24,15 @@ _INFERENCE, _INFERRING = "validation/task_inference_accuracy", ("hnet_ent", "hne
 
 def search_problems(file: SweepFile) -> list[Problem]:
     """What is wrong with `search`, given a space without mistakes in itself."""
-    search = [*_grid(file), *_cmaes(file), *_fidelity(file), *_confirm(file), *_race(file), *_enqueue(file)]
+    search = [
+        *_grid(file),
+        *_priors(file),
+        *_cmaes(file),
+        *_fidelity(file),
+        *_confirm(file),
+        *_race(file),
+        *_enqueue(file),
+    ]
     search += _warm_start(file)
     return [*_goals(file), *search]
 
@@ -61,6 +71,20 @@ def _grid(file: SweepFile) -> list[Problem]:
         Problem(f"space.{path}", message, fix=fix)
         for path, one in file.space.items()
         if one.kind not in ("choice", "int", "equals") and one.step is None
+    ]
+
+
+def _priors(file: SweepFile) -> list[Problem]:
+    """A prior is followed by samplers that take suggestions beside their own, and that evidence leads."""
+    planned = isinstance(file.protocol, StabilityDecay)
+    if file.search.sampler_name in FOLLOWING and not planned:
+        return []
+    who = "protocol stability_decay" if planned else f"sampler {file.search.sampler_name}"
+    fix = "remove the prior" + ("" if planned else f", or use {', '.join(FOLLOWING)}")
+    return [
+        Problem(f"space.{name}.prior", f"{who} cannot follow a prior", one.prior, fix=fix)
+        for name, one in file.space.items()
+        if one.prior is not None
     ]
 
 

@@ -44,6 +44,8 @@ class Distribution(Section):
     """Distance between neighbouring values, for uniform and int."""
     equals: str | None = Field(default=None, json_schema_extra={"anyOf": _EXPRESSIONS})
     """Computed from other values, not searched: '2 * hypernet.chunk_embedding + 1', '[hypernet.task_embedding, 50]'."""
+    prior: Any = None
+    """Value near which you believe the best one to be: the sampler begins around it, and evidence overrules it."""
     when: dict[str, Any] = {}
     """Other paths of the space -> the value, or list of values, with which this one is part of a setting."""
 
@@ -69,6 +71,10 @@ class Distribution(Section):
                 raise ValueError("equals takes no step")
         else:
             self._check_range()
+        if self.prior is not None and self.kind == "equals":
+            raise ValueError("equals takes no prior: its value follows from others")
+        if self.prior is not None and not self.contains(self.prior):
+            raise ValueError(f"the prior {self.prior!r} lies outside of what is drawn")
         return self
 
     def _check_choices(self) -> None:
@@ -127,4 +133,5 @@ class Distribution(Section):
         plain = [list(value) if is_list(value) else value for value in self.values]
         kind: dict[str, Any] = {self.kind: self.equals if self.kind == "equals" else plain}
         step = {"step": self.step} if self.step is not None else {}
-        return kind | step | ({"when": self.when} if self.when else {})
+        prior = {"prior": self.prior} if self.prior is not None else {}
+        return kind | step | prior | ({"when": self.when} if self.when else {})

@@ -122,7 +122,8 @@ def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:
 
 def described_distribution(one: Distribution) -> str:
     """A distribution in words."""
-    when = f", when {conditions_in_words(one)}" if one.when else ""
+    when = f", believed near {value_in_words(one.prior)}" if one.prior is not None else ""
+    when += f", when {conditions_in_words(one)}" if one.when else ""
     if one.kind == "equals":
         return f"computed: {one.equals}{when}"
     if one.kind == "choice":

@@ -32,6 +32,7 @@ from hypercl.config.models import Imported, Search, SweepFile
 from hypercl.seeds import derive
 from hypercl.sweep.study.imported_parts import OwnSampler
 from hypercl.sweep.study.outcome import constraint_names
+from hypercl.sweep.study.prior import Believing
 from hypercl.sweep.study.sampler_view import seen_as_complete, seen_with
 from hypercl.sweep.study.space import distributions, listed, values_of
 from hypercl.sweep.study.warm_start import Earlier
@@ -60,6 +61,8 @@ def sampler_of(
         UserError: a package that the sampler needs is not installed, or a sampler by import path cannot be made.
     """
     sampler = _sampler_of(file, trials_there, import_paths)
+    if any(one.prior is not None for one in file.space.values()):
+        sampler = Believing(sampler, file.space, file.search.seed)
     return Viewing(sampler, partial(seen_with, earlier=earlier, file=file)) if earlier else sampler
 
 
