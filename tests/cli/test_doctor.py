@@ -33,8 +33,15 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
 
 
+def without_ending(content: bytes) -> bytes:
+    lines = content.splitlines(keepends=True)
+    lines.remove(next(line for line in lines if b'"user_attr":{"outcome"' in line))
+    return b"".join(lines)
+
+
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes], int]] = {
     "a record of the journal lost": (JOURNAL, without_line(20), 1),
+    "a trial's ending lost": (JOURNAL, without_ending, 1),
     "a trial's first record lost": (JOURNAL, without_line(7), 1),
     "the journal's end lost": (JOURNAL, lambda content: content[: content.rfind(b"\n", 0, -400) + 1], 1),
     "a byte of the journal changed": (JOURNAL, flipped, 1),
@@ -84,6 +91,19 @@ def test_damage_is_named_and_mended_and_nothing_is_deleted(
     trials = read_sweep(folder).trials
     assert len(trials) <= 6
     assert not {path.name for path in (folder / "trials").iterdir()} - {str(trial.number) for trial in trials}
+
+
+def test_in_a_journal_without_checksums_an_ending_that_is_lost_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(STORED, tmp_path / "sweep"))
+    journal = folder / JOURNAL
+    journal.write_bytes(without_ending(journal.read_bytes()))
+    assert main(["sweep", "--status", str(folder)]) == 2
+    assert "does not say how trial 0 ended" in capsys.readouterr().err
+    assert main(["doctor", str(folder)]) == 1
+    assert main(["doctor", str(folder), "--fix"]) == 0
+    assert main(["sweep", "--status", str(folder)]) == 0
 
 
 def test_a_folder_in_use_is_looked_at_and_not_mended(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
+
 from hypercl.analysis import read_final
 from hypercl.config import Experiment, SweepFile, UserError, load, lookup
 from hypercl.files import is_alive, partial_writer, write_bytes
@@ -19,6 +21,7 @@ from hypercl.sweep.study import (
     SWEEP_YAML,
     checksums,
     damage_of,
+    decided,
     mend_journal,
     read_sweep,
     settings_of,
@@ -138,7 +141,7 @@ def _journal(folder: Path, file: SweepFile | None) -> Iterator[Fault]:
         yield Fault(
             Weight.BLOCKING,
             path,
-            f"trials {numbers} are others than in trials/: a record is missing",
+            f"trials {numbers} are others than in trials/, or have no ending: a record is missing",
             lambda lost: _mend_journal(folder, file, lost),
         )
 
@@ -173,7 +176,7 @@ def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> s
 
 
 def _strangers(folder: Path, file: SweepFile, content: bytes) -> list[int]:
-    """Numbers of trials whose parameters are not those in their config.yaml."""
+    """Numbers of trials whose parameters are not those in their config.yaml, or whose ending is not told."""
     found: list[int] = []
     try:
         trials = trials_in(folder / JOURNAL, content)
@@ -181,9 +184,19 @@ def _strangers(folder: Path, file: SweepFile, content: bytes) -> list[int]:
         return [0]
     for trial in trials:
         path = folder / "trials" / str(trial.number) / "config.yaml"
-        if path.is_file() and trial.params and not _agree(file, trial.params, path):
+        differs = path.is_file() and trial.params and not _agree(file, trial.params, path)
+        if differs or not _has_ending(trial):
             found.append(trial.number)
     return found
+
+
+def _has_ending(trial: FrozenTrial) -> bool:
+    """Whether a trial that Optuna was told has its outcome."""
+    try:
+        decided(trial)
+    except UserError:
+        return False
+    return True
 
 
 def _agree(file: SweepFile, params: dict[str, Any], path: Path) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hypercl.config import SweepFile
+from hypercl.config import SweepFile, UserError
 from hypercl.training import WORST
 
 if TYPE_CHECKING:
@@ -95,8 +95,23 @@ class Outcome:
 
 
 def outcome_of(trial: "FrozenTrial") -> Outcome:
-    """How a finished trial ended."""
-    return Outcome(**trial.user_attrs[OUTCOME])
+    """How a finished trial ended.
+
+    Raises:
+        UserError: the journal does not say so (any more).
+        KeyError: the trial has not ended.
+    """
+    try:
+        found = Outcome(**trial.user_attrs[OUTCOME])
+        _ = ENDINGS[found.kind]
+        return found
+    except (KeyError, TypeError):
+        if not trial.state.is_finished():
+            raise KeyError(OUTCOME) from None
+        raise UserError(
+            f"the journal does not say how trial {trial.number} ended: a record is missing or damaged\n"
+            "    fix:     hypercl doctor with the results folder, and --fix"
+        ) from None
 
 
 def is_written(trial: "FrozenTrial") -> bool:
