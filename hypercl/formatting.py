@@ -36,6 +36,21 @@ def percent(fraction: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def headings(paths: Sequence[str]) -> list[str]:
+    """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
+    names: list[str] = []
+    for path in paths:
+        parts = path.split(".")
+        least = 2 if parts[-1] == "name" else 1
+        ends = [".".join(parts[-length:]) for length in range(least, len(parts) + 1)]
+        end = next(
+            (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1),
+            path,
+        )
+        names.append(end.replace(".", " ").replace("_", " "))
+    return names
+
+
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows of the same keys."""
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]

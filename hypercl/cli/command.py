@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hypercl.machine import machine_fault
 
         options = parsed(arguments)
+        options.typed = shlex.join(["hypercl", *(sys.argv[1:] if arguments is None else arguments)])
         for trusted in getattr(options, "trust", ()):
             os.environ["HYPERCL_TRUST"] = f"{os.environ.get('HYPERCL_TRUST', '')},{trusted}"
         try:

@@ -166,6 +166,11 @@ def _add_report(commands: Commands) -> None:
         metavar="DIR",
         help="folder for figures; default: RESULTS/figures, or ./report for several sweeps",
     )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="write only report.html, one page with all of it; default place: RESULTS, or ./report for several sweeps",
+    )
     parser.set_defaults(run=_runs("report", "report_command"))
 
 

@@ -14,8 +14,9 @@ from hypercl.cli.tables import Fitted, pairs, widened
 from hypercl.cli.test_leak_console import PrefixedStream
 from hypercl.config.reading import value_in_short
 from hypercl.exit_codes import ExitCode
-from hypercl.formatting import shown
+from hypercl.formatting import headings, shown
 from hypercl.sweep.final import data_used_rows
+from hypercl.sweep.page import PAGE, Shown, write_page
 from hypercl.sweep.results import (
     LEAST,
     Importance,
@@ -31,7 +32,9 @@ from hypercl.sweep.results import (
     rankings,
     read_sweeps,
     stability_rows,
+    stage_of,
     state_words,
+    status_of,
     told,
     write_by_task,
     write_joined,
@@ -70,27 +73,14 @@ def final_tables(content: Content) -> Group:
     return Group(Fitted(rows, title(content)), "", pairs(settings))
 
 
-def headings(paths: Sequence[str]) -> list[str]:
-    """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
-    names: list[str] = []
-    for path in paths:
-        parts = path.split(".")
-        least = 2 if parts[-1] == "name" else 1
-        ends = [".".join(parts[-length:]) for length in range(least, len(parts) + 1)]
-        end = next(
-            (end for end in ends if sum(f".{other}".endswith(f".{end}") for other in paths) == 1),
-            path,
-        )
-        names.append(end.replace(".", " ").replace("_", " "))
-    return names
-
-
 def report_command(args: argparse.Namespace) -> int:
     """Prints and writes the report of one or several sweeps; reads them only, running or not.
 
     Every line on a sweep that was tuned on test data is marked; in tables of several sweeps its name is.
     """
     sweeps = read_sweeps(args.results)
+    if args.html:
+        return _page(args, sweeps)
     console = _console(leaking=all(leaks(record.asked) for record in sweeps.values()))
     consoles = {name: console if len(sweeps) == 1 else _console(leaks(record.asked)) for name, record in sweeps.items()}
     for name, record in sweeps.items():
@@ -193,6 +183,20 @@ def _standing(name: str, record: StudyRecord) -> str:
 def _code(record: StudyRecord) -> list[Path]:
     """Where an importance evaluator by import path is looked for: in the code that is kept with the results."""
     return [*kept_code(record.folder), Path.cwd()] if record.file.search.importance is not None else []
+
+
+def _page(args: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> int:
+    """Writes the page and says where it is."""
+    folder = next(iter(sweeps.values())).folder if args.to is None and len(sweeps) == 1 else _folder(args, sweeps)
+    require_writable("--to", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    shown_sweeps = {
+        name: Shown(record, stage_of(status_of(record.folder)), importances(record, _code(record)))
+        for name, record in sweeps.items()
+    }
+    path = write_page(shown_sweeps, folder / PAGE)
+    print(f"written: {shown(path)} ({path.stat().st_size / 2**20:.1f} MiB; open it in a browser)")
+    return 0
 
 
 def _folder(args: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:

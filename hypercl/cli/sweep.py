@@ -62,6 +62,7 @@ def prepared(args: argparse.Namespace, file: SweepFile, console: Console) -> Swe
         prefer=args.prefer,
         import_paths=import_paths(args),
         source=args.file,
+        command=getattr(args, "typed", ""),
     )
 
 

@@ -21,6 +21,7 @@ from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
+from hypercl.sweep.page import LivePage
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages, stage_kind
 from hypercl.sweep.results import (
@@ -111,6 +112,7 @@ class _Session:
         self.reporting = False
         self.nodes: Nodes | None = None
         self.planner = planner_of(self.file)
+        self.page = LivePage()
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
         if given.time_limit_s is not None:
@@ -169,7 +171,7 @@ class _Session:
     def _open(self, slots: Slots) -> None:
         for note in slots.notes:
             self.listener.said(note)
-        write_sweep(self.folder, self.asked, self.name)
+        write_sweep(self.folder, self.asked, self.name, self.given.command)
         replace_copy = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
         kept = keep_code(
             self.file.experiment, self.given.import_paths, self.folder, replace_copy, imports_of(self.asked)
@@ -229,9 +231,20 @@ class _Session:
     def _heartbeat(self) -> "Heartbeat":
         from hypercl.sweep.workers import Heartbeat
 
-        table = TrialsTable(self.file)
-        write = partial(write_trials, self.folder, self.study, table)
-        return Heartbeat(self.study, self.control, self.listener, write)
+        return Heartbeat(self.study, self.control, self.listener, partial(self._write, TrialsTable(self.file)))
+
+    def _write(self, table: TrialsTable) -> None:
+        """What people may look at while the sweep runs."""
+        write_trials(self.folder, self.study, table)
+        if not self.page.due:
+            return
+        try:
+            self.page.write(self.study.record())
+        except OSError:  # the disk: as for any other file
+            raise
+        except Exception as error:
+            self.page.stop()
+            self.listener.said(f"report.html is not written while the sweep runs ({type(error).__name__}: {error})")
 
     def _race(self, point: int) -> None:
         """The race or confirming stage that is due after this number of trained trials."""
@@ -363,14 +376,21 @@ class _Session:
         return f"{self.study.trained} of {self.file.search.trials} trials trained"
 
     def _drawn(self, code: ExitCode) -> list[str]:
-        """Draws the report unless the process may be killed soon; a failure there is a line, not the sweep's end."""
+        """Draws the report; only its page, which takes a moment, where the process may be killed soon. A failure there
+        is a line, not the sweep's end."""
         limit = self.given.time_limit_s
         left = math.inf if limit is None else self.began + limit - time.monotonic()
-        if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) or self.control.at_once or left < SECONDS_TO_DRAW:
+        soon = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) or left < SECONDS_TO_DRAW
+        if self.control.at_once:
             return []
         try:
             record = read_sweep(self.folder)
-            write_report(record, self.folder / "figures", importances(record, self.import_paths))
+            if soon:
+                self.page.write(record, "to be resumed")
+                return []
+            found = importances(record, self.import_paths)
+            self.page.write(record, "done" if code is ExitCode.DONE else "to be resumed", found, math.inf)
+            write_report(record, self.folder / "figures", found)
         except Exception as error:
             return [f"The figures are not drawn ({error}); once that is mended: hypercl report {typed(self.folder)}"]
         return []

@@ -46,6 +46,8 @@ class SweepOptions:
     """Folders of a user's own modules, on the workers too."""
     source: str = ""
     """The sweep's file, as given; named in messages."""
+    command: str = ""
+    """What was typed, for sweep.yaml; '' where nothing was, or not to sweep."""
     listener: Listener = field(default_factory=Silent)
     """Hears what happens."""
 

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from hypercl.cli import main
 from hypercl.cli.parser import commands_of, parsed, parser_of_all
-from hypercl.cli.report import headings, ranked
+from hypercl.cli.report import ranked
 from hypercl.cli.show import progress_lines
 from hypercl.config import load
 from hypercl.config.explain.schema import schema_text
-from hypercl.formatting import typed
+from hypercl.formatting import headings, typed
 from hypercl.shipped_files import purpose, shipped
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.study.outcome import Outcome

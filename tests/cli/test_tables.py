@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from hypercl.cli import main
-from hypercl.cli.report import headings, ranked
+from hypercl.cli.report import ranked
 from hypercl.cli.tables import Fitted, pairs
 from hypercl.files import write_text
+from hypercl.formatting import headings
 from tests.sweep.made_sweep import made_sweep
 
 ROW = {

@@ -7,7 +7,14 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.sweep.race.race import Racing
-    from hypercl.sweep.race.results import check_races, race_due, race_in_words, race_order, search_stages
+    from hypercl.sweep.race.results import (
+        check_races,
+        gain_interval,
+        race_due,
+        race_in_words,
+        race_order,
+        search_stages,
+    )
     from hypercl.sweep.race.schedule import (
         confirm_plan,
         confirm_seeds,

@@ -101,8 +101,7 @@ def _confirm_in_words(race: RaceRecord) -> str:
             f"trial {best} has the best mean, {last.means[best]:.4f} over {last.seeds} further seeds; the setting as "
             "written has no value to compare with"
         )
-    spread = math.sqrt(sum(sd**2 for _, sd in last.expected.values())) if last.expected else 0.0
-    ends = (race.gain - NORMAL * spread, race.gain + NORMAL * spread) if spread else t_interval(race.differences)
+    ends = gain_interval(race)
     by = f"{100 * abs(race.gain):.1f} points {'better' if race.gain >= 0 else 'worse'} than the setting as written"
     found = f"95 % interval {100 * ends[0]:.1f} to {100 * ends[1]:.1f}, p {_p_in_words(last.p[best])}"
     if last.leader == best:
@@ -113,6 +112,13 @@ def _confirm_in_words(race: RaceRecord) -> str:
         f"nothing better was found: best.yaml is the setting as written. The best challenger, trial {best}, is {by} "
         f"({found}, the title is at {race.plan.level:g}) after {last.seeds} further seeds of both{need}"
     )
+
+
+def gain_interval(race: RaceRecord) -> tuple[float, float]:
+    """95 % interval of how much better the last challenger is than the setting as written, at the stage's end."""
+    last = race.rounds[-1]
+    spread = math.sqrt(sum(sd**2 for _, sd in last.expected.values())) if last.expected else 0.0
+    return (race.gain - NORMAL * spread, race.gain + NORMAL * spread) if spread else t_interval(race.differences)
 
 
 def _p_in_words(p: float) -> str:

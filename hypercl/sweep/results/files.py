@@ -6,6 +6,7 @@ import platform
 import subprocess
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,16 +38,36 @@ from hypercl.sweep.study import (
 )
 from hypercl.version import __version__
 
+COMMAND = "command: "
 _PACKAGES = ("torch", "torchvision", "ray", "optuna", "wandb", "numpy")
 
 
-def write_sweep(folder: Path, file: SweepFile, name: str) -> None:
-    """sweep.yaml: what was asked, every default written out; versions of code and packages at its head."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a sweep comes from, as the head of its sweep.yaml says; each '' where it does not."""
+
+    versions: str
+    command: str
+
+
+def origin_of(folder: Path) -> Origin:
+    """Versions of code and packages, and the command that the sweep was last given."""
+    head = [line.removeprefix("# ") for line in (folder / SWEEP_YAML).read_text(encoding="utf-8").splitlines()[:3]]
+    versions = next((line for line in head if line.startswith("hypercl ")), "")
+    return Origin(versions, next((line.removeprefix(COMMAND) for line in head if line.startswith(COMMAND)), ""))
+
+
+def write_sweep(folder: Path, file: SweepFile, name: str, command: str = "") -> None:
+    """sweep.yaml: what was asked, every default written out; at its head versions of code and packages, and the
+    command, which stays where none is given."""
+    if not command and (folder / SWEEP_YAML).is_file():
+        command = origin_of(folder).command
     found = {package: _version(package) for package in _PACKAGES}
     head = [
         f"# {name}: what this sweep was asked to do, every default written out.",
         f"# hypercl {__version__}{_commit()}, Python {platform.python_version()}, "
         + ", ".join(f"{package} {number}" for package, number in found.items() if number),
+        *([f"# {COMMAND}{command}"] if command else []),
     ]
     write_text(folder / SWEEP_YAML, "\n".join(head) + "\n" + to_yaml(file))
 
