@@ -381,15 +381,16 @@ class _Session:
         limit = self.given.time_limit_s
         left = math.inf if limit is None else self.began + limit - time.monotonic()
         soon = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) or left < SECONDS_TO_DRAW
-        if self.control.at_once:
+        stands = "done" if code is ExitCode.DONE else "to be resumed"
+        if self.control.at_once or (soon and not self.page.begun):
             return []
         try:
             record = read_sweep(self.folder)
             if soon:
-                self.page.write(record, "to be resumed")
+                self.page.write(record, stands)
                 return []
             found = importances(record, self.import_paths)
-            self.page.write(record, "done" if code is ExitCode.DONE else "to be resumed", found, math.inf)
+            self.page.write(record, stands, found, math.inf)
             write_report(record, self.folder / "figures", found)
         except Exception as error:
             return [f"The figures are not drawn ({error}); once that is mended: hypercl report {typed(self.folder)}"]

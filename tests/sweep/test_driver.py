@@ -43,6 +43,7 @@ def test_the_folder_holds_what_people_need_and_nothing_of_rays(swept: SweepResul
         "trials",
         "trials.csv",
         "best.yaml",
+        "report.html",
         "figures",
         "final",
     }

@@ -36,6 +36,11 @@ class LivePage:
         """Whether it is time for another page."""
         return self._clock() >= self._next
 
+    @property
+    def begun(self) -> bool:
+        """Whether a page was written."""
+        return self._next > 0
+
     def stop(self) -> None:
         """Lets no page be due any more."""
         self._next = inf
