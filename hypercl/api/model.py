@@ -1,26 +1,22 @@
-"""A trained run as a model: predictions, a task's weights, its network as a plain module."""
+"""A trained run as a model that can learn further."""
 
-from collections.abc import Iterator
-from copy import deepcopy
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from hypercl.api.runs import train
+from hypercl.cli import paths_beside, run_of
+from hypercl.config import Experiment, UserError, assign, resolved
+from hypercl.config.reading import dump
+from hypercl.files import write_text
+from hypercl.tasks import shape_of
+from hypercl.training import TrainedModel, seeds_name, sizes
+from hypercl.user_code import CODE_FOLDER
 
-from hypercl.cli import paths_beside
-from hypercl.config import UserError
-from hypercl.config import load as load_config
-from hypercl.config.models import at_task
-from hypercl.methods import Decision, Network, NetworkLearner
-from hypercl.training import Checkpoints, Networks, RunState
 
-
-class Model:
-    """What a run has learned so far.
-
-    Inputs are (samples, channels, height, width), as the stream gives them to the network: float32 in 0 .. 1, of
-    permuted streams with the task's permutation (`task.inputs(images)` of `hypercl.tasks.open_stream`). Tasks count
-    from 0.
+class Model(TrainedModel):
+    """What a run has learned so far: predictions, each task's weights, network and export; and it learns on.
 
     Args:
         folder: of the run.
@@ -32,134 +28,71 @@ class Model:
     """
 
     def __init__(self, folder: Path, seed: int | None = None, device: str = "cpu") -> None:
-        path = folder / "config.yaml"
-        if not path.is_file():
-            raise UserError(f"{folder} holds no run (it has no config.yaml)")
-        self.experiment = load_config(path).experiment
-        self.device = torch.device(device)
-        content = Checkpoints(folder / "checkpoints").newest(self.device)
-        run = RunState.of(content) if content else None
-        if run is None or not run.spent:
-            raise UserError(f"{folder}: no task has been learned yet\n    fix:     train it (further), then load it")
-        self.learned = len(run.spent)
-        """Number of tasks learned."""
-        networks = Networks.of(self.experiment, self.device, paths_beside(path))
-        self.shape = networks.shape
-        """Of the stream: input shape, classes of each task, scenario, the outputs of each task (`heads`)."""
-        self._bundle = networks.bundle(at_task(self.experiment, self.learned - 1), run.groups)
-        seeds = [self.experiment.training.seed + place for place in range(self._bundle.replicas)]
-        if seed is not None and seed not in seeds:
-            raise UserError(f"{folder} was not trained with seed {seed}; it has {seeds}")
-        self._replica = 0 if seed is None else seeds.index(seed)
-        self._state = run.state
+        super().__init__(folder, seed, device, paths_beside(folder / "config.yaml"))
 
-    def predict(self, inputs: Tensor, task: int | None = None) -> Tensor:
-        """The predicted class of each input: int64, (samples,).
+    def extend(
+        self,
+        stream: int | Mapping[str, Any],
+        *,
+        name: str,
+        results: str | Path = "results",
+        data_dir: str | Path | None = None,
+        offline: bool | None = None,
+        quiet: bool = False,
+    ) -> "Model":
+        """Learns further tasks from where it stands, as a run of its own; this run stays as it is.
 
-        With `scenario: task` a class counts within its task, with `class` over the stream, with `domain` it is the one
-        of all tasks.
+        The stream begins with the tasks learned so far, whose data must be the same. Called again, it resumes, or gives
+        what is finished.
 
         Args:
-            inputs: (samples, *input_shape).
-            task: the task they belong to; None where the method infers it.
+            stream: number of tasks in all, or keys of the section `tasks` that change.
+            name: of the new results folder.
+            results: folder of all results.
+            data_dir: folder of the data sets (`$HYPERCL_DATA`, else `data`).
+            offline: use no network.
+            quiet: print nothing.
 
         Raises:
-            UserError: the task is needed and not given, or is not learned.
+            UserError: the target has no outputs for the further tasks, or the first ones changed.
+            Failed: the run diverged or ran out of memory.
+
+        Example:
+            model = hypercl.load("results/first").extend(8, name="first-of-8")
         """
-        if task is not None:
-            start = self.shape.heads[task].start if self.shape.scenario == "class" else 0
-            return self.logits(inputs, task).argmax(-1) + start
-        return torch.cat([decision.outputs[self._replica] for decision in self._decisions(inputs)])
+        experiment = self._extended({"num_tasks": stream} if isinstance(stream, int) else stream)
+        folder = Path(results).expanduser().resolve() / name / "runs" / seeds_name(experiment)
+        if not (folder / "config.yaml").exists():
+            self._hand_on(folder, name, experiment)
+        run = train(folder / "config.yaml", name=name, results=results, data_dir=data_dir, offline=offline, quiet=quiet)
+        return Model(run.folder, self.seed, str(self.device))
 
-    def logits(self, inputs: Tensor, task: int) -> Tensor:
-        """The outputs of a task's head: (samples, classes of the task)."""
-        self._require_learned(task)
-        predict = next(self._bundle.predictors(self._state, [task]))
-        return torch.cat([predict(part)[self._replica] for part in self._parts(inputs)])
-
-    def infer_task(self, inputs: Tensor) -> Tensor:
-        """The task that each input is taken to belong to: int64, (samples,).
-
-        Raises:
-            UserError: the method infers no task.
-        """
-        tasks = [decision.tasks for decision in self._decisions(inputs)]
-        found = [of[self._replica] for of in tasks if of is not None]
-        if not found:
-            raise UserError(f"method {self.experiment.method.name} infers no task")
-        return torch.cat(found)
-
-    def embedding(self, task: int) -> Tensor:
-        """A task's embedding: (dim,).
-
-        Raises:
-            UserError: the task is not learned, or there is no hypernetwork.
-        """
-        learner, state, place = self._networks()
-        embeddings = state["embeddings"] if place is None else state["embeddings"][place]
-        if learner.own_weights:
-            raise UserError(f"method {self.experiment.method.name} has no hypernetwork, and so no task embeddings")
-        self._require_learned(task)
-        return embeddings[task].clone()
-
-    def weights(self, task: int) -> dict[str, Tensor]:
-        """The target's weights for a task, by the names of its parameters."""
-        return self._target_state(task)[0]
-
-    def target(self, task: int) -> nn.Module:
-        """The target with a task's weights and buffers, in evaluation mode: a module like any other.
-
-        It has the outputs of all tasks; those of this one are `outputs[:, model.shape.heads[task]]`.
-        """
-        weights, buffers = self._target_state(task)
-        module = deepcopy(self._networks()[0].spec.target.module)
-        with torch.no_grad():
-            for name, value in weights.items():
-                module.get_parameter(name).copy_(value)
-            for name, value in buffers.items():
-                module.get_buffer(name).copy_(value)
-        return module.eval()
-
-    def _target_state(self, task: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weights and buffers of a task, by name."""
-        learner, state, place = self._networks()
-        self._require_learned(task)
-        network: Network = learner.network(state, task)
-        vector = network.weights if place is None else network.weights[place]
-        buffers = {name: value if place is None else value[place] for name, value in network.buffers.items()}
-        weights = {name: value.detach().clone() for name, value in learner.spec.target.split(vector).items()}
-        return weights, buffers
-
-    def _networks(self) -> tuple[NetworkLearner, dict[str, Tensor], int | None]:
-        learner, state, place = self._bundle.member(self._state, self._replica)
-        if not isinstance(learner, NetworkLearner):
-            raise UserError(f"method {self.experiment.method.name} is your own: only predictions can be asked of it")
-        return learner, state, place
-
-    def _decisions(self, inputs: Tensor) -> Iterator[Decision]:
-        """Of each part of the inputs, after all passes."""
-        if self.shape.scenario == "task":
-            raise UserError("tasks.scenario is task: name the task of the inputs, predict(inputs, task=0)")
-        parts = list(self._parts(inputs))
-        decisions: list[Decision | None] = [None] * len(parts)
-        for infer in self._bundle.task_inferences(self._state, self.learned):
-            decisions = [infer(part, decision) for part, decision in zip(parts, decisions, strict=True)]
-        return (decision for decision in decisions if decision is not None)
-
-    def _parts(self, inputs: Tensor) -> Iterator[Tensor]:
-        """As many inputs at once as are quick to predict."""
-        if tuple(inputs.shape[1:]) != self.shape.input_shape:
+    def _extended(self, keys: Mapping[str, Any]) -> Experiment:
+        """The experiment with the longer stream, its networks of the same size."""
+        changed = {f"tasks.{key}": value for key, value in keys.items()}
+        if hasattr(self.experiment.hypernet, "chunk_size"):  # one that is solved depends on the number of tasks
+            old = sizes(self.experiment, self.import_paths)
+            whole = old.chunk_size == old.target_parameters
+            changed |= {} if whole else {"hypernet.chunk_size": old.chunk_size, "hypernet.compression_ratio": None}
+        experiment = assign(self.experiment, changed)
+        before, after = self.shape, shape_of(experiment.tasks)
+        if experiment.tasks.num_tasks is not None and after.num_tasks <= self.learned:
+            raise UserError(f"the stream has {after.num_tasks} tasks, and {self.learned} are learned already")
+        if after.input_shape != before.input_shape or after.num_outputs != before.num_outputs:
             raise UserError(
-                f"inputs have shape {tuple(inputs.shape)}; allowed: (samples, "
-                f"{', '.join(map(str, self.shape.input_shape))})"
+                f"the target has {before.num_outputs} outputs, and the longer stream needs {after.num_outputs}\n"
+                "    fix:     train with scenario domain, or with heads: shared, where later tasks share the outputs"
             )
-        if not inputs.is_floating_point():
-            raise UserError(f"inputs are {inputs.dtype}; allowed: floats, as `task.inputs(images)` of the stream gives")
-        return iter(inputs.to(self.device, torch.float32).split(self._bundle.samples))
+        return experiment
 
-    def _require_learned(self, task: int) -> None:
-        if not 0 <= task < self.learned:
-            raise UserError(f"task {task} is not learned; this run has learned tasks 0 to {self.learned - 1}")
+    def _hand_on(self, folder: Path, name: str, experiment: Experiment) -> None:
+        """Begins a folder with what this run has learned and reported; config.yaml, written last, makes it a run."""
+        for part in ("checkpoints", CODE_FOLDER):
+            if (self.folder / part).is_dir():
+                shutil.copytree(self.folder / part, folder / part, dirs_exist_ok=True)
+        if (self.folder / "metrics.jsonl").is_file():
+            shutil.copy2(self.folder / "metrics.jsonl", folder)
+        write_text(folder / "config.yaml", dump({"name": name, "experiment": resolved(experiment)}))
 
 
 def load(folder: str | Path, seed: int | None = None, device: str = "cpu") -> Model:
@@ -178,13 +111,4 @@ def load(folder: str | Path, seed: int | None = None, device: str = "cpu") -> Mo
         model.predict(images)            # the method infers the task
         network = model.target(0)        # task 0's network: a plain nn.Module
     """
-    path = Path(folder).expanduser().resolve()
-    if (path / "sweep.yaml").is_file():
-        from hypercl.sweep.study import read_sweep
-
-        record = read_sweep(path)
-        best = record.best()
-        if best is None:
-            raise UserError(f"{path}: no trial is complete yet")
-        path = record.trial_folder(best.number)
-    return Model(path, seed, device)
+    return Model(run_of(Path(folder).expanduser().resolve()), seed, device)

@@ -1,6 +1,5 @@
 """A sweep: `sweep`, `open_results`, and what a sweep left."""
 
-import base64
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -23,18 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What `hypercl report` prints and draws; a notebook shows it."""
+    """What `hypercl report` prints and draws; a notebook shows its page, in a frame that can reach nothing outside."""
 
     text: str
     figures: tuple[Path, ...]
+    page: Path
 
     def __str__(self) -> str:
         return self.text
 
     def _repr_html_(self) -> str:
-        pictures = [base64.b64encode(path.read_bytes()).decode() for path in self.figures]
-        tags = [f'<img style="max-width:100%" src="data:image/png;base64,{picture}">' for picture in pictures]
-        return f"<pre>{escape(self.text)}</pre>" + "".join(tags)
+        look = "width: 100%; height: 900px; border: 0"
+        page = escape(self.page.read_text(encoding="utf-8"))
+        return f'<iframe sandbox="allow-scripts" style="{look}" srcdoc="{page}"></iframe>'
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,16 @@ class Sweep:
         return Run(record.trial_folder(number))
 
     def report(self) -> Report:
-        """Ranked table, importance of parameters, the final step's result, figures; written to `figures/`, too."""
+        """Ranked table, importance of parameters, the final step's result, figures, the page; written to `figures/` and
+        `report.html`, too."""
         from hypercl.cli import parsed, report_command
 
         with redirect_stdout(StringIO()) as text:
-            report_command(parsed(["report", str(self.folder)]))
-        return Report(text.getvalue(), tuple(sorted((self.folder / "figures").glob("*.png"))))
+            report_command(parsed(["report", "--", str(self.folder)]))
+        with redirect_stdout(StringIO()):
+            report_command(parsed(["report", "--html", "--", str(self.folder)]))
+        figures = tuple(sorted((self.folder / "figures").glob("*.png")))
+        return Report(text.getvalue(), figures, self.folder / "report.html")
 
 
 def sweep(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hypercl.cli.command import main
     from hypercl.cli.parser import parsed
     from hypercl.cli.paths import paths_beside
+    from hypercl.cli.predict import run_of
     from hypercl.cli.report import report_command
     from hypercl.cli.sweep import asked, prepared
     from hypercl.cli.train import trained

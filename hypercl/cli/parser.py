@@ -151,6 +151,19 @@ def _add_doctor(commands: Commands) -> None:
     parser.set_defaults(run=_runs("doctor", "doctor_command"))
 
 
+def _add_predict(commands: Commands) -> None:
+    purpose = "Classify image files with a trained run, or with a sweep's best trial: CSV on standard output."
+    parser = _bare_command(commands, "predict", purpose)
+    parser.add_argument("results", type=_path, metavar="RUN", help="folder of a run, a trial or a sweep")
+    parser.add_argument("images", nargs="+", type=_path, metavar="IMAGES", help="image files, or folders of them")
+    parser.add_argument(
+        "--task", type=count, metavar="N", help="task that the images belong to, from 1; default: the method infers it"
+    )
+    parser.add_argument("--device", metavar="D", help="cpu (default), cuda, cuda:1, mps")
+    _add_data(parser)
+    parser.set_defaults(run=_runs("predict", "predict_command"))
+
+
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=_path, metavar="RESULTS", help="results folder of a sweep")
@@ -178,6 +191,15 @@ def _add_schema(commands: Commands) -> None:
     parser = _bare_command(commands, "schema", "Print the JSON Schema of a file, for editors.")
     parser.add_argument("--write", type=_path, metavar="FILE", help="write to a file instead of printing")
     parser.set_defaults(run=_runs("explain", "schema_command"))
+
+
+def _add_tail(commands: Commands) -> None:
+    purpose = "Follow a trial as it trains: a line a report. Ends with the trial."
+    parser = _bare_command(commands, "tail", purpose)
+    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("trial", type=int, metavar="TRIAL", help="number of a trial")
+    parser.add_argument("--lines", type=count, default=10, metavar="N", help="reports before now; default: 10")
+    parser.set_defaults(run=_runs("tail", "tail_command"))
 
 
 def _add_completion(commands: Commands) -> None:
@@ -208,16 +230,9 @@ def parser_of_all() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
-    for add in (
-        _add_cluster,
-        _add_doctor,
-        _add_explain,
-        _add_init,
-        _add_list,
-        _add_report,
-        _add_schema,
-        _add_completion,
-    ):
+    for add in (_add_cluster, _add_doctor, _add_explain, _add_init, _add_list):
+        add(commands)
+    for add in (_add_predict, _add_report, _add_schema, _add_tail, _add_completion):
         add(commands)
     return parser
 
@@ -255,7 +270,15 @@ def _add_sweep(commands: Commands) -> None:
     parser.add_argument(
         "--fork", metavar="NEW", help="begin results/NEW, of another space or stream, with what this sweep knows so far"
     )
-    _add_address(parser)
+    parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
+    _add_machine(parser)
+    _add_telling(parser)
+    parser.add_argument(
+        "--prefer",
+        metavar="PREFERENCE",
+        help="which trade-off between several objectives goes into best.yaml: 'knee' (default), weights such as "
+        "'validation/final_accuracy: 1, compression_ratio: 0.2', or a condition such as 'compression_ratio <= 0.5'",
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything and time two steps; start nothing")
     instead.add_argument(
@@ -321,9 +344,20 @@ def _add_final(commands: Commands) -> None:
         "--again", action="store_true", help="choose again and open test data once more; every output says so"
     )
     _add_machine(parser)
-    _add_address(parser)
+    _add_telling(parser)
     _add_data(parser)
     parser.set_defaults(run=_runs("sweep", "final_command"))
+
+
+def _add_telling(parser: argparse.ArgumentParser) -> None:
+    """How much is printed while it runs."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--quiet", dest="telling", action="store_const", const="quiet", default="", help="print only how it ended"
+    )
+    how.add_argument(
+        "--json", dest="telling", action="store_const", const="json", help="print one JSON object a line and event"
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

@@ -13,11 +13,11 @@ from hypercl.cli.report import final_tables, ranked
 from hypercl.cli.tables import pairs, widened
 from hypercl.cli.test_leak_console import console_for
 from hypercl.config import SweepFile, UserError, load, load_sweep
-from hypercl.formatting import shown
-from hypercl.sweep import SweepOptions, dry_run_rows, listener_for, plan_rows, sweep
+from hypercl.formatting import headings, shown
+from hypercl.sweep import SweepOptions, SweepResult, dry_run_rows, listener_for, plan_rows, sweep
 from hypercl.sweep.final import selections_of
 from hypercl.sweep.plan import final_row
-from hypercl.sweep.results import sought
+from hypercl.sweep.results import JsonEvents, sought
 from hypercl.sweep.study import SWEEP_YAML, read_sweep, search_config
 
 SHOWN = 10
@@ -39,11 +39,15 @@ def sweep_command(args: argparse.Namespace) -> int:
     file = asked(args)
     console = console_for(file)
     options = prepared(args, file, console)
-    console.print(pairs(plan_rows(file, options)))
     if args.dry_run:
-        console.print(pairs(dry_run_rows(file, options)))
+        console.print(pairs([*plan_rows(file, options), *dry_run_rows(file, options)]))
         return 0
+    if not args.telling:
+        rows = plan_rows(file, options)
+        console.print(pairs(folded(rows) if console.is_terminal else rows))
     result = sweep(file, options)
+    if args.telling:
+        return _told(options, result)
     if result.table:
         title = f"best trials by {sought(file.objective)}{file.at_fidelity}"
         widened(console).print(ranked(result.table[:SHOWN], title))
@@ -51,6 +55,24 @@ def sweep_command(args: argparse.Namespace) -> int:
         widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)
     console.print(f"results: {options.folder}", markup=False)
+    return result.exit_code
+
+
+def folded(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A plan with one row for the whole space, above a table that is redrawn."""
+    paths = [name.removeprefix("space ") for name, _ in rows if name.startswith("space ")]
+    space = ("space", f"{', '.join(headings(paths))} (--dry-run shows their ranges)")
+    first = next((place for place, (name, _) in enumerate(rows) if name.startswith("space ")), len(rows))
+    rest = [row for row in rows if not row[0].startswith("space ")]
+    return [*rest[:first], *([space] if paths else []), *rest[first:]]
+
+
+def _told(options: SweepOptions, result: SweepResult) -> int:
+    """The end of a sweep that says little, or says it to a program."""
+    if isinstance(options.listener, JsonEvents):
+        options.listener.ended(result)
+    else:
+        print(f"{result.message}\nresults: {options.folder}")
     return result.exit_code
 
 
@@ -102,7 +124,7 @@ def _options(args: argparse.Namespace, file: SweepFile, folder: Path, console: C
         gpus=args.gpus,
         max_concurrent=args.max_concurrent,
         time_limit_s=args.time,
-        listener=listener_for(search_config(file), console),
+        listener=listener_for(search_config(file), Console() if args.telling == "json" else console, args.telling),
     )
 
 
@@ -133,9 +155,11 @@ def final_command(args: argparse.Namespace) -> int:
         import_paths=(*kept_code(folder), Path.cwd()),
         source=str(folder / SWEEP_YAML),
     )
-    if chosen_anew:
+    if chosen_anew and not args.telling:
         console.print(pairs([final_row(file, options)]))
     result = sweep(file, options)
+    if args.telling:
+        return _told(options, result)
     if result.final is not None:
         widened(console).print(final_tables(result.final.content))
     console.print(result.message, markup=False)

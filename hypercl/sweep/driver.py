@@ -236,10 +236,15 @@ class _Session:
     def _write(self, table: TrialsTable) -> None:
         """What people may look at while the sweep runs."""
         write_trials(self.folder, self.study, table)
+        record = self.study.record()
+        best = record.best()
+        promise = record.promised(best) if best is not None and not several(self.file.objective) else None
+        if best is not None and promise is not None:
+            self.listener.promised(best.number, promise.values[0], promise.interval)
         if not self.page.due:
             return
         try:
-            self.page.write(self.study.record())
+            self.page.write(record)
         except OSError:  # the disk: as for any other file
             raise
         except Exception as error:

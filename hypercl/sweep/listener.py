@@ -18,6 +18,9 @@ class Listener(Protocol):
     def said(self, text: str) -> None:
         """Something a person should know."""
 
+    def promised(self, number: int, value: float, interval: tuple[float, float] | None) -> None:
+        """What the best setting is expected to reach, of one goal, with its 95 % interval; again when there is news."""
+
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None:
         """A trial is handed to Ray; `again`: resumed after its driver died."""
 
@@ -52,6 +55,8 @@ class Silent:
     def begun(self, trials: int, trained: int, front: Front) -> None: ...
 
     def said(self, text: str) -> None: ...
+
+    def promised(self, number: int, value: float, interval: tuple[float, float] | None) -> None: ...
 
     def trial_started(self, number: int, params: dict[str, Any], again: bool) -> None: ...
 

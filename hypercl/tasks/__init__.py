@@ -12,3 +12,4 @@ from hypercl.tasks.open_stream import (
     open_with_test,
 )
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
+from hypercl.tasks.user_images import form_of, inputs_of, read_files

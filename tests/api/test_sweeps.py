@@ -1,6 +1,7 @@
 """Sweeps from Python: what a results folder says, and a sweep of a mapping."""
 
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,9 @@ def test_the_report_shows_itself_in_a_notebook(stored: hypercl.Sweep) -> None:
     report = stored.report()
     assert "complete trials" in str(report)
     assert report.figures
-    html = report._repr_html_()
-    assert html.count("<img") == len(report.figures)
+    frame = report._repr_html_()
+    assert frame.startswith('<iframe sandbox="allow-scripts" ')
+    assert unescape(frame.partition('srcdoc="')[2].removesuffix('"></iframe>')) == report.page.read_text()
 
 
 def test_a_trial_is_a_run(stored: hypercl.Sweep) -> None:

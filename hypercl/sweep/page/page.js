@@ -91,7 +91,7 @@
     const byTime = plot.dataset.x === "time", [unit, unitName] = clock(Math.max(...sweep.trials.map(t => t.end || 0)));
     const order = done.filter(t => !byTime || t.end !== undefined).sort((a, b) => byTime ? a.end - b.end : a.n - b.n);
     const x = trial => byTime ? trial.end / unit : trial.n;
-    const values = order.map(value), span = spanOf(values.length ? values : [0, 1]);
+    const values = order.map(value), span = spanOf(values.length ? order.flatMap(t => [value(t) - (t.spread || 0), value(t) + (t.spread || 0)]) : [0, 1]);
     let top = null;
     const best = values.map(one => (top = top === null || better(goal, one, top) ? one : top));
     const traces = [];
@@ -251,7 +251,8 @@
   }
 
   function together() {
-    const first = goalOf(sweeps[0]), traces = sweeps.map((sweep, place) => {
+    const first = goalOf(sweeps[0]), same = sweeps.filter(one => goalOf(one).words === first.words && one.at === sweeps[0].at);
+    const traces = same.map((sweep, place) => {
       const goal = goalOf(sweep), done = complete(sweep).sort((a, b) => a.n - b.n);
       let top = null;
       return { type: "scatter", mode: "lines+markers", name: esc(sweep.name), x: range(done.length).map(i => i + 1), hoverinfo: "name+y",
@@ -303,7 +304,7 @@
   function factsOf(sweep, trial) {
     const rank = sweep.ranked.indexOf(trial.n), rows = [["outcome", WORDS[trial.state] || trial.state]];
     sweep.goals.forEach((goal, place) => trial.goals && rows.push([goal.words, show(trial.goals[place], goal) + (place === 0 && trial.spread ? ` ± ${show(trial.spread, goal)} over seeds` : "") + (sweep.at ? ` ${sweep.at}` : "")]));
-    if (trial.expected !== undefined) rows.push(["expected", `${show(trial.expected, goalOf(sweep))} (seeds of chance averaged out)`]);
+    if (trial.expected !== undefined) rows.push(["expected", `${show(trial.expected, goalOf(sweep))} (what further seeds should give)`]);
     if (rank >= 0) rows.push(["rank", `${rank + 1} of ${sweep.ranked.length} complete trials`]);
     if (trial.step) rows.push(["learned", `${+(trial.step / sweep.reports).toFixed(2)} of ${sweep.tasks} tasks`]);
     if (trial.seconds) rows.push(["training", trial.seconds < 90 ? `${Math.round(trial.seconds)} s` : `${Math.round(trial.seconds / 60)} min`]);

@@ -11,7 +11,9 @@ from rich.console import Console
 from hypercl.config import SweepFile, UserError
 from hypercl.formatting import duration
 from hypercl.sweep import SweepOptions, dry_run_rows, plan_rows
-from hypercl.sweep.results.live import LiveTable, PlainLines, listener_for
+from hypercl.sweep.results.listeners import listener_for
+from hypercl.sweep.results.live import PlainLines
+from hypercl.sweep.results.live_table import LiveTable
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy

@@ -21,7 +21,8 @@ from hypercl.sweep import SweepOptions, plan_rows, sweep
 from hypercl.sweep.checks import check_reachable
 from hypercl.sweep.results.bounds import bounds_in_words, none_feasible
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.results.live import LiveTable, PlainLines
+from hypercl.sweep.results.live import PlainLines
+from hypercl.sweep.results.live_table import LiveTable
 from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.study import SweepStudy

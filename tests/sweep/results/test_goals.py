@@ -16,7 +16,8 @@ from hypercl.sweep.final.selection import best_first
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.plan import plan_rows
 from hypercl.sweep.results.files import ranked_rows, write_best, write_sweep, write_trials
-from hypercl.sweep.results.live import LiveTable, PlainLines
+from hypercl.sweep.results.live import PlainLines
+from hypercl.sweep.results.live_table import LiveTable
 from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy

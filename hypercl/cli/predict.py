@@ -1,0 +1,89 @@
+"""`hypercl predict RUN IMAGES ...`: the classes of image files, as CSV."""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from hypercl.cli.paths import paths_beside
+from hypercl.config import UserError
+from hypercl.tasks import form_of, inputs_of, open_stream, read_files
+from hypercl.training import TrainedModel
+
+AT_ONCE = 256
+COLUMNS = ("file", "class", "probability", "task")
+
+
+def predict_command(args: argparse.Namespace) -> int:
+    """Prints a row an image: its class (by name where the stream's data is at hand), the probability among the classes
+    of its task, and the task, given or inferred.
+
+    Raises:
+        UserError: there is no trained run, no image, or the task is needed and not given.
+    """
+    folder = run_of(args.results.resolve())
+    model = TrainedModel(folder, None, args.device or "cpu", paths_beside(folder / "config.yaml"))
+    config, task = model.experiment.tasks, None if args.task is None else args.task - 1
+    if task is not None and not 0 <= task < model.learned:
+        raise UserError(f"--task: {args.task} is not learned; this run has learned tasks 1 to {model.learned}")
+    if task is None and model.shape.scenario == "task":
+        raise UserError("tasks.scenario is task: the task of the images must be known\n    fix:     --task 1")
+    form, files = form_of(config), list(_files(args.images))
+    names = _names(model, args)
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(COLUMNS)
+    for part in (files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)):
+        inputs = inputs_of(config, task or 0)(read_files(part, form))
+        classes, probabilities, tasks = model.decide(inputs, task)
+        of: list[int | None] = [None] * len(part) if tasks is None else tasks.tolist()
+        for file, found, probability, one in zip(part, classes.tolist(), probabilities.tolist(), of, strict=True):
+            out.writerow([file, names.get((one, found), found), f"{probability:.4f}", "" if one is None else one + 1])
+    return 0
+
+
+def run_of(folder: Path) -> Path:
+    """The folder of a run, or of the best trial of a sweep."""
+    if not (folder / "sweep.yaml").is_file():
+        return folder
+    from hypercl.sweep.study import read_sweep
+
+    record = read_sweep(folder)
+    best = record.best()
+    if best is None:
+        raise UserError(f"{folder}: no trial is complete yet")
+    return record.trial_folder(best.number)
+
+
+def _files(given: list[Path]) -> Iterator[Path]:
+    """The files, and of a folder those that are images by their suffix."""
+    known = set(Image.registered_extensions())
+    for path in given:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
+            if not inside:
+                raise UserError(f"{path} holds no image")
+            yield from inside
+        elif path.is_file():
+            yield path
+        else:
+            raise UserError(f"there is no file {path}")
+
+
+def _names(model: TrainedModel, args: argparse.Namespace) -> dict[tuple[int | None, int], str]:
+    """(Task, class) -> name, where the stream can be opened without fetching anything."""
+    try:
+        stream = open_stream(model.experiment.tasks, args.data_dir, True, model.import_paths)
+        each = [stream.task(index) for index in range(model.learned)]
+    except (UserError, OSError):
+        return {}
+    named: dict[tuple[int | None, int], str] = {}
+    for task in each:
+        for place, name in enumerate(task.classes):
+            if model.shape.scenario == "class":  # where a class counts over the stream, and says the task
+                named[None, task.head.start + place] = named[task.index, task.head.start + place] = name
+            else:
+                named[task.index, place] = name
+    return named

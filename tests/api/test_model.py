@@ -1,0 +1,143 @@
+"""A trained model used further: it learns on, and its networks leave hypercl."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import hypercl
+from hypercl.cli import main
+
+FILE = {
+    "experiment": {
+        "tasks": {"name": "split_digits", "scenario": "domain", "num_tasks": 3},
+        "method": {"name": "hnet_ent"},
+        "hypernet": {"name": "chunked", "task_embedding": 8, "chunk_size": 500},
+        "training": {"iterations": 15},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> hypercl.Run:
+    return hypercl.train(FILE, name="three", results=tmp_path_factory.mktemp("results"), quiet=True)
+
+
+@pytest.fixture(scope="module")
+def inputs() -> torch.Tensor:
+    return torch.rand(7, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_it_learns_further_tasks_as_if_it_had_been_asked_for_them_at_first(
+    run: hypercl.Run, inputs: torch.Tensor
+) -> None:
+    results = run.folder.parents[2]
+    longer = hypercl.load(run.folder).extend(5, name="five", results=results, quiet=True)
+    at_once = hypercl.train(FILE, set={"tasks.num_tasks": 5}, name="at-once", results=results, quiet=True).model()
+    assert longer.learned == 5
+    for task in range(3):
+        assert longer.weights(task).keys() == at_once.weights(task).keys()
+    assert hypercl.open(longer.folder).matrix().shape == (6, 5)
+    before = hypercl.load(run.folder)
+    assert before.learned == 3
+    again = before.extend(5, name="five", results=results, quiet=True)
+    assert torch.equal(again.logits(inputs, 4), longer.logits(inputs, 4))
+
+
+def test_it_does_not_learn_on_where_the_target_has_no_outputs(tmp_path: Path) -> None:
+    own = {"tasks": {"name": "split_digits", "scenario": "task", "num_tasks": 2}, "method": {"name": "hnet"}}
+    file = {"experiment": FILE["experiment"] | own}
+    model = hypercl.train(file, set={"training.iterations": 2}, name="own", results=tmp_path, quiet=True).model()
+    with pytest.raises(hypercl.UserError, match="the longer stream needs 10"):
+        model.extend(5, name="more", results=tmp_path)
+    with pytest.raises(hypercl.UserError, match="learned already"):
+        model.extend(2, name="more", results=tmp_path)
+
+
+def test_a_tasks_network_leaves_as_safetensors_and_comes_back_the_same(
+    run: hypercl.Run, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    model = hypercl.load(run.folder)
+    path = model.export(1, tmp_path / "task.safetensors")
+    blank = model.target(0)
+    blank.load_state_dict(load_file(path))
+    with torch.no_grad():
+        assert torch.equal(blank(inputs)[:, model.shape.heads[1]], model.target(1)(inputs)[:, model.shape.heads[1]])
+    with safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["hypercl"])
+    assert (about["task"], about["classes"], about["outputs"], about["input_shape"]) == (1, 2, [0, 2], [1, 8, 8])
+
+
+def test_a_tasks_network_leaves_as_a_program_for_any_number_of_samples(
+    run: hypercl.Run, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    model = hypercl.load(run.folder)
+    program = torch.export.load(model.export(2, tmp_path / "task.pt2")).module()
+    for count in (1, 7):
+        torch.testing.assert_close(program(inputs[:count]), model.logits(inputs[:count], 2))
+
+
+def test_an_unknown_format_is_refused(run: hypercl.Run, tmp_path: Path) -> None:
+    with pytest.raises(hypercl.UserError, match=r"'\.onnx' is no format"):
+        hypercl.load(run.folder).export(0, tmp_path / "task.onnx")
+
+
+def images(folder: Path, count: int) -> list[Path]:
+    made = torch.randint(256, (count, 20, 16), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    folder.mkdir()
+    paths = [folder / f"{place}.png" for place in range(count)]
+    for path, pixels in zip(paths, made, strict=True):
+        Image.fromarray(pixels.numpy()).save(path)
+    return paths
+
+
+def test_image_files_are_classified_as_the_model_does(
+    run: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hypercl.tasks import form_of, inputs_of, read_files
+
+    paths = images(tmp_path / "images", 3)
+    assert main(["predict", str(run.folder), str(tmp_path / "images"), "--task", "2"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    model = hypercl.load(run.folder)
+    seen = inputs_of(model.experiment.tasks, 1)(read_files(paths, form_of(model.experiment.tasks)))
+    expected = model.logits(seen, 1).softmax(-1)
+    names = ("2", "3")  # the digits of the second task
+    assert [row["file"] for row in rows] == list(map(str, paths))
+    assert [row["class"] for row in rows] == [names[place] for place in expected.argmax(-1).tolist()]
+    assert [float(row["probability"]) for row in rows] == pytest.approx(expected.amax(-1).tolist(), abs=1e-4)
+    assert {row["task"] for row in rows} == {"2"}
+
+
+def test_without_a_task_the_method_infers_it(
+    run: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images(tmp_path / "images", 4)
+    assert main(["predict", str(run.folder), str(tmp_path / "images")]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert all(row["task"] in ("1", "2", "3") and 0.5 <= float(row["probability"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["--task", "4"], "learned tasks 1 to 3"), (["nowhere.png"], "no file nowhere.png")],
+)
+def test_what_cannot_be_classified_is_said(
+    run: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], said: str
+) -> None:
+    (path,) = images(tmp_path / "images", 1)
+    assert main(["predict", str(run.folder), str(path), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_image_is_named(run: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    assert main(["predict", str(run.folder), str(tmp_path / "text.png"), "--task", "1"]) == 2
+    assert "text.png cannot be read as an image" in capsys.readouterr().err
