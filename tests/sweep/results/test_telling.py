@@ -54,7 +54,7 @@ def test_the_table_uses_the_width_it_has_and_breaks_no_word(file: SweepFile, wid
     heading, row = (line for line in lines if line.startswith(("trial", "7 ")))
     assert [name in heading for name in ("task", "forgetting", "curve", "setting")] == [True, True, True, width > 60]
     assert ("beta=0.05" in row) == (width > 60)
-    assert ("lr=0.00125" in row) == (width == 200)
+    assert ("lr=0.00125" in row) == (width > 60)
     assert "▇" in row
 
 
@@ -91,7 +91,7 @@ def test_the_time_left_has_a_range_once_there_are_trials_to_judge_by(
         lines.trial_ended(number, Outcome("complete", value=0.5))
         if number == 0:
             assert lines.left() == "about 3 h 10 min left"
-    assert lines.left() == "about 2 h 40 min left (2 h 3 min to 3 h 17 min)"
+    assert lines.left() == "about 2 h 40 min left (2 h 16 min to 3 h 4 min)"
     assert lines.until().startswith("until ")
 
 
