@@ -112,7 +112,6 @@ class _Session:
         self.reporting = False
         self.nodes: Nodes | None = None
         self.planner = planner_of(self.file)
-        self.page = LivePage()
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
         if given.time_limit_s is not None:
@@ -179,6 +178,7 @@ class _Session:
         self.import_paths = tuple(
             dict.fromkeys(keep_code(final_config(self.asked, {}), kept, self.folder, replace_copy))
         )
+        self.page = LivePage(self.import_paths)
         most = self.planner.most_trials
         keep_earlier(self.folder, earlier_of(self.folder, self.file))
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)

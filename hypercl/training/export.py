@@ -44,7 +44,7 @@ def write_target(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
-        from safetensors.torch import save_file
+        from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # PathLike of nothing
 
         known = {**about, "outputs": [head.start, head.stop], "input_shape": list(input_shape)}
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in target.state_dict().items()}

@@ -92,9 +92,11 @@ class TrainedModel:
             scores = torch.cat([self.logits(inputs, one) for one in heads], dim=-1).softmax(-1)
             return classes, scores.gather(-1, classes[:, None]).squeeze(-1), None
         found = torch.zeros(len(inputs), device=self.device)
-        for one in tasks.unique().tolist():
-            own = (tasks == one).to(self.device)
-            found[own] = self.logits(inputs[own.to(inputs.device)], one).softmax(-1).amax(-1)
+        for one in range(self.learned):
+            own = (tasks == one).nonzero().squeeze(-1)
+            if len(own):
+                scores = self.logits(inputs[own.to(inputs.device)], one)
+                found[own.to(self.device)] = scores.softmax(-1).amax(-1)
         return classes, found, tasks
 
     def logits(self, inputs: Tensor, task: int) -> Tensor:
@@ -198,7 +200,8 @@ class TrainedModel:
             )
         if not inputs.is_floating_point():
             raise UserError(f"inputs are {inputs.dtype}; allowed: floats, as `task.inputs(images)` of the stream gives")
-        return iter(inputs.to(self.device, torch.float32).split(self._bundle.samples))
+        whole, most = inputs.to(self.device, torch.float32), self._bundle.samples
+        return (whole[start : start + most] for start in range(0, len(whole), most))
 
     def _require_learned(self, task: int) -> None:
         if not 0 <= task < self.learned:

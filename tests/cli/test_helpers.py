@@ -27,17 +27,19 @@ Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
     "sweep": "file --set --results --name --data-dir --offline --trust --trials --fork --no-final --time --cpus --gpus "
-    "--max-concurrent --address --prefer --dry-run --show --status",
+    "--max-concurrent --address --quiet --json --prefer --dry-run --show --status",
     "enqueue": "results setting",
-    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --data-dir --offline "
-    "--trust",
+    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --quiet --json "
+    "--data-dir --offline --trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
     "doctor": "results --fix --wandb --data-dir --offline",
     "explain": "path",
     "init": "name --to",
     "list": "folder",
-    "report": "results --top --prefer --to",
+    "predict": "results images --task --device --data-dir --offline --trust",
+    "report": "results --top --prefer --to --html",
     "schema": "--write",
+    "tail": "results trial --lines",
     "completion": "shell",
 }
 """Every command with its arguments: what stands here is promised to scripts. New ones are added, none is taken away."""

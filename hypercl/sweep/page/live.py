@@ -22,11 +22,12 @@ class LivePage:
     """Writes report.html into a sweep's folder, reading what is new only.
 
     Args:
+        import_paths: folders in which an importance evaluator of the user's own is looked for.
         clock: seconds that only increase.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._next = clock, 0.0
+    def __init__(self, import_paths: Sequence[Path] = (), clock: Callable[[], float] = time.monotonic) -> None:
+        self._import_paths, self._clock, self._next = import_paths, clock, 0.0
         self._courses = Courses()
         self._found: Sequence[Importance] = ()
         self._trained = 0
@@ -62,7 +63,7 @@ class LivePage:
         """
         began = self._clock()
         if found is None and record.trained >= GROWN * self._trained:
-            found = importances(record)
+            found = importances(record, self._import_paths)
         if found is not None:
             self._found, self._trained = found, record.trained
         shown = Shown(record, stands, self._found, self._courses, seconds)

@@ -27,7 +27,6 @@ from hypercl.sweep.results import (
     cost_rows,
     final_of,
     goals_in_words,
-    importances,
     origin_of,
     several,
     stability_rows,
@@ -59,8 +58,7 @@ class Shown:
     record: StudyRecord
     stands: str
     """As from `hypercl.sweep.results.stage_of`."""
-    importance: Sequence[Importance] | None = None
-    """None computes them."""
+    importance: Sequence[Importance]
     courses: Courses | None = None
     """Those read before."""
     seconds: float = inf
@@ -114,8 +112,8 @@ def _json(data: Any) -> str:
 def _sweep(index: int, name: str, one: Shown) -> tuple[str, dict[str, Any]]:
     """A sweep's part of the page, and the numbers of its figures."""
     record = one.record
-    found = importances(record) if one.importance is None else list(one.importance)
-    final, attempts, interest = final_of(record), stability_rows(record), _of_interest(record)
+    found, final = one.importance, final_of(record)
+    attempts, interest = stability_rows(record), _of_interest(record)
     courses = (one.courses or Courses()).read(record, interest, one.seconds)
     samples = samples_of([(number, record.trial_folder(number)) for number in interest[:MOST_SAMPLED]])
     data = figures_of(record, found, courses, samples, final) | {"name": name}

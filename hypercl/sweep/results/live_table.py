@@ -56,10 +56,9 @@ class _Running:
         drops = [high - now for high, now in zip(self.highest, self.accuracies[:-1], strict=False)]
         return f"{fmean(drops):.4f}" if drops else ""
 
-    @property
-    def curve(self) -> str:
-        """The means as bars from 0 to 1, the newest on the right."""
-        return "".join(BARS[min(7, int(8 * mean))] for mean in self.means[-CURVE:])
+    def curve(self, width: int) -> str:
+        """The newest means as bars from 0 to 1, the last one on the right."""
+        return "".join(BARS[min(7, int(8 * mean))] for mean in self.means[-width:])
 
 
 class LiveTable(Score):
@@ -170,11 +169,11 @@ class LiveTable(Score):
             rows.append([str(name), task, accuracy, run.forgetting, duration(time.monotonic() - run.began)])
         left = self.console.width - sum(max(map(len, column)) + GAP for column in zip(*rows, strict=True))
         running = list(self._running.values())
-        curves = max((len(run.curve) for run in running), default=0)
-        if self.console.encoding.lower().startswith("utf") and 0 < curves + GAP <= left:
-            curves = max(curves, len("curve"))
-            left -= curves + GAP
-            rows = [[*row, curve] for row, curve in zip(rows, ["curve", *(run.curve for run in running)], strict=True)]
+        width = max(len("curve"), min(CURVE, left // 3))
+        curves = [run.curve(width) for run in running]
+        if self.console.encoding.lower().startswith("utf") and any(curves) and width + GAP <= left:
+            left -= max(len("curve"), *map(len, curves)) + GAP
+            rows = [[*row, curve] for row, curve in zip(rows, ["curve", *curves], strict=True)]
         settings = [fitted(run.setting, left) for run in running]
         if left >= LEAST_SETTING and any(settings):
             rows = [[*row, text] for row, text in zip(rows, ["setting", *settings], strict=True)]

@@ -89,7 +89,7 @@ def test_a_page_takes_at_most_a_fiftieth_of_the_time(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(module, "write_page", slow)
     made_sweep(tmp_path / "made", complete=1, text=SMALL)
-    live = LivePage(clock)
+    live = LivePage(clock=clock)
     assert live.due
     live.write(read_sweep(tmp_path / "made"))
     clock.now += 199.0
@@ -106,7 +106,7 @@ def test_importances_are_computed_again_once_the_sweep_has_grown(
     made_sweep(tmp_path / "made", complete=12, text=SMALL)
     record = read_sweep(tmp_path / "made")
     asked: list[int] = []
-    monkeypatch.setattr(module, "importances", lambda record: asked.append(record.trained) or [])
+    monkeypatch.setattr(module, "importances", lambda record, _: asked.append(record.trained) or [])
     monkeypatch.setattr(module, "write_page", lambda _, path: path)
     live = LivePage()
     live.write(record)
