@@ -138,8 +138,13 @@ def _edges(record: StudyRecord, found: Sequence[Importance]) -> Iterator[str]:
     best = record.best()
     values = planner_of(record.file).tried(best) if best is not None else {}
     for one in found:
-        distribution, value = record.file.space[one.path], values.get(one.path)
-        if not one.stands_out or distribution.kind in ("choice", "equals") or not isinstance(value, int | float):
+        distribution, value = record.file.space.get(one.path), values.get(one.path)
+        if (
+            distribution is None
+            or not one.stands_out
+            or distribution.kind in ("choice", "equals")
+            or not isinstance(value, int | float)
+        ):
             continue
         low, high = distribution.values
         place = (value - low) / (high - low)

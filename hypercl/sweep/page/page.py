@@ -27,6 +27,8 @@ from hypercl.sweep.results import (
     cost_rows,
     final_of,
     goals_in_words,
+    how_sure_rows,
+    methods_rows,
     origin_of,
     several,
     stability_rows,
@@ -123,7 +125,7 @@ def _sweep(index: int, name: str, one: Shown) -> tuple[str, dict[str, Any]]:
         _answer(one, final, found),
         html.section("Attempts at each task", html.table(attempts)) if attempts else _search(record, found),
         html.section("One trial", chosen, kind="trial"),
-        _further(final, data),
+        _further(one, final, data),
         _pruning(record),
         _failures(record),
         _ground(record),
@@ -191,13 +193,20 @@ def _search(record: StudyRecord, found: Sequence[Importance]) -> str:
     )
 
 
-def _further(final: FinalResult | None, data: Mapping[str, Any]) -> str:
-    """What was measured after the search: on further seeds, on test data."""
-    parts = [html.figure(kind) for kind in ("seeds", "final") if data[kind]]
+def _further(one: Shown, final: FinalResult | None, data: Mapping[str, Any]) -> str:
+    """How sure it is, the methods compared, and what was measured after the search: on further seeds, on test data."""
+    methods = [{key: _cell(cell) for key, cell in row.items()} for row in methods_rows(one.record, final)]
+    sure = how_sure_rows(one.record, {}) if one.stands != "running" else []
+    parts = [html.pairs(sure), html.table(methods) if methods else ""]
+    parts += [html.figure(kind) for kind in ("seeds", "final") if data[kind]]
     if final is not None:
         rows = [{key: cell for key, cell in row.items() if key != "values"} for row in final_rows(final.content)]
         parts.append(f"<h3>{escape(title(final.content))}</h3>{html.table(rows)}")
     return html.section("Is it better than the setting as written?", *parts)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _pruning(record: StudyRecord) -> str:
