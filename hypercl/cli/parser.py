@@ -270,15 +270,8 @@ def _add_sweep(commands: Commands) -> None:
     parser.add_argument(
         "--fork", metavar="NEW", help="begin results/NEW, of another space or stream, with what this sweep knows so far"
     )
-    parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
-    _add_machine(parser)
+    _add_address(parser)
     _add_telling(parser)
-    parser.add_argument(
-        "--prefer",
-        metavar="PREFERENCE",
-        help="which trade-off between several objectives goes into best.yaml: 'knee' (default), weights such as "
-        "'validation/final_accuracy: 1, compression_ratio: 0.2', or a condition such as 'compression_ratio <= 0.5'",
-    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check everything and time two steps; start nothing")
     instead.add_argument(
@@ -344,6 +337,7 @@ def _add_final(commands: Commands) -> None:
         "--again", action="store_true", help="choose again and open test data once more; every output says so"
     )
     _add_machine(parser)
+    _add_address(parser)
     _add_telling(parser)
     _add_data(parser)
     parser.set_defaults(run=_runs("sweep", "final_command"))

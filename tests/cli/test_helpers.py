@@ -26,12 +26,15 @@ ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
-    "sweep": "file --set --results --name --data-dir --offline --trust --trials --fork --no-final --time --cpus --gpus "
-    "--max-concurrent --address --quiet --json --prefer --dry-run --show --status",
+    "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --time --cpus --gpus "
+    "--max-concurrent --prefer --fork --address --quiet --json --dry-run --show --status",
+    "submit": "file --set --results --name --data-dir --offline --trust --trials --no-final --time --cpus --gpus "
+    "--max-concurrent --prefer --address --pip --detach --follow --stop --status --list",
     "enqueue": "results setting",
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --quiet --json "
     "--data-dir --offline --trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
+    "cluster": "what kind --to --image --claim --region --filesystem --project --head --workers --user",
     "doctor": "results --fix --wandb --data-dir --offline",
     "explain": "path",
     "init": "name --to",
