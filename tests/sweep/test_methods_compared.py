@@ -14,7 +14,7 @@ from hypercl.sweep.results.methods import methods_rows
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import read_sweep
-from hypercl.sweep.study.space import draw, experiment_of, params_of, settings_of
+from hypercl.sweep.study.space import draw, experiment_of, method_of, params_of, settings_of
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.training import sizes
 
@@ -111,6 +111,19 @@ def test_another_method_has_its_own_defaults_but_for_what_its_family_shares() ->
         params_of(si.experiment, si.space, {"method.name": "er", "method.strength": 5})
 
 
+def test_methods_may_be_whole_sections() -> None:
+    methods = "{choice: [{name: hnet, beta: 0.05}, {name: er, budget: 50}]}"
+    file = file_of(f"space: {{method: {methods}, hypernet.chunk_size: {{int_log: [20, 200]}}}}")
+    assert file.methods == ("hnet", "er")
+    rng = random.Random(0)
+    drawn = [draw(file.space, rng) for _ in range(20)]
+    for params in drawn:
+        experiment = experiment_of(file.experiment, file.space, params)
+        assert method_of(params) == experiment.method.name
+        assert (experiment.hypernet.name == "none") == (experiment.method.name == "er") == (len(params) == 1)
+    assert {method_of(params) for params in drawn} == {"hnet", "er"}
+
+
 def test_methods_that_may_have_a_hypernetwork_keep_the_one_that_is_written() -> None:
     space = "space: {method.name: {choice: [hnet, finetune, ewc]}, hypernet.chunk_size: {int_log: [20, 200]}}"
     file = file_of(space)
@@ -135,8 +148,8 @@ def test_a_bound_on_the_compression_ratio_is_one_on_hypernetworks() -> None:
     ("space", "path", "message"),
     [
         (
-            "{method.name: {choice: [hnet, ewc]}, method.strength@a: {uniform: [0, 1]}, "
-            "method.strength@b: {uniform: [0, 1]}}",
+            "{method.name: {choice: [hnet, ewc]}, method.strength@a: {uniform: [0, 1], when: {method.name: ewc}}, "
+            "method.strength@b: {uniform: [0, 1], when: {method.name: [ewc]}}}",
             "space.method.strength@a",
             "both this and",
         ),
@@ -145,6 +158,11 @@ def test_a_bound_on_the_compression_ratio_is_one_on_hypernetworks() -> None:
             "method.strength@ewc: {uniform: [0, 1]}}",
             "space.method.strength",
             "both this and",
+        ),
+        (
+            "{method.name: {choice: [hnet, er]}, method.beta@lwf: {uniform: [0, 1]}}",
+            "space.method.beta@lwf",
+            "is none of",
         ),
         (
             "{method.name: {choice: [hnet, er]}, method.beta@er: {uniform: [0, 1]}}",

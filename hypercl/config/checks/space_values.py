@@ -253,6 +253,9 @@ def _labels(file: SweepFile, path: str) -> list[Problem]:
     key, where = key_of(path), f"space.{path}"
     if path != key and not label_of(path).isidentifier():
         return [Problem(where, "what follows @ needs a name", fix=f"write {key}@name")]
+    label = label_of(path)
+    if label and file.methods and label not in file.methods and not file.space[path].when:
+        return [Problem(where, f"{label} is none of the methods compared", label, ", ".join(file.methods))]
     others = [other for other in file.space if other != path and key_of(other) == key]
     together = [other for other in others if not _apart(file.space[path], file.space[other])]
     if not together:

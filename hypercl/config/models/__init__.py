@@ -64,6 +64,7 @@ from hypercl.config.models.section import (
     kind_of,
     kinds_of,
     models_in,
+    name_in,
     required,
     switched,
 )

@@ -8,6 +8,18 @@ from hypercl.config.models.section import is_list, is_mapping, kind_of, models_i
 from hypercl.config.models.space import key_of, label_of
 
 METHOD = "method.name"
+CHOOSING = (METHOD, "method")
+"""The entries of a space that choose between methods: by name, or as whole sections."""
+
+
+def compared(space: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """The entry of a space in plain data that chooses between methods, and its choices; none where there is none."""
+    for name in CHOOSING:
+        choice = space.get(name)
+        given: Any = choice.get("choice") if is_mapping(choice) else None
+        if is_list(given):
+            return name, [each for each in given if name_in(each) is not None]
+    return METHOD, []
 
 
 def with_conditions(experiment: Any, space: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,23 +32,21 @@ def with_conditions(experiment: Any, space: Mapping[str, Any]) -> dict[str, Any]
         experiment: the file's section, in plain data.
         space: entry -> distribution.
     """
-    choice = space.get(METHOD)
-    given: Any = choice.get("choice") if is_mapping(choice) else None
-    if not is_list(given):
-        return dict(space)
-    methods = [each for each in given if isinstance(each, str)]
-    return {name: _conditioned(name, one, methods, experiment) for name, one in space.items()}
+    parent, methods = compared(space)
+    return {name: _conditioned(name, one, parent, methods, experiment) for name, one in space.items()}
 
 
-def _conditioned(name: str, one: Any, methods: list[str], experiment: Any) -> Any:
-    if not is_mapping(one):
+def _conditioned(name: str, one: Any, parent: str, methods: list[Any], experiment: Any) -> Any:
+    if not is_mapping(one) or name == parent:
         return one
     when: Any = one.get("when", {})
-    if not is_mapping(when) or METHOD in when:
+    if not is_mapping(when) or parent in when:
         return one
-    label, having = label_of(name), [each for each in methods if _has(each, key_of(name), experiment)]
-    having = [label] if label in methods else having
-    return one if len(having) in (0, len(methods)) else {**one, "when": {**when, METHOD: having}}
+    if label := label_of(name):
+        having = [each for each in methods if name_in(each) == label]
+    else:
+        having = [each for each in methods if _has(str(name_in(each)), key_of(name), experiment)]
+    return one if len(having) in (0, len(methods)) else {**one, "when": {**when, parent: having}}
 
 
 def _has(method: str, path: str, experiment: Any) -> bool:

@@ -25,7 +25,7 @@ from hypercl.config.models.section import (
     switched,
 )
 from hypercl.config.models.space import Distribution
-from hypercl.config.models.space_of_methods import METHOD, with_conditions
+from hypercl.config.models.space_of_methods import CHOOSING, with_conditions
 
 Metric = Literal[
     "validation/final_accuracy",
@@ -366,8 +366,8 @@ class SweepFile(Section):
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the space compares; none where there is one."""
-        one = self.space.get(METHOD)
-        return tuple(map(str, one.values)) if one is not None and one.kind == "choice" else ()
+        choices = (one.values for name in CHOOSING if (one := self.space.get(name)) and one.kind == "choice")
+        return tuple(dict.fromkeys(str(name_in(each)) for each in next(choices, ())))
 
     @property
     def fidelity(self) -> dict[str, float]:

@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial
 
 from hypercl.analysis import BASE, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
-from hypercl.config.models import METHOD
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
@@ -29,6 +28,7 @@ from hypercl.sweep.study import (
     final_config,
     is_complete,
     leaders,
+    method_of,
     outcome_of,
 )
 from hypercl.sweep.workers import PlannedRun
@@ -236,8 +236,8 @@ def best_of_each_method(ranked: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Trials, best first, with the best of each method that the space compares before all others."""
     best: dict[Any, FrozenTrial] = {}
     for trial in ranked:
-        best.setdefault(trial.params.get(METHOD), trial)
-    return [*best.values(), *(trial for trial in ranked if best[trial.params.get(METHOD)] is not trial)]
+        best.setdefault(method_of(trial.params), trial)
+    return [*best.values(), *(trial for trial in ranked if best[method_of(trial.params)] is not trial)]
 
 
 def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:

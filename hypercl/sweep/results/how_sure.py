@@ -33,7 +33,7 @@ def _winner(record: StudyRecord) -> Rows:
     written = next((trial for trial in others if is_written(trial)), None)
     rest = [trial for trial in others if written is None or trial.number != written.number]
     named = [("the setting as written", written)] if written is not None else []
-    named += [(f"the runner-up, trial {rest[0].number}", rest[0])] if rest else []
+    named += [(f"the runner-up (trial {rest[0].number})", rest[0])] if rest else []
     found = [(name, p) for name, other in named if (p := _probability(record, best, other)) is not None]
     if not found:
         return []
@@ -74,7 +74,7 @@ def _another(record: StudyRecord) -> Rows:
         record.file.objective.direction == "maximize",
     )
     low, high = found.interval
-    text = f"its winner would be expected at {low:.4f} to {high:.4f} (95 %, bootstrap over {record.trained} trials), "
+    text = f"the winner would be expected at {low:.4f} to {high:.4f} (95 %, bootstrap over {record.trained} trials), "
     return [
         ("another seed", f"{text}and be the same setting in {found.same:.0%} of such sweeps{record.file.at_fidelity}")
     ]

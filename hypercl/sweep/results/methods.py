@@ -3,9 +3,8 @@
 from typing import Any
 
 from hypercl.analysis import FinalResult, counterpart
-from hypercl.config.models import METHOD
 from hypercl.sweep.results.goals import goal_cells
-from hypercl.sweep.study import TRAINED, StudyRecord, is_written, outcome_of, state_of
+from hypercl.sweep.study import TRAINED, StudyRecord, is_written, method_of, outcome_of, state_of
 
 
 def methods_rows(record: StudyRecord, final: FinalResult | None) -> list[dict[str, Any]]:
@@ -16,11 +15,11 @@ def methods_rows(record: StudyRecord, final: FinalResult | None) -> list[dict[st
     The number of trials belongs to the comparison: a method with more of them has had more chances.
     """
     file, ranked = record.file, record.ranked()
-    best = {name: trial for trial in reversed(ranked) if (name := trial.params.get(METHOD)) in file.methods}
-    order = [*(trial.params[METHOD] for trial in ranked if trial in best.values()), *file.methods]
+    best = {name: trial for trial in reversed(ranked) if (name := method_of(trial.params)) in file.methods}
+    order = [*(method_of(trial.params) for trial in ranked if trial in best.values()), *file.methods]
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(order):
-        own = [trial for trial in record.trials if trial.params.get(METHOD) == name]
+        own = [trial for trial in record.trials if method_of(trial.params) == name]
         row: dict[str, Any] = {"method": name, "trained": sum(state_of(trial) in TRAINED for trial in own)}
         if (trial := best.get(name)) is not None:
             row |= {"best trial": trial.number, **goal_cells(file.objective, trial)}

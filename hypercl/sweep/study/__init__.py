@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
     from hypercl.sweep.study.samplers import Grid, sampler_in_words, sampler_of
     from hypercl.sweep.study.settings import best_experiment
-    from hypercl.sweep.study.space import draw, settings_of
+    from hypercl.sweep.study.space import draw, method_of, settings_of
     from hypercl.sweep.study.study import PLANNED, Suggestion, SweepStudy
     from hypercl.sweep.study.warm_start import earlier_of, keep_earlier
 __all__, __getattr__ = lazy(__name__, __file__)

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hypercl.config import Distribution, Experiment, UserError
 from hypercl.config.checks import completed, is_active, ordered, setting, with_tied
-from hypercl.config.models import key_of
+from hypercl.config.models import METHOD, key_of, name_in
 
 Params = Mapping[str, Any]
 """A suggestion as Optuna knows it: key path -> number, or choice (as JSON where Optuna cannot store the choice)."""
@@ -122,6 +122,12 @@ def _listed(path: str, one: Distribution) -> list[Any]:
         values = [float(f"{low + step * index:.12g}") for index in range(count)]  # 0.3, not 0.30000000000000004
         return [int(value) for value in values] if one.kind == "int" else values
     raise UserError(f"space.{path}: the grid sampler needs values that can be listed: use choice, int, or give a step")
+
+
+def method_of(params: Params) -> str | None:
+    """The method of a suggestion, in a space that compares methods, by name or as whole sections; else None."""
+    whole = params.get("method")
+    return params.get(METHOD) or (name_in(json.loads(whole)) if isinstance(whole, str) else None)
 
 
 def _as_json(one: Distribution) -> bool:

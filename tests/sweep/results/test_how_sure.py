@@ -46,7 +46,7 @@ def record_of(folder: Path, values: Sequence[float], *more: str, early: Sequence
 def test_a_clear_winner_is_better_with_certainty_and_a_lucky_one_is_not(tmp_path: Path) -> None:
     clear = dict(how_sure_rows(record_of(tmp_path / "a", [math.nan] * 20), {}))
     assert "better than the setting as written with probability above 0.99" in clear["winner"]
-    assert "than the runner-up, trial" in clear["winner"]
+    assert "than the runner-up (trial" in clear["winner"]
     noise = [0.5 + 0.02 * (-1) ** place * (place % 3) for place in range(8)]
     lucky = dict(how_sure_rows(record_of(tmp_path / "b", noise), {}))
     assert "above 0.99" not in lucky["winner"]
