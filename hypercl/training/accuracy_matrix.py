@@ -35,7 +35,7 @@ class AccuracyMatrix:
         """
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                (first, *tasks), *rows = csv.reader(file)
+                (first, *tasks), *rows = list(csv.reader(file)) or [[""]]
             if (
                 first != "after"
                 or len(rows) - len(tasks) not in (0, 1)

@@ -1,6 +1,7 @@
 """What is wrong in a results folder, and how it is mended: nothing is deleted; files are moved to lost+found."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +13,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import read_final
-from hypercl.config import Experiment, SweepFile, UserError, load, lookup
+from hypercl.config import ConfigError, Experiment, SweepFile, UserError, load, lookup
 from hypercl.files import is_alive, partial_writer, write_bytes
 from hypercl.folder_lock import driver_of
 from hypercl.loggers import sound_rows
@@ -165,14 +166,15 @@ def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> s
     write_bytes(path, kept)
     gone = len(content.splitlines()) - len(kept.splitlines())
     if whole:
-        doubtful = "" if gone or damage is None else f"; its records from line {damage[0]} on are taken as they are"
-        return f"moved to {place}; {gone} damaged records are left out, every trial is there{doubtful}"
+        lost_too = "" if gone or damage is None else f"; what is missing from line {damage[0]} on is lost"
+        return f"moved to {place}; {_counted(gone, 'damaged record')} left out, every trial is there{lost_too}"
     count = len(trials_in(path, kept))
     moved = [run for run in folder.glob("trials/*") if run.name.isdigit() and int(run.name) >= count]
     moved += [stage for name in ("confirm", "race", "final") if moved and (stage := folder / name).is_dir()]
     for each in moved:
         lost.take(each)
-    return f"moved to {place}; cut before the damage: {count} trials are left, the folders of later ones are moved too"
+    left = _counted(count, "trial")
+    return f"moved to {place}; cut before the damage: {left} left, the folders of later ones are moved too"
 
 
 def _strangers(folder: Path, file: SweepFile, content: bytes) -> list[int]:
@@ -236,7 +238,7 @@ def _run(run: Path) -> Iterator[Fault]:
             yield Fault(Weight.LOST, path, f"cannot be read: {_first(error)}")
     path = run / "metrics.jsonl"
     if path.is_file() and (lines := sound_rows(path.read_bytes(), inf)[1]):
-        what = f"{len(lines)} damaged lines, the first is line {lines[0][0]}"
+        what = f"damaged lines, {len(lines)} in all, from line {lines[0][0]} on"
         yield Fault(Weight.LOST, path, what, partial(_mend_rows, path))
     yield from _results(run)
     path = run / "wandb.json"
@@ -283,11 +285,11 @@ def _wandb(folder: Path) -> Iterator[Fault]:
 
 
 def _leftovers(folder: Path) -> Iterator[Fault]:
-    """Of processes that are gone; none while a command holds the folder."""
+    """Of processes that are gone; none while another process holds the folder."""
     driver = driver_of(folder)
-    if driver is not None and driver.alive is not False:
+    if driver is not None and driver.alive is not False and driver.pid != os.getpid():
         return
-    if driver is not None:
+    if driver is not None and driver.pid != os.getpid():
         path = folder / ".driver.json"
         yield Fault(
             Weight.LEFTOVER, path, f"names process {driver.pid}, which is gone", _moved(path, "nobody holds it")
@@ -302,5 +304,13 @@ def _leftovers(folder: Path) -> Iterator[Fault]:
             )
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+
+
 def _first(error: Exception) -> str:
+    """What is wrong, on a line."""
+    if isinstance(error, ConfigError):
+        problem = error.problems[0]
+        return f"line {problem.line}: {problem.message}" if problem.line else problem.message
     return str(error).strip().partition("\n")[0]
