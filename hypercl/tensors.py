@@ -42,9 +42,42 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
+def copied_at_once(tensors: Tensors) -> Tensors:
+    """Clones, made in one call."""
+    copies = {name: torch.empty_like(tensor) for name, tensor in tensors.items()}
+    if copies:
+        torch._foreach_copy_(list(copies.values()), list(tensors.values()))  # pyright: ignore[reportPrivateImportUsage]
+    return copies
+
+
+def add_all_(totals: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Adds one tensor to each of several in place, in one call."""
+    torch._foreach_add_(totals, values)  # pyright: ignore[reportPrivateImportUsage, reportCallIssue, reportArgumentType]
+
+
+def sums_of(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
+    """The sums of tensors of two lists, made in one call."""
+    return list(torch._foreach_add(left, right))  # pyright: ignore[reportPrivateImportUsage, reportCallIssue, reportArgumentType]
+
+
+def joint_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of several tensors together: a scalar."""
+    return vector_norm(torch.stack(torch._foreach_norm(list(tensors))), dim=0)  # pyright: ignore[reportPrivateImportUsage, reportArgumentType]
+
+
 def numbers(tensor: Tensor) -> list[Any]:
     """The numbers of a tensor of one or more axes, in nested lists; waits for the device."""
     return tensor.tolist()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def add_product_(total: Tensor, left: Tensor, right: Tensor, alpha: float = 1.0, beta: float = 1.0) -> Tensor:
+    """total = beta total + alpha left right in place, of matrices or of stacks: (n, k) and (k, m) to (n, m).
+
+    With `beta` 0 what was in `total` is not read.
+    """
+    if total.ndim == 2:
+        return total.addmm_(left, right, beta=beta, alpha=alpha)
+    return total.baddbmm_(left, right, beta=beta, alpha=alpha)
 
 
 def vecdot(left: Tensor, right: Tensor) -> Tensor:

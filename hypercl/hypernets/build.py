@@ -63,7 +63,8 @@ class OwnWeights:
         """As `Hypernetwork.generate`."""
 
         def back(gradient: Tensor) -> tuple[Tensors, Tensor]:
-            return {"weights": gradient.sum(-2)}, torch.zeros_like(embeddings)
+            total = gradient.squeeze(-2) if gradient.shape[-2] == 1 else gradient.sum(-2)
+            return {"weights": total}, embeddings  # which are empty, as is their gradient
 
         return self(theta, embeddings, drawn).detach(), back
 

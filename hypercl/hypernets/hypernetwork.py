@@ -9,9 +9,11 @@ from torch.nn import functional
 
 from hypercl.config.models import Initialization, Xavier
 from hypercl.hypernets.initialize import Hyperfan, TrunkMoments, initial_theta
-from hypercl.tensors import Tensors
+from hypercl.tensors import Tensors, add_product_
 
 XAVIER = Xavier()
+PAIRS_AS_ONE = 2048
+"""Up to so many pairs (task, chunk) pass the first layer as one product of their whole inputs: fewer calls."""
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,13 @@ class Hypernetwork:
 
     def hidden_activations(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
         """Inputs of the head, (tasks, chunks, h); with an empty trunk the hypernetwork's inputs."""
-        if not drawn:
+        tasks = embeddings.shape[-2]
+        if not drawn and tasks * self.num_chunks > PAIRS_AS_ONE:
             of_tasks, of_chunks = self.first_layer_terms(theta, embeddings)
             sums = of_tasks.unsqueeze(-2) + of_chunks.unsqueeze(-3)
             hidden = self.hidden_from_first_layer(theta, sums.flatten(-3, -2))
             return torch.unflatten(hidden, -2, (-1, self.num_chunks))
-        tasks = embeddings.shape[-2]
+        drawn = drawn or {}
         activations = self._inputs(theta, embeddings, drawn).flatten(-3, -2)
         for layer in range(len(self.hidden)):
             activations = self._layer(theta, layer, activations)
@@ -203,6 +206,33 @@ class Hypernetwork:
         of_tasks = _affine(embeddings, weight[..., : ends[0]], theta["trunk.0.bias"])
         return of_tasks, chunks @ weight[..., ends[0] : ends[1]].mT
 
+    def first_layer_back_(
+        self, gradient: Tensors, theta: Tensors, embeddings: Tensor, of_tasks: Tensor, of_chunks: Tensor
+    ) -> None:
+        """Adds to `gradient`, in place, what reaches it through `first_layer_terms`; the bias's is their plain sum.
+
+        Args:
+            gradient: by the names in theta, and `embeddings` if theirs is wanted.
+            theta: of the terms, as are `embeddings`.
+            embeddings: (tasks, task_embedding).
+            of_tasks: gradient of the tasks' terms.
+            of_chunks: gradient of the chunks' terms.
+        """
+        ends = (self.task_embedding, self.task_embedding + self.chunk_embedding)
+        if not self.hidden:
+            if "embeddings" in gradient:
+                gradient["embeddings"].add_(of_tasks[..., : ends[0]])
+            if self.chunk_embedding:
+                gradient["chunks"].add_(of_chunks[..., ends[0] : ends[1]])
+            return
+        weight, reached = theta["trunk.0.weight"], gradient["trunk.0.weight"]
+        add_product_(reached[..., : ends[0]], of_tasks.mT, embeddings)
+        if "embeddings" in gradient:
+            add_product_(gradient["embeddings"], of_tasks, weight[..., : ends[0]])
+        if self.chunk_embedding:
+            add_product_(reached[..., ends[0] : ends[1]], of_chunks.mT, theta["chunks"])
+            add_product_(gradient["chunks"], of_chunks, weight[..., ends[0] : ends[1]])
+
     def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor:
         """Inputs of the head from sums of `first_layer_terms`: (pairs, units) -> (pairs, h). Evaluation mode."""
         activations = self._activated(theta, 0, sums) if self.hidden else sums
@@ -221,16 +251,19 @@ class Hypernetwork:
         The last chunk may be cut, and is handled separately, so that nothing is padded.
         """
         whole = self.num_weights // self.chunk_size
-        *replicas, _, h = extended.shape[:-2] + extended.shape[-1:]
+        *replicas, tasks, _, h = extended.shape
         of_whole = gradient[..., : whole * self.chunk_size].reshape(*replicas, -1, self.chunk_size)
         of_head = of_whole.mT @ extended[..., :whole, :].reshape(*replicas, -1, h)
-        of_hidden = torch.empty_like(extended[..., :-1])
-        of_hidden[..., :whole, :] = (of_whole @ head[..., :-1]).unflatten(-2, (-1, whole))
+        of_hidden = extended.new_empty(*replicas, tasks, self.num_chunks, h - 1)
+        if tasks == 1:
+            add_product_(of_hidden[..., 0, :whole, :], of_whole, head[..., :-1], beta=0)
+        else:
+            of_hidden[..., :whole, :] = (of_whole @ head[..., :-1]).unflatten(-2, (-1, whole))
         if whole < self.num_chunks:
             of_cut = gradient[..., whole * self.chunk_size :]
             rows = slice(0, of_cut.shape[-1])
-            of_head[..., rows, :].add_(of_cut.mT @ extended[..., whole, :])
-            of_hidden[..., whole, :] = of_cut @ head[..., rows, :-1]
+            add_product_(of_head[..., rows, :], of_cut.mT, extended[..., whole, :])
+            add_product_(of_hidden[..., whole, :], of_cut, head[..., rows, :-1], beta=0)
         return of_head, of_hidden
 
     def _layer(self, theta: Tensors, layer: int, inputs: Tensor) -> Tensor:

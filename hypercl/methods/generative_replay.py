@@ -99,6 +99,8 @@ class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
 
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         inputs = self.generator.draw(source, ceil(batch[1].shape[-1] / info.task), info)
+        if self.spec.shape.scenario != "task":  # the same outputs are compared for all tasks
+            return [Replayed(inputs.flatten(self.samples_axis, self.samples_axis + 1), None)]
         return [Replayed(samples, task) for task, samples in enumerate(inputs.unbind(self.samples_axis))]
 
 
@@ -180,11 +182,12 @@ class InferenceNetwork(ReplayLearner):
         self.generator = generator
 
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        """ceil(B / t) samples of each of the t earlier tasks."""
+        """ceil(B / t) samples of each of the t earlier tasks, labelled by task: outputs from task 0's on."""
         _, labels = batch
-        inputs, axis = self.generator.draw(source, ceil(labels.shape[-1] / info.task), info), self.samples_axis
-        zeros = labels.new_zeros((*labels.shape[:-1], inputs.shape[axis + 1]))
-        return [Replayed(samples, task, zeros) for task, samples in enumerate(inputs.unbind(axis))]
+        count, axis = ceil(labels.shape[-1] / info.task), self.samples_axis
+        inputs = self.generator.draw(source, count, info).flatten(axis, axis + 1)
+        tasks = torch.arange(info.task * count, device=labels.device) // count
+        return [Replayed(inputs, 0, tasks.expand(*labels.shape[:-1], -1))]
 
 
 def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:

@@ -151,7 +151,7 @@ class GeneratorLearner(NetworkLearner):
                     "    fix:     scale them, or use a method without a generator"
                 )
         loss = self._cost((encoder, decoder), inputs, context, info)
-        of_encoder, of_decoder = torch.autograd.grad(loss.sum(), [encoder, decoder])
+        of_encoder, of_decoder = torch.autograd.grad(loss, [encoder, decoder], self.one.to(loss.dtype))
         of_encoder, moments = self._clipped({"weights": of_encoder}), state["optimizer"]["encoder"]
         self.optimizer.step_(state["encoder"], of_encoder, moments, info.lr)
         return {"task": loss.detach()}, *back(of_decoder.unsqueeze(-2)), state["buffers"]

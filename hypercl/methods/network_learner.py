@@ -97,6 +97,8 @@ class NetworkLearner(Learner):
         """The axis of the samples in a batch's inputs and labels."""
         self.own_weights = isinstance(spec.hypernet, OwnWeights)
         rates = [variant.training.optimizer.lr for variant in spec.variants]
+        self.one = torch.ones(len(spec.variants) if self.bundled else (), device=spec.device)
+        """The gradient of the minimised loss by itself."""
         self.rates = [rate / rates[0] for rate in rates] if len(set(rates)) > 1 else None
 
     def init(self) -> State:
@@ -126,15 +128,27 @@ class NetworkLearner(Learner):
     ) -> tuple[State, Losses]:
         if self.rates is not None and isinstance(info.lr, float):
             info = replace(info, lr=[info.lr * rate for rate in self.rates])
-        embeddings = state["embeddings"]
         losses, grads, of_embeddings, buffers = self._task_gradients(state, context, batches, info)
         protection = self._protected(state, context, grads, info)
-        optimizer = state["optimizer"]
-        self.optimizer.step_(state["theta"], self._clipped(protection.grads), optimizer["theta"], info.lr)
-        self._step_embeddings_(embeddings, self._adapts(info.task), of_embeddings, optimizer["embeddings"], info)
+        moved = [_Moved("embeddings", rows_of(self._adapts(info.task)), of_embeddings)]
         if protection.earlier is not None:
-            self._step_embeddings_(embeddings, range(info.task), protection.earlier, optimizer["earlier"], info)
+            moved.append(_Moved("earlier", slice(0, info.task), protection.earlier))
+        self._update_(state, protection.grads, moved if state["embeddings"].shape[-1] else [], info)
         return {**state, "buffers": buffers}, losses | protection.losses
+
+    def _update_(self, state: State, grads: Tensors, moved: Sequence["_Moved"], info: StepInfo) -> None:
+        """One step of theta and of some embeddings by their gradients, each clipped by itself, in one call."""
+        embeddings, optimizer = state["embeddings"], state["optimizer"]
+        updates = [(state["theta"], self._clipped(grads), optimizer["theta"])]
+        parts = [embeddings[..., each.rows, :] for each in moved]
+        whole = [part.contiguous() for part in parts]
+        for each, values in zip(moved, whole, strict=True):
+            gradient = self._clipped({"embeddings": each.gradient})
+            updates.append(({"embeddings": values}, gradient, optimizer[each.optimizer]))
+        self.optimizer.step_all_(updates, info.lr)
+        for each, part, values in zip(moved, parts, whole, strict=True):
+            if values is not part or not isinstance(each.rows, slice):  # otherwise it is the embeddings' own memory
+                embeddings[..., each.rows, :] = values
 
     def _optimizer_of(self, name: str, params: Tensors, state: State) -> Tensors:
         """The optimiser's state at the start of a task, for parameters that tasks share."""
@@ -270,11 +284,10 @@ class NetworkLearner(Learner):
             key = self._buffers_of(task)
             losses.append(self._loss(task, Network(weights, buffers[key]), batch, context, info))
             buffers[key] = losses[-1].buffers
-        minimized = torch.stack([loss.minimized for loss in losses]).mean(0)
-        gradients = torch.autograd.grad(minimized.sum(), of_tasks)
+        minimized = _mean([loss.minimized for loss in losses])
+        gradients = torch.autograd.grad(minimized, of_tasks, self.one.to(minimized.dtype))
         gradient = gradients[0].unsqueeze(-2) if len(gradients) == 1 else torch.stack(gradients, -2)
-        names = losses[0].logged
-        logged = {name: torch.stack([loss.logged[name].detach() for loss in losses]).mean(0) for name in names}
+        logged = {name: _mean([loss.logged[name].detach() for loss in losses]) for name in losses[0].logged}
         return logged, *back(gradient), buffers
 
     def _loss(self, task: int, network: Network, batch: Batch, context: TaskContext, info: StepInfo) -> Loss:
@@ -293,7 +306,8 @@ class NetworkLearner(Learner):
     def _classified(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
         trained = self._trained_outputs(task, info)
-        labels = labels + (self.spec.heads[task].start - trained.start)
+        if shift := self.spec.heads[task].start - trained.start:
+            labels = labels + shift
         return classification_loss(outputs[..., trained], labels, self.spec.training.label_smoothing)
 
     def _outputs(
@@ -308,16 +322,22 @@ class NetworkLearner(Learner):
     def _clipped(self, grads: Tensors) -> Tensors:
         return clip_norm(grads, self.spec.training.clip_norm, self.bundled)
 
-    def _step_embeddings_(
-        self, embeddings: Tensor, tasks: Sequence[int], gradient: Tensor, state: Tensors, info: StepInfo
-    ) -> None:
-        if not embeddings.shape[-1]:
-            return
-        rows = rows_of(tasks)
-        moved = embeddings[..., rows, :].contiguous()
-        self.optimizer.step_({"embeddings": moved}, self._clipped({"embeddings": gradient}), state, info.lr)
-        if self.bundled or not isinstance(rows, slice):  # otherwise it is the embeddings' own memory
-            embeddings[..., rows, :] = moved
+
+@dataclass(frozen=True)
+class _Moved:
+    """Embeddings that a step changes."""
+
+    optimizer: str
+    """Its name in the state."""
+    rows: slice | list[int]
+    """Their tasks."""
+    gradient: Tensor
+    """(tasks, dim)."""
+
+
+def _mean(losses: Sequence[Tensor]) -> Tensor:
+    """Of one or more tasks."""
+    return losses[0] if len(losses) == 1 else torch.stack(list(losses)).mean(0)
 
 
 def _draw(variant: Experiment, *purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:

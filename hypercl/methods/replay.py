@@ -111,11 +111,13 @@ class ReplayLearner(NetworkLearner):
         loss = self._classified(task, new, labels, info)
         students = [new if part.inputs is None else others.pop(0) for part in replayed]
         teachers = self._taught(replayed, inputs, context)
-        losses = [
-            self._replay_loss(part, student, teacher, info) * student.shape[-2]
-            for part, student, teacher in zip(replayed, students, teachers, strict=True)
-        ]
-        replay = torch.stack(losses).sum(0) / sum(student.shape[-2] for student in students)
+        parts = zip(replayed, students, teachers, strict=True)
+        losses = [self._replay_loss(*part, info) for part in parts]
+        replay = losses[0]
+        if len(losses) > 1:
+            counts = [student.shape[-2] for student in students]
+            weighted = [loss * count for loss, count in zip(losses, counts, strict=True)]
+            replay = torch.stack(weighted).sum(0) / sum(counts)
         share = self.share(info.task)
         return Loss((1 - share) * loss + share * replay, buffers, {"task": loss, "replay": replay})
 

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, LinearHead, Point, grids
+from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, Point, grids, mixed
 from hypercl.regularizers.masks import HeadMask, OwnRows, divide_rows
 from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength
 from hypercl.regularizers.pairs import Grid, Listed, divide
+from hypercl.regularizers.trunk_pass import LinearHead
 from hypercl.tensors import Tensors, on_device
 
 
@@ -49,17 +50,24 @@ class GramForm(OutputRegularizer[GramAnchor]):
         net, partition = self.setting.net, self.setting.partition
         embeddings = embeddings.detach().clone()
         with _full_precision(embeddings.device):
-            head = theta["head"].detach().clone()
+            head = theta["head"].detach()
             of_tasks, of_chunks = net.first_layer_terms(theta, embeddings)
             hidden = self._hidden(theta, of_tasks, of_chunks) if net.hidden else None
             if hidden is None:
                 of_tasks, of_chunks = functional.pad(of_tasks, (0, 1)), functional.pad(of_chunks, (0, 1), value=1.0)
             num_tasks = embeddings.shape[-2]
-            owning = self._owning(num_tasks)
+            owning, n = self._owning(num_tasks), head.shape[-1]
+            parts = [head[..., rows, :] for rows in partition.rows]
+            grams = torch.stack([part.mT @ part for part in parts], -3) if parts else head.new_empty(0, n, n)
+            blocks = range(len(parts))
+            counting = [[float(block in run.blocks) for block in blocks] for run in partition.runs]
+            blocks_of_runs = torch.tensor(counting, dtype=head.dtype, device=head.device)
             anchor = GramAnchor(
                 embeddings=embeddings,
-                head=head,
-                grams=tuple(head[..., rows, :].mT @ head[..., rows, :] for rows in partition.rows),
+                heads=torch.cat([head, torch.zeros_like(head)], -1),
+                grams=grams,
+                grams_of_runs=mixed(blocks_of_runs, grams) if parts else grams,
+                blocks_of_runs=blocks_of_runs,
                 of_tasks=of_tasks,
                 of_chunks=of_chunks,
                 hidden=hidden,
@@ -67,8 +75,9 @@ class GramForm(OutputRegularizer[GramAnchor]):
                 owning_there=owning.to(embeddings.device),
                 own=() if self.mask is None else self._own(self.mask, owning.to(embeddings.device)),
                 num_pairs=self.num_pairs(num_tasks),
+                held=grams,
             )
-            return replace(anchor, held=tuple(anchor.products(Grid(None, run.chunks)) for run in partition.runs))
+            return replace(anchor, held=anchor.products(None, partition.runs))
 
     def add_gradient_(
         self,

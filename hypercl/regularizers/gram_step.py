@@ -1,18 +1,25 @@
-"""One evaluation of the output regulariser through Gram matrices; the formulas are in `hypercl.regularizers.gram`."""
+"""One evaluation of the output regulariser through Gram matrices; the formulas are in `hypercl.regularizers.gram`.
+
+Matrices that are multiplied by the same one lie side by side or one on the other, so that few calls are made: an
+accelerator waits for calls, not for arithmetic, in networks of this size. With n = h + 1 and dZ continued by a zero:
+
+    [A*, dA]^T dA = [X; Y]  (2n, n)        of each block of rows of the head
+    [dZ, Z*]^T dZ = [Q; S]  (2n, n)        of each run of chunks
+    K = [A^T A; dA^T A]     (2n, n)        dR/dZ = 2 [dZ, Z*] K
+    W = [Q + S^T; Q + S^T + S + P]         dR/dA = 2 [A*, dA] W,  R = 2 <X, W_1> + <Y, W_2> + <A*^T A*, Q>
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hypercl.regularizers.masks import OwnRows
 from hypercl.regularizers.output import Anchor, Strength, for_matrices
-from hypercl.regularizers.pairs import Grid, Listed, Pairs, Partition, Run, add_product_, grid_product
-from hypercl.tensors import Tensors
+from hypercl.regularizers.pairs import Grid, Listed, Pairs, Partition, Run, over_pairs
+from hypercl.regularizers.trunk_pass import LinearHead, TrunkPass
+from hypercl.tensors import Tensors, add_product_
 
 NUMBERS_AT_ONCE = 2_000_000
 """Size of the largest tensor formed for a block of pairs, on the CPU.
@@ -24,38 +31,24 @@ ON_ACCELERATORS = 4
 """Factor for accelerators, where a call costs more than its arithmetic; an untested guess."""
 
 
-class LinearHead(Protocol):
-    """What the Gram form reads of a hypernetwork with a linear head."""
-
-    @property
-    def num_weights(self) -> int: ...
-    @property
-    def chunk_size(self) -> int: ...
-    @property
-    def num_chunks(self) -> int: ...
-    @property
-    def hidden(self) -> tuple[int, ...]: ...
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]: ...
-    def __call__(self, theta: Tensors, embeddings: Tensor) -> Tensor: ...
-    def first_layer_terms(self, theta: Tensors, embeddings: Tensor) -> tuple[Tensor, Tensor]: ...
-    def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor: ...
-
-
 @dataclass(frozen=True)
 class GramAnchor(Anchor):
     """Head and hidden activations before the current task; no generated weights."""
 
-    head: Tensor
-    """A*: (chunk_size, h + 1)."""
-    grams: tuple[Tensor, ...]
-    """A*^T A* of each block of rows."""
+    heads: Tensor
+    """[A*, dA], of which a step overwrites the second half: (chunk_size, 2 n)."""
+    grams: Tensor
+    """A*^T A* of each block of rows: (blocks, n, n)."""
+    grams_of_runs: Tensor
+    """Their sums over the blocks that count for a run: (runs, n, n)."""
+    blocks_of_runs: Tensor
+    """1 where a block of rows counts for a run of chunks, 0 elsewhere: (runs, blocks)."""
     of_tasks: Tensor
-    """The task's part of z*, and 0: (tasks, h + 1); with a trunk, terms of its first layer."""
+    """The task's part of z*, and 0: (tasks, n); with a trunk, terms of its first layer."""
     of_chunks: Tensor
-    """The chunk's part of z*, and 1: (chunks, h + 1); with a trunk, terms of its first layer."""
+    """The chunk's part of z*, and 1: (chunks, n); with a trunk, terms of its first layer."""
     hidden: Tensor | None
-    """Z*: (chunks, tasks, h + 1); None without a trunk, where it is a sum of the two terms."""
+    """Z*: (chunks, tasks, n); None without a trunk, where it is a sum of the two terms."""
     owning: Listed
     """Pairs that hold weights of their task's own head, on the CPU; empty without a mask."""
     owning_there: Listed
@@ -64,36 +57,67 @@ class GramAnchor(Anchor):
     """Which weights of those pairs belong to the task's own head."""
     num_pairs: int
     """Pairs of which a weight counts."""
-    held: tuple[Tensor, ...] = ()
-    """P over all tasks, for each run of chunks."""
+    held: Tensor
+    """P over all tasks, of each block of rows: (blocks, n, n)."""
 
     @property
     def num_tasks(self) -> int:
         return self.embeddings.shape[-2]
 
+    @property
+    def head(self) -> Tensor:
+        """A*: (chunk_size, n)."""
+        return self.heads[..., : self.heads.shape[-1] // 2]
+
     def of_replica(self, index: int) -> "GramAnchor":
         return replace(
             self,
             embeddings=self.embeddings[index],
-            head=self.head[index],
-            grams=tuple(gram[index] for gram in self.grams),
+            heads=self.heads[index],
+            grams=self.grams[index],
+            grams_of_runs=self.grams_of_runs[index],
             of_tasks=self.of_tasks[index],
             of_chunks=self.of_chunks[index],
             hidden=None if self.hidden is None else self.hidden[index],
-            held=tuple(held[index] for held in self.held),
+            held=self.held[index],
         )
 
     def stars(self, pairs: Pairs) -> Tensor:
-        """Z* of some pairs: (pairs, h + 1)."""
+        """Z* of some pairs: (pairs, n)."""
         return pairs.sums(self.of_tasks, self.of_chunks) if self.hidden is None else pairs.rows(self.hidden)
 
-    def products(self, grid: Grid) -> Tensor:
-        """P of a grid: (h + 1, h + 1)."""
+    def sides(self, tasks: Tensor | None) -> Tensor:
+        """Without a trunk, the terms of z* of some tasks and then those of all chunks: (tasks + chunks, n)."""
+        of_tasks = self.of_tasks if tasks is None else self.of_tasks.index_select(-2, tasks)
+        return torch.cat([of_tasks, self.of_chunks], -2)
+
+    def to_blocks(self, of_runs: Tensor) -> Tensor:
+        """Sums over the runs that each block of rows counts for: (runs, k, n) -> (blocks, k, n)."""
+        return mixed(self.blocks_of_runs.mT, of_runs)
+
+    def products(self, tasks: Tensor | None, runs: tuple[Run, ...]) -> Tensor:
+        """P over some tasks, of each block of rows: (blocks, n, n)."""
         if self.hidden is None:
-            terms = grid.terms(self.of_tasks, self.of_chunks)
-            return grid_product(terms, terms)
-        stars = self.stars(grid)
-        return stars.mT @ stars
+            sides = self.sides(tasks)
+            tasks_in = sides.shape[-2] - self.of_chunks.shape[-2]
+            of_runs = [_products(sides, sides, tasks_in, run.chunks) for run in runs]
+        else:
+            stars = [self.stars(Grid(tasks, run.chunks)) for run in runs]
+            of_runs = [rows.mT @ rows for rows in stars]
+        return self.to_blocks(torch.stack(of_runs, -3)) if runs else torch.zeros_like(self.grams)
+
+
+def mixed(weights: Tensor, matrices: Tensor) -> Tensor:
+    """Weighted sums of matrices: (m, k) and (k, rows, columns) -> (m, rows, columns)."""
+    if weights.shape == (1, 1):
+        return matrices
+    return torch.unflatten(weights @ matrices.flatten(-2), -1, matrices.shape[-2:])
+
+
+def _products(left: Tensor, right: Tensor, tasks: int, chunks: slice) -> Tensor:
+    """Sum of l r^T over the pairs of all tasks and some chunks, of sides as in `over_pairs`."""
+    found = [rows.mT @ right[..., places, :] for places, rows in over_pairs(left, tasks, chunks)]
+    return found[0] + found[1]
 
 
 @dataclass(frozen=True)
@@ -108,35 +132,6 @@ class Compared:
     """Pairs that hold weights of their task's own head, as indices into the anchor's, on the CPU."""
     scale: float
     """Factor of the sum of squares."""
-
-
-class Moments(NamedTuple):
-    """Sums over pairs of products of their hidden activations."""
-
-    moved: Tensor
-    """Q = dZ^T dZ: (h, h)."""
-    mixed: Tensor
-    """S = Z*^T dZ: (h + 1, h)."""
-    held: Tensor
-    """P = Z*^T Z*: (h + 1, h + 1)."""
-
-
-class HeadProducts(NamedTuple):
-    """Sums over rows of the head of products of its entries, (h + 1, h + 1) each."""
-
-    gram: Tensor
-    """A^T A."""
-    drift: Tensor
-    """dA^T A."""
-    moved: Tensor
-    """dA^T dA."""
-
-
-Sums = TypeVar("Sums", Moments, HeadProducts)
-
-
-def _add(left: Sums, right: Sums) -> Sums:
-    return left._make(map(torch.add, left, right))
 
 
 @dataclass(frozen=True)
@@ -159,87 +154,127 @@ class Point:
 
 
 class GramStep:
-    """One evaluation of R against an anchor, whose gradient is added to `gradient` in place.
-
-    The trunk's gradient accumulates in leaves for its parameters and for the terms of its first layer; `compare` then
-    propagates the latter to the first layer's parameters and the embeddings. So pairs can pass the trunk in blocks.
-    """
+    """One evaluation of R against an anchor, whose gradient is added to `gradient` in place."""
 
     def __init__(self, setting: GramSetting, anchor: GramAnchor, point: Point, gradient: Tensors) -> None:
         self.setting, self.anchor = setting, anchor
         self.head, self.head_gradient = point.theta["head"].detach(), gradient["head"]
-        self.head_step = self.head - anchor.head
-        self.leaves = {name: _leaf(value, gradient[name]) for name, value in point.theta.items() if name != "head"}
-        embeddings = anchor.embeddings
-        if point.embeddings is not None:
-            embeddings = _leaf(point.embeddings, gradient["embeddings"])
-        with torch.enable_grad():
-            self.terms = setting.net.first_layer_terms(self.leaves, embeddings)
-        # Autograd may give two leaves without a gradient one shared tensor, to which a second pass would add twice.
-        self.of_tasks, self.of_chunks = (_leaf(term, torch.zeros_like(term)) for term in self.terms)
+        self.n = self.head.shape[-1]
+        self.head_step = anchor.heads[..., self.n :]
+        embeddings = anchor.embeddings if point.embeddings is None else point.embeddings
+        self.trunk = TrunkPass(setting.net, point.theta, embeddings, gradient)
 
     @torch.no_grad()
     def compare(self, compared: Compared, strength: Strength) -> Tensor:
         """R; strength times its gradient is added in place."""
-        partition = self.setting.partition
+        torch.sub(self.head, self.anchor.head, out=self.head_step)
         self.factor = 2 * compared.scale * for_matrices(strength)
-        blocks = [self._head_products(block) for block in range(len(partition.rows))]
-        heads = [reduce(_add, [blocks[block] for block in run.blocks]) for run in partition.runs]
-        value, all_moments = self.head.new_zeros(self.head.shape[:-2]), self._moments(compared, heads)
-        for head, moments in zip(heads, all_moments, strict=True):
-            value += _inner(head.gram[..., :-1, :-1], moments.moved)
-            value += 2 * _inner(head.drift[..., :-1], moments.mixed) + _inner(head.moved, moments.held)
-        self._add_head_gradient_(all_moments)
+        values: list[Tensor] = []
+        if self.setting.partition.runs:
+            values.append(self._compare_what_all_share(compared))
         if len(compared.owning):
-            value += self._compare_own_heads(compared.owning)
-        sides = zip(self.terms, (self.of_tasks, self.of_chunks), strict=True)
-        reached = [(term, side.grad) for term, side in sides if term.requires_grad]
-        if reached:
-            torch.autograd.backward([term for term, _ in reached], [grad for _, grad in reached])
-        return value.clamp_(min=0) * compared.scale
+            values.append(self._compare_own_heads(compared.owning))
+        self.trunk.finish()
+        if not values:
+            return self.head.new_zeros(self.head.shape[:-2])
+        return sum(values[1:], values[0]).clamp_(min=0) * compared.scale
 
-    def _head_products(self, block: int) -> HeadProducts:
-        rows = self.setting.partition.rows[block]
-        before, step = self.anchor.head[..., rows, :], self.head_step[..., rows, :]
-        cross, moved = before.mT @ step, step.mT @ step
-        drift = cross.mT + moved
-        return HeadProducts(self.anchor.grams[block] + cross + drift, drift, moved)
+    def _compare_what_all_share(self, compared: Compared) -> Tensor:
+        """The sum of squared differences of the weights that count for every task."""
+        anchor, partition, n = self.anchor, self.setting.partition, self.n
+        products = self._head_products()
+        moments, held = self._moments(compared, self._scaled(self._kernels(products)))
+        sums, inner = anchor.to_blocks(moments), torch.empty_like(products)
+        before = torch.add(sums[..., :n, :], sums[..., n:, :].mT, out=inner[..., :n, :])
+        torch.add(before, sums[..., n:, :], out=inner[..., n:, :]).add_(held)
+        scaled, alpha = self._scaled(inner), self._alpha
+        for block, rows in enumerate(partition.rows):
+            reached = self.head_gradient[..., rows, :]
+            add_product_(reached, anchor.heads[..., rows, :], scaled[..., block, :, :], alpha)
+        terms = products * inner
+        terms[..., :n, :].mul_(2).addcmul_(anchor.grams, sums[..., :n, :])
+        return terms.sum((-3, -2, -1))
 
-    def _moments(self, compared: Compared, heads: list[HeadProducts]) -> list[Moments]:
-        """Q, S and P of each run; its gradient dZ A^T A + Z* dA^T A goes to the leaves."""
-        runs, held = self.setting.partition.runs, self._held(compared)
-        if self.anchor.hidden is None and compared.drawn is None:
-            grids_of_runs = [Grid(compared.tasks, run.chunks) for run in runs]
-            return [self._moments_of_grid(*run) for run in zip(grids_of_runs, heads, held, strict=True)]
-        grams = [self.factor * head.gram[..., :-1, :-1] for head in heads]
-        drifts = [self.factor * head.drift[..., :-1] for head in heads]
-        sums = zip(grams, drifts, held, strict=True)
-        all_moments = [Moments(torch.zeros_like(gram), torch.zeros_like(drift), stars) for gram, drift, stars in sums]
+    def _head_products(self) -> Tensor:
+        """[X; Y] of each block of rows: (blocks, 2n, n)."""
+        rows, anchor, n = self.setting.partition.rows, self.anchor, self.n
+        products = self.head.new_empty(*self.head.shape[:-2], len(rows), 2 * n, n)
+        for block, part in enumerate(rows):
+            left, right = anchor.heads[..., part, :].mT, self.head_step[..., part, :]
+            add_product_(products[..., block, :, :], left, right, beta=0)
+        return products
+
+    def _kernels(self, products: Tensor) -> Tensor:
+        """K of each run: (runs, 2n, n)."""
+        of_runs, n = mixed(self.anchor.blocks_of_runs, products), self.n
+        kernels = torch.empty_like(of_runs)
+        drift = torch.add(of_runs[..., :n, :].mT, of_runs[..., n:, :], out=kernels[..., n:, :])
+        torch.add(of_runs[..., :n, :], drift, out=kernels[..., :n, :]).add_(self.anchor.grams_of_runs)
+        return kernels
+
+    def _moments(self, compared: Compared, kernels: Tensor) -> tuple[Tensor, Tensor]:
+        """[Q; S] of each run (runs, 2n, n), and P of each block of rows; dR/dZ goes back through the trunk.
+
+        `kernels` are K, scaled.
+        """
+        anchor, runs, n = self.anchor, self.setting.partition.runs, self.n
+        begun = set(range(len(runs))) if compared.drawn is not None else set[int]()
+        moments = torch.zeros_like(kernels) if begun else torch.empty_like(kernels)
+        if anchor.hidden is None and compared.drawn is None:
+            self._compare_sides(compared.tasks, kernels, moments)
+            return moments, self._held(compared)
+        held = None if compared.drawn is None else moments.new_zeros(*moments.shape[:-3], len(runs), n, n)
 
         def add_block(pairs: Pairs, parts: list[tuple[int, slice]]) -> None:  # frees a block before the next
-            now, all_stars = self._now(pairs), self.anchor.stars(pairs)
-            all_steps = now.detach() - all_stars[..., :-1]
-            gradients: list[Tensor] = []
+            now, stars = self.trunk.hidden(pairs), anchor.stars(pairs)
+            both = torch.cat([now.detach(), stars[..., -1:], stars], -1)
+            steps, gradient = both[..., :n].sub_(stars), both.new_empty(stars.shape)
             for run, rows in parts:
-                steps, stars, moments = all_steps[..., rows, :], all_stars[..., rows, :], all_moments[run]
-                add_product_(moments.moved, steps.mT, steps)
-                add_product_(moments.mixed, stars.mT, steps)
-                if compared.drawn is not None:
-                    add_product_(moments.held, stars.mT, stars)
-                gradients.append(add_product_(steps @ grams[run], stars, drifts[run]))
-            torch.autograd.backward(now, gradients.pop() if len(gradients) == 1 else torch.cat(gradients, -2))
+                own = both[..., rows, :]
+                add_product_(moments[..., run, :, :], own.mT, steps[..., rows, :], beta=float(run in begun))
+                begun.add(run)
+                add_product_(gradient[..., rows, :], own, kernels[..., run, :, :], self._alpha, beta=0)
+                if held is not None:
+                    add_product_(held[..., run, :, :], own[..., n:].mT, own[..., n:])
+            self.trunk.back(now, gradient[..., :-1])
 
         for block in self._blocks(compared):
             add_block(*block)
-        return all_moments
+        return moments, self._held(compared) if held is None else anchor.to_blocks(held)
 
-    def _held(self, compared: Compared) -> list[Tensor]:
-        """P of each run; zero where pairs are drawn, to which their sums are added later."""
-        if compared.drawn is not None:
-            return [torch.zeros_like(held) for held in self.anchor.held]
+    def _held(self, compared: Compared) -> Tensor:
+        """P of each block of rows over whole tasks."""
         if compared.tasks is None:
-            return list(self.anchor.held)
-        return [self.anchor.products(Grid(compared.tasks, run.chunks)) for run in self.setting.partition.runs]
+            return self.anchor.held
+        return self.anchor.products(compared.tasks, self.setting.partition.runs)
+
+    def _compare_sides(self, tasks: Tensor | None, kernels: Tensor, moments: Tensor) -> None:
+        """Adds up the moments without a trunk, where sums over pairs split into sums over tasks and over chunks."""
+        stars, chunks = self.anchor.sides(tasks), self.anchor.of_chunks.shape[-2]
+        count, of_tasks = stars.shape[-2] - chunks, self.trunk.of_tasks.detach()
+        chosen = of_tasks if tasks is None else of_tasks.index_select(-2, tasks)
+        now = torch.cat([chosen, self.trunk.of_chunks.detach()], -2)
+        both = torch.cat([now, stars[..., -1:], stars], -1)
+        steps = both[..., : self.n].sub_(stars)
+        gradient = torch.zeros_like(stars)
+        for run, each in enumerate(self.setting.partition.runs):
+            for places, rows in over_pairs(both, count, each.chunks):
+                beta = float(places.start > 0)  # the chunks come second
+                add_product_(moments[..., run, :, :], rows.mT, steps[..., places, :], beta=beta)
+                add_product_(gradient[..., places, :], rows, kernels[..., run, :, :], self._alpha)
+        reached = gradient[..., :count, :-1]
+        if tasks is not None:
+            reached = torch.zeros_like(of_tasks).index_add_(-2, tasks, reached)
+        self.trunk.back_from_terms(reached, gradient[..., count:, :-1])
+
+    @property
+    def _alpha(self) -> float:
+        """The factor of the gradient, where it is one number; otherwise 1, and `_scaled` has it."""
+        return 1.0 if isinstance(self.factor, Tensor) else self.factor
+
+    def _scaled(self, matrices: Tensor) -> Tensor:
+        """Matrices with the factors of several replicas: (replicas, k, rows, columns)."""
+        return matrices * self.factor.unsqueeze(-1) if isinstance(self.factor, Tensor) else matrices
 
     def _blocks(self, compared: Compared) -> Iterator[tuple[Pairs, list[tuple[int, slice]]]]:
         """Blocks of pairs that pass the trunk at once; and the runs, by index, that rows of the block belong to."""
@@ -255,40 +290,12 @@ class GramStep:
             for grid in grids(net, Grid(compared.tasks, chunks), tasks, device):
                 yield grid, list(_runs_of(grid.chunks, runs, tasks))
 
-    def _moments_of_grid(self, grid: Grid, head: HeadProducts, held: Tensor) -> Moments:
-        """Without a trunk all sums over pairs split into sums over tasks and over chunks."""
-        with torch.enable_grad():
-            now = grid.terms(self.of_tasks, self.of_chunks)
-        before = grid.terms(self.anchor.of_tasks, self.anchor.of_chunks)
-        steps = now[0].detach() - before[0][..., :-1], now[1].detach() - before[1][..., :-1]
-        gram, drift = self.factor * head.gram[..., :-1, :-1], self.factor * head.drift[..., :-1]
-        for side, other in ((0, 1), (1, 0)):
-            others = now[other].shape[-2]
-            step = others * steps[side] + steps[other].sum(-2, keepdim=True)
-            star = others * before[side] + before[other].sum(-2, keepdim=True)
-            torch.autograd.backward(now[side], add_product_(step @ gram, star, drift))
-        return Moments(grid_product(steps, steps), grid_product(before, steps), held)
-
-    def _add_head_gradient_(self, all_moments: list[Moments]) -> None:
-        """Adds A* (Q + S^T) + dA (Q + S + S^T + P), one block of rows after the other."""
-        partition, head = self.setting.partition, self.anchor.head
-        for block, rows in enumerate(partition.rows):
-            of_runs = zip(partition.runs, all_moments, strict=True)
-            moments = reduce(_add, [moments for run, moments in of_runs if block in run.blocks])
-            of_before = functional.pad(moments.moved, (0, 1, 0, 1))
-            of_before[..., :-1, :].add_(moments.mixed.mT)
-            of_step = of_before + moments.held
-            of_step[..., :-1].add_(moments.mixed)
-            reached = self.head_gradient[..., rows, :]
-            add_product_(reached, head[..., rows, :], of_before.mul_(self.factor))
-            add_product_(reached, self.head_step[..., rows, :], of_step.mul_(self.factor))
-
     def _compare_own_heads(self, owning: Tensor) -> Tensor:
         """The sum of squared differences of the weights that count for their own task only, generated and compared."""
         anchor, value, device = self.anchor, self.head.new_zeros(self.head.shape[:-2]), self.head.device
         every = len(owning) == len(anchor.owning)
         pairs = anchor.owning_there if every else anchor.owning.only(owning).to(device)
-        now, all_stars = self._now(pairs), anchor.stars(pairs)
+        now, all_stars = self.trunk.hidden(pairs), anchor.stars(pairs)
         all_steps, gradient = now.detach() - all_stars[..., :-1], torch.zeros_like(now)
         for part in anchor.own:
             members, counts = part.among(owning, len(anchor.owning))
@@ -301,13 +308,8 @@ class GramStep:
             add_product_(reached[..., :-1], residual.mT, now.detach()[..., members, :])
             reached[..., -1].add_(residual.sum(-2))
             gradient.index_add_(-2, members, residual @ weight)
-        torch.autograd.backward(now, gradient)
+        self.trunk.back(now, gradient)
         return value
-
-    def _now(self, pairs: Pairs) -> Tensor:
-        """Z of some pairs, on the graph of the leaves, without the 1: (pairs, h)."""
-        with torch.enable_grad():
-            return self.setting.net.hidden_from_first_layer(self.leaves, pairs.sums(self.of_tasks, self.of_chunks))
 
 
 def _runs_of(chunks: slice, runs: tuple[Run, ...], tasks: int) -> Iterator[tuple[int, slice]]:
@@ -316,18 +318,6 @@ def _runs_of(chunks: slice, runs: tuple[Run, ...], tasks: int) -> Iterator[tuple
         start, stop = max(run.chunks.start, chunks.start), min(run.chunks.stop, chunks.stop)
         if start < stop:
             yield index, slice((start - chunks.start) * tasks, (stop - chunks.start) * tasks)
-
-
-def _leaf(value: Tensor, gradient: Tensor) -> Tensor:
-    """A leaf whose gradient accumulates in `gradient`."""
-    leaf = value.detach().requires_grad_()
-    leaf.grad = gradient
-    return leaf
-
-
-def _inner(left: Tensor, right: Tensor) -> Tensor:
-    """Sum of elementwise products of matrices."""
-    return (left * right).sum((-2, -1))
 
 
 def grids(net: LinearHead, grid: Grid, num_tasks: int, device: torch.device) -> Iterator[Grid]:

@@ -14,13 +14,16 @@ from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from hypercl.config.models import SGD, Adam, AdamW, RMSprop
-from hypercl.tensors import Tensors, copied, vector_norm
+from hypercl.tensors import Tensors, copied, copied_at_once, joint_norm, vector_norm
 
 Rate = float | Sequence[float]
 """A learning rate, or one per replica where the first axis of all tensors is the replica."""
 
 
 Config = TypeVar("Config", Adam, SGD, RMSprop)
+
+Update = tuple[Tensors, Tensors, Tensors]
+"""Parameters, contiguous; their gradients; and the state of their optimiser."""
 
 
 class Optimizer(ABC, Generic[Config]):
@@ -35,6 +38,11 @@ class Optimizer(ABC, Generic[Config]):
 
     def step_(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> None:
         """One step: changes `params`, contiguous, and `state`, from `init`; `lr` includes the schedule."""
+        self.step_all_([(params, grads, state)], lr)
+
+    def step_all_(self, updates: Sequence[Update], lr: Rate) -> None:
+        """As `step_`, of several sets of parameters in one call."""
+        params, grads, state = updates[0] if len(updates) == 1 else _joined(updates)
         # the fused kernels ignore strides
         grads = {name: grads[name].contiguous() for name in params}
         if isinstance(lr, Sequence):
@@ -42,10 +50,12 @@ class Optimizer(ABC, Generic[Config]):
         else:
             self._step(params, grads, state, lr)
 
+    @torch.no_grad()
     def look_ahead(self, params: Tensors, grads: Tensors, state: Tensors, lr: Rate) -> Tensors:
         """Where `step_` would take the parameters; nothing is changed."""
-        ahead = copied(params)
-        self.step_(ahead, grads, copied(state), lr)
+        copies = copied_at_once(params | state)  # names of the state begin with a kind and a slash
+        ahead = {name: copies[name] for name in params}
+        self.step_(ahead, grads, {name: copies[name] for name in state}, lr)
         return ahead
 
     @abstractmethod
@@ -60,6 +70,18 @@ class Optimizer(ABC, Generic[Config]):
             self._step(part, part_grads, moments | copied(counts), rate)
         for name in counts:
             state[name].add_(1)
+
+
+def _joined(updates: Sequence[Update]) -> Update:
+    """Several sets as one; the tensors are the same."""
+    params, grads, state = Tensors(), Tensors(), Tensors()
+    for place, (own, own_grads, own_state) in enumerate(updates):
+        params |= {f"{place}.{name}": value for name, value in own.items()}
+        grads |= {f"{place}.{name}": own_grads[name] for name in own}
+        for key, value in own_state.items():
+            kind, _, name = key.partition("/")
+            state[f"{kind}/{place}.{name}"] = value
+    return params, grads, state
 
 
 def build_optimizer(config: Adam | SGD | RMSprop) -> Optimizer[Any]:
@@ -156,7 +178,10 @@ def clip_norm(gradients: dict[str, Tensor], bound: float | None, replicas: bool 
     """
     if bound is None:
         return gradients
-    flat = {name: gradient.flatten(int(replicas)) for name, gradient in gradients.items()}
+    if not replicas:
+        scale = (bound / (joint_norm(list(gradients.values())) + 1e-6)).clamp(max=1.0)
+        return {name: gradient * scale for name, gradient in gradients.items()}
+    flat = {name: gradient.flatten(1) for name, gradient in gradients.items()}
     norms = [vector_norm(values, dim=-1) for values in flat.values()]
     scale = (bound / (vector_norm(torch.stack(norms), dim=0) + 1e-6)).clamp(max=1.0)
     return {name: (values * scale.unsqueeze(-1)).view_as(gradients[name]) for name, values in flat.items()}

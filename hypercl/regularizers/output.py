@@ -1,21 +1,18 @@
 """The output regulariser: keeps what the hypernetwork generates for earlier tasks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from hypercl.regularizers.masks import HeadMask
-from hypercl.tensors import Tensors, on_device
+from hypercl.regularizers.trunk_pass import LinearHead
+from hypercl.tensors import Tensors, add_all_, add_product_, on_device
 
 Strength = float | Tensor
-
-
-Generates = Callable[[Tensors, Tensor], Tensor]
-"""A hypernetwork: parameters and embeddings (tasks, dim) -> weights (tasks, weights)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class OutputRegularizer(ABC, Generic[AnyAnchor]):
         mask: which weights count; None counts all.
     """
 
-    def __init__(self, hypernet: Generates, mask: HeadMask | None = None) -> None:
+    def __init__(self, hypernet: LinearHead, mask: HeadMask | None = None) -> None:
         self.hypernet = hypernet
         self.mask = mask
 
@@ -96,15 +93,19 @@ class DirectAnchor(Anchor):
 
     theta: Tensors
     """Parameters before the current task."""
+    whole: Tensor | None
+    """Generated weights of the earlier tasks, if stored; the last chunk whole: (tasks, chunks * chunk_size)."""
     targets: Tensor | None
-    """Generated weights of the earlier tasks (tasks, weights), if stored."""
+    """The same, cut: (tasks, weights)."""
     drops: Tensor | None
     """What the mask leaves out, of the weights of its span: bool (tasks, span)."""
 
     def of_replica(self, index: int) -> "DirectAnchor":
         theta = {name: value[index] for name, value in self.theta.items()}
-        targets = None if self.targets is None else self.targets[index]
-        return replace(self, embeddings=self.embeddings[index], theta=theta, targets=targets)
+        whole, targets = self.whole, self.targets
+        if whole is not None and targets is not None:
+            whole, targets = whole[index], targets[index]
+        return replace(self, embeddings=self.embeddings[index], theta=theta, whole=whole, targets=targets)
 
 
 class DirectForm(OutputRegularizer[DirectAnchor]):
@@ -114,7 +115,7 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
     generated again at each step, which pays where a step compares few of many tasks.
     """
 
-    def __init__(self, hypernet: Generates, mask: HeadMask | None = None, store: bool = True) -> None:
+    def __init__(self, hypernet: LinearHead, mask: HeadMask | None = None, store: bool = True) -> None:
         super().__init__(hypernet, mask)
         self.store = store
 
@@ -123,8 +124,13 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         theta = {name: parameter.detach().clone() for name, parameter in theta.items()}
         embeddings = embeddings.detach().clone()
         drops = None if self.mask is None else self.mask.drops(slice(embeddings.shape[-2]))
-        return DirectAnchor(embeddings, theta, self.hypernet(theta, embeddings) if self.store else None, drops)
+        whole = targets = None
+        if self.store:
+            whole = self._generated(theta, embeddings)
+            targets = whole[..., : self.hypernet.num_weights]
+        return DirectAnchor(embeddings, theta, whole, targets, drops)
 
+    @torch.no_grad()
     def add_gradient_(
         self,
         gradient: Tensors,
@@ -135,26 +141,60 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         embeddings: Tensor | None = None,
     ) -> Tensor:
         tasks = None if tasks is None else on_device(tasks, anchor.embeddings.device)
-        leaves = {name: parameter.detach().requires_grad_() for name, parameter in theta.items()}
-        params = dict(leaves)
-        if embeddings is not None:
-            embeddings = params["embeddings"] = embeddings.detach().requires_grad_()
+        leaves = {name: value.detach().requires_grad_() for name, value in theta.items() if name != "head"}
+        moved, head = None if embeddings is None else embeddings.detach().requires_grad_(), theta["head"].detach()
         with torch.enable_grad():
-            weights = self.hypernet(leaves, _of(tasks, anchor.embeddings if embeddings is None else embeddings))
-        with torch.no_grad():
-            if anchor.targets is None:
-                targets = self.hypernet(anchor.theta, _of(tasks, anchor.embeddings))
-            else:
-                targets = _of(tasks, anchor.targets)
-            residual = weights - targets
-            if self.mask is not None and anchor.drops is not None:
-                self.mask.apply_(residual, _of(tasks, anchor.drops))
-            # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
-            value = residual.square().sum((-2, -1)) / weights.shape[-2]
-            residual *= for_matrices(strength) * (2 / weights.shape[-2])
-        for name, added in zip(params, torch.autograd.grad(weights, list(params.values()), residual), strict=True):
-            gradient[name].add_(added)
+            compared = _of(tasks, anchor.embeddings if moved is None else moved)
+            hidden = self.hypernet.hidden_activations(leaves, compared).flatten(-3, -2)
+        extended = _with_one(hidden.detach())
+        residual = self._residual(extended, head, self._targets(anchor, tasks))
+        if self.mask is not None and anchor.drops is not None:
+            self.mask.apply_(residual, _of(tasks, anchor.drops))
+        count = residual.shape[-2]
+        # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
+        value = residual.square().sum((-2, -1)) * (1 / count)
+        factor = for_matrices(strength) * (2 / count)
+        if isinstance(factor, Tensor):
+            residual, factor = residual.mul_(factor), 1.0
+        of_pairs = self._pairs(residual)
+        add_product_(gradient["head"], of_pairs.mT, extended, factor)
+        reached = add_product_(torch.empty_like(extended[..., :-1]), of_pairs, head[..., :-1], factor, beta=0)
+        params = leaves if moved is None else {**leaves, "embeddings": moved}
+        found = torch.autograd.grad(hidden, list(params.values()), reached)
+        add_all_([gradient[name] for name in params], found)
         return value
+
+    def _pairs(self, weights: Tensor) -> Tensor:
+        """(tasks, all chunks) -> (pairs, chunk_size)."""
+        return weights.unflatten(-1, (-1, self.hypernet.chunk_size)).flatten(-3, -2)
+
+    def _tasks(self, weights: Tensor) -> Tensor:
+        """(pairs, chunk_size) -> (tasks, all chunks)."""
+        return weights.unflatten(-2, (-1, self.hypernet.num_chunks)).flatten(-2)
+
+    def _residual(self, extended: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        """Generated weights, from the head's inputs of the pairs, less their targets: (tasks, all chunks)."""
+        product = torch.addmm if extended.ndim == 2 else torch.baddbmm
+        residual = self._tasks(product(self._pairs(targets), extended, head.mT, beta=-1))
+        if (cut := self.hypernet.num_weights) < residual.shape[-1]:
+            residual[..., cut:] = 0
+        return residual
+
+    def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
+        """What the tasks' weights are compared with, the last chunk whole."""
+        if anchor.whole is not None:
+            return _of(tasks, anchor.whole)
+        return self._generated(anchor.theta, _of(tasks, anchor.embeddings))
+
+    def _generated(self, theta: Tensors, embeddings: Tensor) -> Tensor:
+        """Weights of tasks, the last chunk whole: (tasks, chunks * chunk_size)."""
+        extended = _with_one(self.hypernet.hidden_activations(theta, embeddings).flatten(-3, -2))
+        return self._tasks(extended @ theta["head"].mT)
+
+
+def _with_one(hidden: Tensor) -> Tensor:
+    """(pairs, h) -> (pairs, h + 1)."""
+    return functional.pad(hidden, (0, 1), value=1.0)
 
 
 def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:

@@ -20,19 +20,15 @@ class Grid:
     """None for all."""
     chunks: slice
 
-    def terms(self, of_tasks: Tensor, of_chunks: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of the grid's tasks and those of its chunks."""
-        return of_tasks if self.tasks is None else of_tasks[..., self.tasks, :], of_chunks[..., self.chunks, :]
-
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """of_tasks[t] + of_chunks[c] of each pair: (tasks, n) and (chunks, n) -> (pairs, n)."""
-        tasks, chunks = self.terms(of_tasks, of_chunks)
-        return (chunks.unsqueeze(-2) + tasks.unsqueeze(-3)).flatten(-3, -2)
+        tasks = of_tasks if self.tasks is None else of_tasks.index_select(-2, self.tasks)
+        return (of_chunks[..., self.chunks, :].unsqueeze(-2) + tasks.unsqueeze(-3)).flatten(-3, -2)
 
     def rows(self, of_pairs: Tensor) -> Tensor:
         """(chunks, tasks, n) -> (pairs, n)."""
         chosen = of_pairs[..., self.chunks, :, :]
-        return (chosen if self.tasks is None else chosen[..., self.tasks, :]).flatten(-3, -2)
+        return (chosen if self.tasks is None else chosen.index_select(-2, self.tasks)).flatten(-3, -2)
 
 
 @dataclass(frozen=True)
@@ -73,26 +69,24 @@ class Listed:
 Pairs = Grid | Listed
 
 
-def grid_product(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor]) -> Tensor:
-    """Sum over all pairs (t, c) of l r^T with l = left[0][t] + left[1][c] and r likewise, without forming a pair.
+def over_pairs(sides: Tensor, tasks: int, chunks: slice) -> Iterator[tuple[slice, Tensor]]:
+    """Without forming a pair: what each task, and each of some chunks, adds up to over the pairs that it is in.
 
-    Terms of tasks (tasks, n) and of chunks (chunks, n), and (tasks, m) and (chunks, m) -> (n, m).
+    A pair's row is the sum of its task's and its chunk's. So the sum over all pairs of l r^T, with l and r of this
+    kind, is that of `rows.mT @ right[places]` over both sides.
+
+    Args:
+        sides: rows of `tasks` tasks, then of all chunks: (tasks + chunks, n).
+        tasks: how many.
+        chunks: successive ones.
+
+    Yields:
+        For tasks, then chunks: their places among the sides, and their sums over pairs (tasks or chunks, n).
     """
-    (tasks, chunks), (right_tasks, right_chunks) = left, right
-    num_tasks, num_chunks = tasks.shape[-2], chunks.shape[-2]
-    product = num_chunks * (tasks.mT @ right_tasks) + num_tasks * (chunks.mT @ right_chunks)
-    product += _outer(tasks.sum(-2), right_chunks.sum(-2))
-    return product.add_(_outer(chunks.sum(-2), right_tasks.sum(-2)))
-
-
-def _outer(left: Tensor, right: Tensor) -> Tensor:
-    """(n,) and (m,) -> (n, m)."""
-    return left.unsqueeze(-1) * right.unsqueeze(-2)
-
-
-def add_product_(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Adds a matrix product, or one of each replica, in place: (n, k) and (k, m) to (n, m)."""
-    return total.addmm_(left, right) if total.ndim == 2 else total.baddbmm_(left, right)
+    of_tasks, of_chunks = slice(0, tasks), slice(tasks + chunks.start, tasks + chunks.stop)
+    for own, other in ((of_tasks, of_chunks), (of_chunks, of_tasks)):
+        others = sides[..., other, :]
+        yield own, torch.add(others.sum(-2, keepdim=True), sides[..., own, :], alpha=others.shape[-2])
 
 
 @dataclass(frozen=True)

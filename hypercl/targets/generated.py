@@ -13,6 +13,7 @@ from hypercl.config import UserError, did_you_mean
 from hypercl.seeds import generator
 from hypercl.targets.bundled import Way, drawn_from, vmap_failure, vmapped
 from hypercl.targets.try_out import named, try_out
+from hypercl.tensors import copied_at_once
 
 
 def generated_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -119,7 +120,7 @@ class GeneratedModel:
         """
         if self.module.training != training:
             self.module.train(training)
-        state = self.split(weights) | {name: buffer.clone() for name, buffer in buffers.items()}
+        state = self.split(weights) | copied_at_once(buffers)
         seed = seed if training else 0
         seeded = drawn_from(seed, inputs.device) if self._draws[training] and seed is not None else nullcontext()
         with seeded:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from hypercl.config.models import (
     ClassTasks,
@@ -26,6 +27,12 @@ from hypercl.config.models import (
 
 class NoTestData(RuntimeError):
     """Test data was requested from a stream without any: while tuning, nothing reads a test set."""
+
+
+BYTES_SHARED = 2**28
+"""Images of up to so many bytes (MNIST, CIFAR) go to a device as a whole: a hundred permutations have one copy."""
+_THERE = WeakIdKeyDictionary()
+"""Copies on devices, for as long as the images are there."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,14 @@ class Split:
         return replace(self, rows=self.rows[subset], labels=self.labels[subset])
 
     def to(self, device: torch.device) -> "Split":
-        """The split on a device; an accelerator receives its own images only."""
+        """The split on a device: all images that splits share once, unless they are too many; else its own images."""
         if device.type == self.images.device.type:
             return self
+        if self.images.nbytes <= BYTES_SHARED:
+            there = _THERE.setdefault(self.images, dict[torch.device, Tensor]())
+            if device not in there:
+                there[device] = self.images.to(device)
+            return Split(there[device], self.rows.to(device), self.labels.to(device))
         images = self.images[self.rows].to(device)
         return Split(images, torch.arange(len(self), device=device), self.labels.to(device))
 

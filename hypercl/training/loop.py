@@ -38,7 +38,7 @@ from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
 from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
-from hypercl.training.memory import halved
+from hypercl.training.memory import halved, keep_to_share
 from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
@@ -100,6 +100,7 @@ def run(
         folder.require_same(experiment)
         require_buildable(experiment, place.import_paths)
         with computing(experiment.training) as device:
+            keep_to_share(processes, device)
             try:
                 stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
             except UserError as error:  # no setting that a sweep varies decides on data

@@ -15,6 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 _CGROUP = Path("/sys/fs/cgroup")
+BYTES_OF_CONTEXT = 2**29
+"""What a process takes of a GPU before its first tensor: context, workspaces of cuBLAS and cuDNN. A guess: no GPU has
+confirmed it."""
 SHARE = 0.8
 """Of the free memory, what a group of replicas may take."""
 
@@ -41,7 +44,19 @@ def room_for_one_of(processes: int, device: torch.device) -> int | None:
     """Bytes that one of several processes on a device may plan with: what is free, and at most its part of the whole,
     since the others may have begun at the same moment."""
     free = free_memory(device)
-    return free if free is None or processes == 1 else min(free, _all_memory(device) // processes)
+    return free if free is None or processes == 1 else min(free, _share(processes, device))
+
+
+def keep_to_share(processes: int, device: torch.device) -> None:
+    """On a GPU that processes share: one that takes more than its part is out of memory itself, not its neighbours."""
+    if device.type == "cuda":
+        part = 1.0 if processes == 1 else max(0.01, _share(processes, device) / _all_memory(device))
+        torch.cuda.set_per_process_memory_fraction(part, device)
+
+
+def _share(processes: int, device: torch.device) -> int:
+    """Bytes for the tensors of one of several processes."""
+    return _all_memory(device) // processes - (BYTES_OF_CONTEXT if device.type == "cuda" else 0)
 
 
 def _all_memory(device: torch.device) -> int:

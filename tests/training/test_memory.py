@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypercl.config import loads
-from hypercl.training.memory import _available, _cgroup_room, free_memory, group_sizes, peak_of
+from hypercl.training.memory import (
+    BYTES_OF_CONTEXT,
+    _available,
+    _cgroup_room,
+    free_memory,
+    group_sizes,
+    keep_to_share,
+    peak_of,
+    room_for_one_of,
+)
 from hypercl.training.parts import Networks
 
 NUMBERS = 1000
@@ -89,3 +98,17 @@ def test_free_memory_is_what_the_machine_and_the_cgroup_leave(tmp_path: Path) ->
     assert _cgroup_room(tmp_path) == 400
     (tmp_path / "memory.max").write_text("max")
     assert _cgroup_room(tmp_path) is None
+
+
+def test_a_process_on_a_shared_gpu_plans_with_its_part_and_keeps_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, gib, kept = torch.device("cuda"), 2**30, []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (78 * gib, 80 * gib))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda part, _: kept.append(part))
+    assert room_for_one_of(1, gpu) == 78 * gib
+    assert room_for_one_of(4, gpu) == 20 * gib - BYTES_OF_CONTEXT
+    for processes in (4, 1, 1000):
+        keep_to_share(processes, gpu)
+    keep_to_share(4, torch.device("cpu"))
+    assert kept == [pytest.approx((20 * gib - BYTES_OF_CONTEXT) / (80 * gib)), 1.0, 0.01]

@@ -1,71 +1,16 @@
-"""On a GPU the host never waits in a step: every method, with every option of the regulariser and of training.
+"""On a GPU the host never waits in a step.
 
 The first step of a task is left out: its operations are counted, and a generator looks at the range of the inputs.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+import torch
 
-from hypercl.config import Experiment, loads
-from hypercl.methods import StepInfo
-from hypercl.tasks import BundledBatches, Task, open_stream
-from hypercl.tasks.inputs import FlipAndCrop
-from hypercl.training.divergence import DivergenceDetector
-from hypercl.training.parts import Networks, seeds_of
+from hypercl.tasks import Task, open_stream
+from tests.every_step import CASES, experiment, steps
 from tests.pretended_gpu import DEVICE, PretendedGpu, pretended_gpu
-
-NONE = "hypernet={name: none}"
-GENERATED = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"
-REPLAY = f"generator: {{encoder: [12], decoder: [12], latent: 4, condition_size: 3, hypernet: {GENERATED}}}"
-GRAM, DIRECT = ("method.regularizer.form=gram",), ("method.regularizer.form=direct",)
-CASES: dict[str, tuple[str, ...]] = {
-    "hnet, Gram": GRAM,
-    "hnet, direct": DIRECT,
-    "hnet, Gram, shared heads": (*GRAM, "method.regularizer.mask_heads=false"),
-    "hnet, Gram, some tasks": (*GRAM, "method.regularizer.tasks=1"),
-    "hnet, Gram, some pairs": (*GRAM, "method.regularizer.pairs=3"),
-    "hnet, direct, some tasks": (*DIRECT, "method.regularizer.tasks=1"),
-    "hnet, Gram, linear": (*GRAM, "hypernet.hidden=[]"),
-    "hnet, Gram, linear, some tasks": (*GRAM, "hypernet.hidden=[]", "method.regularizer.tasks=1"),
-    "hnet, earlier embeddings": (*GRAM, "method.train_earlier_embeddings=true"),
-    "hnet, no look-ahead": ("method.lookahead=false",),
-    "hnet, replicas": ("training.replicas=2",),
-    "hnet, replicas, some pairs": ("training.replicas=2", *GRAM, "method.regularizer.pairs=3"),
-    "hnet, clipped": ("training.clip_norm=0.1",),
-    "hnet, SGD": ("training.optimizer={name: sgd, lr: 0.1, momentum: 0.9}",),
-    "hnet, RMSprop": ("training.optimizer={name: rmsprop, lr: 0.1, centered: true}",),
-    "hnet, random": ("hypernet.dropout=0.1", "hypernet.noise=2", "target.dropout=0.2"),
-    "hnet, normalised": ("hypernet.normalization=layer", "target.batch_norm=true"),
-    "hnet, smoothed": ("training.label_smoothing=0.1",),
-    "hnet_ent": ("method={name: hnet_ent}", "tasks.scenario=class"),
-    "hnet_tir": (f"method={{name: hnet_tir, {REPLAY}}}", "tasks.scenario=class"),
-    "hnet_replay": (f"method={{name: hnet_replay, {REPLAY}}}", NONE),
-    "finetune": ("method={name: finetune}",),
-    "scratch": ("method={name: scratch}", NONE),
-    "joint": ("method={name: joint}",),
-    "ewc": ("method={name: ewc, strength: 100}", NONE),
-    "online_ewc": ("method={name: online_ewc, strength: 100}", NONE),
-    "si": ("method={name: si}", NONE),
-    "lwf": ("method={name: lwf}", NONE, "tasks.scenario=domain"),
-    "dgr": ("method={name: dgr, generator: {encoder: [12], decoder: [12], latent: 4}}", NONE),
-    "er": ("method={name: er, budget: 40}", NONE),
-    "er, replicas": ("method={name: er, budget: 40}", NONE, "training.replicas=2"),
-    "stored_real": ("method={name: stored_real}", NONE),
-    "augmented": ("method={name: finetune}",),
-}
-
-
-def experiment(*overrides: str) -> Experiment:
-    text = """
-experiment:
-  tasks: {name: split_digits, num_tasks: 3}
-  target: {name: mlp, hidden: [12]}
-  hypernet: {name: chunked, hidden: [6, 5], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
-  training: {batch_size: 8}
-"""
-    return loads(text, "waits.yaml", overrides).experiment
 
 
 @pytest.fixture
@@ -76,29 +21,26 @@ def gpu() -> Iterator[PretendedGpu]:
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
-    place = tmp_path_factory.mktemp("data")
-    stream = open_stream(experiment().tasks, place, offline=True)
+    stream = open_stream(experiment().tasks, tmp_path_factory.mktemp("data"), offline=True)
     return [stream.task(index) for index in range(3)]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_host_does_not_wait_in_a_step(gpu: PretendedGpu, tasks: list[Task], case: str) -> None:
-    setting, last = experiment(*CASES[case]), 2
-    seeds = seeds_of(setting)
-    learner = Networks.of(setting, DEVICE).bundle(setting, [len(seeds)])
-    state = learner.start_task(learner.init(), last)
-    context, divergence = learner.task_context(state, last), DivergenceDetector(len(seeds))
-    used = [tasks[index].to(DEVICE) for index in learner.trains_on(last)]
-    if case == "augmented":
-        used = [replace(task, augment=FlipAndCrop(padding=1)) for task in used]
-    batches = [BundledBatches(task, setting.training.batch_size, seeds) for task in used]
-    for step in range(3):
-        drawn = [batch(step) for batch in batches]
-        state, losses = learner.step(state, context, drawn, StepInfo(last, step, 1e-3))
-        divergence.see(losses, step + 1)
-        if not step:
-            gpu.reset()
+    turns = steps(case, tasks, DEVICE)
+    next(turns)
+    gpu.reset()
+    _, divergence = next(turns)
     assert not gpu.waits
-    assert sum(gpu.kernels.values()) > 30
-    assert not divergence.check(last)
+    assert sum(gpu.kernels.values()) > 15
+    assert not divergence.check(2)
     assert gpu.waits
+
+
+@pytest.mark.usefixtures("gpu")
+def test_tasks_share_one_copy_of_their_images(tasks: list[Task]) -> None:
+    first, second = (tasks[index].to(DEVICE) for index in (0, 1))
+    assert first.train.images is second.train.images is second.validation.images
+    samples = torch.tensor([3, 5])
+    for there, here in zip(first.train[samples.to(DEVICE)], tasks[0].train[samples], strict=True):
+        assert there.tolist() == here.tolist()

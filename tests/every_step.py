@@ -1,0 +1,88 @@
+"""Every method's steps, with every option of the regulariser and of training, on any device."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from hypercl.config import Experiment, loads
+from hypercl.methods import Losses, StepInfo
+from hypercl.tasks import BundledBatches, Task
+from hypercl.tasks.inputs import FlipAndCrop
+from hypercl.training.divergence import DivergenceDetector
+from hypercl.training.parts import Networks, seeds_of
+
+NONE = "hypernet={name: none}"
+GENERATED = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"
+REPLAY = f"generator: {{encoder: [12], decoder: [12], latent: 4, condition_size: 3, hypernet: {GENERATED}}}"
+GRAM, DIRECT = ("method.regularizer.form=gram",), ("method.regularizer.form=direct",)
+CASES: dict[str, tuple[str, ...]] = {
+    "hnet, Gram": GRAM,
+    "hnet, direct": DIRECT,
+    "hnet, Gram, shared heads": (*GRAM, "method.regularizer.mask_heads=false"),
+    "hnet, Gram, some tasks": (*GRAM, "method.regularizer.tasks=1"),
+    "hnet, Gram, some pairs": (*GRAM, "method.regularizer.pairs=3"),
+    "hnet, direct, some tasks": (*DIRECT, "method.regularizer.tasks=1"),
+    "hnet, Gram, linear": (*GRAM, "hypernet.hidden=[]"),
+    "hnet, Gram, linear, some tasks": (*GRAM, "hypernet.hidden=[]", "method.regularizer.tasks=1"),
+    "hnet, earlier embeddings": (*GRAM, "method.train_earlier_embeddings=true"),
+    "hnet, no look-ahead": ("method.lookahead=false",),
+    "hnet, replicas": ("training.replicas=2",),
+    "hnet, replicas, some pairs": ("training.replicas=2", *GRAM, "method.regularizer.pairs=3"),
+    "hnet, clipped": ("training.clip_norm=0.1",),
+    "hnet, SGD": ("training.optimizer={name: sgd, lr: 0.1, momentum: 0.9}",),
+    "hnet, RMSprop": ("training.optimizer={name: rmsprop, lr: 0.1, centered: true}",),
+    "hnet, random": ("hypernet.dropout=0.1", "hypernet.noise=2", "target.dropout=0.2"),
+    "hnet, normalised": ("hypernet.normalization=layer", "target.batch_norm=true"),
+    "hnet, smoothed": ("training.label_smoothing=0.1",),
+    "hnet_ent": ("method={name: hnet_ent}", "tasks.scenario=class"),
+    "hnet_tir": (f"method={{name: hnet_tir, {REPLAY}}}", "tasks.scenario=class"),
+    "hnet_replay": (f"method={{name: hnet_replay, {REPLAY}}}", NONE),
+    "finetune": ("method={name: finetune}",),
+    "scratch": ("method={name: scratch}", NONE),
+    "joint": ("method={name: joint}",),
+    "ewc": ("method={name: ewc, strength: 100}", NONE),
+    "online_ewc": ("method={name: online_ewc, strength: 100}", NONE),
+    "si": ("method={name: si}", NONE),
+    "lwf": ("method={name: lwf}", NONE, "tasks.scenario=domain"),
+    "dgr": ("method={name: dgr, generator: {encoder: [12], decoder: [12], latent: 4}}", NONE),
+    "er": ("method={name: er, budget: 40}", NONE),
+    "er, replicas": ("method={name: er, budget: 40}", NONE, "training.replicas=2"),
+    "stored_real": ("method={name: stored_real}", NONE),
+    "augmented": ("method={name: finetune}",),
+}
+
+
+def experiment(*overrides: str) -> Experiment:
+    text = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 3}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {name: chunked, hidden: [6, 5], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  training: {batch_size: 8}
+"""
+    return loads(text, "waits.yaml", overrides).experiment
+
+
+def steps(case: str, tasks: Sequence[Task], device: torch.device) -> Iterator[tuple[Losses, DivergenceDetector]]:
+    """Steps at the last of three tasks, one a turn, as a run makes them: batches are drawn, losses are seen.
+
+    Args:
+        case: of `CASES`.
+        tasks: of the stream of `experiment`.
+        device: where.
+    """
+    setting, last, number = experiment(*CASES[case]), 2, 0
+    seeds = seeds_of(setting)
+    learner = Networks.of(setting, device).bundle(setting, [len(seeds)])
+    state = learner.start_task(learner.init(), last)
+    context, divergence = learner.task_context(state, last), DivergenceDetector(len(seeds))
+    used = [tasks[index].to(device) for index in learner.trains_on(last)]
+    if case == "augmented":
+        used = [replace(task, augment=FlipAndCrop(padding=1)) for task in used]
+    batches = [BundledBatches(task, setting.training.batch_size, seeds) for task in used]
+    while True:
+        state, losses = learner.step(state, context, [batch(number) for batch in batches], StepInfo(last, number, 1e-3))
+        number += 1
+        divergence.see(losses, number)
+        yield losses, divergence
