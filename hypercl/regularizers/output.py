@@ -160,8 +160,9 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         add_product_(gradient["head"], of_pairs.mT, extended, factor)
         reached = add_product_(torch.empty_like(extended[..., :-1]), of_pairs, head[..., :-1], factor, beta=0)
         params = leaves if moved is None else {**leaves, "embeddings": moved}
-        found = torch.autograd.grad(hidden, list(params.values()), reached)
-        add_all_([gradient[name] for name in params], found)
+        if params:  # none is left of one linear layer without chunks
+            found = torch.autograd.grad(hidden, list(params.values()), reached)
+            add_all_([gradient[name] for name in params], found)
         return value
 
     def _pairs(self, weights: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ from tests.pretended_gpu import DEVICE, pretended_gpu
 
 ROOT = Path(__file__).parents[2]
 TIMED = ("split_mnist", "permuted_mnist", "permuted_mnist_100", "split_mnist_tir", "cifar")
+SMALL = "split_mnist"
+"""The setting of replicas and bundles."""
 REPLICAS = (1, 4, 16, 64)
 BETAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
@@ -140,8 +142,8 @@ def step_times(check: Check) -> dict[str, Any]:
 
 
 def replica_times(check: Check) -> dict[str, Any]:
-    """Milliseconds a step of Split MNIST, with replicas computed at once."""
-    setting = _at_ten("split_mnist")
+    """Milliseconds a step of a small setting, with replicas computed at once."""
+    setting = _at_ten(SMALL)
     most = REPLICAS[:2] if check.pretend else REPLICAS
     return {
         str(count): _milliseconds(check, [assign(setting, {"training.replicas": count, "training.seed": 1})])
@@ -150,8 +152,8 @@ def replica_times(check: Check) -> dict[str, Any]:
 
 
 def bundle_times(check: Check) -> dict[str, Any]:
-    """Milliseconds a step of eight settings of Split MNIST in one bundle."""
-    settings = [assign(_at_ten("split_mnist"), {"method.beta": beta}) for beta in BETAS]
+    """Milliseconds a step of eight settings that differ in beta, in one bundle."""
+    settings = [assign(_at_ten(SMALL), {"method.beta": beta}) for beta in BETAS]
     return {"8 settings": _milliseconds(check, settings)}
 
 

@@ -18,7 +18,8 @@ FEW = ("hnet, Gram", "er")
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERCL_GPU_CHECK", "pretend")
     monkeypatch.setattr(checking, "CASES", {case: checking.CASES[case] for case in FEW})
-    monkeypatch.setattr(checking, "TIMED", ("split_mnist",))
+    monkeypatch.setattr(checking, "TIMED", ("quickstart",))
+    monkeypatch.setattr(checking, "SMALL", "quickstart")
     monkeypatch.setattr(checking, "REPLICAS", (1, 2))
     monkeypatch.setattr(checking, "BETAS", (0.1, 0.2))
 
@@ -37,7 +38,7 @@ def test_every_stage_answers_or_says_why_it_was_skipped(tmp_path: Path) -> None:
     assert skipped == {"marked_tests", "captured", "split_cifar"}
     assert all(found[name]["why"] for name in skipped)
     assert found["no_waits"]["cases"] == len(FEW)
-    assert found["step_times"]["split_mnist"] > 0
+    assert found["step_times"]["quickstart"] > 0
     assert set(found["replica_times"]) >= {"1", "2"}
     assert 0 < found["split_mnist"]["final_accuracy"] < 1
 
