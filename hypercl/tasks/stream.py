@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class NoTestData(RuntimeError):
 
 BYTES_SHARED = 2**28
 """Images of up to so many bytes (MNIST, CIFAR) go to a device as a whole: a hundred permutations have one copy."""
-_THERE = WeakIdKeyDictionary()
+_THERE: Any = WeakIdKeyDictionary()
 """Copies on devices, for as long as the images are there."""
 
 
@@ -67,7 +68,9 @@ class Split:
         if device.type == self.images.device.type:
             return self
         if self.images.nbytes <= BYTES_SHARED:
-            there = _THERE.setdefault(self.images, dict[torch.device, Tensor]())
+            if self.images not in _THERE:
+                _THERE[self.images] = dict[torch.device, Tensor]()
+            there: dict[torch.device, Tensor] = _THERE[self.images]
             if device not in there:
                 there[device] = self.images.to(device)
             return Split(there[device], self.rows.to(device), self.labels.to(device))

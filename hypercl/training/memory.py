@@ -51,7 +51,7 @@ def keep_to_share(processes: int, device: torch.device) -> None:
     """On a GPU that processes share: one that takes more than its part is out of memory itself, not its neighbours."""
     if device.type == "cuda":
         part = 1.0 if processes == 1 else max(0.01, _share(processes, device) / _all_memory(device))
-        torch.cuda.set_per_process_memory_fraction(part, device)
+        torch.cuda.set_per_process_memory_fraction(part, device)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _share(processes: int, device: torch.device) -> int:
