@@ -63,7 +63,8 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
 ) -> None:
     file, results = tmp_path / "quickstart.yaml", tmp_path / "results"
     text = (ROOT / "search_spaces" / "quickstart.yaml").read_text()
-    file.write_text(text.replace("trials: 14", "trials: 400").replace("confirm: {settings: 1}", "confirm: false"))
+    quick = text.replace("seeds: 4", "seeds: 1").replace("confirm: {settings: 1}", "confirm: false")
+    file.write_text(quick.replace("trials: 14", "trials: 400"))
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--time=30", "--signal=B:USR1@30"]
     job = slurm("sbatch", *options, str(SCRIPT), file.name, "--no-final", "--results", str(results)).strip()
@@ -90,8 +91,8 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
     file.write_text(file.read_text().replace("trials: 400", f"trials: {trained + 3}"))
     slurm("scontrol", "update", f"JobId={job}", "TimeLimit=30", "StartTime=now")
     wait_for(lambda: said("resumed") >= 1, output)
-    step = next(line.split()[0] for line in slurm("squeue", "--steps", "--noheader").splitlines() if "ray-n2" in line)
-    slurm("scancel", "--signal=KILL", step)
+    steps = slurm("squeue", "--steps", "--noheader", "--format=%i %j").split()
+    slurm("scancel", "--signal=KILL", steps[steps.index("ray-n2") - 1])
     wait_for(lambda: of_job("JobState") in ("COMPLETED", "CANCELLED"), output)
 
     assert (of_job("JobState"), of_job("ExitCode")) == ("COMPLETED", "0:0"), output.read_text()
