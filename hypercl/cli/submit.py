@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import math
 import os
 import secrets
 import shlex
@@ -168,13 +169,23 @@ def _followed(client: "JobSubmissionClient", job: str, console: Console) -> int:
         async for text in client.tail_job_logs(job):
             print(text, end="", flush=True)
 
+    client.get_job_info(job)  # there is such a job
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(tail())
+        info = _terminal(client, job)
     except KeyboardInterrupt:
         console.print(f"\nthe job goes on: hypercl submit --follow {job}, or --stop {job}")
         return ExitCode.INTERRUPTED
-    return _ended(client.get_job_info(job), console)
+    return _ended(info, console)
+
+
+def _terminal(client: "JobSubmissionClient", job: str, most: float = math.inf) -> "JobDetails":
+    """A job once it has ended, or after so many seconds."""
+    end = time.monotonic() + most
+    while not client.get_job_status(job).is_terminal() and time.monotonic() < end:
+        time.sleep(0.5)
+    return client.get_job_info(job)
 
 
 def _ended(info: "JobDetails", console: Console) -> int:
@@ -191,10 +202,7 @@ def _ended(info: "JobDetails", console: Console) -> int:
 def _stopped(client: "JobSubmissionClient", job: str, console: Console) -> int:
     if client.stop_job(job):
         console.print("stopping: what is running writes its checkpoints")
-    end = time.monotonic() + 2 * SECONDS_TO_STOP
-    while not client.get_job_status(job).is_terminal() and time.monotonic() < end:
-        time.sleep(0.5)
-    info = client.get_job_info(job)
+    info = _terminal(client, job, 2 * SECONDS_TO_STOP)
     console.print(client.get_job_logs(job).strip().rpartition("\n\n")[2][-1000:])
     console.print(f"{job}: {info.status.lower()}; submit the same command again to resume")
     return ExitCode.DONE if info.status.is_terminal() else ExitCode.FAILED

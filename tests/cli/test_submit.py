@@ -1,9 +1,11 @@
 """What a submitted sweep takes with it, and what it leaves here."""
 
 import shlex
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from ray.job_submission import JobDetails, JobStatus, JobType
 
 from hypercl.cli import main, parsed
 from hypercl.cli.submit import entrypoint, pack, runtime_env
@@ -103,6 +105,72 @@ def test_a_folder_that_would_go_with_the_job_is_refused(
 ) -> None:
     assert main(["submit", "files/mine.yaml", *options]) == 2
     assert told in capsys.readouterr().err
+
+
+class Server:
+    """A job server with one job, as Ray's client shows it."""
+
+    def __init__(self, status: JobStatus, code: int | None = None) -> None:
+        self.status, self.code, self.stopped = status, code, False
+
+    def get_job_info(self, job: str) -> JobDetails:
+        if job != "mine-1":
+            raise RuntimeError("Request failed with status code 404: Job nobodys does not exist.")
+        return JobDetails(
+            type=JobType.SUBMISSION, submission_id=job, status=self.status, entrypoint="", driver_exit_code=self.code,
+            message="it went so", metadata={"hypercl": "mine", "results": "/shared/mine"}, start_time=1000,
+        )  # fmt: skip
+
+    def get_job_status(self, job: str) -> JobStatus:
+        return self.get_job_info(job).status
+
+    def get_job_logs(self, job: str) -> str:
+        return "a line\n"
+
+    def list_jobs(self) -> list[JobDetails]:
+        other = JobDetails(type=JobType.SUBMISSION, submission_id="x", status=self.status, entrypoint="")
+        return [self.get_job_info("mine-1"), other]
+
+    def stop_job(self, job: str) -> bool:
+        self.status, self.stopped = JobStatus.STOPPED, True
+        return True
+
+    async def tail_job_logs(self, job: str) -> AsyncIterator[str]:
+        yield "a line\n"
+
+
+def asked(server: Server, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("ray.job_submission.JobSubmissionClient", lambda: server)
+    return main(["submit", *words])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [("SUCCEEDED", 0, 0), ("FAILED", 75, 75), ("FAILED", None, 1), ("STOPPED", None, 143)],
+)
+def test_a_job_that_is_followed_gives_its_exit_code(
+    status: str, code: int | None, expected: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(Server(JobStatus(status), code), monkeypatch, "--follow", "mine-1") == expected
+    told = capsys.readouterr().out
+    assert told.startswith("a line\n")
+    assert ("it went so" in told) == (expected == 1)
+
+
+def test_jobs_are_listed_shown_and_stopped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server(JobStatus.RUNNING)
+    assert asked(server, monkeypatch, "--list") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split()[:2] == ["mine-1", "running"]
+    assert asked(server, monkeypatch, "--status", "mine-1") == 0
+    assert "/shared/mine" in capsys.readouterr().out
+    assert (asked(server, monkeypatch, "--stop", "mine-1"), server.stopped) == (0, True)
+    assert "mine-1: stopped" in capsys.readouterr().out
+
+
+def test_a_job_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(Server(JobStatus.RUNNING), monkeypatch, "--follow", "nobodys") == 2
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_a_job_server_that_does_not_answer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
