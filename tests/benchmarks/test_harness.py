@@ -111,7 +111,7 @@ def test_two_runs_take_turns_and_each_is_timed_alone(monkeypatch):
 def test_the_groups_are_listed_and_none_is_run(measured, capsys):
     measured(AssertionError("something was measured"))
     assert run.main(["--list"]) == 0
-    listed = "step growth memory run replicas inference sweep search"
+    listed = "step growth memory run replicas inference kernels sweep search"
     assert capsys.readouterr().out.split() == listed.split()
 
 

@@ -269,7 +269,7 @@ def test_code_kept_with_the_results_of_others_is_named_and_runs_as_it_was_only(
     run = file.parent / "results" / "small" / "runs" / "seed-1"
     assert main(["train", str(run / "config.yaml"), "--results", "mine"]) == 0
     assert "code of these results: results/small/runs/seed-1/code/net.py, SHA-256 " in capsys.readouterr().err
-    (run / "code" / "net.py").write_text("open('ran', 'w')\n" + (run / "code" / "net.py").read_text())
+    (run / "code" / "net.py").write_text("open('ran', 'w').close()\n" + (run / "code" / "net.py").read_text())
     again = ["train", str(run / "config.yaml"), "--results", "again"]
     assert main(again) == 2
     assert f"--trust {run / 'code'}" in capsys.readouterr().err
