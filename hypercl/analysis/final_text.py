@@ -152,10 +152,10 @@ def _reached(key: str, setting: Mapping[str, Any]) -> str:
     if measured["t_interval"] and measured["sd"] > 0:
         text += f" (95 % t interval {span(key, measured['t_interval'], digits)})"
     compared = measured["difference"]
-    return text + (f", {_compared(key, compared, digits)}" if compared else "")
+    return text + (f", {_compared(key, compared, len(setting['seeds']), digits)}" if compared else "")
 
 
-def _compared(key: str, difference: Mapping[str, Any], digits: int) -> str:
+def _compared(key: str, difference: Mapping[str, Any], seeds: int, digits: int) -> str:
     mean, interval = difference["mean"], difference["t_interval"]
     if mean == 0 and difference["sd"] in (0, None):
         return "as the setting as written"
@@ -163,7 +163,9 @@ def _compared(key: str, difference: Mapping[str, Any], digits: int) -> str:
     if not interval or difference["sd"] == 0:
         return text
     ends = interval if mean >= 0 else [-interval[1], -interval[0]]
-    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])})"
+    least = 2.0 ** (1 - seeds)
+    few = f", of {seeds} seeds never below {least:.4g}" if least > 0.05 else ""
+    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])}{few})"
 
 
 def _cost(cost: Mapping[str, float | None]) -> str:

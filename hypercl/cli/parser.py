@@ -167,6 +167,9 @@ def _add_predict(commands: Commands) -> None:
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
     parser.add_argument("results", nargs="+", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument(
+        "--together", action="store_true", help="rank sweeps of other data or lengths of training in one table"
+    )
     parser.add_argument("--top", type=count, default=10, metavar="N", help="number of rows; default: 10")
     parser.add_argument(
         "--prefer",

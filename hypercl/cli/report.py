@@ -20,6 +20,7 @@ from hypercl.sweep.page import PAGE, Shown, write_page
 from hypercl.sweep.results import (
     LEAST,
     Importance,
+    apart_in_words,
     best_rows,
     cost_rows,
     final_of,
@@ -86,7 +87,11 @@ def report_command(args: argparse.Namespace) -> int:
     for name, record in sweeps.items():
         consoles[name].print(_standing(name, record))
         consoles[name].print(pairs([*best_rows(record), *data_used_rows(record), *cost_rows(record)]))
-    for goals, rows in rankings({_named(name, record): record for name, record in sweeps.items()}):
+    named = {_named(name, record): record for name, record in sweeps.items()}
+    apart = "" if args.together else apart_in_words(named)
+    if apart:
+        console.print(f"\n{apart} (--together ranks them in one table)")
+    for goals, rows in rankings(named, args.together):
         if rows:
             console.print()
             console.print(ranked(rows[: args.top], f"best of {len(rows)} complete trials by {goals}"))
@@ -112,7 +117,7 @@ def report_command(args: argparse.Namespace) -> int:
         console.print(Fitted(joined.rows, "what each search promised and what came out, in percent and points"))
     folder = _folder(args, sweeps)
     try:
-        pictures = _write(sweeps, folder, importance)
+        pictures = _write(sweeps, folder, importance, args.together)
         for name, tasks in by_task.items():
             write_by_task(tasks, folder if len(sweeps) == 1 else own_folder(folder, name))
     except OSError as error:
@@ -209,8 +214,10 @@ def _folder(args: argparse.Namespace, sweeps: dict[str, StudyRecord]) -> Path:
     return next(iter(sweeps.values())).folder / "figures"
 
 
-def _write(sweeps: dict[str, StudyRecord], folder: Path, importance: dict[str, list[Importance]]) -> list[Path]:
+def _write(
+    sweeps: dict[str, StudyRecord], folder: Path, importance: dict[str, list[Importance]], together: bool
+) -> list[Path]:
     if len(sweeps) > 1:
-        return write_joined(sweeps, folder, importance)
+        return write_joined(sweeps, folder, importance, together)
     (name,) = sweeps
     return write_report(sweeps[name], folder, importance[name])

@@ -18,7 +18,7 @@ from hypercl.sweep import SweepOptions, SweepResult, dry_run_rows, listener_for,
 from hypercl.sweep.final import selections_of
 from hypercl.sweep.plan import final_row
 from hypercl.sweep.results import JsonEvents, sought
-from hypercl.sweep.study import SWEEP_YAML, read_sweep, search_config
+from hypercl.sweep.study import SWEEP_YAML, check_same, read_sweep, search_config
 
 SHOWN = 10
 
@@ -39,6 +39,7 @@ def sweep_command(args: argparse.Namespace) -> int:
     file = asked(args)
     console = console_for(file)
     options = prepared(args, file, console)
+    check_same(options.folder, file)
     if args.dry_run:
         console.print(pairs([*plan_rows(file, options), *dry_run_rows(file, options)]))
         return 0

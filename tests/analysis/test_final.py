@@ -171,7 +171,8 @@ def test_without_runs_from_scratch_forward_transfer_is_unknown_and_says_why(tmp_
 def test_five_seeds_are_said_to_be_few(tmp_path: Path) -> None:
     result = write_final(tmp_path, pair(BASE[:5], BETTER[:5]), about())
     assert result.sentence.startswith("On 5 fresh seeds (few: 10 are the rule) trial 7 reached")
-    assert "0.0625" in result.table
+    assert "sign-flip p = 0.062, of 5 seeds never below 0.0625)" in result.sentence
+    assert "never below" not in write_final(tmp_path, pair(BASE[:6], BETTER[:6]), about()).sentence
     assert measure(result, "trial-7")["bootstrap_interval"] is None
     assert "few" not in write_final(tmp_path, pair(), about()).table
 

@@ -40,7 +40,7 @@ SURFACE = {
     "init": "name --to",
     "list": "folder",
     "predict": "results images --task --device --data-dir --offline --trust",
-    "report": "results --top --prefer --to --html",
+    "report": "results --together --top --prefer --to --html",
     "schema": "--write",
     "tail": "results trial --lines",
     "completion": "shell",

@@ -62,7 +62,9 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     if given.address is None and first != "all":
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
-    text = f"{best}, the experiment as written{scratch}: {size}"
+    least = 2.0 ** (1 - asked.final.seeds)  # of a sign-flip test
+    few = f" (too few for a p below {least:.4g})" if least > 0.05 else ""
+    text = f"{best}, the experiment as written{scratch}: {size}{few}"
     if given.final in ("no", "when asked"):
         return "final step", f"when you ask for it (hypercl final), which opens test data: {text}"
     return "final step", f"{text}; test data is opened once"

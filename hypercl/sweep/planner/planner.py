@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from hypercl.config import SweepFile
 from hypercl.config.models import StabilityDecay
 from hypercl.exit_codes import ExitCode
-from hypercl.sweep.study import Grid, Outcome, Suggestion, SweepStudy, settings_of
+from hypercl.sweep.study import REPEAT, Grid, Outcome, Suggestion, SweepStudy, settings_of
 
 Rows = list[tuple[str, str]]
 
@@ -118,7 +118,8 @@ class SamplerPlanner:
         return False
 
     def part(self, trial: FrozenTrial) -> Part:
-        return Part({})
+        training, before = self._file.experiment.training, trial.user_attrs.get(REPEAT, 0)
+        return Part({"training.seed": training.seed + before * training.replicas} if before else {})
 
     def judged(self, trial: FrozenTrial, outcome: Outcome) -> Outcome:
         return outcome

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hypercl.sweep.results.listeners import listener_for
     from hypercl.sweep.results.methods import methods_rows
     from hypercl.sweep.results.report import (
+        apart_in_words,
         final_of,
         own_folder,
         protocols_table,

@@ -23,9 +23,9 @@ from hypercl.analysis import (
     under_protocol,
     write_optimism,
 )
-from hypercl.config import UserError, resolved
+from hypercl.config import UserError, differences, resolved
 from hypercl.config.models import Objective, key_of
-from hypercl.config.reading import dump
+from hypercl.config.reading import dump, value_in_words
 from hypercl.files import write_text
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import goals
@@ -37,6 +37,7 @@ from hypercl.sweep.study import (
     TRAINED,
     StudyRecord,
     best_experiment,
+    full_config,
     goal_values,
     knee_trial,
     leaks,
@@ -65,24 +66,55 @@ def read_sweeps(folders: Sequence[Path]) -> dict[str, StudyRecord]:
     return {name: read_sweep(path) for name, path in zip(clear, paths, strict=True)}
 
 
-def rankings(sweeps: Mapping[str, StudyRecord]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """One table for each objective and fidelity, in words: complete trials of its sweeps, best first.
+def rankings(sweeps: Mapping[str, StudyRecord], together: bool = False) -> list[tuple[str, list[dict[str, Any]]]]:
+    """One table for each objective and fidelity, in words: complete trials of its sweeps, best first. Sweeps of other
+    data or another length of training have a table of their own, unless all are wanted `together`.
 
     A row holds `sweep` (where there are several), `trial`, `value` and every parameter; '' for one that a trial does
     not have.
     """
-    groups: dict[tuple[Objective, str], dict[str, StudyRecord]] = {}
+    groups: dict[_Sought, dict[str, StudyRecord]] = {}
     for name, record in sweeps.items():
-        groups.setdefault(_sought(record), {})[name] = record
+        groups.setdefault(_sought(record, together), {})[name] = record
+    alike = [found[:2] for found in groups]
     return [
-        (goals.goals_in_words(objective) + at_fidelity, _joined(records, len(sweeps) > 1))
-        for (objective, at_fidelity), records in groups.items()
+        (
+            goals.goals_in_words(objective)
+            + at_fidelity
+            + (f", of {' and '.join(records)}" if alike.count((objective, at_fidelity)) > 1 else ""),
+            _joined(records, len(sweeps) > 1),
+        )
+        for (objective, at_fidelity, _), records in groups.items()
     ]
 
 
-def _sought(record: StudyRecord) -> tuple[Objective, str]:
+def apart_in_words(sweeps: Mapping[str, StudyRecord]) -> str:
+    """Why sweeps are ranked apart, as a sentence; '' where their data and the length of training are the same."""
+    (first, base), *others = ((name, _conditions(record)) for name, record in sweeps.items())
+    found = [
+        f"{path} is {value_in_words(old)} in {first} and {value_in_words(new)} in {name}"
+        for name, conditions in others
+        for path, old, new in differences(base, conditions)
+    ]
+    if not found:
+        return ""
+    return f"ranked apart, since other data or another length of training is another task: {'; '.join(found)}"
+
+
+_Sought = tuple[Objective, str, str]
+
+
+def _sought(record: StudyRecord, together: bool) -> _Sought:
     """What the values of a sweep are of: those of two sweeps are compared where it is the same."""
-    return record.file.objective, record.file.at_fidelity
+    return record.file.objective, record.file.at_fidelity, "" if together else dump(_conditions(record))
+
+
+def _conditions(record: StudyRecord) -> dict[str, Any]:
+    """The data and the length of training, as far as they are no part of a setting."""
+    experiment = resolved(full_config(record.asked).experiment)
+    lengths = {key: experiment["training"].get(key) for key in ("iterations", "epochs")}
+    fixed = {key: value for key, value in lengths.items() if f"training.{key}" not in record.file.space}
+    return {"tasks": {**experiment["tasks"], "download": None}, "training": fixed}
 
 
 def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
@@ -172,10 +204,13 @@ def protocols_table(records: Mapping[str, StudyRecord]) -> Joined:
 
 
 def write_joined(
-    sweeps: Mapping[str, StudyRecord], folder: Path, found: Mapping[str, Sequence[Importance]]
+    sweeps: Mapping[str, StudyRecord],
+    folder: Path,
+    found: Mapping[str, Sequence[Importance]],
+    together: bool = False,
 ) -> list[Path]:
     """Writes the report of each sweep into a folder of its own, all trials into one trials.csv, and a comparison of
-    those that have the same objective.
+    those that are ranked together (`rankings`).
 
     Returns:
         The pictures.
@@ -189,11 +224,12 @@ def write_joined(
     joined = pd.concat([table.assign(sweep=name) for name, table in tables.items()], ignore_index=True)
     joined = joined[["sweep", *(column for column in joined.columns if column != "sweep")]]
     write_text(folder / "trials.csv", joined.to_csv(index=False))
-    for objective, at_fidelity in dict.fromkeys(map(_sought, sweeps.values())):
-        same = {name: table for name, table in tables.items() if _sought(sweeps[name]) == (objective, at_fidelity)}
-        complete = {name: table for name, table in same.items() if sweeps[name].ranked()}
+    sought = {name: _sought(record, together) for name, record in sweeps.items() if record.ranked()}
+    for number, kind in enumerate(dict.fromkeys(sought.values())):
+        complete = {name: tables[name] for name in sought if sought[name] == kind}
         if len(complete) > 1:
-            pictures.append(_write_comparison(complete, objective, at_fidelity, folder))
+            again = f"-{number}" if any(kind[:2] == other[:2] != other for other in sought.values()) else ""
+            pictures.append(_write_comparison(complete, kind[0], kind[1], folder, again))
     return [*pictures, *_write_protocols(sweeps, folder)]
 
 
@@ -205,9 +241,11 @@ def own_folder(folder: Path, name: str) -> Path:
 _COLUMNS = ["parameter", "importance", "chance"]
 
 
-def _write_comparison(tables: dict[str, pd.DataFrame], objective: Objective, at_fidelity: str, folder: Path) -> Path:
+def _write_comparison(
+    tables: dict[str, pd.DataFrame], objective: Objective, at_fidelity: str, folder: Path, again: str
+) -> Path:
     of = at_fidelity.replace(" %", "-percent").replace(" ", "-")
-    path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}{of}.png"
+    path = folder / f"comparison-{objective.direction}-{objective.metric.replace('/', '-')}{of}{again}.png"
     trained = {name: pd.DataFrame(trials[trials["state"].isin(TRAINED)]) for name, trials in tables.items()}
     table = comparison_table(trained, objective)
     table.to_csv(path.with_suffix(".csv"), index=False)

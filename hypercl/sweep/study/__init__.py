@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ENDINGS,
         NEW_TASK,
         OUTCOME,
+        REPEAT,
         TRAINED,
         Kind,
         Outcome,

@@ -14,6 +14,7 @@ from hypercl.config import ConfigError, UserError
 from hypercl.config.checks import completed, with_tied
 from hypercl.config.models import StabilityDecay
 from hypercl.folder_lock import driver_of, folder_lock
+from hypercl.formatting import shown
 from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal, whole_size
 from hypercl.sweep.study.outcome import ENQUEUED
 from hypercl.sweep.study.progress_study import names_of
@@ -57,7 +58,7 @@ def enqueue_setting(folder: Path, given: Mapping[str, Any]) -> Enqueued:
     values, problems = completed(base, space, given)
     problems = problems or with_tied(base, space, values)[1]
     if problems:
-        raise ConfigError(f"the space of {folder}", problems)
+        raise ConfigError(f"the space of {shown(folder)}", problems)
     params = params_of(base, space, given)
     same = [one for one in record.trials if {**one.params, **one.system_attrs.get("fixed_params", {})} == params]
     if same:

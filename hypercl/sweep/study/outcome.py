@@ -55,6 +55,8 @@ AS_WRITTEN = "base"
 """The user attribute of the trial of the experiment as written."""
 ENQUEUED = "enqueued"
 """The user attribute of a trial that a person added: what was given, as JSON."""
+REPEAT = "repeat"
+"""The user attribute of a trial whose setting others had before: how many. It is trained on further seeds."""
 OUTCOME = "outcome"
 """The user attribute of a trial in which its outcome stands."""
 

@@ -23,6 +23,7 @@ from hypercl.sweep.study.outcome import (
     ENQUEUED,
     FATAL,
     OUTCOME,
+    REPEAT,
     TRAINED,
     Outcome,
     attributes,
@@ -160,7 +161,11 @@ class SweepStudy:
         """The next trial, enqueued ones first."""
         trial = self.optuna.ask()
         self._live[trial.number] = trial
-        return Suggestion(trial.number, self._suggested(trial))
+        params = self._suggested(trial)
+        before = sum(other.params == params for other in self.trials()[: trial.number]) if params else 0
+        if before:
+            trial.set_user_attr(REPEAT, before)
+        return Suggestion(trial.number, params)
 
     def constrain(self, number: int, violations: Mapping[str, float]) -> None:
         """Writes constraint values of a running trial, zero and below being within; written ones stay."""

@@ -138,13 +138,14 @@ def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     options = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1)
     said = dict(plan_rows(file(), options, FakeEngine()))["final step"]
     assert said == (
-        "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs; test data is opened once"
+        "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs (too few for a p below 0.0625); "
+        "test data is opened once"
     )
     asked = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1, final="when asked")
     said = dict(plan_rows(file(), asked, FakeEngine()))["final step"]
     assert said == (
         "when you ask for it (hypercl final), which opens test data: the best setting, the experiment as written: "
-        "2 settings x 5 seeds in 2 runs"
+        "2 settings x 5 seeds in 2 runs (too few for a p below 0.0625)"
     )
 
 

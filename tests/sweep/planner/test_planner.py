@@ -6,7 +6,7 @@ from optuna.trial import create_trial
 
 from hypercl.config import SweepFile, loads
 from hypercl.sweep.planner import Part, planner_of
-from hypercl.sweep.study import Outcome
+from hypercl.sweep.study import REPEAT, Outcome
 
 DECAY = """
 experiment: {tasks: {name: split_digits}}
@@ -44,6 +44,15 @@ def test_a_trial_that_no_plan_made_is_a_setting_for_the_whole_stream(text: str) 
     assert planner.settings(trial) == planner.tried(trial) == {"method.beta": 0.5}
     assert planner.columns(trial) == {}
     assert planner.judged(trial, outcome) == outcome
+
+
+def test_a_setting_that_comes_again_is_trained_on_further_seeds() -> None:
+    planner = planner_of(loads(SAMPLER, "test.yaml", ["training.seed=3", "training.replicas=4"]))
+    seeds = [
+        planner.part(create_trial(value=0.5, user_attrs={REPEAT: before} if before else {})).changes
+        for before in (0, 1, 2)
+    ]
+    assert seeds == [{}, {"training.seed": 7}, {"training.seed": 11}]
 
 
 def test_only_a_plan_of_attempts_is_over_before_its_budget_and_has_rows_of_its_own() -> None:

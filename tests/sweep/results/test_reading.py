@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from made_sweep import SMALL, TEXT, made_sweep
 from optuna.trial import TrialState, create_trial
 
+from hypercl.cli import main
 from hypercl.config import UserError, loads
 from hypercl.folder_lock import driver_of, folder_lock
 from hypercl.sweep.final.data_used import data_used_rows
 from hypercl.sweep.results.goals import best_rows, placed
 from hypercl.sweep.results.importance import LEAST, Importance, importances
-from hypercl.sweep.results.report import rankings, read_sweeps, write_joined, write_report
+from hypercl.sweep.results.report import apart_in_words, rankings, read_sweeps, write_joined, write_report
 from hypercl.sweep.results.status import state_words, status_of, status_rows
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import StudyRecord, progress_of, read_sweep, state_of
@@ -287,6 +288,29 @@ def test_sweeps_of_one_metric_are_ranked_together_and_others_apart(tmp_path: Pat
     comparisons = [path.name for path in pictures if path.parent == tmp_path / "report"]
     assert comparisons == ["comparison-maximize-validation-final_accuracy.png"]
     assert set(pd.read_csv(tmp_path / "report" / "trials.csv")["sweep"]) == {"first", "second", "down"}
+
+
+def test_sweeps_of_other_data_or_length_are_ranked_apart_unless_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_sweep(tmp_path / "first", complete=3, text=SMALL)
+    made_sweep(tmp_path / "again", complete=2, text=SMALL)
+    made_sweep(tmp_path / "other", complete=2, text=SMALL.replace("split_digits", "split_digits, validation: 0.5"))
+    sweeps = read_sweeps([tmp_path / name for name in ("first", "again", "other")])
+    goal = "validation/final_accuracy (maximize)"
+    assert [words for words, _ in rankings(sweeps)] == [f"{goal}, of first and again", f"{goal}, of other"]
+    assert apart_in_words(sweeps) == (
+        "ranked apart, since other data or another length of training is another task: "
+        "tasks.validation is 0.1 in first and 0.5 in other"
+    )
+    assert apart_in_words({name: sweeps[name] for name in ("first", "again")}) == ""
+    assert [words for words, _ in rankings(sweeps, together=True)] == [goal]
+    folders = [str(tmp_path / name) for name in sweeps]
+    assert main(["report", *folders, "--to", str(tmp_path / "report")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "0.5 in other (--together ranks them in one table)" in said
+    assert main(["report", *folders, "--to", str(tmp_path / "report"), "--together"]) == 0
+    assert "ranked apart" not in capsys.readouterr().out
 
 
 def test_values_of_short_trials_are_named_so_and_ranked_apart(tmp_path: Path) -> None:

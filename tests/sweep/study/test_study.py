@@ -255,6 +255,15 @@ def test_optuna_itself_opens_the_journal(sweep_file: Files, open_study: Studies,
     assert len(study.trials) == 1
 
 
+def test_the_study_counts_how_often_a_setting_came_before(sweep_file: Files, open_study: Studies) -> None:
+    study = open_study(sweep_file("space={method.beta: {choice: [0.01, 0.1]}}", "search.include_base=false"))
+    asked = [study.ask() for _ in range(6)]
+    params = [suggestion.params for suggestion in asked]
+    counted = [study.trial(suggestion.number).user_attrs.get("repeat", 0) for suggestion in asked]
+    assert counted == [params[:number].count(own) for number, own in enumerate(params)]
+    assert max(counted) >= 2
+
+
 def test_goals_have_their_names_in_the_study(sweep_file: Files, open_study: Studies) -> None:
     study = open_study(sweep_file("objective={minimize: validation/forgetting}"))
     assert study.optuna.metric_names == ["validation/forgetting"]
