@@ -4,7 +4,15 @@ from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.final.by_train import by_train_rows
 from hypercl.sweep.final.selection import FinalSelection, selections_of
 from hypercl.sweep.final.status import later_in_words
-from hypercl.sweep.study import StudyRecord, final_config, has_orders, leaks, protocol_in_words, race_config
+from hypercl.sweep.study import (
+    StudyRecord,
+    final_config,
+    has_orders,
+    kept_earlier,
+    leaks,
+    protocol_in_words,
+    race_config,
+)
 
 
 def data_used_rows(record: StudyRecord) -> list[tuple[str, str]]:
@@ -13,11 +21,12 @@ def data_used_rows(record: StudyRecord) -> list[tuple[str, str]]:
     What was done stands in the study's user attributes `race` and `final`, what the search trains on in the file.
     """
     rows = [("protocol", protocol_in_words(record.asked)), ("search", _search(record.asked, record.file))]
+    rows += [("its sampler knew", one.in_words) for one in kept_earlier(record.folder)]
     if record.file.search.race is not None or record.races:
         rows.append(("selection", _selection(record)))
     openings = selections_of(record.attributes)
     rows += [("final step", _final(record.asked, opening)) for opening in openings]
-    rows += [("since then", later) for opening in openings[-1:] if (later := later_in_words(record, opening))]
+    rows += [("later", later) for opening in openings[-1:] if (later := later_in_words(record, opening))]
     beside = by_train_rows(record.folder)
     if not openings:
         unread = "" if leaks(record.asked) or beside else "; no test data has been opened"

@@ -73,5 +73,5 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.settings import best_experiment
     from hypercl.sweep.study.space import draw, method_of, settings_of
     from hypercl.sweep.study.study import PLANNED, Suggestion, SweepStudy
-    from hypercl.sweep.study.warm_start import earlier_of, keep_earlier
+    from hypercl.sweep.study.warm_start import earlier_of, keep_earlier, kept_earlier
 __all__, __getattr__ = lazy(__name__, __file__)

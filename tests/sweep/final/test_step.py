@@ -154,7 +154,7 @@ def test_what_is_chosen_stays_when_the_search_goes_on(
     rows = dict(final_rows(study.record()))
     assert "after 3 trials" in rows["final step"]
     assert "the best is now trial 3" in rows["final step"]
-    assert "the best is now trial 3" in dict(data_used_rows(study.record()))["since then"]
+    assert "the best is now trial 3" in dict(data_used_rows(study.record()))["later"]
     table = (study.folder / "final" / "final.md").read_text()
     assert "Of the search after 3 trials: 1 more trial was trained since, and the best is now trial 3" in table
 

@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hypercl.config import ConfigError, SweepFile, UserError, check_sweep, loads
+from hypercl.sweep.final.data_used import data_used_rows
 from hypercl.sweep.results.files import TrialsTable, write_sweep
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import read_sweep
@@ -69,6 +70,7 @@ def test_the_sampler_learns_before_its_first_trial_and_nothing_becomes_a_result(
     assert len(record.trials) == record.trained == 6
     assert len(TrialsTable(study.file).text(record.trials).splitlines()) == 7
     assert {trial.number for trial in record.ranked()} == set(range(6))
+    assert dict(data_used_rows(record))["its sampler knew"].startswith("20 of 20 complete trials of ")
     assert '"known"' not in (tmp_path / "new" / "study.journal").read_text()
 
 
