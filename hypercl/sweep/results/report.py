@@ -228,7 +228,7 @@ def write_joined(
     for number, kind in enumerate(dict.fromkeys(sought.values())):
         complete = {name: tables[name] for name in sought if sought[name] == kind}
         if len(complete) > 1:
-            again = f"-{number}" if any(kind[:2] == other[:2] != other for other in sought.values()) else ""
+            again = f"-{number}" if any(kind[:2] == other[:2] and kind != other for other in sought.values()) else ""
             pictures.append(_write_comparison(complete, kind[0], kind[1], folder, again))
     return [*pictures, *_write_protocols(sweeps, folder)]
 
