@@ -43,10 +43,12 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def copied_at_once(tensors: Tensors) -> Tensors:
-    """Clones, made in one call."""
+    """Clones, made in one call for each dtype: CUDA copies tensors of several one by one."""
     copies = {name: torch.empty_like(tensor) for name, tensor in tensors.items()}
-    if copies:
-        torch._foreach_copy_(list(copies.values()), list(tensors.values()))  # pyright: ignore[reportPrivateImportUsage]
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors.values()):
+        names = [name for name, tensor in tensors.items() if tensor.dtype == dtype]
+        into, values = [copies[name] for name in names], [tensors[name] for name in names]
+        torch._foreach_copy_(into, values)  # pyright: ignore[reportPrivateImportUsage]
     return copies
 
 
