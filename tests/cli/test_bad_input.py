@@ -7,14 +7,19 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
+import numpy
 import pytest
 from damages import damage
 from mutations import mutated
+from PIL import Image
 
 from hypercl.cli import main
-from hypercl.config import UserError, load_sweep
+from hypercl.config import UserError, load, load_sweep
+from hypercl.training import Report, RunFolders, run
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 STORED = Path(__file__).parents[1] / "stored" / "0.1.0"
@@ -99,6 +104,65 @@ def read_after_damage(folder: Path, seeds: Iterable[int], capsys: pytest.Capture
             assert "Traceback" not in printed.err, (seed, what, command)
             assert time.process_time() - begun < LONGEST or command[0] == "report", (seed, what, command)
         shutil.rmtree(copy)
+
+
+RUN = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 2}
+  target: {name: mlp, hidden: [12]}
+  hypernet: {hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}
+  training: {iterations: 12, batch_size: 16, threads: 1, device: cpu}
+"""
+IMAGES = """
+experiment:
+  tasks: {name: image_folder, path: images, num_tasks: 1, classes_per_task: 2, size: 8}
+  target: {name: mlp, hidden: [4]}
+"""
+
+
+def resumed_after_damage(folder: Path, seeds: Iterable[int], capsys: pytest.CaptureFixture[str]) -> None:
+    """Damages copies of an interrupted run and of a folder of images, and trains the one and decodes the other."""
+    files = {"run": folder / "run.yaml", "images": folder / "images.yaml"}
+    files["run"].write_text(RUN)
+    files["images"].write_text(IMAGES)
+    with closing(
+        run(load(files["run"]).experiment, RunFolders(folder / "begun", folder, name="run"), test=True)
+    ) as begun:
+        assert sum(1 for _ in islice((item for item in begun if isinstance(item, Report)), 6)) == 6
+    assert list(folder.glob("begun/checkpoints/*.pt"))
+    rng = numpy.random.default_rng(0)
+    for number in range(16):
+        path = folder / "whole" / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (9, 9, 3), numpy.uint8)).save(path)
+    for seed in seeds:
+        name, copy = ("run", "images")[seed % 2], folder / f"copy-{seed}"
+        if name == "run":
+            shutil.copytree(folder / "begun", copy / "run" / "runs" / "seed-1")
+            what = damage(copy / "run" / "runs" / "seed-1", seed)
+        else:
+            shutil.copytree(folder / "whole", copy)
+            what = damage(copy, seed)
+        command = ["train", str(files[name]), "--results", str(copy), "--data-dir", str(copy)]
+        try:
+            code = main([*command, *(["--fetch"] if name == "images" else [])])
+        except Exception as error:
+            raise AssertionError(f"{name} {seed}, {what}: {type(error).__name__}: {error}") from error
+        assert code in (0, 2), (name, seed, what)
+        assert "Traceback" not in capsys.readouterr().err, (name, seed, what)
+        shutil.rmtree(copy)
+
+
+def test_a_damaged_run_or_image_is_passed_over_or_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    resumed_after_damage(tmp_path, range(8), capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_hundreds_of_damaged_runs_and_images_are_passed_over_or_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resumed_after_damage(tmp_path, range(400), capsys)
 
 
 def test_damaged_results_are_read_or_refused_with_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
