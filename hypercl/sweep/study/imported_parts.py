@@ -3,10 +3,9 @@
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.distributions import BaseDistribution
-from optuna.importance._base import BaseImportanceEvaluator
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -15,6 +14,9 @@ from optuna.trial import FrozenTrial
 from hypercl.config import SweepFile, UserError
 from hypercl.config.models import Imported
 from hypercl.user_code import user_code
+
+if TYPE_CHECKING:
+    from optuna.importance._base import BaseImportanceEvaluator
 
 Part = TypeVar("Part")
 
@@ -95,11 +97,15 @@ class OwnPruner(BasePruner):
         return bool(self._told(self._inner.prune, study, trial))
 
 
-def evaluator_of(file: SweepFile, import_paths: Sequence[Path]) -> BaseImportanceEvaluator | None:
+def evaluator_of(file: SweepFile, import_paths: Sequence[Path]) -> "BaseImportanceEvaluator | None":
     """The evaluator that the file names; None where it names none.
 
     Raises:
         UserError: it cannot be made.
     """
     given = file.search.importance
-    return given and made("search.importance", given, BaseImportanceEvaluator, import_paths)
+    if given is None:
+        return None
+    from optuna.importance._base import BaseImportanceEvaluator  # it brings scikit-learn
+
+    return made("search.importance", given, BaseImportanceEvaluator, import_paths)
