@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import wandb
@@ -17,10 +18,12 @@ from hypercl.files import write_text
 from hypercl.loggers.jsonl import by_iteration, read_rows
 from hypercl.loggers.measured import final_metrics, heat_map
 from hypercl.loggers.spec import Logger, LoggerSpec
+from hypercl.loggers.wandb_mode import cut_tags
 from hypercl.training import Finished, Report, Row, Started
 
 INIT_SECONDS = 10
-FINISH_SECONDS = 60
+FINISH_SECONDS = 30
+"""How long the end of a run may wait for W&B; what has not arrived by then is in W&B's file, for `wandb sync`."""
 LOG = logging.getLogger(__name__)
 
 
@@ -34,7 +37,7 @@ class _Cursor:
     certain: int = -1
     """The last iteration that a closed file or connection holds."""
     open_file: str = ""
-    """The offline file being written; '' where there is none."""
+    """W&B's folder being written, of which W&B may hold any part; '' where there is none."""
     finished: bool = False
     """Whether W&B holds the run to its end."""
 
@@ -77,12 +80,12 @@ class WandbLogger(Logger):
     def finished(self, item: Finished) -> None:
         """Logs the accuracy matrices and writes the final metrics into the run's summary."""
         if self._run is not None:
-            self._safely(lambda: self._log_results(item))
+            self._safely(lambda: _in_time(lambda: self._log_results(item)))
 
     def close(self, outcome: str) -> None:
         """Ends the W&B run: with exit code 0 where the run finished or was stopped, else 1, open to be resumed."""
         if self._run is not None:
-            self._safely(lambda: self._finish(outcome))
+            self._safely(lambda: _in_time(lambda: self._finish(outcome)))
             self._run = None
 
     def _open(self, item: Started) -> None:
@@ -111,7 +114,7 @@ class WandbLogger(Logger):
             self._run = self._init("offline", config)
         if self._run.resumed:
             self._state.sent = self._run.step - 1
-        self._state.open_file = Path(self._run.dir).parent.name if self._run.offline else ""
+        self._state.open_file = Path(self._run.dir).parent.name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_cursor()
         self._run.define_metric("iteration")
@@ -125,7 +128,7 @@ class WandbLogger(Logger):
             write_text(self._spec.offline_file, _first_line(error))
 
     def _set_aside(self) -> None:
-        """An offline file that was not closed may hold any part of what was sent: all of it is sent again."""
+        """A file that was not closed may hold any part of what was sent: what is not certain is sent again."""
         if not self._state.open_file:
             return
         torn = self._spec.results / "wandb" / self._state.open_file
@@ -146,7 +149,7 @@ class WandbLogger(Logger):
             name=self._spec.run_name,
             group=self._spec.group,
             job_type=self._spec.kind,
-            tags=list(settings.tags),
+            tags=list(cut_tags(settings)),
             config=config,
             dir=str(self._spec.results),
             mode=mode,  # pyright: ignore[reportArgumentType]
@@ -202,6 +205,29 @@ class WandbLogger(Logger):
 
     def _write_cursor(self) -> None:
         write_text(self._cursor, json.dumps(asdict(self._state)))
+
+
+def _in_time(action: Callable[[], None]) -> None:
+    """Runs what asks W&B's server, and gives it up after a while: some of its requests have no time limit (wandb 0.31).
+
+    Raises:
+        TimeoutError: there was no answer; any other error passes through.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            action()
+        except Exception as error:
+            errors.append(error)
+
+    asking = Thread(target=run, daemon=True)
+    asking.start()
+    asking.join(FINISH_SECONDS + 1)
+    if asking.is_alive():
+        raise TimeoutError(f"no answer within {FINISH_SECONDS} s")
+    if errors:
+        raise errors[0]
 
 
 def _read(cursor: Path) -> _Cursor | None:

@@ -16,10 +16,12 @@ from hypercl.config.models import Wandb
 Mode = Literal["online", "offline", "disabled"]
 ANSWER_SECONDS = 3.0
 """How long to wait for an answer of W&B's server."""
+TAG_LENGTH = 64
+"""Characters of a tag: W&B refuses a run with a longer one."""
 
 
 def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
-    """Online, offline, or disabled (not used at all), and a sentence that says why. It never prompts and never raises.
+    """Online, offline, or disabled (not used at all), and sentences that say why. It never prompts and never raises.
 
     Left to itself, `wandb.init` blocks for 91 s where there is a key but no network (wandb 0.31).
 
@@ -27,6 +29,14 @@ def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
         settings: the file's `logging.wandb` block.
         offline: whether `--offline` (or HYPERCL_OFFLINE) was given.
     """
+    mode, why = _decided(settings, offline)
+    long = [tag for tag in settings.tags if len(tag) > TAG_LENGTH] if mode != "disabled" else []
+    return mode, "\n".join(
+        [why, *(f"W&B takes {TAG_LENGTH} characters of a tag: '{tag[:TAG_LENGTH]}'" for tag in long)]
+    )
+
+
+def _decided(settings: Wandb, offline: bool) -> tuple[Mode, str]:
     switch = os.environ.get("WANDB_MODE", "").lower()
     if switch == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes", "on"):
         return "disabled", "W&B is disabled, as WANDB_MODE or WANDB_DISABLED says: nothing is logged there"
@@ -47,16 +57,44 @@ def decide_mode(settings: Wandb, offline: bool) -> tuple[Mode, str]:
     return "online", f"W&B is online at {server}"
 
 
+def cut_tags(settings: Wandb) -> tuple[str, ...]:
+    """The tags as W&B takes them: of 1 to 64 characters."""
+    return tuple(dict.fromkeys(tag[:TAG_LENGTH] for tag in settings.tags if tag))
+
+
 def sync_hint(folder: Path) -> str | None:
-    """The command that uploads a results folder's offline runs; None where there are none.
+    """How many runs W&B does not hold, and the command that uploads them; None where it holds all.
 
     Args:
-        folder: the results folder, as in `LoggerSpec.wandb_dir`.
+        folder: the results folder, as in `LoggerSpec.results`.
     """
-    files = [file for run in (folder / "wandb").glob("offline-run-*") for file in run.glob("run-*.wandb")]
-    if all(file.with_name(f"{file.name}.synced").exists() for file in files):
+    files = folder / "wandb"
+    offline = [run for run in files.glob("offline-run-*") if not _synced(run)]
+    torn = [run for run in _never_closed(folder) if run.is_dir() and not _synced(run)]
+    if not offline and not torn:
         return None
-    return f"wandb sync {shlex.quote(str(folder / 'wandb'))}/offline-run-*"
+    many = len({run.name.split("-", 3)[-1] for run in offline} | {run.name.split("-", 2)[-1] for run in torn})
+    # wandb leaves out what was begun online unless told
+    command = ["wandb sync", *(["--include-online"] if torn else []), *(shlex.quote(str(run)) for run in sorted(torn))]
+    command += [f"{shlex.quote(str(files))}/offline-run-*"] if offline else []
+    return f"W&B lacks {many} run{'s' if many > 1 else ''}, in part or whole; to upload: {' '.join(command)}"
+
+
+def _synced(run: Path) -> bool:
+    return all(file.with_name(f"{file.name}.synced").exists() for file in run.glob("run-*.wandb"))
+
+
+def _never_closed(folder: Path) -> list[Path]:
+    """The files that runs logged online to and that were never closed, whatever W&B received of them."""
+    found: list[Path] = []
+    for cursor in sorted(folder.rglob("wandb.json")):
+        try:
+            name = str(json.loads(cursor.read_text(encoding="utf-8"))["open_file"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if name.startswith("run-"):
+            found.append(folder / "wandb" / name)
+    return found
 
 
 def _server_and_key() -> tuple[str, bool]:
@@ -66,7 +104,12 @@ def _server_and_key() -> tuple[str, bool]:
     from wandb.sdk.lib.wbauth import authenticate_session
 
     server = wandb_setup.singleton().settings.base_url
-    key = authenticate_session(host=server, source="hypercl", prompt=False, update_session=False)
+    silent = os.environ.get("WANDB_SILENT")
+    os.environ["WANDB_SILENT"] = "true"  # it tells where it found the key (wandb 0.31)
+    try:
+        key = authenticate_session(host=server, source="hypercl", prompt=False, update_session=False)
+    finally:
+        os.environ.pop("WANDB_SILENT") if silent is None else os.environ.update(WANDB_SILENT=silent)
     return server, key is not None
 
 

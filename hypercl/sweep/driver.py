@@ -355,7 +355,7 @@ class _Session:
         best = record.best()
         return SweepResult(
             exit_code=code,
-            message="\n".join([*lines, *([f"Upload to W&B: {hint}"] if hint else [])]),
+            message="\n".join([*lines, *([hint] if hint else [])]),
             counts=record.counts(),
             best=best.number if best else None,
             best_value=best.values[0] if best else None,

@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint
 from hypercl.loggers.wandb import WandbLogger
 from hypercl.testing import LoggerContract
 from hypercl.testing.logged_run import TASKS, experiment, finished, reports, resumed, started
+
+pytestmark = pytest.mark.usefixtures("own_home", "service_ends_here")
 
 
 def spec(folder, mode="offline") -> LoggerSpec:
@@ -181,7 +182,9 @@ def test_an_error_of_wandb_ends_the_logging_not_the_run(tmp_path, monkeypatch, c
 def test_the_sync_command_is_named_while_runs_wait_for_it(tmp_path):
     assert sync_hint(tmp_path / "results") is None
     whole_run(tmp_path)
-    assert sync_hint(tmp_path / "results") == f"wandb sync {tmp_path}/results/wandb/offline-run-*"
+    assert sync_hint(tmp_path / "results") == (
+        f"W&B lacks 1 run, in part or whole; to upload: wandb sync {tmp_path}/results/wandb/offline-run-*"
+    )
     (path,) = (tmp_path / "results" / "wandb").glob("offline-run-*/run-*.wandb")
     path.with_name(f"{path.name}.synced").touch()
     assert sync_hint(tmp_path / "results") is None
@@ -207,25 +210,6 @@ def test_without_a_block_wandb_is_not_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path_factory, monkeypatch):
-    """W&B's caches and netrc are not the machine's."""
-    home = tmp_path_factory.mktemp("home")
-    for name in ("HOME", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
-        monkeypatch.setenv(name, str(home))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def service_ends_here():
-    yield
-    import wandb
-
-    with warnings.catch_warnings():
-        wandb.teardown()
 
 
 KILLED = """
