@@ -137,6 +137,19 @@ def _add_list(commands: Commands) -> None:
     parser.set_defaults(run=_runs("list", "list_command"))
 
 
+def _add_dashboard(commands: Commands) -> None:
+    purpose = "Make or refresh a W&B project's workspace and report: one section a question, runs grouped by setting."
+    parser = _bare_command(commands, "dashboard", purpose)
+    parser.add_argument("file", type=_path, metavar="FILE|RESULTS", help="file of a sweep, or its results folder")
+    parser.set_defaults(run=_runs("dashboard", "dashboard"), offline=False)
+
+
+def _add_upload(commands: Commands) -> None:
+    parser = _bare_command(commands, "upload", "Send W&B what it lacks of the runs of a results folder.")
+    parser.add_argument("folder", type=_path, metavar="RESULTS", help="results folder of a sweep or of runs")
+    parser.set_defaults(run=_runs("upload", "upload"), offline=False)
+
+
 def _add_doctor(commands: Commands) -> None:
     purpose = "Check a results folder and mend it; without one, check the installation."
     parser = _bare_command(commands, "doctor", purpose)
@@ -233,9 +246,9 @@ def parser_of_all() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
-    for add in (_add_cluster, _add_doctor, _add_explain, _add_init, _add_list):
+    for add in (_add_cluster, _add_dashboard, _add_doctor, _add_explain, _add_init, _add_list):
         add(commands)
-    for add in (_add_predict, _add_report, _add_schema, _add_tail, _add_completion):
+    for add in (_add_predict, _add_report, _add_schema, _add_tail, _add_upload, _add_completion):
         add(commands)
     return parser
 

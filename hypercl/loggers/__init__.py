@@ -12,6 +12,6 @@ if TYPE_CHECKING:
     from hypercl.loggers.measured import final_metrics, heat_map
     from hypercl.loggers.spec import Logger, LoggerSpec
     from hypercl.loggers.terminal import Terminal, matrix_or_path
-    from hypercl.loggers.wandb_mode import Mode, decide_mode, sync_hint
+    from hypercl.loggers.wandb_mode import Mode, cut_off, decide_mode, offline_files, sync_hint
 
 __all__, __getattr__ = lazy(__name__, __file__)

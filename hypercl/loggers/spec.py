@@ -21,9 +21,9 @@ class LoggerSpec:
     """The sweep's name; None for a single run."""
     run_id: str
     """The same over all restarts, and no other run of the project has it."""
-    run_name: str
-    """What people read."""
-    kind: Literal["run", "trial", "race", "confirm", "final"]
+    run_name: str | None
+    """What people read; None keeps what W&B has."""
+    kind: Literal["run", "trial", "race", "confirm", "final"] | None
     """Its job type in W&B: a run by itself, a trial of a sweep, or one beside its study."""
     results: Path
     """The results folder: W&B keeps its files in `wandb/` inside."""

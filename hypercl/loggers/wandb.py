@@ -1,5 +1,6 @@
 """A run in Weights & Biases. Nothing else in the package imports wandb."""
 
+import hashlib
 import json
 import logging
 import os
@@ -19,11 +20,13 @@ from hypercl.loggers.jsonl import by_iteration, read_rows
 from hypercl.loggers.measured import final_metrics, heat_map
 from hypercl.loggers.spec import Logger, LoggerSpec
 from hypercl.loggers.wandb_mode import cut_tags
-from hypercl.training import Finished, Report, Row, Started
+from hypercl.training import Finished, Report, Row, RunSummary, Started, read_matrices
 
 INIT_SECONDS = 10
 FINISH_SECONDS = 30
 """How long the end of a run may wait for W&B; what has not arrived by then is in W&B's file, for `wandb sync`."""
+SETTING = "setting"
+"""Key of a run's config in W&B: equal of runs that differ in nothing but the seed."""
 LOG = logging.getLogger(__name__)
 
 
@@ -40,6 +43,9 @@ class _Cursor:
     """W&B's folder being written, of which W&B may hold any part; '' where there is none."""
     finished: bool = False
     """Whether W&B holds the run to its end."""
+    project: str = ""
+    entity: str | None = None
+    """Where W&B has it."""
 
 
 class WandbLogger(Logger):
@@ -99,27 +105,53 @@ class WandbLogger(Logger):
             "device": item.device,
             "threads": item.threads,
         }
-        config = {**experiment, "run": about}
-        self._set_aside()
+        config = {**experiment, "run": about, SETTING: _setting(experiment)}
         offline_file = self._spec.offline_file
         mode = "offline" if offline_file is not None and offline_file.exists() else self._spec.mode
         try:
-            self._run = self._init(mode, config)
+            run = self._init(mode, config)
         except Exception as error:
             if mode == "offline":
                 raise
             self._lost(error)
             # After a failed init its service holds the id as 'in use' (wandb 0.31): a new service frees it.
             wandb.teardown()
-            self._run = self._init("offline", config)
-        if self._run.resumed:
-            self._state.sent = self._run.step - 1
-        self._state.open_file = Path(self._run.dir).parent.name
+            run = self._init("offline", config)
+        if run is not None:
+            self._begin(run)
+            self._log(read_rows(self._folder))
+
+    def send_rest(self) -> None:
+        """Sends what W&B lacks of a run that is over, from the run's own files: rows, final metrics, matrices.
+
+        Raises:
+            Exception: W&B's, where it cannot be reached.
+        """
+        self._state = _read(self._cursor) or _Cursor(self._spec.run_id)
+        self._begin(self._init("online", {}))
+        rows = read_rows(self._folder)
+        rest = self._state.sent <= max((int(row["iteration"]) for row in rows), default=-1)
+        self._log(rows)
+        summary = RunSummary.read(self._folder)
+        if summary is not None:
+            self._log_results(Finished(summary, read_matrices(self._folder) if rest else {}))
+        self._finish("interrupted" if summary is None else "finished")
+        self._run = None
+
+    def _begin(self, run: Any) -> None:
+        """Takes over an opened W&B run, from the last row that it is certain to hold."""
+        self._run = run
+        self._set_aside()
+        if run.resumed:
+            self._state.sent = run.step - 1
+        settings = self._spec.logging.wandb
+        assert settings is not None
+        self._state.project, self._state.entity = settings.project, settings.entity
+        self._state.open_file = Path(run.dir).parent.name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_cursor()
-        self._run.define_metric("iteration")
-        self._run.define_metric("*", step_metric="iteration")
-        self._log(read_rows(self._folder))
+        run.define_metric("iteration")
+        run.define_metric("*", step_metric="iteration")
 
     def _lost(self, error: Exception) -> None:
         """Says that W&B does not answer, to a person and to the runs that begin later."""
@@ -137,8 +169,12 @@ class WandbLogger(Logger):
         self._state.sent, self._state.open_file = self._state.certain, ""
 
     def _init(self, mode: str, config: dict[str, Any]) -> Any:
+        """The W&B run; None of an offline one where an online one was cut off: nobody knows what W&B holds of it, and
+        `wandb sync` would send its rows twice. `hypercl upload` sends the rest."""
         settings = self._spec.logging.wandb
         assert settings is not None
+        if mode == "offline" and self._state.open_file.startswith("run-"):
+            return None
         self._spec.results.mkdir(parents=True, exist_ok=True)
         # The line on loaded credentials heeds the variable only, not Settings(silent=True) (wandb 0.31).
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -167,7 +203,7 @@ class WandbLogger(Logger):
 
     def _log(self, rows: Iterable[Row]) -> None:
         for iteration, values in by_iteration(rows, self._state.sent):
-            self._run.log(values, step=iteration)
+            self._run.log(values, step=iteration, commit=True)
             self._state.sent = iteration
         self._write_cursor()
 
@@ -205,6 +241,13 @@ class WandbLogger(Logger):
 
     def _write_cursor(self) -> None:
         write_text(self._cursor, json.dumps(asdict(self._state)))
+
+
+def _setting(experiment: dict[str, Any]) -> str:
+    """A short name of an experiment but for its seed."""
+    training = {key: value for key, value in experiment["training"].items() if key != "seed"}
+    text = json.dumps({**experiment, "training": training}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _in_time(action: Callable[[], None]) -> None:

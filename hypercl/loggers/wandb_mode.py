@@ -7,7 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLCertVerificationError
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 from urllib.error import HTTPError
 from urllib.request import Request, build_opener
 
@@ -68,32 +68,32 @@ def sync_hint(folder: Path) -> str | None:
     Args:
         folder: the results folder, as in `LoggerSpec.results`.
     """
-    files = folder / "wandb"
-    offline = [run for run in files.glob("offline-run-*") if not _synced(run)]
-    torn = [run for run in _never_closed(folder) if run.is_dir() and not _synced(run)]
-    if not offline and not torn:
+    waiting, cut = offline_files(folder), cut_off(folder)
+    many = len({run.name.split("-", 3)[-1] for run in waiting} | {str(cursor["id"]) for cursor in cut.values()})
+    if not many:
         return None
-    many = len({run.name.split("-", 3)[-1] for run in offline} | {run.name.split("-", 2)[-1] for run in torn})
-    # wandb leaves out what was begun online unless told
-    command = ["wandb sync", *(["--include-online"] if torn else []), *(shlex.quote(str(run)) for run in sorted(torn))]
-    command += [f"{shlex.quote(str(files))}/offline-run-*"] if offline else []
-    return f"W&B lacks {many} run{'s' if many > 1 else ''}, in part or whole; to upload: {' '.join(command)}"
+    place = shlex.quote(str(folder))
+    command = f"hypercl upload {place}" if cut else f"wandb sync {place}/wandb/offline-run-*"
+    return f"W&B lacks {many} run{'s' if many > 1 else ''}, in part or whole; to upload: {command}"
 
 
-def _synced(run: Path) -> bool:
-    return all(file.with_name(f"{file.name}.synced").exists() for file in run.glob("run-*.wandb"))
+def offline_files(folder: Path) -> list[Path]:
+    """The folders of W&B's that wait for `wandb sync`, in their order."""
+    found = sorted((folder / "wandb").glob("offline-run-*"))
+    files = {run: list(run.glob("run-*.wandb")) for run in found}
+    return [run for run in found if not all(file.with_name(f"{file.name}.synced").exists() for file in files[run])]
 
 
-def _never_closed(folder: Path) -> list[Path]:
-    """The files that runs logged online to and that were never closed, whatever W&B received of them."""
-    found: list[Path] = []
-    for cursor in sorted(folder.rglob("wandb.json")):
+def cut_off(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The runs that logged online and did not end so: their folders, and what their wandb.json says."""
+    found: dict[Path, dict[str, Any]] = {}
+    for path in sorted(folder.rglob("wandb.json")):
         try:
-            name = str(json.loads(cursor.read_text(encoding="utf-8"))["open_file"])
+            cursor = json.loads(path.read_text(encoding="utf-8"))
+            if str(cursor["open_file"]).startswith("run-"):
+                found[path.parent] = {"id": str(cursor["id"]), **cursor}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if name.startswith("run-"):
-            found.append(folder / "wandb" / name)
     return found
 
 

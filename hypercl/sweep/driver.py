@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hypercl.config import Experiment, SweepFile, assign, check_sweep, resolved
@@ -67,6 +68,8 @@ from hypercl.sweep.workers import (
 from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
 STOP_FILE, RAY_FOLDER, WANDB_OFFLINE = ".stop", ".ray", ".wandb-offline"
@@ -330,6 +333,8 @@ class _Session:
 
     def _tidy(self) -> None:
         """Removes what only a running session needs."""
+        if self.logged == "online" and (self.folder / WANDB_OFFLINE).exists():
+            self.logged = "offline"
         for file in (self.folder / STOP_FILE, self.folder / WANDB_OFFLINE, *self.folder.glob(".shared-*")):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
@@ -351,8 +356,9 @@ class _Session:
             which = "winner" if code is ExitCode.DONE else "best so far"
             which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else which
             lines.append(f"Train the {which}: hypercl train {typed(best_file)}")
-        hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         best = record.best()
+        lines += self._tell_wandb(code, message, best, best_file)
+        hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         return SweepResult(
             exit_code=code,
             message="\n".join([*lines, *([hint] if hint else [])]),
@@ -367,15 +373,39 @@ class _Session:
         """Said without a file being written: the disk may be what failed."""
         record = self.study.record()
         best = record.best()
+        message = f"stopped: {self.control.machine}\n{self._progress()}; rerun the same command to resume"
+        self._tell_wandb(self.control.exit_code, message, best, None)
         return SweepResult(
             exit_code=self.control.exit_code,
-            message=f"stopped: {self.control.machine}\n{self._progress()}; rerun the same command to resume",
+            message=message,
             counts=record.counts(),
             best=best.number if best else None,
             best_value=best.values[0] if best else None,
             table=ranked_rows(record),
             final=None,
         )
+
+    def _tell_wandb(
+        self, code: ExitCode, message: str, best: "FrozenTrial | None", best_file: Path | None
+    ) -> list[str]:
+        """The best setting as an artifact in W&B, and the alert; where that fails it is a line, not the sweep's end."""
+        wandb = self.file.logging.wandb
+        by_hand = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIME_UP)
+        if wandb is None or self.logged == "disabled" or by_hand or not (wandb.alert or best_file):
+            return []
+        from hypercl.loggers.wandb_best import BestOfSweep, tell
+
+        number = best.number if best is not None else 0
+        folder = self.folder / "trials" / str(number)
+        checkpoints = sorted(folder.glob("checkpoints/step-*.pt"))[-1:]
+        kept = [*checkpoints, *(folder / name for name in ("config.yaml", "summary.json"))]
+        files = [best_file, *(file for file in kept if file.is_file())] if best_file is not None else []
+        about = {"trial": number, "sweep": self.name} | ({"value": best.values[0]} if best is not None else {})
+        title = f"{self.name}: {message.splitlines()[0]}"
+        failed = code is not ExitCode.DONE
+        spec = self._loggers("trial", str(number))
+        why = tell(BestOfSweep(spec, folder, tuple(files), about, title[:250], message, failed))
+        return [f"W&B was not told of the best setting ({why})"] if why else []
 
     def _progress(self) -> str:
         return f"{self.study.trained} of {self.file.search.trials} trials trained"

@@ -1,6 +1,7 @@
 import warnings
 
 import pytest
+from wandb_server import KEY, serving
 
 
 @pytest.fixture
@@ -20,4 +21,18 @@ def service_ends_here():
     import wandb
 
     with warnings.catch_warnings():
+        wandb.teardown()
+
+
+@pytest.fixture
+def server(own_home, monkeypatch):  # noqa: ARG001 - the home comes first
+    """A W&B server on the loopback interface, and a key for it."""
+    with serving() as held:
+        monkeypatch.setenv("WANDB_BASE_URL", held.address)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.delenv("HYPERCL_OFFLINE", raising=False)
+        yield held
+        held.trouble = lambda _path: None
+        import wandb
+
         wandb.teardown()

@@ -13,6 +13,7 @@ from typing import Any
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 ENTITY = "someone"
+NOW = "2026-01-01T00:00:00Z"
 
 
 @dataclass
@@ -52,7 +53,9 @@ class WandbServer:
         self.runs: dict[str, StoredRun] = {}
         self.artifacts: dict[str, dict[str, Any]] = {}
         self.used: list[tuple[str, str]] = []
-        self.views: list[dict[str, Any]] = []
+        self.projects: set[str] = set()
+        self.views: dict[str, dict[str, Any]] = {}
+        """Workspaces and reports by their ids."""
         self.alerts: list[dict[str, Any]] = []
         self.blobs: dict[str, bytes] = {}
         self.asked: Counter[str] = Counter()
@@ -141,6 +144,46 @@ class WandbServer:
     def _NotifyScriptableRunAlert(self, given: dict[str, Any]) -> dict[str, Any]:
         self.alerts.append(given)
         return {"notifyScriptableRunAlert": {"success": True}}
+
+    # projects, workspaces and reports
+
+    def _GetDefaultEntity(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": self._viewer()}
+
+    def _GetProjects(self, given: dict[str, Any]) -> dict[str, Any]:
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        more = {"__typename": "Project", "createdAt": NOW, "isBenchmark": False, "user": None}
+        nodes = [{**self._project(name), **more} for name in sorted(self.projects)]
+        return {"models": {"pageInfo": page, "edges": [{"cursor": "", "node": node} for node in nodes]}}
+
+    def _CreateProject(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.projects.add(given["input"]["name"])
+        return {"result": {"project": None, "model": None, "inserted": True}}
+
+    def _ProjectInternalId(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"project": self._project(given["projectName"])}
+
+    def _upsertView(self, given: dict[str, Any]) -> dict[str, Any]:
+        id = given.get("id") or f"view-{len(self.views)}"
+        inserted = id not in self.views
+        self.views[id] = {"id": id, **{key: value for key, value in given.items() if key != "id"}}
+        view = {**self.views[id], "project": self._project(given["projectName"]), "updatedAt": NOW}
+        return {"upsertView": {"view": view, "inserted": inserted}}
+
+    _UpsertView2 = _upsertView
+
+    def _found(self, project: str, kind: str, name: str | None, key: str) -> dict[str, Any]:
+        more = {"user": {"username": ENTITY, "photoUrl": "", "email": ""}, "createdAt": NOW, "updatedAt": NOW}
+        views = [view for view in self.views.values() if (view["projectName"], view["type"]) == (project, kind)]
+        nodes = [{**view, **more} for view in views if name in (None, view[key])]
+        page = {"endCursor": None, "hasNextPage": False}
+        return {"project": {"allViews": {"edges": [{"node": node, "cursor": ""} for node in nodes], "pageInfo": page}}}
+
+    def _ProjectViews(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self._found(given["project"], "runs", given.get("viewName"), "displayName")
+
+    def _View(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self._found(given["name"], given["viewType"], given.get("viewName"), "name")
 
     # artifacts
 

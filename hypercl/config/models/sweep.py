@@ -305,6 +305,8 @@ class Wandb(Section):
     """Tags of every run."""
     mode: Literal["online", "offline"] = "online"
     """offline writes files for a later `wandb sync`; online falls back to it without key or network."""
+    alert: Flag = False
+    """Whether W&B sends an alert (by mail or Slack, as its settings say) when a sweep ends or stops for a fault."""
 
 
 class Logging(Section):
