@@ -12,6 +12,9 @@ def own_home(tmp_path_factory, monkeypatch):
         monkeypatch.setenv(name, str(home))
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+    from wandb.sdk import wandb_setup
+
+    monkeypatch.setattr(wandb_setup.singleton(), "_settings", None)  # which hold the address of a test before
     return home
 
 
