@@ -144,7 +144,8 @@ def _digits(key: str, setting: Mapping[str, Any]) -> int:
 def _reached(key: str, setting: Mapping[str, Any]) -> str:
     """'98.7 % final test accuracy (95 % t interval 98.5 to 98.9), 1.2 points above the setting as written (...)'."""
     measured, digits = setting["metrics"][key], _digits(key, setting)
-    phrase = _PHRASES.get(key.split("/")[-1], key.replace("_", " ")).format("test")
+    own = f"{metric_name(key)} on test data" if _is_fraction(key) else key.replace("_", " ")
+    phrase = _PHRASES.get(key.split("/")[-1], own).format("test")
     if measured["mean"] is None:
         return f"no {phrase} that is known ({measured['why']})"
     value = number(key, measured["mean"], digits)

@@ -128,7 +128,7 @@ def test_a_metric_of_the_users_own_is_measured_again_and_a_lost_seed_has_the_wor
     goal = Goal("validation/mine", "maximize")
     result = write_final(tmp_path, [with_own(each) for each in pair()], about(goals=(goal,)))
     assert measure(result, "trial-7", "test/mine")["values"] == [*map(float, range(10)), 0.0]
-    assert "mine" in result.sentence
+    assert "% mine on test data (95 %" in result.sentence
     assert "validation/mine" in setting_of(result, "trial-7")["promised"]
 
 

@@ -86,6 +86,7 @@ def test_of_a_seed_that_diverged_nobody_knows_the_worst() -> None:
 def test_it_is_named_by_its_function_and_never_as_another() -> None:
     file = loads(TEXT, "x", ["objective={maximize: [validation/final_accuracy, {import: 'users_metrics:worst_task'}]}"])
     assert [goal.metric for goal in file.objective.goals] == ["validation/final_accuracy", "validation/worst_task"]
+    assert hash(file.objective) == hash(file.objective.model_copy())
     for wrong in ("{maximize: {import: 'users_metrics:final_accuracy'}}", "{maximize: {path: x}}", "{maximize: wrong}"):
         with pytest.raises(ConfigError) as caught:
             loads(TEXT, "x", [f"objective={wrong}"])

@@ -15,6 +15,9 @@ class Imported(Section):
     kwargs: dict[str, Any] = {}
     """Keyword arguments."""
 
+    def __hash__(self) -> int:
+        return hash(self.import_)
+
     @property
     def short_name(self) -> str:
         """The last name of the path."""

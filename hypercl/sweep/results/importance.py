@@ -129,4 +129,5 @@ def _evaluate(evaluator: BaseImportanceEvaluator, study: optuna.Study, values: n
     with warnings.catch_warnings():
         # That low targets are good is what is wanted, and that few trials make it rough is what `chance` says.
         warnings.simplefilter("ignore", UserWarning)
-        return evaluator.evaluate(study, target=lambda trial: float(values[trial.number]))
+        found = evaluator.evaluate(study, target=lambda trial: float(values[trial.number]))
+    return {path: float(value) for path, value in found.items()}

@@ -9,7 +9,7 @@ from made_sweep import SMALL, made_sweep
 
 from hypercl.config import loads
 from hypercl.sweep.results.how_sure import how_sure_rows
-from hypercl.sweep.results.importance import Importance, importances_by_task
+from hypercl.sweep.results.importance import Importance, importances, importances_by_task
 from hypercl.sweep.results.report import write_by_task
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import StudyRecord, read_sweep
@@ -98,3 +98,11 @@ def test_tasks_that_agree_share_a_sentence(tmp_path: Path) -> None:
     assert how_sure_rows(record, by_task) == [("by task", "task 1: no more than chance; tasks 2 to 3: method.beta")]
     none = "no parameter matters for the accuracy on any task more than chance would show"
     assert how_sure_rows(record, {"task 1": [lr]}) == [("by task", none)]
+
+
+def test_an_evaluator_of_optunas_takes_the_place_of_ped_anova_and_answers_in_plain_numbers(tmp_path: Path) -> None:
+    given = 'search.importance={import: "optuna.importance:FanovaImportanceEvaluator", kwargs: {n_trees: 4, seed: 0}}'
+    found = importances(record_of(tmp_path, [math.nan] * 10, given))
+    assert [each.path for each in found] == ["method.beta"]
+    assert type(found[0].share) is float
+    assert type(found[0].stands_out) is bool
