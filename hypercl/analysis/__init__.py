@@ -29,4 +29,5 @@ if TYPE_CHECKING:
         read_trials,
         under_protocol,
     )
+    from hypercl.analysis.winners import winners_in_words
 __all__, __getattr__ = lazy(__name__, __file__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, Group
 
-from hypercl.analysis import LEAK, Content, final_rows, title
+from hypercl.analysis import LEAK, Content, final_rows, title, winners_in_words
 from hypercl.cli.paths import kept_code, require_writable
 from hypercl.cli.tables import Fitted, pairs, widened
 from hypercl.cli.test_leak_console import PrefixedStream
@@ -115,6 +115,14 @@ def report_command(args: argparse.Namespace) -> int:
         console.print()
         joined = protocols_table(sweeps)
         console.print(Fitted(joined.rows, "what each search promised and what came out, in percent and points"))
+        for text in (
+            ()
+            if apart
+            else winners_in_words(
+                {name: final.content for name, record in named.items() if (final := final_of(record)) is not None}
+            )
+        ):
+            console.print(text)
     folder = _folder(args, sweeps)
     try:
         pictures = _write(sweeps, folder, importance, args.together)
