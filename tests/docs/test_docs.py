@@ -209,7 +209,7 @@ def test_the_example_in_python_runs(
     monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks(PAGES / "python.md", "python"))
     exec(compile(code, "python.md", "exec"), {})
-    assert capsys.readouterr().out == "True (6, 5)\ntorch.Size([16, 10]) slice(2, 4, None)\n"
+    assert capsys.readouterr().out == "True (6, 5)\ntorch.Size([16, 10]) slice(2, 4, None)\nTrue\n4\n"
 
 
 def test_the_reference_holds_every_key(generated: dict[str, str]) -> None:
