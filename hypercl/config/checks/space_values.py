@@ -28,7 +28,7 @@ from hypercl.config.models import (
     kinds_of,
     label_of,
 )
-from hypercl.config.problems import ConfigError, Problem, did_you_mean
+from hypercl.config.problems import MOST_PROBLEMS, ConfigError, Problem, did_you_mean
 from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 
 MOST_CORNERS = 64
@@ -70,12 +70,13 @@ def value_problems(file: SweepFile, space: Space, path: str) -> list[Problem]:
 def _drawn(file: SweepFile, space: Space, path: str, tried: list[dict[str, Any]]) -> list[Problem]:
     """Its values, each under every one of the conditions with which it is drawn."""
     where, one = f"space.{path}", space[path]
-    problems = _distinct(
+    wrong = (
         Problem(where, f"{value!r} is not allowed here: {problem.message}", value, problem.allowed)
         for value in one.values
         for context in tried
         for problem in _refusals(file, space, path, context | {path: value})
     )
+    problems = _distinct(islice(wrong, 2 * MOST_PROBLEMS))
     if problems or not file.search.include_base:
         return problems
     own, _ = completed(file.experiment, space, {})

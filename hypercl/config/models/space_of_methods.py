@@ -36,9 +36,9 @@ def with_conditions(experiment: Any, space: Mapping[str, Any]) -> dict[str, Any]
     return {name: _conditioned(name, one, parent, methods, experiment) for name, one in space.items()}
 
 
-def _conditioned(name: str, one: Any, parent: str, methods: list[Any], experiment: Any) -> Any:
-    if not is_mapping(one) or name == parent:
-        return one
+def _conditioned(name: Any, one: Any, parent: str, methods: list[Any], experiment: Any) -> Any:
+    if not is_mapping(one) or not isinstance(name, str) or name == parent:
+        return one  # what is no path is refused later
     when: Any = one.get("when", {})
     if not is_mapping(when) or parent in when:
         return one
