@@ -273,7 +273,7 @@ def _summary(one: Shown) -> dict[str, str]:
         "best": dict(best_rows(record)).get("best", "none yet"),
         **{fact.name: f"{fact.value} ({fact.note})" if fact.note else fact.value for fact in facts},
         "trials": f"{record.trained} of {record.file.search.trials} trained",
-        "sampler": record.file.search.sampler,
+        "sampler": record.file.search.sampler_name,
         "pruner": record.file.pruner.name,
         "protocol": dict(data_used_rows(record))["protocol"],
         "spent": dict(cost_rows(record)).get("spent", ""),
