@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hypercl.cli.paths import import_paths, name_of, offline
-from hypercl.cli.sweep import asked
 from hypercl.cli.tables import pairs
-from hypercl.config import SweepFile, UserError
+from hypercl.config import SweepFile, UserError, load_sweep
 from hypercl.config.models import imports_of
 from hypercl.config.reading import content_of, text_of
 from hypercl.exit_codes import ExitCode
@@ -63,7 +62,8 @@ def submit_command(args: argparse.Namespace) -> int:
 
 def _submitted(args: argparse.Namespace, client_of: Any, console: Console) -> int:
     data_dir = _absolute(args)
-    file = asked(args)
+    trials = [] if args.trials is None else [f"search.trials={args.trials}"]
+    file = load_sweep(args.file, [*args.overrides, *trials])
     name = name_of(args, file)
     job = f"{name}-{secrets.token_hex(3)}"
     with TemporaryDirectory() as folder:

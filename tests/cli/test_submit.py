@@ -135,6 +135,12 @@ class Server:
         self.status, self.stopped = JobStatus.STOPPED, True
         return True
 
+    def submit_job(self, entrypoint: str, submission_id: str, runtime_env: dict, metadata: dict[str, str]) -> None:
+        self.submitted = (submission_id, entrypoint, metadata, Path(runtime_env["working_dir"], "nets.py").exists())
+
+    def get_address(self) -> str:
+        return "http://head:8265"
+
     async def tail_job_logs(self, job: str) -> AsyncIterator[str]:
         yield "a line\n"
 
@@ -166,6 +172,22 @@ def test_jobs_are_listed_shown_and_stopped(monkeypatch: pytest.MonkeyPatch, caps
     assert "/shared/mine" in capsys.readouterr().out
     assert (asked(server, monkeypatch, "--stop", "mine-1"), server.stopped) == (0, True)
     assert "mine-1: stopped" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sweep_is_submitted_with_its_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(JobStatus.PENDING)
+    options = ["--results", "/shared/results", "--trials", "3", "--detach"]
+    assert asked(server, monkeypatch, "files/mine.yaml", *options) == 0
+    job, entry, metadata, packed = server.submitted
+    assert job.startswith("mine-")
+    assert entry.endswith("--data-dir /shared/results/data --trials=3")
+    assert (metadata, packed) == ({"hypercl": "mine", "results": "/shared/results/mine"}, True)
+    told = capsys.readouterr().out
+    assert f"hypercl submit --stop {job}" in told
+    assert "W&B" in told
 
 
 def test_a_job_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
