@@ -29,7 +29,9 @@ FENCED = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE |
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ROOMS = re.compile(r"<!-- rooms: ([\w.]+) -->")
 IN_THE_REPOSITORY = re.compile(r"^(?:hypercl|search_spaces|launch|tests|docs|\.ci|\.github)/[\w./-]+$")
-OTHERS = frozenset({"pip", "sbatch", "pre-commit", "pytest", "python", "ray", "export", ".", "mkdocs"})
+OTHERS = frozenset(
+    {"pip", "sbatch", "pre-commit", "pytest", "python", "ray", "export", ".", "mkdocs", "tests/gpu/check"}
+)
 """First words of commands that are not hypercl's."""
 
 
