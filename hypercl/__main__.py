@@ -12,9 +12,9 @@ def main(arguments: list[str] | None = None) -> int:
     """As `hypercl.cli.main`, in a process of its own."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    from hypercl.cli import main as command
+    from hypercl.cli import main as run
 
-    return command(arguments)
+    return run(arguments)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("hypercl/**/*.py"), *ROOT.glob("launch/*.py")])
+ENTRY = "hypercl.__main__"
+"""Handles signals before anything is imported; the scripts in launch/ begin there."""
 FACES = [file for file in FILES if file.name == "__init__.py"]
 LAZY = [file for file in FACES if "= lazy(" in file.read_text(encoding="utf-8")]
 
@@ -55,7 +57,7 @@ def deep_imports(importer: str, tree: ast.AST) -> list[str]:
         target = f"{module}.{name}" if is_module else module
         package = target if target in PACKAGES else target.rpartition(".")[0]
         inside = importer == package or importer.startswith(f"{package}.")
-        if not inside and (target not in PACKAGES or name.startswith("_")):
+        if not inside and target != ENTRY and (target not in PACKAGES or name.startswith("_")):
             deep.append(f"{target}.{name}" if target == module else target)
     return deep
 

@@ -21,8 +21,8 @@ def dashboard(args: argparse.Namespace) -> int:
     mode, why = decide_mode(settings.model_copy(update={"mode": "online"}), offline(args))
     if mode != "online":
         raise UserError(f"a dashboard is made online, and {why}")
-    from hypercl.loggers.dashboard import save
+    from hypercl.loggers import save_dashboard
 
-    workspace, report = save(file, settings)
+    workspace, report = save_dashboard(file, settings)
     print(f"workspace: {workspace}\nreport:    {report}")
     return ExitCode.DONE

@@ -37,7 +37,7 @@ def upload(args: argparse.Namespace) -> int:
 
 
 def _send_rest(run: Path, cursor: dict[str, Any], folder: Path) -> None:
-    from hypercl.loggers.wandb import WandbLogger
+    from hypercl.loggers import WandbLogger
 
     block = Wandb(project=cursor["project"], entity=cursor["entity"])
     spec = LoggerSpec(Logging(wandb=block), "online", None, cursor["id"], None, None, folder)

@@ -393,7 +393,7 @@ class _Session:
         by_hand = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIME_UP)
         if wandb is None or self.logged == "disabled" or by_hand or not (wandb.alert or best_file):
             return []
-        from hypercl.loggers.wandb_best import BestOfSweep, tell
+        from hypercl.loggers import BestOfSweep, tell_wandb
 
         number = best.number if best is not None else 0
         folder = self.folder / "trials" / str(number)
@@ -404,7 +404,7 @@ class _Session:
         title = f"{self.name}: {message.splitlines()[0]}"
         failed = code is not ExitCode.DONE
         spec = self._loggers("trial", str(number))
-        why = tell(BestOfSweep(spec, folder, tuple(files), about, title[:250], message, failed))
+        why = tell_wandb(BestOfSweep(spec, folder, tuple(files), about, title[:250], message, failed))
         return [f"W&B was not told of the best setting ({why})"] if why else []
 
     def _progress(self) -> str:

@@ -5,8 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from hypercl.config import Experiment, loads
-from hypercl.training import RunSummary, read_matrices
-from hypercl.training.progress import Finished, Report, Started
+from hypercl.training import Finished, Report, RunSummary, Started, read_matrices
 
 TASKS, REPORTS, STEPS = 3, 2, 10
 SUMMARY = {

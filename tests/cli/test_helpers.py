@@ -39,6 +39,8 @@ SURFACE = {
     "explain": "path",
     "init": "name --to",
     "list": "folder",
+    "dashboard": "file",
+    "upload": "folder",
     "predict": "results images --task --device --data-dir --offline --trust",
     "report": "results --together --top --prefer --to --html",
     "schema": "--write",
