@@ -388,10 +388,13 @@ class _Session:
     def _tell_wandb(
         self, code: ExitCode, message: str, best: "FrozenTrial | None", best_file: Path | None
     ) -> list[str]:
-        """The best setting as an artifact in W&B, and the alert; where that fails it is a line, not the sweep's end."""
+        """The best setting as an artifact in W&B, and the alert; where that fails it is a line, not the sweep's end.
+
+        Online only: a second offline file of the trial's run would overwrite its summary.
+        """
         wandb = self.file.logging.wandb
         by_hand = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIME_UP)
-        if wandb is None or self.logged == "disabled" or by_hand or not (wandb.alert or best_file):
+        if wandb is None or self.logged != "online" or by_hand or not (wandb.alert or best_file):
             return []
         from hypercl.loggers import BestOfSweep, tell_wandb
 

@@ -48,7 +48,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 def states(results: Path) -> dict[str, str]:
     """Each trial's state."""
     file = results / "quickstart" / "trials.csv"
-    return {row["number"]: row["state"] for row in csv.DictReader(file.open())} if file.exists() else {}
+    rows = csv.DictReader(file.read_text().splitlines()) if file.exists() else ()
+    return {row["number"]: row["state"] for row in rows}
 
 
 def wait_for(met: Callable[[], object], output: Path) -> None:
@@ -97,8 +98,9 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
 
     assert (of_job("JobState"), of_job("ExitCode")) == ("COMPLETED", "0:0"), output.read_text()
     assert said(f"{trained + 3} trials are trained") == 1
-    assert set(states(results).values()) == {"complete"}
-    assert len(states(results)) == trained + 3
+    ends = list(states(results).values())
+    assert set(ends) <= {"complete", "infeasible"}  # what is out of bounds is not trained
+    assert ends.count("complete") == trained + 3
     assert not list(Path("/tmp").glob(f"hcl-{job}-*"))
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [command for command in commands if f"/tmp/hcl-{job}-".encode() in command]

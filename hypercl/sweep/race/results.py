@@ -48,7 +48,7 @@ def race_due(record: StudyRecord) -> bool:
 def confirmable(record: StudyRecord) -> bool:
     """Whether the confirming stage may still decide: not over trials whose test data was opened, nor against a person's
     wish."""
-    opened = max((opening["trained"] for opening in record.attributes.get(FINAL, ())), default=-1)
+    opened = max((opening.get("trained", record.trained) for opening in record.attributes.get(FINAL, ())), default=-1)
     return record.trained > opened and record.prefer in (None, KNEE)
 
 

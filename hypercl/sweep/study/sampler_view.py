@@ -2,7 +2,7 @@
 may learn from earlier sweeps."""
 
 import copy
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -29,8 +29,17 @@ def seen_as_complete(study: Study, goals: Sequence[Goal], constraints: Sequence[
         constraints: names of all constraints; one that a trial has no value of counts as kept, since the Gaussian
             process stacks them (Optuna 5.0).
     """
+    return _with_storage(study, lambda storage: _View(storage, goals, constraints))
+
+
+def _with_storage(study: Any, wrapped: Callable[[BaseStorage], Any]) -> Study:
+    """A copy of a study, or of Hyperband's study of one bracket (Optuna 5.0), with a storage around its own."""
+    bracket_of = getattr(study, "_study", None)
+    if bracket_of is not None:
+        return study.pruner._create_bracket_study(_with_storage(bracket_of, wrapped), study._bracket_id)
     view = copy.copy(study)
-    vars(view)["_storage"] = _View(vars(study)["_storage"], goals, constraints)
+    view._thread_local = type(study._thread_local)()  # where Optuna keeps the trials it has read
+    view._storage = wrapped(study._storage)
     return view
 
 
@@ -75,10 +84,7 @@ def seen_with(study: Study, earlier: Sequence[Earlier], file: SweepFile) -> Stud
         earlier: as from `earlier_of`.
         file: as its trials train it.
     """
-    view = copy.copy(study)
-    vars(view)["_thread_local"] = type(vars(study)["_thread_local"])()  # where Optuna keeps the trials it has read
-    vars(view)["_storage"] = _With(vars(study)["_storage"], earlier, file)
-    return view
+    return _with_storage(study, lambda storage: _With(storage, earlier, file))
 
 
 class _With:
