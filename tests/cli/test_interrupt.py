@@ -44,7 +44,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, 
     subprocess.run(command(tmp_path, "whole"), cwd=tmp_path, capture_output=True, check=True)
     cut, whole = (tmp_path / "results" / name / "runs" / "seed-1" for name in ("cut", "whole"))
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (cut, whole)]
-    assert summaries[0]["test"] == summaries[1]["test"]
+    assert summaries[0]["validation"] == summaries[1]["validation"]
     assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
 
 
