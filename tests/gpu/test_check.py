@@ -29,6 +29,7 @@ def asked(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads((folder / "check.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_every_stage_answers_or_says_why_it_was_skipped(tmp_path: Path) -> None:
     code, found = asked(tmp_path)
