@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[3]
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
