@@ -50,8 +50,9 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("entry", [["-m", "hypercl", "train"], [str(LAUNCH / "train.py")]], ids=["hypercl", "launch"])
-@pytest.mark.parametrize("imported", ["hypercl.cli", "torch"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "imported"), [(signal.SIGINT, 130, "hypercl.cli"), (signal.SIGTERM, 143, "torch")]
+)
 def test_a_signal_while_a_command_still_imports_ends_it_without_a_traceback(
     number: int, code: int, imported: str, entry: list[str], tmp_path: Path
 ) -> None:

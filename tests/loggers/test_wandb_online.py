@@ -130,6 +130,9 @@ def test_offline_sessions_are_synced_in_order_by_the_command_that_is_told(tmp_pa
     assert (steps_of(run), run.summary["outcome"]) == (STEPS, "finished")
 
 
+HOW = ("answers 500", "is slow", "never answers", "dies")
+
+
 def wrong(server: WandbServer, how: str, free: Event) -> None:
     """Makes a server bad."""
 
@@ -148,10 +151,14 @@ def wrong(server: WandbServer, how: str, free: Event) -> None:
     server.trouble = trouble
 
 
-@pytest.mark.faults
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of wandb's, when it is torn down
-@pytest.mark.parametrize("how", ["answers 500", "is slow", "never answers", "dies"])
-@pytest.mark.parametrize("since", ["the start", "the middle"])
+@pytest.mark.parametrize(
+    ("since", "how"),
+    [
+        *(pytest.param("the middle", how, marks=pytest.mark.faults) for how in HOW),
+        *(pytest.param("the start", how, marks=pytest.mark.slow) for how in HOW),
+    ],
+)
 def test_a_bad_server_costs_seconds_and_nothing_is_lost(tmp_path, server, monkeypatch, caplog, how, since):
     monkeypatch.setattr("hypercl.loggers.wandb.FINISH_SECONDS", 5)
     monkeypatch.setattr("hypercl.loggers.wandb.INIT_SECONDS", 5)
