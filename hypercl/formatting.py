@@ -17,6 +17,11 @@ def typed(path: Path) -> str:
     return shlex.quote(shown(path))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def duration(seconds: float) -> str:
     """'45 s', '12 min', '3 h 20 min'."""
     if seconds < 90:

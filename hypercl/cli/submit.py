@@ -175,13 +175,13 @@ def _followed(client: "JobSubmissionClient", job: str, console: Console) -> int:
         asyncio.run(tail())
         info = _terminal(client, job)
     except KeyboardInterrupt:
-        console.print(f"\nthe job goes on: hypercl submit --follow {job}, or --stop {job}")
+        console.print(f"\nthe job keeps running: hypercl submit --follow {job}, or --stop {job}")
         return ExitCode.INTERRUPTED
     return _ended(info, console)
 
 
 def _terminal(client: "JobSubmissionClient", job: str, most: float = math.inf) -> "JobDetails":
-    """A job once it has ended, or after so many seconds."""
+    """A job once it has ended, or after `most` seconds."""
     end = time.monotonic() + most
     while not client.get_job_status(job).is_terminal() and time.monotonic() < end:
         time.sleep(0.5)

@@ -141,8 +141,8 @@ def final_command(args: argparse.Namespace) -> int:
         raise UserError(f"{folder} has no complete trial yet: there is no setting to retrain")
     overrides = [f"final.{key}={value}" for key in ("settings", "seeds") if (value := getattr(args, key)) is not None]
     openings = selections_of(record.attributes)
-    chosen_anew = not openings or (args.again and openings[-1].finished)
-    if overrides and not chosen_anew:
+    chosen_now = not openings or (args.again and openings[-1].finished)
+    if overrides and not chosen_now:
         raise UserError(
             f"{folder}: settings and seeds of the final step were chosen at {openings[-1].when}, before test data was "
             "opened\n    fix:     leave out --settings and --seeds; or, once it is finished, open test data once more "
@@ -156,7 +156,7 @@ def final_command(args: argparse.Namespace) -> int:
         import_paths=(*kept_code(folder), Path.cwd()),
         source=str(folder / SWEEP_YAML),
     )
-    if chosen_anew and not args.telling:
+    if chosen_now and not args.telling:
         console.print(pairs([final_row(file, options)]))
     result = sweep(file, options)
     if args.telling:

@@ -10,6 +10,7 @@ from hypercl.cli.paths import offline
 from hypercl.config import UserError
 from hypercl.config.models import Logging, Wandb
 from hypercl.exit_codes import ExitCode
+from hypercl.formatting import first_line
 from hypercl.loggers import LoggerSpec, cut_off, decide_mode, offline_files, sync_hint
 
 
@@ -44,5 +45,4 @@ def _send_rest(run: Path, cursor: dict[str, Any], folder: Path) -> None:
     try:
         WandbLogger(spec, run).send_rest()
     except Exception as error:
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{run}: W&B does not take the rest of this run: {why}") from error
+        raise UserError(f"{run}: W&B does not take the rest of this run: {first_line(error)}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypercl.config import UserError
 from hypercl.config.models import Logging
+from hypercl.formatting import first_line
 from hypercl.loggers.jsonl import JsonLines
 from hypercl.loggers.spec import Logger, LoggerSpec
 from hypercl.training import Progress
@@ -113,8 +114,7 @@ class Guarded(Logger):
             yield
         except Exception as error:
             self._logger = None
-            why = next(iter(str(error).splitlines()), type(error).__name__)
-            LOG.warning("Logging of this run by %s ends here: %s", self._name, why)
+            LOG.warning("Logging of this run by %s ends here: %s", self._name, first_line(error))
 
 
 class Loggers(Logger):

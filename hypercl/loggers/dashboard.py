@@ -12,6 +12,7 @@ import wandb
 
 from hypercl.config import SweepFile, UserError
 from hypercl.config.models import Wandb
+from hypercl.formatting import first_line
 from hypercl.loggers.wandb import SETTING
 
 NAME = "hypercl"
@@ -134,8 +135,7 @@ def save(file: SweepFile, settings: Wandb) -> tuple[str, str]:
             seen.save()
             return str(seen.url), str(told.url)
     except Exception as error:
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"W&B does not take the dashboard: {why}") from error
+        raise UserError(f"W&B does not take the dashboard: {first_line(error)}") from error
 
 
 def _reports(api: Any, entity: str, project: str) -> list[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypercl.control import Control
+from hypercl.formatting import first_line
 from hypercl.loggers.composite import Loggers
 from hypercl.loggers.spec import Logger
 from hypercl.training import Diverged, Finished, Progress, Report, Started
@@ -91,6 +92,5 @@ def ending_of(error: Exception) -> Ending | None:
     text = str(error)
     known = "DefaultCPUAllocator" in text or "CUDA out of memory" in text
     if known or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        first, *_ = text.strip().splitlines() or [type(error).__name__]
-        return Ending("out_of_memory", first)
+        return Ending("out_of_memory", first_line(error))
     return None

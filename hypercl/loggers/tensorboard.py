@@ -16,7 +16,7 @@ from hypercl.training import Finished, Report, Row, Started
 class TensorBoard(Logger):
     """Scalars at their `iteration`, the config as text, at the end the accuracy matrices and the final metrics.
 
-    A resumed run writes the files anew from metrics.jsonl: no step is there twice and none is missing.
+    A resumed run rewrites the files from metrics.jsonl, so that each step is there exactly once.
 
     Args:
         folder: the run's folder.
@@ -28,7 +28,7 @@ class TensorBoard(Logger):
         self._last = -1
 
     def started(self, item: Started) -> None:
-        """Begins the files anew with the rows that are known."""
+        """Rewrites the files with the rows so far."""
         place = self._folder / "tensorboard"
         shutil.rmtree(place, ignore_errors=True)
         self._last = -1

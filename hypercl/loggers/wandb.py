@@ -1,4 +1,4 @@
-"""A run in Weights & Biases. Nothing else in the package imports wandb."""
+"""A run in Weights & Biases."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ import wandb
 
 from hypercl.config import resolved
 from hypercl.files import write_text
+from hypercl.formatting import first_line
 from hypercl.loggers.jsonl import by_iteration, read_rows
 from hypercl.loggers.measured import final_metrics, heat_map
 from hypercl.loggers.spec import Logger, LoggerSpec
@@ -155,9 +156,9 @@ class WandbLogger(Logger):
 
     def _lost(self, error: Exception) -> None:
         """Says that W&B does not answer, to a person and to the runs that begin later."""
-        LOG.warning("W&B cannot be reached: logged offline from here on (%s)", _first_line(error))
+        LOG.warning("W&B cannot be reached: logged offline from here on (%s)", first_line(error))
         if self._spec.offline_file is not None:
-            write_text(self._spec.offline_file, _first_line(error))
+            write_text(self._spec.offline_file, first_line(error))
 
     def _set_aside(self) -> None:
         """A file that was not closed may hold any part of what was sent: what is not certain is sent again."""
@@ -169,8 +170,8 @@ class WandbLogger(Logger):
         self._state.sent, self._state.open_file = self._state.certain, ""
 
     def _init(self, mode: str, config: dict[str, Any]) -> Any:
-        """The W&B run; None of an offline one where an online one was cut off: nobody knows what W&B holds of it, and
-        `wandb sync` would send its rows twice. `hypercl upload` sends the rest."""
+        """The W&B run; None if an online run would continue offline: `wandb sync` would send again what W&B received, and
+        that is unknown. `hypercl upload` sends the rest."""
         settings = self._spec.logging.wandb
         assert settings is not None
         if mode == "offline" and self._state.open_file.startswith("run-"):
@@ -230,7 +231,7 @@ class WandbLogger(Logger):
         try:
             action()
         except Exception as error:
-            LOG.warning("W&B logging of this run ends here: %s", _first_line(error))
+            LOG.warning("W&B logging of this run ends here: %s", first_line(error))
             run, self._run = self._run, None
             if isinstance(error, TimeoutError):
                 self._lost(error)
@@ -278,7 +279,3 @@ def _read(cursor: Path) -> _Cursor | None:
         return _Cursor(**json.loads(cursor.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

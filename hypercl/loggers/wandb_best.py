@@ -56,8 +56,8 @@ def _tell(end: BestOfSweep) -> None:
         group=end.spec.group,
         job_type=end.spec.kind,
         dir=str(end.spec.results),
-        mode=end.spec.mode,
-        resume="allow" if end.spec.mode == "online" else None,
+        mode="online",
+        resume="allow",
         settings=wandb.Settings(silent=True, console="off", init_timeout=10, save_code=False),
     ) as run:
         if end.files:

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from hypercl.formatting import first_line
 from hypercl.tensors import random_state_kept
 
 Way = Literal["stacked", "vmap", "loop"]
@@ -49,8 +50,7 @@ def vmap_failure(
             try:
                 vmapped(module, stacked, buffers, torch.stack([inputs, inputs]), shared=False)
             except Exception as error:
-                first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                return f"{running[-1] if running else type(module).__name__}: {first}"
+                return f"{running[-1] if running else type(module).__name__}: {first_line(error)}"
     return None
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hypercl.config import UserError
+from hypercl.formatting import first_line
 from hypercl.targets.bundled import Convolutions
 from hypercl.tensors import Tensors, random_state, random_state_kept
 
@@ -87,7 +88,7 @@ class _TryOut:
                 self._run(True, 1)
                 fails_on_one = ""
             except Exception as error:
-                fails_on_one = _first_line(error)
+                fails_on_one = first_line(error)
         if new := [name for name, _ in self.module.named_parameters() if name not in known]:
             raise UserError(
                 f"target: {self.name} creates parameters in forward ({named(new)}), which are not generated\n"
@@ -167,7 +168,3 @@ def named(names: "list[str] | tuple[str, ...]") -> str:
 
 def _mode(training: bool) -> str:
     return "training" if training else "evaluation"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -46,7 +46,7 @@ def _report(step: int) -> Report:
 
 
 def started(folder: Path, after: int = 0) -> Started:
-    """The first item of a run that is begun, or goes on from the checkpoint of report `after`."""
+    """The first item of a run that is begun, or resumes from the checkpoint of report `after`."""
     return Started(
         experiment=experiment(),
         folder=folder,
@@ -61,7 +61,7 @@ def started(folder: Path, after: int = 0) -> Started:
 
 
 def resumed(after: int) -> list[Report]:
-    """What a run tells that goes on from the checkpoint of report `after`: that report again, and those that follow."""
+    """The reports of a run that resumes from the checkpoint of report `after`: that one again, and the rest."""
     return reports()[max(0, after - 1) :]
 
 

@@ -1,5 +1,6 @@
 """The contract of a logger: inherit `LoggerContract`, build the logger, and read back what it has put down."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from hypercl.config.models import Logging
@@ -8,7 +9,7 @@ from hypercl.testing.logged_run import finished, reports, resumed, started
 from hypercl.training import Progress, Tick
 
 
-class LoggerContract:
+class LoggerContract(ABC):
     """Tests of every logger, on made reports: no row is put down twice and none is missing, however a run ended.
 
     Example:
@@ -20,13 +21,13 @@ class LoggerContract:
                 return [...]
     """
 
+    @abstractmethod
     def logger(self, folder: Path) -> Logger:
         """The logger of a run in a folder."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, folder: Path) -> list[int]:
         """The iterations that the loggers of this folder have put down, in order."""
-        raise NotImplementedError
 
     def spec(self, folder: Path) -> LoggerSpec:
         """What a run by itself tells its loggers."""

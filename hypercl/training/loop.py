@@ -235,7 +235,7 @@ class _Run:
             what = f"what was known after task {', '.join(map(str, gone))}" if gone else "the last checkpoint"
             raise UserError(
                 f"{self.folder.path}: test data cannot be opened any more for this run, which did not keep {what}\n"
-                "    fix:     train it anew with --test, under another --name"
+                "    fix:     train it again with --test, under another --name"
             )
 
     def _build(self) -> None:

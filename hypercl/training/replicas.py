@@ -73,8 +73,8 @@ def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple
 
     Args:
         each: from `hypercl.training.metrics.summarize`, of two or more replicas.
-        diverged: places of the replicas that diverged, which count with `WORST`; of a user's own metric nobody knows
-            the worst, and its mean is unknown.
+        diverged: places of the replicas that diverged, which count with `WORST`; a user's own metric has no
+            known worst value, so its mean is None.
     """
     left = next(metrics for place, metrics in enumerate(each) if place not in diverged)
     known = [key for key, value in left.items() if isinstance(value, float)]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from hypercl.config import ConfigError, Experiment, OutOfReach
 from hypercl.config.models import Bound, OwnWeights, SweepFile
+from hypercl.formatting import first_line
 from hypercl.sweep.study.space import Params, draw, experiment_of
 
 
@@ -73,7 +74,7 @@ class Bounds:
             try:
                 sizes = self._sizes(experiment, self._import_paths)
             except OutOfReach as error:
-                return Verdict({**violations, error.constraint: error.violation}, _first_line(error), experiment)
+                return Verdict({**violations, error.constraint: error.violation}, first_line(error), experiment)
             if wanted is not None:
                 violations["compression_ratio"] = sizes.compression_ratio / wanted - 1
             for name, bound in bounds.items():
@@ -95,10 +96,6 @@ class Bounds:
             drawn += 1
             start = start or time.monotonic()  # the first draw imports torch
         return feasible / drawn, drawn
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def violation(value: float, bound: Bound) -> float:

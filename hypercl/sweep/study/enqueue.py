@@ -33,7 +33,7 @@ class Enqueued:
     as_written: Mapping[str, Any]
     """The rest of the setting: the experiment's own values."""
     running: bool
-    """Whether a driver is there to take it up."""
+    """Whether a driver is running, which tries it next."""
 
 
 def enqueue_setting(folder: Path, given: Mapping[str, Any]) -> Enqueued:

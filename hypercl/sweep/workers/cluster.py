@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from hypercl.config import UserError
 from hypercl.control import AtOnce, Control
+from hypercl.formatting import first_line
 from hypercl.machine import MachineError
 from hypercl.sweep.workers.private_ray import closed_to_others, environment, require_loopback
 from hypercl.sweep.workers.ray_watch import HeadFailure, ray_failure, watched
@@ -99,8 +100,8 @@ def _started_or_told(folder: Path, logs: Path) -> Generator[None]:
         _keep_logs(folder, logs)
         ray.shutdown()
         _end_helpers(trials_too=True)
-        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        raise MachineError(f"Ray could not be started: {first}\n    fix:     see its logs in {logs}") from error
+        why = f"Ray could not be started: {first_line(error)}"
+        raise MachineError(f"{why}\n    fix:     see its logs in {logs}") from error
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

@@ -122,7 +122,7 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
         if not fitting:
             raise UserError(
                 f"a trial wants {_amount(cpus, gpus)}, which no node of the cluster has\n"
-                "    fix:     --set resources.cpus=N, --set resources.gpus=N; ray status shows what there is"
+                "    fix:     --set resources.cpus=N, --set resources.gpus=N; ray status lists the nodes' resources"
             )
     else:
         fitting = slots.fitting({"CPU": there.cpus, "GPU": there.gpus})

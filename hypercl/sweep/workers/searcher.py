@@ -189,7 +189,7 @@ class StudySearcher(Stateless):
         goals, bounds = [goal.metric for goal in self._file.objective.goals], self._file.constraints.measured
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         for key in (*goals, *(METRIC_OF[bound] for bound in bounds)):
-            if key not in metrics and why:  # seeds diverged, and of a user's own metric nobody knows the worst
+            if key not in metrics and why:  # seeds diverged, and a user's own metric has no known worst value
                 return Outcome("diverged", why, None, finite, *spent)
             if key not in metrics:
                 return Outcome("failed", f"its summary holds no {key}", None, finite, *spent)

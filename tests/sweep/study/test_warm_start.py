@@ -33,7 +33,7 @@ def file(*overrides: str) -> SweepFile:
 
 
 def swept(folder: Path, given: SweepFile, value_of: Callable[[dict[str, Any]], float], trials: int) -> SweepStudy:
-    """A sweep in a folder after so many trials."""
+    """A sweep of some trials in a folder, with the value of each setting."""
     folder.mkdir(exist_ok=True)
     write_sweep(folder, given, folder.name)
     keep_earlier(folder, earlier_of(folder, given))
