@@ -170,8 +170,8 @@ class WandbLogger(Logger):
         self._state.sent, self._state.open_file = self._state.certain, ""
 
     def _init(self, mode: str, config: dict[str, Any]) -> Any:
-        """The W&B run; None if an online run would continue offline: `wandb sync` would send again what W&B received, and
-        that is unknown. `hypercl upload` sends the rest."""
+        """The W&B run; None if an online run would continue offline, since `wandb sync` would send again what W&B has
+        received. `hypercl upload` sends the rest."""
         settings = self._spec.logging.wandb
         assert settings is not None
         if mode == "offline" and self._state.open_file.startswith("run-"):
