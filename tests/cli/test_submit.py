@@ -178,6 +178,7 @@ def test_jobs_are_listed_shown_and_stopped(monkeypatch: pytest.MonkeyPatch, caps
 def test_a_sweep_is_submitted_with_its_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv("HYPERCL_OFFLINE", raising=False)
     server = Server(JobStatus.PENDING)
     options = ["--results", "/shared/results", "--trials", "3", "--detach"]
     assert asked(server, monkeypatch, "files/mine.yaml", *options) == 0

@@ -27,6 +27,7 @@ def spec(folder, mode="offline") -> LoggerSpec:
 
 
 def files(folder) -> list[WandbFile]:
+    wandb.teardown()  # its service writes a file's end after the run has finished
     paths = (folder / "results" / "wandb").glob("offline-run-*/run-*.wandb")
     return [read(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
 
