@@ -235,7 +235,8 @@ def label_of(number: int) -> str:
 def round_in_words(one: Round) -> str:
     """A round as a line."""
     expected = " expected" if one.expected else ""
-    text = f"after {one.seeds} seeds each trial {one.leader} leads with {one.worth(one.leader):.4f}{expected}"
+    seeds = "1 seed" if one.seeds == 1 else f"{one.seeds} seeds"
+    text = f"after {seeds} each trial {one.leader} leads with {one.worth(one.leader):.4f}{expected}"
     for number in one.means:
         if number != one.leader:
             p = f", p {one.p[number]:.2g}" if number in one.p else ""

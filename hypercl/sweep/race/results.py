@@ -110,7 +110,7 @@ def _confirm_in_words(race: RaceRecord) -> str:
     need = f"; to tell so little takes about {pairs} seeds of both" if pairs is not None and pairs > last.seeds else ""
     return (
         f"nothing better was found: best.yaml is the setting as written. The best challenger, trial {best}, is {by} "
-        f"({found}, the title is at {race.plan.level:g}) after {last.seeds} further seeds of both{need}"
+        f"({found}; at most {race.plan.level:g} is needed) after {last.seeds} further seeds of both{need}"
     )
 
 

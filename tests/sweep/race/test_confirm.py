@@ -174,7 +174,7 @@ def test_where_it_is_told_what_decided_stands_beside_it(
     first, last = study.record().races[0].rounds
     kept, dropped = first.worth(first.leader), [first.worth(number) for number in first.dropped]
     assert kept == first.expected[first.leader][0] > max(dropped)
-    assert f"after 1 seeds each trial {first.leader} leads with {kept:.4f} expected" in lines[1]
+    assert f"after 1 seed each trial {first.leader} leads with {kept:.4f} expected" in lines[1]
     table = pd.read_csv(tmp_path / "confirm" / "confirm.csv")
     assert list(table["mean"][:4]) == pytest.approx([first.worth(number) for number in first.means])
     assert (
