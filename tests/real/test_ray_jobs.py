@@ -47,7 +47,7 @@ def submit(environment: dict[str, str], entry: list[str]) -> subprocess.Complete
 @contextmanager
 def head(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """A head of two CPUs, its dashboard's address in the environment that is given back."""
-    folder = tempfile.mkdtemp(prefix="hcl-job-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix="hjob-", dir="/tmp")
     url = f"http://127.0.0.1:{(dashboard := free_port())}"
     command = [str(RAY), "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={dashboard}"]
     command += [f"--ray-client-server-port={free_port()}", "--num-cpus=2", "--object-store-memory=100000000"]

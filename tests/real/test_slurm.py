@@ -101,9 +101,9 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
     ends = list(states(results).values())
     assert set(ends) <= {"complete", "infeasible"}  # what is out of bounds is not trained
     assert ends.count("complete") == trained + 3
-    assert not list(Path("/tmp").glob(f"hcl-{job}-*"))
+    assert not list(Path("/tmp").glob(f"hslurm-{job}-*"))
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [command for command in commands if f"/tmp/hcl-{job}-".encode() in command]
+    assert not [command for command in commands if f"/tmp/hslurm-{job}-".encode() in command]
 
 
 def test_a_cancelled_job_writes_its_checkpoints_and_stays_cancelled(slurm: Callable[..., str], tmp_path: Path) -> None:

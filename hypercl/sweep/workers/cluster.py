@@ -261,6 +261,9 @@ def _ray_folder() -> Generator[Path]:
 def _own_folder(base: Path) -> Generator[Path]:
     """A folder of this driver's, gone afterwards; those of drivers that were killed go now."""
     for abandoned in base.glob("hcl-*"):
+        with suppress(OSError):  # a process of Ray's wrote once more after its folder was removed
+            if abandoned.stat().st_uid == os.getuid() and not (abandoned / _OWNER).exists():
+                shutil.rmtree(abandoned, ignore_errors=True)
         with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(abandoned, ignore_errors=True)

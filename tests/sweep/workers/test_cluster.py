@@ -87,13 +87,14 @@ def test_a_driver_removes_the_folder_of_one_that_was_killed_and_none_of_one_aliv
         subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=PIPE, stdout=PIPE, text=True)
         for _ in range(2)
     )
+    (tmp_path / "hcl-late" / "logs").mkdir(parents=True)  # what a process of Ray's wrote after its folder was removed
     with alive, killed:
         assert alive.stdout is not None
         assert killed.stdout is not None
         names = {process: process.stdout.readline().strip() for process in (alive, killed) if process.stdout}
         killed.kill()
         killed.wait()
-        assert {path.name for path in tmp_path.iterdir()} == set(names.values())
+        assert set(names.values()) <= {path.name for path in tmp_path.iterdir()}
         with _own_folder(tmp_path) as own:
             assert {path.name for path in tmp_path.iterdir()} == {names[alive], own.name}
         alive.communicate("")
