@@ -1,13 +1,11 @@
 """One run: a learner over a stream of tasks, as a plain generator of what it reports."""
 
 import logging
-import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
-from pathlib import Path
 
 import torch
 
@@ -32,12 +30,13 @@ from hypercl.tasks import (
 from hypercl.tensors import copied, numbers
 from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
 from hypercl.training.bundle import in_halves
-from hypercl.training.checkpoint import Checkpoints, read, write
+from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
 from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
+from hypercl.training.kept import KeptStates
 from hypercl.training.memory import halved, keep_to_share
 from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
@@ -106,8 +105,8 @@ def run(
             except UserError as error:  # no setting that a sweep varies decides on data
                 raise MachineError(str(error)) from error
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
-            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard)
-            running.own_metrics = [OwnMetric(one, place.import_paths) for one in metrics]
+            own = [OwnMetric(one, place.import_paths) for one in metrics]
+            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard, own)
             yield from running.progress(processes, fewer_at_once)
 
 
@@ -155,14 +154,16 @@ class _Run:
         test: bool,
         keep: bool,
         guard: TestDataGuard,
+        own_metrics: Sequence[OwnMetric],
     ) -> None:
         self.experiment, self.folder, self.device = experiment, folder, device
         self.reports_per_task, self.stream, self.guard = reports_per_task, stream, guard
         self.test, self.keep = test, keep
         self.open_ended = experiment.tasks.num_tasks is None
         self.seeds, self.import_paths = seeds_of(experiment), place.import_paths
-        self.own_metrics: Sequence[OwnMetric] = ()
+        self.own_metrics = own_metrics
         self.fence = Fence(place.folder)
+        self.kept = KeptStates(place.folder, self.fence.check)
         self.checkpoints = Checkpoints(place.folder / "checkpoints", allowed=self.fence.check)
         self.digests: list[str] = []
         self.tasks = [self._met(index) for index in range(self.stream.shape.num_tasks)]
@@ -192,7 +193,8 @@ class _Run:
             yield measured
             return
         self._require_unchanged(run_state)
-        self._require_kept(run_state, measured)
+        if self.test:
+            self.kept.require(run_state.task, finished=measured is not None)
         if run_state.untold:
             yield run_state.untold
         try:
@@ -227,16 +229,6 @@ class _Run:
     def _require_unchanged(self, run_state: RunState) -> None:
         require_unchanged(run_state.data, self.digests, run_state.target, self.fingerprint)
         run_state.data, run_state.target = self.digests, numbers(self.fingerprint)
-
-    def _require_kept(self, run_state: RunState, measured: Finished | None) -> None:
-        """Refuses to open test data where what was known after some task is gone: nothing could be measured on it."""
-        gone = [task + 1 for task in range(run_state.task) if not self._learned(task).exists()]
-        if self.test and (gone or (measured and not run_state.task)):
-            what = f"what was known after task {', '.join(map(str, gone))}" if gone else "the last checkpoint"
-            raise UserError(
-                f"{self.folder.path}: test data cannot be opened any more for this run, which did not keep {what}\n"
-                "    fix:     train it again with --test, under another --name"
-            )
 
     def _build(self) -> None:
         """The networks for the tasks that have come."""
@@ -383,7 +375,7 @@ class _Run:
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test or self.keep:
-                write(self._learned(task), self.learner.inference_state(run_state.state), self.fence.check)
+                self.kept.keep(task, self.learner.inference_state(run_state.state))
         reported = run_state.tell(report)
         self._save(run_state)
         yield reported
@@ -411,7 +403,7 @@ class _Run:
             summary = replace(before.summary, metrics=found.metrics, seeds=found.seeds, spread=found.spread)
         summary.write(self.folder.path, self.fence.check)
         if self.test or not self.keep:
-            shutil.rmtree(self._learned(0).parent, ignore_errors=True)
+            self.kept.remove()
         return Finished(summary, written)
 
     def _test_matrices(self, run_state: RunState) -> Generator[Progress, None, Matrices]:
@@ -419,7 +411,7 @@ class _Run:
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
         matrices = Matrices([[] for _ in self.seeds], [[] for _ in run_state.inferred])
         for after in range(len(self.tasks) + 1):
-            state = read(self._learned(after - 1), self.device) if after else self.learner.init()
+            state = self.kept.after(after - 1, self.device) if after else self.learner.init()
             splits = dict(enumerate(tests[:after] if after else tests))
             found = yield from self._measure(run_state, state, splits, len(splits))
             gone = [place for place, known in enumerate(run_state.matrices) if isnan(known[after][0])]
@@ -499,7 +491,3 @@ class _Run:
 
     def _row(self, run_state: RunState) -> Row:
         return {"iteration": run_state.iteration, "task": run_state.task + 1, "task_iteration": run_state.step}
-
-    def _learned(self, task: int) -> Path:
-        """Where a run keeps, until test data is measured on, what it knew after a task."""
-        return self.folder.path / "learned" / f"task-{task + 1}.pt"
