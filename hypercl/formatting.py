@@ -17,6 +17,16 @@ def typed(path: Path) -> str:
     return shlex.quote(shown(path))
 
 
+def default_data_dir() -> Path:
+    """The folder of the data sets that commands use by themselves: $HYPERCL_DATA, else ./data."""
+    return Path(os.path.expanduser(os.environ.get("HYPERCL_DATA") or "data"))
+
+
+def data_option(folder: Path) -> str:
+    """' --data-dir D' in a command to be copied; '' where that is the default."""
+    return "" if folder.resolve() == default_data_dir().resolve() else f" --data-dir {typed(folder)}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or its type where it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

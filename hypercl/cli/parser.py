@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 
 from hypercl.config import did_you_mean
 from hypercl.exit_codes import EXIT_CODES
+from hypercl.formatting import default_data_dir
 from hypercl.version import __version__
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -467,7 +467,7 @@ def _add_data_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=_path,
-        default=_path(os.environ.get("HYPERCL_DATA") or "data"),
+        default=default_data_dir(),
         metavar="DIR",
         help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
     )

@@ -16,18 +16,20 @@ from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
-from hypercl.formatting import shown, typed
+from hypercl.formatting import data_option, shown, typed
 from hypercl.loggers import LoggerSpec, Mode, decide_mode, sync_hint
 from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
+from hypercl.sweep.ending import ending_of, progress_of
 from hypercl.sweep.final import FinalStep, check_final
 from hypercl.sweep.options import SweepOptions, SweepResult
-from hypercl.sweep.page import LivePage
+from hypercl.sweep.page import PAGE, LivePage
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import check_races, race_due, race_in_words, search_stages, stage_kind
 from hypercl.sweep.results import (
     TrialsTable,
     best_rows,
+    give_best,
     importances,
     none_feasible,
     ranked_rows,
@@ -68,8 +70,6 @@ from hypercl.sweep.workers import (
 from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
     from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
 
 STOP_FILE, RAY_FOLDER, WANDB_OFFLINE = ".stop", ".ray", ".wandb-offline"
@@ -345,19 +345,25 @@ class _Session:
         write_trials(self.folder, self.study)
         record, reported = self.study.record(), self.final.result
         best_file = write_best(record, self.name, reported.sentence if reported else "")
-        code, message = self._ending()
+        code, message = ending_of(
+            self.study, self.planner, self.control, self.bounds, self.final,
+            searching=self._searches(), reporting=self.reporting,
+        )  # fmt: skip
         told = [
             f"{race_in_words(race)}; {shown(self.folder / race.kind / f'{race.kind}.md')}" for race in record.races[-1:]
         ]
+        data = data_option(self.given.data_dir) if self.file.experiment.tasks.name != "split_digits" else ""
         if several(self.file.objective) or record.prefer:
             told += [f"{name}: {text}" for name, text in best_rows(record)]
-        lines = [message, *told, *self.final.said(), *self._drawn(code)]
+        lines = [message, *told, *self.final.said(data), *self._drawn(code)]
+        if (self.folder / PAGE).exists():
+            lines.append(f"See it on one page: {shown(self.folder / PAGE)}")
         if best_file is not None:
             which = "winner" if code is ExitCode.DONE else "best so far"
             which = "closest to the bounds" if none_feasible(self.file, record.ranked()) else which
-            lines.append(f"Train the {which}: hypercl train {typed(best_file)}")
+            lines.append(f"Train the {which}: hypercl train {typed(best_file)}{data}")
         best = record.best()
-        lines += self._tell_wandb(code, message, best, best_file)
+        lines += self._tell_wandb(code, message, best_file)
         hint = sync_hint(self.folder) if self.file.logging.wandb is not None else None
         return SweepResult(
             exit_code=code,
@@ -373,8 +379,8 @@ class _Session:
         """Said without a file being written: the disk may be what failed."""
         record = self.study.record()
         best = record.best()
-        message = f"stopped: {self.control.machine}\n{self._progress()}; rerun the same command to resume"
-        self._tell_wandb(self.control.exit_code, message, best, None)
+        message = f"stopped: {self.control.machine}\n{progress_of(self.study)}; rerun the same command to resume"
+        self._tell_wandb(self.control.exit_code, message, None)
         return SweepResult(
             exit_code=self.control.exit_code,
             message=message,
@@ -385,33 +391,11 @@ class _Session:
             final=None,
         )
 
-    def _tell_wandb(
-        self, code: ExitCode, message: str, best: "FrozenTrial | None", best_file: Path | None
-    ) -> list[str]:
-        """The best setting as an artifact in W&B, and the alert; where that fails it is a line, not the sweep's end.
-
-        Online only: a second offline file of the trial's run would overwrite its summary.
-        """
-        wandb = self.file.logging.wandb
-        by_hand = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.TIME_UP)
-        if wandb is None or self.logged != "online" or by_hand or not (wandb.alert or best_file):
-            return []
-        from hypercl.loggers import BestOfSweep, tell_wandb
-
-        number = best.number if best is not None else 0
-        folder = self.folder / "trials" / str(number)
-        checkpoints = sorted(folder.glob("checkpoints/step-*.pt"))[-1:]
-        kept = [*checkpoints, *(folder / name for name in ("config.yaml", "summary.json"))]
-        files = [best_file, *(file for file in kept if file.is_file())] if best_file is not None else []
-        about = {"trial": number, "sweep": self.name} | ({"value": best.values[0]} if best is not None else {})
-        title = f"{self.name}: {message.splitlines()[0]}"
-        failed = code is not ExitCode.DONE
-        spec = self._loggers("trial", str(number))
-        why = tell_wandb(BestOfSweep(spec, folder, tuple(files), about, title[:250], message, failed))
-        return [f"W&B was not told of the best setting ({why})"] if why else []
-
-    def _progress(self) -> str:
-        return f"{self.study.trained} of {self.file.search.trials} trials trained"
+    def _tell_wandb(self, code: ExitCode, message: str, best_file: Path | None) -> list[str]:
+        record = self.study.record()
+        best = record.best()
+        spec = self._loggers("trial", str(best.number if best is not None else 0))
+        return give_best(record, spec, best_file, code, message)
 
     def _drawn(self, code: ExitCode) -> list[str]:
         """Draws the report; only its page, which takes a moment, where the process may be killed soon. A failure there
@@ -433,43 +417,6 @@ class _Session:
         except Exception as error:
             return [f"The figures are not drawn ({error}); once that is mended: hypercl report {typed(self.folder)}"]
         return []
-
-    def _ending(self) -> tuple[ExitCode, str]:
-        reason = self.control.reason
-        trained = self.study.trained
-        again = f"{self._progress()}; rerun the same command to resume"
-        stopped = self.reporting or (not self._searches() and reason in ("sigint", "sigterm", "time"))
-        if stopped and reason is not None and self.final.due:
-            again = f"{trained} trials trained; final step: {self.final.progress}; rerun the same command to resume"
-        elif reason is None or not self._searches():
-            record = self.study.record()
-            missing = none_feasible(self.file, record.ranked())
-            if missing:
-                return ExitCode.INFEASIBLE, f"{trained} trials are trained; {missing}"
-            told = self.planner.ending(self.study.trials())
-            if told is not None:
-                return told
-            if not record.ranked():
-                return ExitCode.FAILED, "no trial was trained to its end"
-            waiting = record.counts()["waiting"]
-            more = f"; {waiting} from search.enqueue would need a larger search.trials" if waiting else ""
-            more += "; the same command begins the final step" if self.final.due else ""
-            return ExitCode.DONE, f"{trained} trials are trained{more}"
-        if reason == "failed" and self.reporting:
-            return ExitCode.FAILED, f"stopped: {again}. What failed:\n{self.control.first_failure.strip()}"
-        if reason == "failed":
-            row = self.control.failed_in_row
-            return (
-                ExitCode.FAILED,
-                f"stopped: {row} trials failed in a row. The first:\n{self.control.first_failure.strip()}",
-            )
-        if reason == "infeasible":
-            share, drawn = self.bounds.share()
-            return ExitCode.INFEASIBLE, (
-                f"stopped: 50 suggestions in a row were out of bounds; of {drawn} settings drawn at random {share:.0%} "
-                f"are within. Change the space or the constraints (under another --name)"
-            )
-        return self.control.exit_code, f"{'time limit reached' if reason == 'time' else 'interrupted'}: {again}"
 
 
 def room_to_stop(limit: float) -> float:

@@ -113,12 +113,12 @@ class FinalStep:
         self._write(opening, ran)
         write_selections(self.study, [*self.openings[:-1], replace(opening, finished=finished)])
 
-    def said(self) -> list[str]:
-        """How the final step stands, in lines."""
+    def said(self, data: str = "") -> list[str]:
+        """How the final step stands, in lines; `data` is the option that a command for it needs (`data_option`)."""
         last, result = self._last, self.result
         if last is None:
             if self.mode in ("no", "when asked") and best_first(self.study.record()):
-                return [f"No final step yet: test data stays closed until hypercl final {typed(self.folder)}"]
+                return [f"No final step yet: test data stays closed until hypercl final {typed(self.folder)}{data}"]
             return []
         lines = [] if result is None else [result.sentence, result.optimism, _beware(result)]
         table = shown(self.folder / FOLDER / "final.md")

@@ -30,5 +30,6 @@ if TYPE_CHECKING:
     )
     from hypercl.sweep.results.stability import stability_rows
     from hypercl.sweep.results.status import Running, stage_of, state_words, status_of, status_rows
+    from hypercl.sweep.results.wandb_best import give_best
 
 __all__, __getattr__ = lazy(__name__, __file__)
