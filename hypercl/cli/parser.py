@@ -1,13 +1,12 @@
 """The console script `hypercl`: its commands and their options."""
 
 import argparse
-import math
-import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hypercl.cli.values import amount, amount_or_none, count, path, seconds, trusted
 from hypercl.config import did_you_mean
 from hypercl.exit_codes import EXIT_CODES
 from hypercl.formatting import default_data_dir
@@ -17,80 +16,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """The group of commands of a parser."""
 
 
-def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script of a shell for a parser with commands, whose arguments are marked with what they take."""
-    import shtab
-
-    from hypercl.config.explain import known_keys
-
-    yaml, folder = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
-    completions = {
-        ("train", "file"): yaml,
-        ("sweep", "file"): yaml,
-        ("submit", "file"): yaml,
-        ("report", "to"): folder,
-        ("list", "folder"): folder,
-        ("sweep", "status"): folder,
-        ("init", "to"): shtab.FILE,
-        ("schema", "write"): shtab.FILE,
-        ("explain", "path"): _words(known_keys()),
-    }
-    for command, own in commands_of(parser).items():
-        for action in own._actions:
-            takes = folder if action.dest in ("results", "data_dir") else completions.get((command, action.dest))
-            if takes is not None:
-                action.complete = takes  # pyright: ignore[reportAttributeAccessIssue] - where shtab looks for it
-    return shtab.complete(parser, shell=shell)
-
-
-def _words(words: tuple[str, ...]) -> dict[str, object]:
-    """One of some words; not `choices`, since an unknown word gets a better answer from the command."""
-    text = " ".join(words)
-    body = f'_hypercl_keys() {{\n  compgen -W "{text}" -- "$1"\n}}'
-    return {"bash": "_hypercl_keys", "zsh": f"({text})", "fish": text, "preamble": {"bash": body}}
-
-
-YAML_FILE = "YAML file, such as search_spaces/quickstart.yaml"
 SHELLS = ("bash", "zsh", "fish")
+YAML_FILE = "YAML file, such as search_spaces/quickstart.yaml"
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
     groups: list[Commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(groups[0].choices)
-
-
-def count(text: str) -> int:
-    """A number of 1 or more."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
-    return value
-
-
-def _amount(text: str) -> float:
-    """A number above 0."""
-    value = _amount_or_none(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
-def _amount_or_none(text: str) -> float:
-    """A number of 0 or more."""
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
-    return value
-
-
-def _path(text: str) -> Path:
-    """A path; a shell leaves the ~ of `--results=~/x` as it is."""
-    path = Path(text)
-    try:
-        return path.expanduser()
-    except RuntimeError:  # nobody's home is known
-        return path
 
 
 def _add_explain(commands: Commands) -> None:
@@ -106,7 +39,7 @@ def _add_init(commands: Commands) -> None:
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="a shipped file such as quickstart; omit it to list them"
     )
-    parser.add_argument("--to", type=_path, metavar="FILE", help="destination; default: ./NAME.yaml")
+    parser.add_argument("--to", type=path, metavar="FILE", help="destination; default: ./NAME.yaml")
     parser.set_defaults(run=_runs("init", "init_command"))
 
 
@@ -114,7 +47,7 @@ def _add_cluster(commands: Commands) -> None:
     parser = _bare_command(commands, "cluster", "Copy a file for a cluster: `hypercl cluster init slurm`.")
     parser.add_argument("what", choices=["init"], help="init copies the file into the working directory")
     parser.add_argument("kind", choices=["slurm", "kubernetes", "aws", "gcp", "local"], help="kind of cluster")
-    parser.add_argument("--to", type=_path, metavar="FILE", help="destination; default: the file's name")
+    parser.add_argument("--to", type=path, metavar="FILE", help="destination; default: the file's name")
     for option, purpose in {
         "image": "container image (kubernetes), machine image (aws), or its family (gcp)",
         "claim": "volume claim that all pods share (kubernetes)",
@@ -132,7 +65,7 @@ def _add_cluster(commands: Commands) -> None:
 def _add_list(commands: Commands) -> None:
     parser = _bare_command(commands, "list", "List the sweeps and runs in a folder of results.")
     parser.add_argument(
-        "folder", nargs="?", type=_path, default=Path("results"), metavar="DIR", help="folder; default: ./results"
+        "folder", nargs="?", type=path, default=Path("results"), metavar="DIR", help="folder; default: ./results"
     )
     parser.set_defaults(run=_runs("list", "list_command"))
 
@@ -140,20 +73,20 @@ def _add_list(commands: Commands) -> None:
 def _add_dashboard(commands: Commands) -> None:
     purpose = "Make or refresh a W&B project's workspace and report: one section a question, runs grouped by setting."
     parser = _bare_command(commands, "dashboard", purpose)
-    parser.add_argument("file", type=_path, metavar="FILE|RESULTS", help="file of a sweep, or its results folder")
+    parser.add_argument("file", type=path, metavar="FILE|RESULTS", help="file of a sweep, or its results folder")
     parser.set_defaults(run=_runs("dashboard", "dashboard"), offline=False)
 
 
 def _add_upload(commands: Commands) -> None:
     parser = _bare_command(commands, "upload", "Send W&B what it lacks of the runs of a results folder.")
-    parser.add_argument("folder", type=_path, metavar="RESULTS", help="results folder of a sweep or of runs")
+    parser.add_argument("folder", type=path, metavar="RESULTS", help="results folder of a sweep or of runs")
     parser.set_defaults(run=_runs("upload", "upload"), offline=False)
 
 
 def _add_doctor(commands: Commands) -> None:
     purpose = "Check a results folder and mend it; without one, check the installation."
     parser = _bare_command(commands, "doctor", purpose)
-    parser.add_argument("results", nargs="?", type=_path, metavar="RESULTS", help="results folder of a sweep or run")
+    parser.add_argument("results", nargs="?", type=path, metavar="RESULTS", help="results folder of a sweep or run")
     parser.add_argument(
         "--fix",
         action="store_true",
@@ -167,8 +100,8 @@ def _add_doctor(commands: Commands) -> None:
 def _add_predict(commands: Commands) -> None:
     purpose = "Classify image files with a trained run, or with a sweep's best trial: CSV on standard output."
     parser = _bare_command(commands, "predict", purpose)
-    parser.add_argument("results", type=_path, metavar="RUN", help="folder of a run, a trial or a sweep")
-    parser.add_argument("images", nargs="+", type=_path, metavar="IMAGES", help="image files, or folders of them")
+    parser.add_argument("results", type=path, metavar="RUN", help="folder of a run, a trial or a sweep")
+    parser.add_argument("images", nargs="+", type=path, metavar="IMAGES", help="image files, or folders of them")
     parser.add_argument(
         "--task", type=count, metavar="N", help="task that the images belong to, from 1; default: the method infers it"
     )
@@ -179,7 +112,7 @@ def _add_predict(commands: Commands) -> None:
 
 def _add_report(commands: Commands) -> None:
     parser = _bare_command(commands, "report", "Ranked table, parameter importance and figures of one or more sweeps.")
-    parser.add_argument("results", nargs="+", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", nargs="+", type=path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument(
         "--together", action="store_true", help="rank sweeps of other data or lengths of training in one table"
     )
@@ -191,7 +124,7 @@ def _add_report(commands: Commands) -> None:
     )
     parser.add_argument(
         "--to",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="folder for figures; default: RESULTS/figures, or ./report for several sweeps",
     )
@@ -205,14 +138,14 @@ def _add_report(commands: Commands) -> None:
 
 def _add_schema(commands: Commands) -> None:
     parser = _bare_command(commands, "schema", "Print the JSON Schema of a file, for editors.")
-    parser.add_argument("--write", type=_path, metavar="FILE", help="write to a file instead of printing")
+    parser.add_argument("--write", type=path, metavar="FILE", help="write to a file instead of printing")
     parser.set_defaults(run=_runs("explain", "schema_command"))
 
 
 def _add_tail(commands: Commands) -> None:
     purpose = "Follow a trial as it trains: a line a report. Ends with the trial."
     parser = _bare_command(commands, "tail", purpose)
-    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", type=path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("trial", type=int, metavar="TRIAL", help="number of a trial")
     parser.add_argument("--lines", type=count, default=10, metavar="N", help="reports before now; default: 10")
     parser.set_defaults(run=_runs("tail", "tail_command"))
@@ -221,7 +154,7 @@ def _add_tail(commands: Commands) -> None:
 def _add_completion(commands: Commands) -> None:
     parser = _bare_command(commands, "completion", "Print a shell's completion script.")
     parser.add_argument("shell", choices=SHELLS, help='put `eval "$(hypercl completion bash)"` into ~/.bashrc')
-    parser.set_defaults(run=_completion)
+    parser.set_defaults(run=_runs("completion", "completion_command"))
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -294,7 +227,7 @@ def _add_sweep(commands: Commands) -> None:
         "--show", type=int, metavar="N", help="print trial N: its setting, progress, accuracy matrix or failure"
     )
     instead.add_argument(
-        "--status", type=_path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
+        "--status", type=path, metavar="RESULTS", help="print the status of a sweep, also while it runs; needs no FILE"
     )
     parser.set_defaults(run=_sweep)
 
@@ -302,7 +235,7 @@ def _add_sweep(commands: Commands) -> None:
 def _add_enqueue(commands: Commands) -> None:
     purpose = "Add a setting to a sweep, running or not: `hypercl enqueue RESULTS method.beta=0.3`."
     parser = _bare_command(commands, "enqueue", purpose)
-    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", type=path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument(
         "setting", nargs="+", metavar="KEY=VALUE", help="a key of the space; one that is left out is as written"
     )
@@ -346,7 +279,7 @@ def _add_submit(commands: Commands) -> None:
 def _add_final(commands: Commands) -> None:
     purpose = "Run only the final step of a sweep; this opens its test data. Rerun the same command to resume."
     parser = _bare_command(commands, "final", purpose, **_exit_codes())
-    parser.add_argument("results", type=_path, metavar="RESULTS", help="results folder of a sweep")
+    parser.add_argument("results", type=path, metavar="RESULTS", help="results folder of a sweep")
     parser.add_argument("--settings", metavar="K", help="number of best settings, or all of the front (final.settings)")
     parser.add_argument("--seeds", type=count, metavar="N", help="number of fresh seeds per setting (final.seeds)")
     parser.add_argument(
@@ -374,12 +307,12 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     """On what a sweep runs, and how long."""
     parser.add_argument(
         "--time",
-        type=_seconds,
+        type=seconds,
         metavar="T",
         help="time limit, such as 90s, 30m, 2h or 1h30m; stops with checkpoints, resumable",
     )
-    parser.add_argument("--cpus", type=_amount, metavar="N", help="maximum total number of CPUs")
-    parser.add_argument("--gpus", type=_amount_or_none, metavar="N", help="maximum total number of GPUs")
+    parser.add_argument("--cpus", type=amount, metavar="N", help="maximum total number of CPUs")
+    parser.add_argument("--gpus", type=amount_or_none, metavar="N", help="maximum total number of GPUs")
     parser.add_argument("--max-concurrent", type=count, metavar="N", help="maximum number of trials at once")
 
 
@@ -397,13 +330,13 @@ def _add_reproduce(commands: Commands) -> None:
     parser.add_argument("--seeds", type=count, metavar="N", help="number of seeds per cell (training.replicas)")
     parser.add_argument(
         "--budget",
-        type=_seconds,
+        type=seconds,
         metavar="T",
         help="time limit, such as 30m, 2h or 1h30m; stops with checkpoints, resumable",
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="check every cell and print the plan; run nothing")
-    instead.add_argument("--table", type=_path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
+    instead.add_argument("--table", type=path, metavar="CSV", help="print a table.csv as Markdown; run nothing")
     parser.set_defaults(run=_runs("reproduce", "reproduce_command"))
 
 
@@ -432,7 +365,7 @@ def _command(
     )
     parser.add_argument(
         "--results",
-        type=_path,
+        type=path,
         default=Path("results"),
         metavar="DIR",
         help="where results folders are written; default: ./results",
@@ -457,7 +390,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--trust",
         action="append",
         default=[],
-        type=_trusted,
+        type=trusted,
         metavar="PATH",
         help="code that may run: an installed package, an import path, or a folder of results (also HYPERCL_TRUST)",
     )
@@ -466,7 +399,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_data_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
-        type=_path,
+        type=path,
         default=default_data_dir(),
         metavar="DIR",
         help="directory of the data sets; default: $HYPERCL_DATA, else ./data",
@@ -482,26 +415,3 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.status is not None:
         return _runs("show", "status_command")(args)
     return _runs("sweep", "sweep_command")(args)
-
-
-def _completion(args: argparse.Namespace) -> int:
-    print(completion_script(parser_of_all(), args.shell))
-    return 0
-
-
-def _trusted(text: str) -> str:
-    """An import path or a package as it is; a folder by its full path, too."""
-    folder = _path(text)
-    return f"{text},{folder.resolve()}" if folder.exists() else text
-
-
-def _seconds(text: str) -> float:
-    """Seconds of `90`, `90s`, `30m`, `2h`, `1h30m`."""
-    number = r"(\d+(?:\.\d*)?|\.\d+)"
-    parts = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip().lower())
-    if parts is None or not any(parts.groups()):
-        raise argparse.ArgumentTypeError(f"{text} is not a time such as 90s, 30m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
-    if total := 3600 * hours + 60 * minutes + seconds:
-        return total
-    raise argparse.ArgumentTypeError(f"{text} is not a time above zero")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypercl.cli import main
-from hypercl.cli.parser import _seconds
+from hypercl.cli.values import seconds
 from hypercl.exit_codes import EXIT_CODES
 from hypercl.folder_lock import folder_lock
 
@@ -195,9 +195,11 @@ def test_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{code.value}" in said and meaning in said for code, meaning in EXIT_CODES.items())
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)])
-def test_times_are_written_as_people_write_them(text: str, seconds: float) -> None:
-    assert _seconds(text) == seconds
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("0.5h", 1800)]
+)
+def test_times_are_written_as_people_write_them(text: str, expected: float) -> None:
+    assert seconds(text) == expected
 
 
 @pytest.mark.parametrize("options", [["--time", "soon"], ["--time", "0"], ["--trials", "0"], ["--nothing"]])
