@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from hypercl.analysis import front_figure, parameter_figure
 from hypercl.config import loads
-from hypercl.config.models.sweep import Objective
+from hypercl.config.models.objective import Objective
 
 ACCURACY, RATIO, FORGETTING = "validation/final_accuracy", "compression_ratio", "validation/forgetting"
 TWO = Objective(maximize=ACCURACY, minimize=RATIO)

@@ -41,6 +41,7 @@ from hypercl.config.models.method import (
     StoredReal,
     generator_of,
 )
+from hypercl.config.models.objective import METRICS, Bound, Goal, Objective
 from hypercl.config.models.protocol import Confirm, FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
 from hypercl.config.models.pruner import (
     ASHARule,
@@ -52,6 +53,7 @@ from hypercl.config.models.pruner import (
     PercentileRule,
     ThresholdRule,
 )
+from hypercl.config.models.search import LENGTHS, SAMPLER_SETTINGS, SETTINGS_OF, Search, shortened
 from hypercl.config.models.section import (
     Kinds,
     KindTag,
@@ -70,22 +72,7 @@ from hypercl.config.models.section import (
 )
 from hypercl.config.models.space import KINDS, Distribution, key_of, label_of
 from hypercl.config.models.space_of_methods import METHOD
-from hypercl.config.models.sweep import (
-    LENGTHS,
-    METRICS,
-    SAMPLER_SETTINGS,
-    SETTINGS_OF,
-    Bound,
-    Goal,
-    Logging,
-    Objective,
-    Resources,
-    Search,
-    SweepFile,
-    Wandb,
-    imports_of,
-    shortened,
-)
+from hypercl.config.models.sweep import Logging, Resources, SweepFile, Wandb, imports_of
 from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
 from hypercl.config.models.tasks import (
     ClassTasks,

@@ -12,7 +12,7 @@ from hypercl.analysis.final import About, Reported, write_final
 from hypercl.cli import main
 from hypercl.cli.test_leak_console import PREFIX
 from hypercl.config import UserError
-from hypercl.config.models.sweep import Goal
+from hypercl.config.models.objective import Goal
 from hypercl.sweep.results.report import protocols_table
 from hypercl.sweep.study.record import read_sweep
 from hypercl.training import RunSummary

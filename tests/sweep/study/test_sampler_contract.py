@@ -9,7 +9,7 @@ from fake_training import accuracy
 from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile, check_sweep, loads
-from hypercl.config.models.sweep import Sampler
+from hypercl.config.models.search import Sampler
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.study.outcome import outcome_of
 from hypercl.sweep.study.record import read_sweep

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hypercl.config import SweepFile, UserError, loads
-from hypercl.config.models.sweep import Search
+from hypercl.config.models.search import Search
 from hypercl.sweep.study import samplers
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.samplers import sampler_in_words
