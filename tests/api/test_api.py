@@ -13,8 +13,9 @@ FILE = {
     "experiment": {
         "tasks": {"name": "split_digits", "scenario": "class"},
         "method": {"name": "hnet_ent"},
-        "hypernet": {"name": "chunked", "task_embedding": 8},
-        "training": {"iterations": 20, "replicas": 2},
+        "target": {"name": "mlp", "hidden": [30]},
+        "hypernet": {"name": "chunked", "task_embedding": 8, "chunk_size": 500},
+        "training": {"iterations": 20, "replicas": 2, "threads": 1},
     }
 }
 

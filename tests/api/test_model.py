@@ -16,8 +16,9 @@ FILE = {
     "experiment": {
         "tasks": {"name": "split_digits", "scenario": "domain", "num_tasks": 3},
         "method": {"name": "hnet_ent"},
+        "target": {"name": "mlp", "hidden": [30]},
         "hypernet": {"name": "chunked", "task_embedding": 8, "chunk_size": 500},
-        "training": {"iterations": 15},
+        "training": {"iterations": 15, "threads": 1},
     }
 }
 
