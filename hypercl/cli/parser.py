@@ -92,7 +92,7 @@ def _add_doctor(commands: Commands) -> None:
         action="store_true",
         help="mend what can be mended; files are moved to RESULTS/lost+found, none deleted",
     )
-    parser.add_argument("--wandb", action="store_true", help="check too whether W&B can be reached")
+    parser.add_argument("--wandb", action="store_true", help="it is a problem where W&B cannot be reached")
     _add_data_folder(parser)
     parser.set_defaults(run=_runs("doctor", "doctor_command"))
 

@@ -60,7 +60,7 @@ def refused(spaces: Path, seeds: Iterable[int]) -> int:
 
 
 def test_a_mutated_file_is_read_or_refused_with_a_message(spaces: Path) -> None:
-    assert 75 < refused(spaces, range(150)) < 150
+    assert 30 < refused(spaces, range(60)) < 60
 
 
 @pytest.mark.slow

@@ -129,13 +129,13 @@ def test_without_a_folder_the_installation_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "_ray", lambda: "starts")
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     assert main(["doctor", "--data-dir", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert all(f"{name:<8} " in printed for name in ("hypercl", "GPU", "Ray", "disk", "memory", "data"))
+    assert all(f"{name:<8} " in printed for name in ("hypercl", "GPU", "Ray", "disk", "memory", "data", "W&B"))
+    assert "WANDB_MODE" in printed
+    assert "PROBLEM" not in printed
 
-    monkeypatch.setenv("WANDB_MODE", "disabled")
     monkeypatch.setattr(doctor, "LEAST_GIB", 1e9)
     assert main(["doctor", "--data-dir", str(tmp_path), "--wandb"]) == 1
-    printed = capsys.readouterr().out
-    assert printed.count("PROBLEM") == 3
-    assert "WANDB_MODE" in printed
+    assert capsys.readouterr().out.count("PROBLEM") == 3  # disk, memory and W&B

@@ -1,29 +1,30 @@
 """Whole sweeps whose processes are killed at random, and what is left of them.
 
+Each command runs on this machine or on a cluster of two nodes, by chance, and the next one goes on from it.
 In full it takes hours. `ENDURANCE=12,30,60` has 12 trials a sweep and 30 kills in all, and kills nobody after an hour.
 """
 
 import json
 import os
-import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from fake_training import SECONDS, TEXT
 from killed_sweeps import Sweeps
 from optuna.trial import TrialState
+from random_kills import Killer
 
 from hypercl.cli import main
-from hypercl.config import load
+from hypercl.config import loads
 from hypercl.files import partial_writer
 from hypercl.loggers.jsonl import encode, read_rows
 from hypercl.sweep.study import read_sweep
@@ -41,150 +42,91 @@ space:
   method.beta: {{log_uniform: [1e-4, 10]}}
   training.optimizer.lr: {{log_uniform: [1e-4, 1e-2]}}
 search: {{sampler: random, trials: {TRIALS}, race: {{settings: 2, seeds: 3}}}}
-final: {{settings: 1, seeds: 5}}
+final: {{auto: true, settings: 1, seeds: 5}}
 pruner: {{name: none}}
 """
-VICTIMS = {"driver": 3, "trial": 4, "raylet": 1, "gcs_server": 1, "agent": 1}
-"""How often each kind of process is drawn to be killed."""
 
 
 @pytest.fixture
-def temporary() -> Generator[Path]:
-    """The temporary folder of the sweep and all its processes; the sockets in it need a short path."""
-    with TemporaryDirectory(prefix="e-", dir="/tmp") as folder:
-        yield Path(folder)
+def killer() -> Generator[Killer]:
+    with TemporaryDirectory(prefix="e-", dir="/tmp", ignore_cleanup_errors=True) as folder:  # sockets need a short path
+        made = Killer(Path(folder), KILLS, 60 * MINUTES)
+        yield made
+        made.stop()
 
 
-def processes(temporary: Path) -> Iterator[tuple[int, str]]:
-    """Each living process of the sweep, by its temporary folder, and what kind it is."""
-    mark = f"ENDURANCE_FOLDER={temporary}\0".encode()
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (path / "environ").read_bytes() + b"\0":
-                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                yield int(path.name), _kind(command)
-
-
-def _kind(command: str) -> str:
-    if "hypercl sweep" in command:
-        return "driver"
-    if command.startswith("ray::") and "IDLE" not in command and "Agent" not in command:
-        return "trial"
-    for name in ("raylet/raylet", "gcs_server"):
-        if name in command.partition(" ")[0]:
-            return name.rpartition("/")[2]
-    return "agent"
-
-
-class Killer:
-    """Kills processes of a sweep: four times in five some seconds after trials have made progress, else at any moment.
-
-    Args:
-        results: in which the trials' files grow.
-        temporary: the folder by which the processes are known.
-    """
-
-    def __init__(self, results: Path, temporary: Path) -> None:
-        self._results, self._temporary, self._rng = results, temporary, random.Random(1)
-        self.killed, self._end = Counter[str](), time.monotonic() + 60 * MINUTES
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether somebody is still to be killed."""
-        return sum(self.killed.values()) < KILLS and time.monotonic() < self._end
-
-    def disturb(self, driver: subprocess.Popen[bytes]) -> int:
-        """Kills one process after the other until the driver has ended; returns its exit code."""
-        while driver.poll() is None and self.goes_on:
-            before = self._progress() if self._rng.random() < 0.8 else -1
-            while driver.poll() is None and self._progress() == before and time.monotonic() < self._end:
-                time.sleep(0.5)
-            time.sleep(self._rng.uniform(0, 10))
-            (kind,) = self._rng.choices(list(VICTIMS), list(VICTIMS.values()))
-            there = sorted(pid for pid, own in processes(self._temporary) if own == kind)
-            if there and driver.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.kill(self._rng.choice(there), signal.SIGKILL)
-                    self.killed[kind] += 1
-        return driver.wait()
-
-    def _progress(self) -> int:
-        return sum(path.stat().st_size for path in self._results.rglob("metrics.jsonl"))
-
-
-def test_a_sweep_whose_processes_are_killed_at_random_loses_nothing(tmp_path: Path, temporary: Path) -> None:
+def test_a_sweep_whose_processes_are_killed_at_random_loses_nothing(tmp_path: Path, killer: Killer) -> None:
     (tmp_path / "s.yaml").write_text(FILE)
-    environment = os.environ | {"TMPDIR": str(temporary), "ENDURANCE_FOLDER": str(temporary)}
-    killer, ended, sweeps = Killer(tmp_path / "results", temporary), Counter[int](), 0
+    ended, sweeps, log = Counter[int](), 0, tmp_path / "log.txt"
     while killer.goes_on:
         sweeps += 1
         folder = tmp_path / "results" / f"s{sweeps}"
-        command = [sys.executable, "-m", "hypercl", "sweep", "s.yaml", "--name", folder.name]
-        code = None
+        command, code = [sys.executable, "-m", "hypercl", "sweep", "s.yaml", "--name", folder.name], None
         while code != 0:
-            with (tmp_path / "log.txt").open("ab") as log:
-                driver = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-            code = killer.disturb(driver)
+            code = killer.session(command, folder, log)
             ended[code] += 1
-            said = (tmp_path / "log.txt").read_text()
+            said = log.read_text()
             assert code in (0, 74, -signal.SIGKILL), said[-5000:]
             assert "Traceback" not in said, said[-5000:]
-            print(f"sweep {sweeps}: killed {dict(killer.killed)}, exit codes {dict(ended)}", flush=True)
+            print(
+                f"sweep {sweeps}, killed {dict(killer.killed)} in {dict(killer.stages)}, ended {dict(ended)}",
+                flush=True,
+            )
         _require_whole(folder)
-        _require_nothing_left(tmp_path, folder, temporary)
+        _require_nothing_left(tmp_path, folder, killer)
 
 
 def _require_whole(folder: Path) -> None:
-    record = read_sweep(folder)
-    trials = record.trials
+    trials = read_sweep(folder).trials
     assert len(trials) == TRIALS
-    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert Counter(trial.state for trial in trials) == {TrialState.COMPLETE: TRIALS}
     records = [json.loads(line) for line in (folder / "study.journal").read_text().splitlines()]
     told = Counter(each["trial_id"] for each in records if each["op_code"] == 6 and each["state"])
     assert set(told.values()) == {1}
     for trial in trials:
         assert list(trial.intermediate_values) == list(range(1, (trial.last_step or 0) + 1))
-        _require_undisturbed(folder / "trials" / str(trial.number))
     final = json.loads((folder / "final" / "final.json").read_text())
     assert all(len(setting["seeds"]) == 5 and not setting["lost"] for setting in final["settings"])
-    for path in folder.glob("final/*/*/config.yaml"):
-        _require_undisturbed(path.parent, test=True)
+    runs = [
+        path.parent for where in ("trials/*", "race/*/*", "final/*/*") for path in folder.glob(f"{where}/config.yaml")
+    ]
+    assert {run.relative_to(folder).parts[0] for run in runs} == {"trials", "race", "final"}
+    for trained in runs:
+        metrics, rows = _undisturbed((trained / "config.yaml").read_text(), trained.is_relative_to(folder / "final"))
+        summary = RunSummary.read(trained)
+        assert summary is not None
+        assert summary.metrics == metrics, trained
+        assert [_measured(row) for row in read_rows(trained)] == rows, trained
     assert main(["doctor", str(folder)]) == 0
 
 
-def _require_undisturbed(trained: Path, test: bool = False) -> None:
-    """What a run measured is what it measures when nobody disturbs it."""
-    with TemporaryDirectory() as other:
-        folders = RunFolders(Path(other) / "run", Path(other))
-        experiment = load(trained / "config.yaml").experiment
-        rows = [
-            json.loads(encode(row))
-            for item in run(experiment, folders, test=test)
-            if isinstance(item, Report)
-            for row in item.rows
+@cache
+def _undisturbed(config: str, test: bool) -> tuple[Mapping[str, Any], list[dict[str, float]]]:
+    """What a run measures when nobody disturbs it; every sweep tries the same settings."""
+    with TemporaryDirectory() as name:
+        folders = RunFolders(Path(name) / "run", Path(name))
+        reports = [
+            each
+            for each in run(loads(config, "config.yaml").experiment, folders, test=test)
+            if isinstance(each, Report)
         ]
-        own, other_summary = RunSummary.read(trained), RunSummary.read(folders.folder)
-        assert own is not None
-        assert other_summary is not None
-        assert own.metrics == other_summary.metrics, trained
-        known = [{key: value for key, value in row.items() if value is not None} for row in rows]
-        assert [_measured(row) for row in read_rows(trained)] == [_measured(row) for row in known], trained
+        summary = RunSummary.read(folders.folder)
+        assert summary is not None
+        return summary.metrics, [_measured(json.loads(encode(row))) for each in reports for row in each.rows]
 
 
-def _measured(row: dict[str, float]) -> dict[str, float]:
-    return {key: value for key, value in row.items() if "seconds" not in key and "second" not in key}
+def _measured(row: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in row.items() if value is not None and "second" not in key}
 
 
-def _require_nothing_left(work: Path, folder: Path, temporary: Path) -> None:
-    end = time.monotonic() + 30
-    while (left := list(processes(temporary))) and time.monotonic() < end:
+def _require_nothing_left(work: Path, folder: Path, killer: Killer) -> None:
+    end = time.monotonic() + 60
+    while (left := killer.left()) and time.monotonic() < end:
         time.sleep(0.5)
     assert not left
     assert not [path for path in folder.rglob("*") if partial_writer(path) is not None]
-    helpers = {".driver.lock"}
-    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} <= helpers
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} <= {".driver.lock"}
     assert {path.name for path in work.iterdir()} == {"s.yaml", "log.txt", "results"}
-    assert not list(temporary.iterdir())
 
 
 def test_a_short_trial_takes_the_driver_little_time(sweeps: Sweeps) -> None:

@@ -18,7 +18,7 @@ from hypercl.control import AtOnce, Control
 from hypercl.formatting import first_line
 from hypercl.machine import MachineError
 from hypercl.sweep.workers.private_ray import closed_to_others, environment, require_loopback
-from hypercl.sweep.workers.ray_watch import HeadFailure, ray_failure, watched
+from hypercl.sweep.workers.ray_watch import cluster_failure, ray_failure, watched
 from hypercl.sweep.workers.resources import Machine
 from hypercl.user_code import TRUST
 
@@ -144,7 +144,7 @@ def attached_ray(address: str, control: Control) -> Generator[None]:
                 "~/.ray/auth_token or RAY_AUTH_TOKEN_PATH=FILE"
             ) from None
         try:
-            with watched(control, HeadFailure(ray.get_runtime_context().gcs_address)):
+            with watched(control, cluster_failure()):
                 yield
         finally:
             ray.shutdown()

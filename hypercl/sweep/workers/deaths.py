@@ -55,7 +55,8 @@ class Deaths:
         self._counts[run, death.cause] += 1
         count = self._counts[run, death.cause]
         if death.cause == "node" and count > MOST_NODES:
-            self._control.machine_failed(f"{count} nodes were lost under one run; the last: {death.why}")
+            fix = "    fix:     see with ray status why nodes go"
+            self._control.machine_failed(f"{count} nodes were lost under one run; the last: {death.why}\n{fix}")
             return "stays"
         most = {"code": 0, "process": self._retries, "stalled": 1, "node": MOST_NODES, "memory": 1}[death.cause]
         return "again" if count <= most else "over"

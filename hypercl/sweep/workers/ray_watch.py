@@ -1,4 +1,4 @@
-"""Whether the Ray under a sweep still runs: its own processes here, the head of a cluster elsewhere."""
+"""Whether the Ray under a sweep still runs: its own processes, or the servers of a cluster."""
 
 import socket
 import threading
@@ -9,8 +9,8 @@ from typing import Any
 
 from hypercl.control import Control
 
-HEAD_SILENT = 45.0
-"""Seconds without an answer after which a cluster's head is given up; Ray itself aborts the process after 60."""
+LONGEST_SILENCE = 45.0
+"""Seconds without an answer after which a cluster is given up; Ray itself aborts the process after 60."""
 
 
 def ray_failure() -> str:
@@ -27,26 +27,38 @@ def ray_failure() -> str:
     )
 
 
-class HeadFailure:
-    """Whether a cluster's head has not answered for longer than a slow network explains.
+class Silent:
+    """Whether a server of a cluster has not answered for longer than a slow network explains.
 
     Args:
-        address: of its server, host:port.
+        what: the server, in words.
+        address: host:port.
     """
 
-    def __init__(self, address: str) -> None:
-        self._address, self._answered = address, time.monotonic()
+    def __init__(self, what: str, address: str) -> None:
+        self._what, self._address, self._answered = what, address, time.monotonic()
 
     def __call__(self) -> str:
         host, _, port = self._address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=5).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         except OSError:
             silent = time.monotonic() - self._answered
-            fix = "    fix:     check the head with ray status, or start the cluster again"
-            return f"the head of the cluster, {self._address}, does not answer\n{fix}" if silent > HEAD_SILENT else ""
+            fix = "    fix:     check the cluster with ray status, or start it again"
+            return f"{self._what}, {self._address}, does not answer\n{fix}" if silent > LONGEST_SILENCE else ""
         self._answered = time.monotonic()
         return ""
+
+
+def cluster_failure() -> Callable[[], str]:
+    """Asks whether the cluster that this process is attached to can still be reached: its head, and the node here."""
+    import ray
+
+    context = ray.get_runtime_context()
+    (here,) = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
+    head = Silent("the head of the cluster", context.gcs_address)
+    node = Silent("the cluster's node on this machine", f"{here['NodeManagerAddress']}:{here['NodeManagerPort']}")
+    return lambda: head() or node()
 
 
 @contextmanager

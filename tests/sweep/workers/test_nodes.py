@@ -67,6 +67,23 @@ def test_a_node_that_joins_is_used_and_its_trial_resumes_elsewhere_when_it_is_lo
     check_whole(sweeps)
 
 
+def test_a_sweep_whose_own_node_is_lost_stops_with_one_reason_and_is_resumed(cluster: Cluster, sweeps: Sweeps) -> None:
+    process = sweeps.start(FAKE_ADDRESS=cluster.address)
+    sweeps.wait_for(process, lambda: started(sweeps) == {0})
+    assert cluster.head_node is not None
+    cluster.head_node.kill_raylet()
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 74, out + err
+    assert "stopped: the cluster's node on this machine" in out + err
+    assert "rerun the same command to resume" in out + err
+    assert "Traceback" not in out + err
+    assert not any(trial.state.is_finished() for trial in sweeps.trials())
+    (sweeps.folder / "trials" / "go").touch()
+    code, text = sweeps.run()
+    assert code == 0, text
+    check_whole(sweeps)
+
+
 def test_a_node_that_does_not_see_the_results_gets_no_trial(cluster: Cluster, sweeps: Sweeps) -> None:
     process = sweeps.start(FAKE_ADDRESS=cluster.address)
     sweeps.wait_for(process, lambda: started(sweeps) == {0})
