@@ -45,8 +45,8 @@ class JsonLines(Logger):
             self._note(iteration, line.decode())
         if lost:
             aside = self.path.with_name(f"{self.path.name}.damaged")
-            what = f"{len(lost)} damaged lines are lost, the first is line {lost[0][0]}"
-            LOG.warning("%s: %s; they are kept in %s", self.path, what, aside.name)
+            what = f"lines that are damaged: {len(lost)}, the first is line {lost[0][0]}"
+            LOG.warning("%s: %s; moved to %s", self.path, what, aside.name)
             write_bytes(aside, b"".join(line + b"\n" for _, line in lost), self._check_owner)
             write_bytes(self.path, b"".join(line + b"\n" for _, line in kept), self._check_owner)
             return

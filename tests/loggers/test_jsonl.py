@@ -67,7 +67,7 @@ def test_after_a_damaged_line_all_other_rows_are_kept_and_it_is_said(tmp_path, c
     assert len(read_rows(tmp_path)) == len(written) - (b"task" not in bad)
     told(tmp_path, 6, [])
     assert path.read_bytes().splitlines() == [*written[:3], *written[4:]]
-    assert "1 damaged lines are lost, the first is line 4" in caplog.text
+    assert "lines that are damaged: 1, the first is line 4" in caplog.text
     assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == bad + b"\n"
 
 

@@ -166,8 +166,8 @@ def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> s
     write_bytes(path, kept)
     gone = len(content.splitlines()) - len(kept.splitlines())
     if whole:
-        lost_too = "" if gone or damage is None else f"; what is missing from line {damage[0]} on is lost"
-        return f"moved to {place}; {_counted(gone, 'damaged record')} left out, every trial is there{lost_too}"
+        left_out = f"{_counted(gone, 'damaged record')} left out" if gone else "what is missing cannot be had back"
+        return f"moved to {place}; {left_out}, every trial is there"
     count = len(trials_in(path, kept))
     moved = [run for run in folder.glob("trials/*") if run.name.isdigit() and int(run.name) >= count]
     moved += [stage for name in ("confirm", "race", "final") if moved and (stage := folder / name).is_dir()]
@@ -238,7 +238,7 @@ def _run(run: Path) -> Iterator[Fault]:
             yield Fault(Weight.LOST, path, f"cannot be read: {_first(error)}")
     path = run / "metrics.jsonl"
     if path.is_file() and (lines := sound_rows(path.read_bytes(), inf)[1]):
-        what = f"damaged lines, {len(lines)} in all, from line {lines[0][0]} on"
+        what = f"lines that are damaged: {len(lines)}, the first is line {lines[0][0]}"
         yield Fault(Weight.LOST, path, what, partial(_mend_rows, path))
     yield from _results(run)
     path = run / "wandb.json"
