@@ -76,6 +76,7 @@ class TwoNodes:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.address = folder, ""
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Starts a node that is not there; both where the head is gone."""
@@ -91,6 +92,7 @@ class TwoNodes:
     def renew(self) -> None:
         """Starts a second node where there is none."""
         if not self._of("second"):
+            self.kill("second")
             self._start("second", f"--address={self.address}")
 
     def kill(self, node: str) -> None:
@@ -100,6 +102,8 @@ class TwoNodes:
                 with suppress(ProcessLookupError):
                     os.kill(each.pid, signal.SIGKILL)
             time.sleep(0.1)
+        if node in self._started:
+            self._started.pop(node).wait()
 
     def stop(self) -> None:
         """Ends both nodes."""
@@ -115,7 +119,7 @@ class TwoNodes:
         places = [f"--dashboard-agent-listen-port={_free_port()}", f"--temp-dir={self._folder / f'ray-{node}'}"]
         with (self._folder / "cluster.txt").open("ab") as log:
             command = [sys.executable, ray, "start", *options, *size, *places]
-            subprocess.Popen(command, env=environment(self._folder, node), stdout=log, stderr=log)
+            self._started[node] = subprocess.Popen(command, env=environment(self._folder, node), stdout=log, stderr=log)
 
 
 class Killer:

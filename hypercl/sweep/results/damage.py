@@ -152,7 +152,6 @@ def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> s
     path = folder / JOURNAL
     content = path.read_bytes()
     content = content[: whole_size(content)]
-    damage = damage_of(content, checksums(path))
     if sums_of(path).is_file():
         lost.take(sums_of(path))
     kept = without_damage(content)
@@ -166,8 +165,8 @@ def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> s
     write_bytes(path, kept)
     gone = len(content.splitlines()) - len(kept.splitlines())
     if whole:
-        left_out = f"{_counted(gone, 'damaged record')} left out" if gone else "what is missing cannot be had back"
-        return f"moved to {place}; {left_out}, every trial is there"
+        then = f"{_counted(gone, 'damaged record')} left out" if gone else "the missing records are lost"
+        return f"moved to {place}; every trial is there, {then}"
     count = len(trials_in(path, kept))
     moved = [run for run in folder.glob("trials/*") if run.name.isdigit() and int(run.name) >= count]
     moved += [stage for name in ("confirm", "race", "final") if moved and (stage := folder / name).is_dir()]
