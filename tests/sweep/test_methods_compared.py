@@ -1,10 +1,14 @@
 """Several methods in one sweep: how it is written, what each trial trains, the table and the final step."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hypercl.analysis.confirming import confirming_round
+from hypercl.analysis.race_record import RaceRecord
+from hypercl.analysis.racing import Plan
 from hypercl.config import ConfigError, SweepFile, UserError, assign, check_sweep, loads
 from hypercl.config.models import key_of
 from hypercl.sweep.final.selection import choice
@@ -13,6 +17,7 @@ from hypercl.sweep.results.files import TrialsTable, ranked_rows, write_sweep
 from hypercl.sweep.results.methods import methods_rows
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.outcome import Outcome
+from hypercl.sweep.study.ranking import RACE
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.space import draw, experiment_of, method_of, params_of, settings_of
 from hypercl.sweep.study.study import SweepStudy
@@ -180,6 +185,12 @@ def test_what_cannot_be_compared_is_refused(space: str, path: str, message: str)
     assert [problem for problem in caught.value.problems if problem.path == path and message in problem.message]
 
 
+def told(study: SweepStudy, outcome: Outcome) -> None:
+    number = study.ask().number
+    study.decide(number, outcome)
+    study.settle(number)
+
+
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepStudy:
     """Complete trials: hnet the best two, then er, ewc; si diverged."""
@@ -195,9 +206,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepStudy:
     for params, _ in given:
         study.enqueue(params_of(file.experiment, file.space, params))
     for outcome in [Outcome("complete", value=0.89, seconds=2.0), *(outcome for _, outcome in given)]:
-        number = study.ask().number
-        study.decide(number, outcome)
-        study.settle(number)
+        told(study, outcome)
     write_sweep(tmp_path, file, "t")
     return study
 
@@ -215,8 +224,53 @@ def test_the_report_has_a_row_for_each_method(study: SweepStudy) -> None:
     assert methods_rows(study.record(), None) == methods_rows(read_sweep(study.folder), None)
 
 
-def test_the_final_step_takes_the_best_of_each_method(study: SweepStudy) -> None:
-    assert [chosen.label for chosen in choice(study.record())] == ["trial-1", "trial-4", "trial-3", "base"]
+@pytest.fixture
+def all_four(study: SweepStudy) -> SweepStudy:
+    """As `study`, and a complete trial of si, the worst."""
+    study.enqueue(params_of(study.file.experiment, study.file.space, {"method.name": "si", "method.strength": 5}))
+    told(study, Outcome("complete", value=0.5, seconds=1.0))
+    return study
+
+
+@pytest.mark.parametrize("wanted", [1, 3, "all"])
+def test_the_final_step_takes_the_best_of_each_method_however_few_settings_are_wanted(
+    all_four: SweepStudy, wanted: int | str
+) -> None:
+    record = all_four.record()
+    asked = record.asked.model_copy(update={"final": record.asked.final.model_copy(update={"settings": wanted})})
+    labels = [chosen.label for chosen in choice(replace(record, asked=asked))]
+    assert labels == ["trial-1", "trial-4", "trial-3", "trial-5", "base"]
+
+
+def test_where_the_setting_as_written_stays_the_best_of_each_other_method_still_stands(all_four: SweepStudy) -> None:
+    plan = Plan(3, 3, 0.05, (3,))
+    values = {1: (0.6, 0.6, 0.6), 0: (0.9, 0.9, 0.9)}
+    kept = confirming_round(values, 3, plan, 0, True)
+    race = RaceRecord(6, (1, 0), plan, 0.05, True, values, written=0, decided=(kept,))
+    all_four.optuna.set_user_attr(RACE, {"races": [race.plain()]})
+    record = all_four.record()
+    assert record.best().number == 0
+    assert [chosen.label for chosen in choice(record)] == ["base", "trial-4", "trial-3", "trial-5"]
+    assert {row["method"]: row["best trial"] for row in methods_rows(record, None)} == {
+        "hnet": 0,
+        "er": 4,
+        "ewc": 3,
+        "si": 5,
+    }
+
+
+def test_of_several_goals_the_best_of_each_method_stands_beside_the_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    goals = "objective: {maximize: validation/final_accuracy, minimize: compression_ratio}\n"
+    file = file_of(SPACE, HEAD + goals, "final.settings=1")
+    study = SweepStudy(tmp_path / "study.journal", "t", file, 1)
+    for name in ("er", "ewc", "si"):
+        study.enqueue(params_of(file.experiment, file.space, {"method.name": name}))
+    for accuracy in (0.9, 0.7, 0.6, 0.8):
+        told(study, Outcome("complete", value=accuracy, metrics={"compression_ratio": 0.5}))
+    assert [chosen.label for chosen in choice(study.record())] == ["base", "trial-3", "trial-1", "trial-2"]
 
 
 def test_tables_have_a_column_a_key(study: SweepStudy) -> None:

@@ -75,8 +75,8 @@ class Final(Section):
     auto: Flag = False
     """Begin it as soon as the search is over, without being asked."""
     settings: Count | Literal["all"] = 3
-    """Number of best settings, beside the experiment as written; with several objectives the number taken from the
-    Pareto front, or all of it."""
+    """Number of best settings, beside the experiment as written, and never fewer than the best of each method that the
+    space compares; with several objectives the number taken from the Pareto front, or all of it."""
     seeds: Annotated[Whole, Field(ge=5, le=1000)] = 10
     """Fresh seeds of each setting, at least 5; from 10 on there is a bootstrap interval as well."""
     from_scratch: Flag = False

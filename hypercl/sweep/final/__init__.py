@@ -8,7 +8,7 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.sweep.final.by_train import by_train_rows, note_opening
     from hypercl.sweep.final.data_used import data_used_rows
-    from hypercl.sweep.final.selection import check_final, joined, parts_of, selections_of
+    from hypercl.sweep.final.selection import check_final, joined, most_settings, parts_of, selections_of
     from hypercl.sweep.final.status import final_is_open, final_rows
     from hypercl.sweep.final.step import FinalStep
 

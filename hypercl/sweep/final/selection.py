@@ -148,6 +148,13 @@ def progress(runs: Sequence[PlannedRun]) -> str:
     return f"{sum(bool(run.lost) or run.summary is not None for run in runs)} of {len(runs)} runs are done"
 
 
+def most_settings(asked: SweepFile) -> int | None:
+    """How many best settings a final step takes at most, at least one of each method that is compared; None for a whole
+    front."""
+    wanted = asked.final.settings
+    return None if wanted == "all" else max(wanted, len(asked.methods))
+
+
 def parts_of(seeds: int, settings: int, concurrent: int) -> int:
     """Runs that the seeds of each setting are divided into, so that as many run at once as fit."""
     return min(seeds, max(1, concurrent // settings))
@@ -161,7 +168,7 @@ def choice(record: StudyRecord) -> list[Chosen]:
     Test data has no part in it.
     """
     asked, planner = record.asked, planner_of(record.asked)
-    base, wanted = final_config(asked, {}), asked.final.settings
+    base, wanted = final_config(asked, {}), most_settings(asked)
     found: list[Chosen] = []
     seen: list[Experiment] = []
     for trial in best_first(record):
@@ -225,19 +232,23 @@ def best_first(record: StudyRecord) -> list[FrozenTrial]:
     are compared the best of each comes first."""
     file = record.file
     if len(file.objective.goals) > 1:
-        return leaders(file, record.ranked(), file.final.settings, record.prefer)
+        ranked = record.ranked()
+        found = leaders(file, ranked, file.final.settings, record.prefer)
+        each = [trial for own in by_method(ranked) for trial in leaders(file, own, 1, record.prefer)]
+        return list({trial.number: trial for trial in [*found[:1], *each, *found]}.values())
     if record.best() is None:
         return []
     trials = [record.trial(number) for number in race_order(record)]
-    return best_of_each_method([trial for trial in trials if outcome_of(trial).feasible])
+    feasible = [trial for trial in trials if outcome_of(trial).feasible]
+    return list({trial.number: trial for trial in [*(own[0] for own in by_method(feasible)), *feasible]}.values())
 
 
-def best_of_each_method(ranked: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials, best first, with the best of each method that the space compares before all others."""
-    best: dict[Any, FrozenTrial] = {}
+def by_method(ranked: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
+    """Trials, best first, of each method that the space compares."""
+    found: dict[Any, list[FrozenTrial]] = {}
     for trial in ranked:
-        best.setdefault(method_of(trial.params), trial)
-    return [*best.values(), *(trial for trial in ranked if best[method_of(trial.params)] is not trial)]
+        found.setdefault(method_of(trial.params), []).append(trial)
+    return list(found.values())
 
 
 def _trial_of(base: Experiment, record: StudyRecord) -> FrozenTrial | None:

@@ -7,7 +7,7 @@ from hypercl.config import SweepFile
 from hypercl.config.checks import no_confirm
 from hypercl.config.models import Confirm
 from hypercl.formatting import duration
-from hypercl.sweep.final import joined, parts_of
+from hypercl.sweep.final import joined, most_settings, parts_of
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.race import confirm_plan, confirm_seeds, most_seeds, race_plan, race_points, stage_of
 from hypercl.sweep.study import APART, Role, has_orders
@@ -42,8 +42,7 @@ def final_plan(asked: SweepFile, slots: Slots) -> FinalPlan:
         slots: what fits at once.
     """
     final = asked.final
-    best = 3 if final.settings == "all" else final.settings
-    settings = best + 1 + final.from_scratch
+    settings = (most_settings(asked) or 3) + 1 + final.from_scratch
     parts = parts_of(final.seeds, settings, slots.concurrent) if joined(asked, {}) else final.seeds
     return FinalPlan(settings, final.seeds, settings * parts)
 
@@ -55,11 +54,13 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
         asked: the file as it was asked.
         given: on what machine.
     """
-    first, scratch = asked.final.settings, " and training from scratch" if asked.final.from_scratch else ""
-    best = "the whole front" if first == "all" else "the best setting" if first == 1 else f"the best {first} settings"
-    best += ", the best of each method first" if asked.methods and first != 1 else ""
+    first, scratch = most_settings(asked), " and training from scratch" if asked.final.from_scratch else ""
+    best = "the whole front" if first is None else "the best setting" if first == 1 else f"the best {first} settings"
+    if asked.methods:
+        of_each = "the best setting of each method"
+        best = of_each if first == len(asked.methods) else f"{of_each}, then more to make up {best}"
     size = f"{asked.final.seeds} fresh seeds each"
-    if given.address is None and first != "all":
+    if given.address is None and first is not None:
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
     least = 2.0 ** (1 - asked.final.seeds)  # of a sign-flip test

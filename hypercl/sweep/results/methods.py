@@ -3,6 +3,7 @@
 from typing import Any
 
 from hypercl.analysis import FinalResult, counterpart
+from hypercl.sweep.race import race_order
 from hypercl.sweep.results.goals import goal_cells
 from hypercl.sweep.study import TRAINED, StudyRecord, is_written, method_of, outcome_of, state_of
 
@@ -14,7 +15,7 @@ def methods_rows(record: StudyRecord, final: FinalResult | None) -> list[dict[st
 
     The number of trials belongs to the comparison: a method with more of them has had more chances.
     """
-    file, ranked = record.file, record.ranked()
+    file, ranked = record.file, [record.trial(number) for number in race_order(record)]
     best = {name: trial for trial in reversed(ranked) if (name := method_of(trial.params)) in file.methods}
     order = [*(method_of(trial.params) for trial in ranked if trial in best.values()), *file.methods]
     rows: list[dict[str, Any]] = []
