@@ -15,6 +15,7 @@ import pandas as pd
 from hypercl.analysis.final_seeds import About, Reported, measures_of, seeds_of_all, why_unknown
 from hypercl.analysis.final_table import final_markdown
 from hypercl.analysis.final_text import BASE, LEAK, counterpart, optimism_line, protocol_cell, quotable_sentence
+from hypercl.analysis.promise import promise_of
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
 from hypercl.config.models import Goal
@@ -53,7 +54,7 @@ def write_final(folder: Path, reported: Sequence[Reported], about: About) -> Fin
     seeds = seeds_of_all(reported, about.goals)
     content: dict[str, Any] = {
         **_head(about),
-        "settings": [_setting(setting, seeds, about.goals) for setting in reported],
+        "settings": [_setting(setting, seeds, about) for setting in reported],
     }
     content |= {"sentence": quotable_sentence(content), "optimism": optimism_line(content)}
     common = {"sweep": about.name, "protocol": protocol_cell(content)}
@@ -111,7 +112,8 @@ def _head(about: About) -> dict[str, Any]:
     }
 
 
-def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -> dict[str, Any]:
+def _setting(reported: Reported, seeds: pd.DataFrame, about: About) -> dict[str, Any]:
+    goals = about.goals
     own, base = (pd.DataFrame(seeds[seeds["setting"] == label]) for label in (reported.label, BASE))
     paired = own.merge(base if reported.label != BASE else base[:0], "left", "seed")
     metrics = {key: _measure(paired, key, why_unknown(reported, key, seeds)) for key in measures_of(goals)}
@@ -129,7 +131,9 @@ def _setting(reported: Reported, seeds: pd.DataFrame, goals: tuple[Goal, ...]) -
         "metrics": metrics,
         "promised": {
             goal.metric: {
-                **_promise(promises[goal.metric], metrics[counterpart(goal.metric)], goal),
+                **promise_of(
+                    promises[goal.metric], reported.interval, metrics, goal, about.promised_seeds, about.leaks
+                ),
                 "expected_interval": list(reported.interval) if reported.interval else None,
             }
             for goal in _measured_again(goals)
@@ -161,13 +165,3 @@ def _measure(seeds: pd.DataFrame, key: str, reason: str | None) -> dict[str, Any
     if len(pairs) and statistics["mean"] is not None:
         compared = difference(*(pairs[column].tolist() for column in pairs)).plain()
     return {**statistics, "difference": compared}
-
-
-def _promise(value: float, measured: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
-    """What the sweep promised beside what came out. The interval of the optimism is that of what came out."""
-    mean, interval = measured["mean"], measured["t_interval"]
-    if mean is None:
-        return {"value": value, "came_out": None, "optimism": None, "interval": None}
-    sign = -goal.sign
-    ends = sorted(sign * (value - end) for end in interval) if interval else None
-    return {"value": value, "came_out": mean, "optimism": sign * (value - mean), "interval": ends}

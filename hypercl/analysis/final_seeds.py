@@ -58,6 +58,8 @@ class About:
     """Of tuning: `trials`, `hours`, `gpu_hours`, `flops`; what is not known is None or left out."""
     hardware: str
     """Of the final runs, such as the name of the processor or GPU."""
+    promised_seeds: int = 1
+    """Of the search, for each value."""
     promised_at: str = ""
     """What the search's values are of, where trials were shorter: ' after 10 % of the iterations'."""
 

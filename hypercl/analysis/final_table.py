@@ -9,12 +9,14 @@ from hypercl.analysis.final_text import (
     Content,
     cell,
     counterpart,
+    in_cell,
     label_in_words,
     leading,
+    least_p,
     marked,
     metric_name,
     p_in_words,
-    span,
+    selected_by,
 )
 from hypercl.config.reading import value_in_short
 from hypercl.formatting import markdown_table
@@ -66,8 +68,38 @@ def final_markdown(content: Content) -> str:
         for key in known
     ]
     parts = [f"# {title(content)}", content["sentence"], content["optimism"], markdown_table(final_rows(content))]
+    if promised := promised_rows(content):
+        parts += [f"## {marked(content, 'What the search promised and what came out')}", markdown_table(promised)]
+        parts += [marked(content, _promises(content))]
     parts += [f"## {marked(content, 'Every metric, with its 95 % t interval')}", markdown_table(every)]
     return "\n\n".join([*(part for part in parts if part), *notes(content)]) + "\n"
+
+
+def promised_rows(content: Content) -> list[dict[str, str]]:
+    """A row for each setting and goal whose optimism has its parts; none in a final.json of before there were any."""
+    return [
+        {
+            "setting": label_in_words(setting["label"]),
+            **({"goal": metric_name(metric)} if len(content["goals"]) > 1 else {}),
+            "promised": in_cell(metric, promise["value"], promise["expected_interval"]),
+            "validation, fresh seeds": in_cell(metric, promise["fresh"], setting["metrics"][metric]["t_interval"]),
+            "test": in_cell(metric, promise["came_out"], setting["metrics"][counterpart(metric)]["t_interval"]),
+            selected_by(content): in_cell(metric, *promise["selection"].values()),
+            "validation to test": in_cell(metric, *promise["gap"].values()),
+            "optimism": in_cell(metric, promise["optimism"], promise["interval"]),
+        }
+        for setting in content["settings"]
+        for metric, promise in setting["promised"].items()
+        if promise.get("selection")
+    ]
+
+
+def _promises(content: Content) -> str:
+    return (
+        f"Optimism is what was promised minus test. Its parts: {selected_by(content)}, which is promised minus "
+        "validation on fresh seeds, and validation minus test on the same seeds. A positive number means that less good "
+        "came out, also where less is better. Each interval knows the noise of both sides."
+    )
 
 
 def notes(content: Content) -> list[str]:
@@ -86,8 +118,9 @@ def notes(content: Content) -> list[str]:
         "seeds on. Differences are to the setting as written, seed by seed; p is of a two-sided sign-flip permutation "
         "test, not corrected for the number of settings: the claim is on the first.",
     ]
-    if len(leading(content)["seeds"]) < FEW:
-        lines.append(f"Seeds are few: {FEW} are the rule. Of five pairs p cannot fall below 0.0625.")
+    count = len(leading(content)["seeds"])
+    if count < FEW:
+        lines.append(f"Seeds are few: {FEW} are the rule. Of {count} pairs p cannot fall below {least_p(count):.4g}.")
     lines += [
         f"Lost, counted as the worst value: {label_in_words(setting['label'])}, seed {lost['seed']}: {lost['why']}."
         for setting in content["settings"]
@@ -116,5 +149,4 @@ def _goal_cells(metric: str, setting: Mapping[str, Any]) -> dict[str, str]:
 
 def _with_interval(key: str, setting: Mapping[str, Any]) -> str:
     measured = setting["metrics"][key]
-    interval = f" ({span(key, measured['t_interval'])})" if measured["t_interval"] and measured["sd"] else ""
-    return cell(key, measured["mean"]) + interval
+    return in_cell(key, measured["mean"], measured["t_interval"] if measured["sd"] else None)

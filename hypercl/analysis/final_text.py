@@ -1,6 +1,6 @@
 """The final step in sentences: what a reviewer could quote, and what was promised against what came out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hypercl.formatting import duration, operations, percent
@@ -29,6 +29,11 @@ _TUNED_ON = {
     "test_leak": "ON THE TEST DATA ITSELF, which is no result to report",
 }
 _REPORTED_ON = {"first_k": " of the other tasks", "transfer": " of the other stream"}
+_BESIDE_SELECTION = {
+    "first_k": " and other tasks",
+    "first_task": " and further tasks",
+    "transfer": " and another stream",
+}
 
 
 def counterpart(metric: str) -> str:
@@ -79,9 +84,19 @@ def optimism_line(content: Content) -> str:
             parts.append(text + "what came out is not known")
             continue
         text += f"{number(metric, promise['came_out'], digits)} % came out {where}: "
-        text += f"optimism {points(metric, promise['optimism'], digits)}"
-        parts.append(text + (f" ({span(metric, promise['interval'], digits)})" if promise["interval"] else ""))
+        text += f"optimism {_within(metric, promise['optimism'], promise['interval'], digits, points)}"
+        if promise.get("selection"):
+            selection, gap = (_within(metric, *promise[part].values(), digits, number) for part in ("selection", "gap"))
+            text += f", of which {selection} by {selected_by(content)} ({data} data, the search's seeds against fresh "
+            text += f"ones) and {gap} between {data} and test data"
+        parts.append(text)
     return marked(content, "; ".join(parts)) if parts else ""
+
+
+def selected_by(content: Content) -> str:
+    """What lies between the promise and validation data on fresh seeds: 'selection', and whatever else differs."""
+    short = " and short trials" if content.get("promised_at") else ""
+    return f"selection{_BESIDE_SELECTION.get(content['protocol'], '')}{short}"
 
 
 def protocol_cell(content: Content) -> str:
@@ -114,11 +129,23 @@ def span(key: str, interval: Sequence[float], digits: int = 2) -> str:
     return f"{number(key, interval[0], digits)} to {number(key, interval[1], digits)}"
 
 
+def _within(
+    key: str, value: float, interval: Sequence[float] | None, digits: int, words: Callable[[str, float, int], str]
+) -> str:
+    """'1.2 points (0.8 to 1.6)'."""
+    return words(key, value, digits) + (f" ({span(key, interval, digits)})" if interval else "")
+
+
 def cell(key: str, value: float | Sequence[float] | None) -> str:
     """A measure's value, or an interval of it, in a table."""
     if value is None:
         return NONE
     return span(key, value) if isinstance(value, Sequence) else number(key, value)
+
+
+def in_cell(key: str, value: float | None, interval: Sequence[float] | None) -> str:
+    """A measure's value with its interval, in a table."""
+    return cell(key, value) + (f" ({span(key, interval)})" if interval else "")
 
 
 def metric_name(metric: str) -> str:
@@ -129,6 +156,11 @@ def metric_name(metric: str) -> str:
 def p_in_words(p: float) -> str:
     """'= 0.002'; '= 4e-05'."""
     return f"= {p:.3f}" if p >= 0.001 else f"= {p:.0e}"
+
+
+def least_p(pairs: int) -> float:
+    """The smallest two-sided p that a sign-flip test of so many pairs can give."""
+    return 2.0 ** (1 - pairs)
 
 
 def _is_fraction(key: str) -> bool:
@@ -167,8 +199,7 @@ def compared_in_words(
     if not interval or difference["sd"] == 0:
         return text
     ends = interval if mean >= 0 else [-interval[1], -interval[0]]
-    least = 2.0 ** (1 - seeds)
-    few = f", of {seeds} seeds never below {least:.4g}" if least > 0.05 else ""
+    few = f", of {seeds} seeds never below {least_p(seeds):.4g}" if least_p(seeds) > 0.05 else ""
     return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])}{few})"
 
 

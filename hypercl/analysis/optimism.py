@@ -14,12 +14,12 @@ from hypercl.analysis.final_text import (
     Content,
     cell,
     counterpart,
+    in_cell,
     label_in_words,
     leading,
     marked,
     metric_name,
     protocol_cell,
-    span,
 )
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, legend_below
 from hypercl.formatting import markdown_table, operations
@@ -43,7 +43,8 @@ class Joined:
 def optimism_table(content: Content) -> pd.DataFrame:
     """A row for each goal, setting and seed of what was promised: `promised`, `seed`, `came_out` of that seed, the
     `mean` over the setting's seeds with its t interval (`low`, `high`), `optimism` with `optimism_low`,
-    `optimism_high`. Accuracies are fractions.
+    `optimism_high`, and its parts (`hypercl.analysis.promise`): `fresh_validation`, `selection` and `gap`, with their
+    ends. Accuracies are fractions.
 
     Args:
         content: as in final.json.
@@ -104,7 +105,8 @@ def joined_optimism(contents: Mapping[str, Content]) -> Joined:
     explained = (
         "In percent and points, with 95 % t intervals over seeds. Promised: what the sweep expected of its best "
         "setting, on the data it tuned on. Came out: that setting retrained on fresh seeds, on the test data that the "
-        "protocol reports on. Hours and floating-point operations are those of the search."
+        "protocol reports on. Optimism is the difference; its parts are selection (promised against validation data on "
+        "fresh seeds) and the gap from validation to test data. Hours and floating-point operations are the search's."
     )
     panels = {
         metric: [(marked(contents[row["sweep"]], row["sweep"]), row, []) for row in rows if row["metric"] == metric]
@@ -121,6 +123,8 @@ def _row(content: Content, setting: Mapping[str, Any], metric: str) -> Row:
     promise: Mapping[str, Any] = setting["promised"].get(metric) or {}
     low, high = measured["t_interval"] or (None, None)
     optimism_low, optimism_high = promise.get("interval") or (None, None)
+    parts = {name: promise.get(name) or {"mean": None, "interval": None} for name in ("selection", "gap")}
+    ends = {name: part["interval"] or (None, None) for name, part in parts.items()}
     return {
         "sweep": content["sweep"],
         "protocol": protocol_cell(content),
@@ -133,6 +137,12 @@ def _row(content: Content, setting: Mapping[str, Any], metric: str) -> Row:
         "optimism": promise.get("optimism"),
         "optimism_low": optimism_low,
         "optimism_high": optimism_high,
+        "fresh_validation": promise.get("fresh"),
+        **{
+            key: value
+            for name, part in parts.items()
+            for key, value in ((name, part["mean"]), (f"{name}_low", ends[name][0]), (f"{name}_high", ends[name][1]))
+        },
     }
 
 
@@ -150,8 +160,7 @@ def _in_words(row: Row, content: Content) -> dict[str, str]:
     metric, trials, hours, flops = (row[key] for key in ("metric", "trials", "hours", "flops"))
 
     def value(key: str, low: str, high: str) -> str:
-        interval = "" if row[key] is None or row[low] is None else f" ({span(metric, (row[low], row[high]))})"
-        return cell(metric, row[key]) + interval
+        return in_cell(metric, row[key], None if row[low] is None else (row[low], row[high]))
 
     return {
         "sweep": marked(content, row["sweep"]),
@@ -160,6 +169,8 @@ def _in_words(row: Row, content: Content) -> dict[str, str]:
         "promised": cell(metric, row["promised"]) + content.get("promised_at", ""),
         "came out": value("mean", "low", "high"),
         "optimism": value("optimism", "optimism_low", "optimism_high"),
+        "by selection": value("selection", "selection_low", "selection_high"),
+        "validation to test": value("gap", "gap_low", "gap_high"),
         "above the setting as written": cell(metric, row["above_base"]),
         "seeds": f"{row['seeds']}" + (f" ({row['lost']} lost)" if row["lost"] else ""),
         "trials": NONE if trials is None else f"{trials:g}",
@@ -187,8 +198,9 @@ def _figure(panels: Mapping[str, Sequence[tuple[str, Row, Sequence[float | None]
 def _draw_line(axes: Axes, height: int, row: Row, values: Sequence[float | None]) -> None:
     """What was promised, each seed's value, what came out."""
     scale = 100.0 if "/" in row["metric"] else 1.0
-    promised, mean, low, high = (
-        None if row[key] is None else scale * row[key] for key in ("promised", "mean", "low", "high")
+    promised, mean, low, high, fresh = (
+        None if row[key] is None else scale * row[key]
+        for key in ("promised", "mean", "low", "high", "fresh_validation")
     )
     if promised is not None and mean is not None:
         axes.plot([promised, mean], [height, height], "-", color=GREY, linewidth=1, zorder=1)
@@ -200,6 +212,9 @@ def _draw_line(axes: Axes, height: int, row: Row, values: Sequence[float | None]
         ends = None if low is None or high is None else [[mean - low], [high - mean]]
         label = "came out: mean, 95 % interval"
         axes.errorbar(mean, height, xerr=ends, fmt="o", color=BLUE, markersize=5, capsize=3, label=label)
+    if fresh is not None:
+        label = "validation data, fresh seeds"
+        axes.plot(fresh, height, "D", color=ORANGE, markerfacecolor="none", markersize=6, label=label)
     if promised is not None:
         axes.plot(promised, height, "D", color=ORANGE, markersize=6, label="promised by the search")
 

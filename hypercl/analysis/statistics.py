@@ -104,10 +104,15 @@ def t_interval(values: Sequence[float]) -> Interval:
     mean = float(sample.mean())
     if _equal(sample):
         return mean, mean
+    half = t_half(len(sample) - 1) * float(sample.std(ddof=1)) / np.sqrt(len(sample))
+    return mean - half, mean + half
+
+
+def t_half(freedom: int) -> float:
+    """Standard errors to each side of a t interval, of these degrees of freedom."""
     from scipy.special import stdtrit
 
-    half = float(stdtrit(len(sample) - 1, 0.5 + LEVEL / 2) * sample.std(ddof=1) / np.sqrt(len(sample)))
-    return mean - half, mean + half
+    return float(stdtrit(freedom, 0.5 + LEVEL / 2))
 
 
 def bootstrap_interval(values: Sequence[float]) -> Interval | None:

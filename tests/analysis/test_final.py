@@ -40,16 +40,26 @@ def test_the_claim_is_a_sentence_with_seeds_interval_difference_and_cost(tmp_pat
     assert paired.p == pytest.approx(2 / 2**10)
 
 
-def test_what_was_promised_is_set_against_what_came_out(tmp_path: Path) -> None:
-    result = write_final(tmp_path, pair(), about())
+def test_what_was_promised_is_set_against_what_came_out_in_two_parts(tmp_path: Path) -> None:
+    leader, base = pair()
+    result = write_final(tmp_path, [replace(leader, interval=(0.95, 0.97)), base], about())
     assert result.optimism.startswith(
-        "promised 96.0 % on validation data by the best of 24 trials; 93.8 % came out on test data with fresh seeds: "
-        "optimism 2.2 points ("
+        "promised 96.0 % (95 % interval 95.0 to 97.0) on validation data by the best of 24 trials; 93.8 % came out on "
+        "test data with fresh seeds: optimism 2.2 points (1.1 to 3.3), of which 1.2 (0.1 to 2.3) by selection "
+        "(validation data, the search's seeds against fresh ones) and 1.0 (1.0 to 1.0) between validation and test data"
     )
     promise = setting_of(result, "trial-7")["promised"]["validation/final_accuracy"]
-    low, high = estimate(BETTER).t_interval or (0, 0)
-    assert promise["optimism"] == pytest.approx(0.96 - sum(BETTER) / 10)
-    assert promise["interval"] == pytest.approx([0.96 - high, 0.96 - low])
+    assert promise["optimism"] == pytest.approx(promise["selection"]["mean"] + promise["gap"]["mean"])
+    assert (
+        "| trial 7 | 96.00 (95.00 to 97.00) | 94.80 (94.24 to 95.36) | 93.80 (93.24 to 94.36) | 1.20 (" in result.table
+    )
+
+
+@pytest.mark.parametrize(("protocol", "named"), [("first_k", "and other tasks"), ("transfer", "and another stream")])
+def test_what_else_lies_between_promise_and_fresh_seeds_is_named(tmp_path: Path, protocol: str, named: str) -> None:
+    result = write_final(tmp_path, pair(), about(protocol))
+    assert f"by selection {named} (" in result.optimism
+    assert f"| selection {named} |" in result.table
 
 
 def test_a_promise_of_short_trials_is_named_so(tmp_path: Path) -> None:
@@ -69,6 +79,7 @@ def test_less_of_what_is_to_fall_is_no_optimism(tmp_path: Path) -> None:
     assert came_out == pytest.approx(0.02)
     promise = setting_of(result, "trial-7")["promised"]["validation/forgetting"]
     assert promise["optimism"] == pytest.approx(came_out - 0.005), "more forgetting than was promised"
+    assert promise["selection"]["mean"] == pytest.approx(promise["fresh"] - 0.005)
 
 
 def test_a_row_of_the_csv_is_a_setting_and_a_seed_with_every_metric(tmp_path: Path) -> None:
@@ -172,7 +183,10 @@ def test_five_seeds_are_said_to_be_few(tmp_path: Path) -> None:
     result = write_final(tmp_path, pair(BASE[:5], BETTER[:5]), about())
     assert result.sentence.startswith("On 5 fresh seeds (few: 10 are the rule) trial 7 reached")
     assert "sign-flip p = 0.062, of 5 seeds never below 0.0625)" in result.sentence
-    assert "never below" not in write_final(tmp_path, pair(BASE[:6], BETTER[:6]), about()).sentence
+    assert "Of 5 pairs p cannot fall below 0.0625." in result.table
+    six = write_final(tmp_path, pair(BASE[:6], BETTER[:6]), about())
+    assert "Of 6 pairs p cannot fall below 0.03125." in six.table
+    assert "never below" not in six.sentence
     assert measure(result, "trial-7")["bootstrap_interval"] is None
     assert "few" not in write_final(tmp_path, pair(), about()).table
 
@@ -182,6 +196,7 @@ def test_under_test_leak_every_file_title_and_sentence_says_so(tmp_path: Path) -
     assert result.sentence.startswith("TEST LEAK: ")
     assert "ON THE TEST DATA ITSELF" in result.sentence
     assert result.optimism.startswith("TEST LEAK: promised 96.0 % on TEST data")
+    assert "selection" not in result.optimism, "nothing lies between test data and test data"
     paragraphs = [part for part in result.table.strip().split("\n\n") if not part.startswith("| ")]
     assert all("TEST LEAK" in part for part in paragraphs)
     assert pd.read_csv(tmp_path / "final.csv")["protocol"].str.startswith("TEST LEAK").all()

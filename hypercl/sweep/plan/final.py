@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
+from hypercl.analysis import least_p
 from hypercl.config import SweepFile
 from hypercl.config.checks import no_confirm
 from hypercl.config.models import Confirm
@@ -63,7 +64,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     if given.address is None and first is not None:
         slots = fit_slots(asked.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
         size = final_plan(asked, slots).in_words()
-    least = 2.0 ** (1 - asked.final.seeds)  # of a sign-flip test
+    least = least_p(asked.final.seeds)
     few = f" (too few for a p below {least:.4g})" if least > 0.05 else ""
     text = f"{best}, the experiment as written{scratch}: {size}{few}"
     if given.final in ("no", "when asked"):

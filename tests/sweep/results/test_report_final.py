@@ -61,7 +61,7 @@ def test_the_report_prints_splits_table_and_both_sentences(
     assert "the setting as written" in out
     assert re.search(r"^trial 7 +method\.beta 0\.25 *$", out, re.MULTILINE), "values have a line of their own"
     assert "On 10 fresh seeds trial 7 reached 93.9 % final test accuracy" in out
-    assert "optimism 1.1 points (0.7 to 1.5)" in out
+    assert "optimism 1.1 points (-0.3 to 2.5), of which 1.1 (-0.3 to 2.5) by selection" in out
     assert "TEST LEAK" not in out
     assert (folders[0] / "figures" / "promised.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_csv(folders[0] / "figures" / "promised.csv")) == 20
