@@ -107,6 +107,7 @@ def _head(about: About) -> dict[str, Any]:
         "opened": about.opened,
         "first_opened": about.first_opened,
         "cost": dict(about.cost),
+        **({"earlier": dict(about.earlier)} if about.earlier else {}),
         "hardware": about.hardware,
         **({"promised_at": about.promised_at} if about.promised_at else {}),
     }

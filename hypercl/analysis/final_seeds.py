@@ -58,6 +58,8 @@ class About:
     """Of tuning: `trials`, `hours`, `gpu_hours`, `flops`; what is not known is None or left out."""
     hardware: str
     """Of the final runs, such as the name of the processor or GPU."""
+    earlier: Mapping[str, float | None] | None = None
+    """What tuning in earlier sweeps cost that the sampler knew: as `cost`, and `sweeps`; None where there were none."""
     promised_seeds: int = 1
     """Of the search, for each value."""
     promised_at: str = ""

@@ -97,8 +97,8 @@ def promised_rows(content: Content) -> list[dict[str, str]]:
 def _promises(content: Content) -> str:
     return (
         f"Optimism is what was promised minus test. Its parts: {selected_by(content)}, which is promised minus "
-        "validation on fresh seeds, and validation minus test on the same seeds. A positive number means that less good "
-        "came out, also where less is better. Each interval knows the noise of both sides."
+        "validation on fresh seeds, and validation minus test on the same seeds. A positive number means that less "
+        "good came out, also where less is better. Each interval knows the noise of both sides."
     )
 
 

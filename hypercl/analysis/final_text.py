@@ -57,7 +57,7 @@ def quotable_sentence(content: Content) -> str:
     if setting["label"] == BASE:
         who += ", which the search found nothing better than," if len(content["settings"]) > 1 else ""
     text = f"On {count} fresh seeds{few} {who} reached {goals}, after a search"
-    text += f"{_cost(content['cost'])} {_TUNED_ON[content['protocol']]}."
+    text += f"{_cost(content['cost'])} {_TUNED_ON[content['protocol']]}{_earlier(content)}."
     if lost:
         text += f" {lost} of these seeds {'was lost and counts' if lost == 1 else 'were lost and count'} as the worst."
     return marked(content, text)
@@ -203,6 +203,15 @@ def compared_in_words(
     return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])}{few})"
 
 
+def _earlier(content: Content) -> str:
+    """', warm-started from an earlier sweep of 40 trials (5 min)'."""
+    cost = content.get("earlier")
+    if not cost:
+        return ""
+    sweeps = f"{cost['sweeps']} earlier sweeps" if cost["sweeps"] > 1 else "an earlier sweep"
+    return f", warm-started from {sweeps}{_cost(cost) or ' of unknown cost'}"
+
+
 def _cost(cost: Mapping[str, float | None]) -> str:
     """' of 100 trials (12 h 18 min, 1.5e15 floating-point operations)'."""
     trials, hours, gpu_hours, flops = (cost.get(key) for key in ("trials", "hours", "gpu_hours", "flops"))
@@ -212,4 +221,4 @@ def _cost(cost: Mapping[str, float | None]) -> str:
         f"{operations(flops)} floating-point operations" if flops else "",
     ]
     known = ", ".join(part for part in parts if part)
-    return (f" of {trials} trials" if trials is not None else "") + (f" ({known})" if known else "")
+    return (f" of {trials:g} trials" if trials is not None else "") + (f" ({known})" if known else "")

@@ -1,6 +1,6 @@
 """What a search promised against what came out on test data with fresh seeds: the optimism of the best of many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,8 @@ def joined_optimism(contents: Mapping[str, Content]) -> Joined:
         "In percent and points, with 95 % t intervals over seeds. Promised: what the sweep expected of its best "
         "setting, on the data it tuned on. Came out: that setting retrained on fresh seeds, on the test data that the "
         "protocol reports on. Optimism is the difference; its parts are selection (promised against validation data on "
-        "fresh seeds) and the gap from validation to test data. Hours and floating-point operations are the search's."
+        "fresh seeds) and the gap from validation to test data. Trials, hours and floating-point operations are those "
+        "of the search; after a + those of the earlier sweeps that it was warm-started from."
     )
     panels = {
         metric: [(marked(contents[row["sweep"]], row["sweep"]), row, []) for row in rows if row["metric"] == metric]
@@ -157,7 +158,11 @@ def _joined_row(name: str, content: Content, metric: str) -> Row:
 
 def _in_words(row: Row, content: Content) -> dict[str, str]:
     """A row of the joined table as it is shown."""
-    metric, trials, hours, flops = (row[key] for key in ("metric", "trials", "hours", "flops"))
+    metric, earlier = row["metric"], content.get("earlier") or {}
+
+    def spent(key: str, words: Callable[[float], str]) -> str:
+        both = [row[key], *([earlier.get(key)] if earlier else [])]
+        return " + ".join(NONE if value is None else words(value) for value in both)
 
     def value(key: str, low: str, high: str) -> str:
         return in_cell(metric, row[key], None if row[low] is None else (row[low], row[high]))
@@ -173,9 +178,9 @@ def _in_words(row: Row, content: Content) -> dict[str, str]:
         "validation to test": value("gap", "gap_low", "gap_high"),
         "above the setting as written": cell(metric, row["above_base"]),
         "seeds": f"{row['seeds']}" + (f" ({row['lost']} lost)" if row["lost"] else ""),
-        "trials": NONE if trials is None else f"{trials:g}",
-        "hours": NONE if hours is None else f"{hours:.3g}",
-        "operations": NONE if flops is None else operations(flops),
+        "trials": spent("trials", "{:g}".format),
+        "hours": spent("hours", "{:.3g}".format),
+        "operations": spent("flops", operations),
     }
 
 

@@ -19,17 +19,17 @@ from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
 from hypercl.sweep.study import (
     FINAL,
-    GPUS,
     Promise,
     StudyRecord,
     SweepStudy,
-    cost_of,
-    cost_of_runs,
+    earlier_cost,
     final_config,
     is_complete,
+    kept_earlier,
     leaders,
     method_of,
     outcome_of,
+    tuning_cost,
 )
 from hypercl.sweep.workers import PlannedRun
 
@@ -73,6 +73,8 @@ class FinalSelection:
     """Whether the target is also trained from scratch on each task."""
     cost: Mapping[str, float | None]
     """What the tuning had cost by then: `trials`, `hours`, `gpu_hours`, `flops`."""
+    earlier: Mapping[str, float | None] | None = None
+    """What the sweeps had cost that its sampler knew (`hypercl.sweep.study.warm_start.earlier_cost`)."""
     finished: str | None = None
     """When every run was done or lost."""
 
@@ -126,21 +128,9 @@ def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent:
         orders=orders if len(set(orders)) == count else None,
         parts=parts_of(count, len(chosen) + scratch, concurrent),
         scratch=scratch,
-        cost=cost_by(record),
+        cost=tuning_cost(record),
+        earlier=earlier_cost(kept_earlier(record.folder)),
     )
-
-
-def cost_by(record: StudyRecord) -> dict[str, float | None]:
-    """What tuning has cost so far: trials and races."""
-    gpus = float(record.attributes.get(GPUS, 0.0))
-    parts = [cost_of(record), *(cost_of_runs(record.folder / kind, gpus) for kind in ("confirm", "race"))]
-    flops = [part.flops for part in parts if part.flops is not None]
-    return {
-        "trials": record.trained,
-        "hours": sum(part.hours for part in parts),
-        "gpu_hours": sum(part.gpu_hours for part in parts),
-        "flops": sum(flops) if flops else None,
-    }
 
 
 def progress(runs: Sequence[PlannedRun]) -> str:

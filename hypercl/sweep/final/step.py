@@ -190,6 +190,7 @@ class FinalStep:
             opened=len(self.openings),
             first_opened=self.openings[0].when if self.openings else None,
             cost=opening.cost,
+            earlier=opening.earlier,
             hardware=", ".join(sorted(hardware)) or "unknown hardware",
             promised_seeds=self.study.file.experiment.training.replicas,
             promised_at="" if self.study.record().deciding_race else self.asked.at_fidelity,

@@ -1,7 +1,7 @@
 """What a sweep cost, in words."""
 
-from hypercl.formatting import duration
-from hypercl.sweep.study import GPUS, StudyRecord, TuningCost, cost_of, cost_of_runs
+from hypercl.formatting import duration, operations
+from hypercl.sweep.study import GPUS, StudyRecord, TuningCost, cost_of, cost_of_runs, earlier_cost, kept_earlier
 
 
 def cost_rows(record: StudyRecord) -> list[tuple[str, str]]:
@@ -15,7 +15,22 @@ def cost_rows(record: StudyRecord) -> list[tuple[str, str]]:
         "spent on the final step": cost_of_runs(record.folder / "final", gpus),
     }
     names = {"spent": "trials"}
-    return [(name, cost_in_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
+    rows = [(name, cost_in_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
+    return [*rows, *_before(record)]
+
+
+def _before(record: StudyRecord) -> list[tuple[str, str]]:
+    """What the earlier sweeps cost that the sampler knew."""
+    cost = earlier_cost(kept_earlier(record.folder))
+    if cost is None:
+        return []
+    sweeps = f"{cost['sweeps']} earlier sweeps" if cost["sweeps"] != 1 else "an earlier sweep"
+    known, trials, hours = f"in {sweeps} that the sampler knew", cost["trials"], cost["hours"]
+    if trials is None or hours is None:
+        return [("spent before", f"{known}: unknown")]
+    flops = None if cost["flops"] is None else int(cost["flops"])
+    spent = TuningCost(int(trials), int(trials), hours, cost["gpu_hours"] or 0.0, flops)
+    return [("spent before", f"{cost_in_words(spent)}, {known}")]
 
 
 def cost_in_words(spent: TuningCost, what: str = "trials") -> str:
@@ -25,14 +40,9 @@ def cost_in_words(spent: TuningCost, what: str = "trials") -> str:
     if spent.gpu_hours:
         parts.append(f"{spent.gpu_hours:.3g} GPU-hours")
     if spent.flops is not None:
-        parts.append(f"{flops_words(spent.flops)} floating-point operations")
+        parts.append(f"{operations(spent.flops)} floating-point operations")
     missing = [
         f"the {name} of {count}" for name, count in (("time", spent.untimed), ("operations", spent.uncounted)) if count
     ]
     left_out = f" (not counted: {' and '.join(missing)})" if missing else ""
     return f"{spent.trials} {what if spent.trials != 1 else what.removesuffix('s')}: {', '.join(parts)}{left_out}"
-
-
-def flops_words(flops: float) -> str:
-    """'1.3e15'."""
-    return f"{flops:.1e}".replace("e+", "e")

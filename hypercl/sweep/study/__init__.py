@@ -8,7 +8,7 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
-    from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus
+    from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus, tuning_cost
     from hypercl.sweep.study.enqueue import Enqueued, enqueue_setting
     from hypercl.sweep.study.imported_parts import evaluator_of
     from hypercl.sweep.study.journal import (
@@ -73,5 +73,5 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.settings import best_experiment
     from hypercl.sweep.study.space import draw, method_of, settings_of
     from hypercl.sweep.study.study import PLANNED, Suggestion, SweepStudy
-    from hypercl.sweep.study.warm_start import earlier_of, keep_earlier, kept_earlier
+    from hypercl.sweep.study.warm_start import earlier_cost, earlier_of, keep_earlier, kept_earlier
 __all__, __getattr__ = lazy(__name__, __file__)

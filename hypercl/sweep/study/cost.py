@@ -73,6 +73,20 @@ def cost_of_runs(folder: Path, gpus: float = 0.0) -> TuningCost:
     return _sum(each, sum(summary is not None for summary in summaries), gpus)
 
 
+def tuning_cost(record: StudyRecord) -> dict[str, float | None]:
+    """What the tuning of a sweep has cost so far, trials and runs on further seeds: `trials`, `hours`, `gpu_hours`,
+    `flops`."""
+    gpus = float(record.attributes.get(GPUS, 0.0))
+    parts = [cost_of(record), *(cost_of_runs(record.folder / kind, gpus) for kind in ("confirm", "race"))]
+    flops = [part.flops for part in parts if part.flops is not None]
+    return {
+        "trials": record.trained,
+        "hours": sum(part.hours for part in parts),
+        "gpu_hours": sum(part.gpu_hours for part in parts),
+        "flops": sum(flops) if flops else None,
+    }
+
+
 def note_gpus(study: Study, gpus: float) -> None:
     """Keeps the share of GPUs of a trial; of a sweep that went on elsewhere the last share counts for all of it."""
     if study.user_attrs.get(GPUS) != gpus:

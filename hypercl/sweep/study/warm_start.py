@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +15,9 @@ from hypercl.config.checks import drawn, is_active, ordered
 from hypercl.files import write_bytes
 from hypercl.formatting import shown
 from hypercl.sweep.study.constraints import METRIC_OF, violation
+from hypercl.sweep.study.cost import tuning_cost
 from hypercl.sweep.study.outcome import is_complete, is_written, outcome_of
+from hypercl.sweep.study.protocols import leaks
 from hypercl.sweep.study.record import StudyRecord, read_sweep
 from hypercl.sweep.study.space import encoded, settings_of
 
@@ -41,6 +43,9 @@ class Earlier:
     """Whether that is the setting as written."""
     why: str = ""
     """Why nothing of it is used; '' where something is."""
+    spent: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict[str, Mapping[str, float | None]])
+    """Folder -> what its tuning cost (`hypercl.sweep.study.cost.tuning_cost`): its own, and those that it knew. Empty
+    in a file of before this was kept."""
 
     @property
     def in_words(self) -> str:
@@ -80,6 +85,17 @@ def keep_earlier(folder: Path, earlier: Sequence[Earlier]) -> None:
         write_bytes(folder / WARM_START, _FILE.dump_json(list(earlier), indent=1) + b"\n")
 
 
+def earlier_cost(earlier: Sequence[Earlier]) -> dict[str, float | None] | None:
+    """What the tuning of earlier sweeps cost, each counted once: `sweeps` and the sums of
+    `hypercl.sweep.study.cost.tuning_cost`, None where one is unknown; None where nothing of them is used."""
+    spent = {path: cost for one in earlier if not one.why for path, cost in (one.spent or {one.source: {}}).items()}
+    found: dict[str, float | None] = {"sweeps": len(spent)}
+    for key in ("trials", "hours", "gpu_hours", "flops"):
+        parts = [cost.get(key) for cost in spent.values()]
+        found[key] = None if None in parts else sum(part for part in parts if part is not None)
+    return found if spent else None
+
+
 def centre_of(trials: Sequence[FrozenTrial], of_written: bool) -> tuple[float, ...] | None:
     """The level of some trials in each goal; None where none is known yet."""
     complete = [trial for trial in trials if is_complete(trial)]
@@ -100,6 +116,8 @@ def _read(path: Path, folder: Path, file: SweepFile) -> Earlier:
         raise UserError(f"search.warm_start: {error}") from None
     goals = [(goal.metric, goal.direction) for goal in record.file.objective.goals]
     complete = [trial for trial in record.trials if is_complete(trial)]
+    if leaks(record.asked) and not leaks(file):
+        return _nothing(source, "it was tuned on test data (protocol test_leak), of which this sweep must know nothing")
     if goals != [(goal.metric, goal.direction) for goal in file.objective.goals]:
         sought = " and ".join(f"{direction} {metric}" for metric, direction in goals)
         return _nothing(source, f"its objective is another ({sought})")
@@ -111,7 +129,9 @@ def _read(path: Path, folder: Path, file: SweepFile) -> Earlier:
     of_written = any(map(is_written, complete))
     centre = centre_of(complete, of_written) or ()
     params, values = tuple(found for found, _ in pairs), tuple(tuple(values) for _, values in pairs)
-    return Earlier(source, len(complete), params, values, centre, of_written)
+    before = {path: cost for one in kept_earlier(path) if not one.why for path, cost in one.spent.items()}
+    spent = {**before, source: tuning_cost(record)}
+    return Earlier(source, len(complete), params, values, centre, of_written, spent=spent)
 
 
 def _nothing(source: str, why: str) -> Earlier:

@@ -1,5 +1,6 @@
 """What a sampler learns from earlier sweeps, and what does not become of it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,23 @@ from optuna.trial import TrialState
 
 from hypercl.config import ConfigError, SweepFile, UserError, check_sweep, loads
 from hypercl.sweep.final.data_used import data_used_rows
+from hypercl.sweep.final.selection import choice, current_selection, selections_of, write_selections
+from hypercl.sweep.results.cost import cost_rows
 from hypercl.sweep.results.files import TrialsTable, write_sweep
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.resume_check import check_same
 from hypercl.sweep.study.sampler_view import seen_with
 from hypercl.sweep.study.study import SweepStudy
-from hypercl.sweep.study.warm_start import WARM_START, Earlier, centre_of, earlier_of, keep_earlier
+from hypercl.sweep.study.warm_start import (
+    WARM_START,
+    Earlier,
+    centre_of,
+    earlier_cost,
+    earlier_of,
+    keep_earlier,
+    kept_earlier,
+)
 
 TEXT = """
 experiment:
@@ -40,7 +51,7 @@ def swept(folder: Path, given: SweepFile, value_of: Callable[[dict[str, Any]], f
     study = SweepStudy(folder / "study.journal", folder.name, given, threads=1)
     while study.trained < trials:
         suggestion = study.ask()
-        study.decide(suggestion.number, Outcome("complete", value=value_of(dict(suggestion.params))))
+        study.decide(suggestion.number, Outcome("complete", value=value_of(dict(suggestion.params)), seconds=60.0))
         study.settle(suggestion.number)
     return study
 
@@ -122,6 +133,38 @@ def test_keys_that_hang_on_others_are_part_of_a_setting_where_these_say_so(known
     one = used(known, tmp_path, f"space={{method.name: {{choice: [hnet, finetune]}}, {beta}}}")
     assert len(one.params) == 20
     assert all(params["method.name"] == "hnet" and "method.beta" in params for params in one.params)
+
+
+def test_the_cost_of_what_is_known_is_kept_and_each_sweep_counts_once(known: Path, tmp_path: Path) -> None:
+    swept(tmp_path / "second", warm(known), near, 3)
+    both = file(f"search.warm_start=[{tmp_path / 'second'}, {known}]")
+    study = swept(tmp_path / "third", both, near, 2)
+    known.rename(tmp_path / "elsewhere")
+    cost = earlier_cost(kept_earlier(tmp_path / "third"))
+    assert cost is not None
+    assert (cost["sweeps"], cost["trials"], cost["hours"]) == (2, 23, pytest.approx(23 / 60))
+    opening = current_selection(study.record(), choice(study.record()), concurrent=1)
+    write_selections(study, [opening])
+    assert selections_of(study.record().attributes)[0].earlier == cost
+    assert dict(cost_rows(study.record()))["spent before"] == (
+        "23 trials: 23 min of training, in 2 earlier sweeps that the sampler knew"
+    )
+
+
+def test_of_a_file_that_kept_no_costs_they_are_unknown(known: Path, tmp_path: Path) -> None:
+    study = swept(tmp_path / "new", warm(known), near, 1)
+    path = tmp_path / "new" / WARM_START
+    path.write_text(
+        json.dumps([{key: value for key, value in json.loads(path.read_text())[0].items() if key != "spent"}])
+    )
+    assert dict(cost_rows(study.record()))["spent before"] == "in an earlier sweep that the sampler knew: unknown"
+
+
+def test_what_was_tuned_on_test_data_teaches_no_other_sweep(tmp_path: Path) -> None:
+    leak = "protocol={name: test_leak}"
+    swept(tmp_path / "known", file("search.sampler=random", leak), near, 3)
+    assert "tuned on test data" in used(tmp_path / "known", tmp_path).in_words
+    assert len(used(tmp_path / "known", tmp_path, leak).params) == 3
 
 
 @pytest.mark.parametrize(
