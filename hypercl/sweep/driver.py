@@ -344,7 +344,7 @@ class _Session:
             return self._after_fault()
         write_trials(self.folder, self.study)
         record, reported = self.study.record(), self.final.result
-        best_file = write_best(record, self.name, reported.sentence if reported else "")
+        best_file = write_best(record, self.name, reported)
         code, message = ending_of(
             self.study, self.planner, self.control, self.bounds, self.final,
             searching=self._searches(), reporting=self.reporting,

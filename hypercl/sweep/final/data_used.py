@@ -3,7 +3,7 @@
 from hypercl.config import Experiment, SweepFile
 from hypercl.sweep.final.by_train import by_train_rows
 from hypercl.sweep.final.selection import FinalSelection, selections_of
-from hypercl.sweep.final.status import later_in_words
+from hypercl.sweep.final.status import since_final
 from hypercl.sweep.study import (
     StudyRecord,
     final_config,
@@ -26,7 +26,7 @@ def data_used_rows(record: StudyRecord) -> list[tuple[str, str]]:
         rows.append(("selection", _selection(record)))
     openings = selections_of(record.attributes)
     rows += [("final step", _final(record.asked, opening)) for opening in openings]
-    rows += [("later", later) for opening in openings[-1:] if (later := later_in_words(record, opening))]
+    rows += [("later", later)] if (later := since_final(record)) else []
     beside = by_train_rows(record.folder)
     if not openings:
         unread = "" if leaks(record.asked) or beside else "; no test data has been opened"

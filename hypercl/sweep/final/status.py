@@ -24,6 +24,12 @@ def of_search(opening: FinalSelection) -> str:
     return f" after {opening.trained} trial{'s' * (opening.trained != 1)}"
 
 
+def since_final(record: StudyRecord) -> str:
+    """As `later_in_words`, of the last opening; '' where there was none."""
+    openings = selections_of(record.attributes)
+    return later_in_words(record, openings[-1]) if openings else ""
+
+
 def later_in_words(record: StudyRecord, opening: FinalSelection) -> str:
     """How far the search went on after an opening, whether its best is another one now, and how to renew the final
     result; '' where it did not."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from math import hypot, log
 from typing import Any
 
-from hypercl.analysis import NORMAL, FinalResult, counterpart, leading
+from optuna.trial import FrozenTrial
+
+from hypercl.analysis import BASE, NORMAL, FinalResult, counterpart, label_in_words, leading
 from hypercl.formatting import percent, typed
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import gain_interval, race_in_words
@@ -43,7 +45,7 @@ def facts_of(record: StudyRecord, final: FinalResult | None) -> list[Fact]:
     unit = _Unit(record.file.objective.metric)
     facts = [Fact("best setting", "as written" if is_written(best) else f"trial {best.number}")]
     if final is not None:
-        return facts + list(_tested(unit, final))
+        return [*facts, *_of_another(best, final), *_tested(unit, final)]
     written = next((trial for trial in record.trials if is_written(trial)), None)
     for name, trial in (("expected", best), ("as written", None if best is written else written)):
         promise = record.promised(trial) if trial is not None and trial.values else None
@@ -98,6 +100,14 @@ class _Unit:
 
     def span(self, ends: Sequence[float]) -> str:
         return " to ".join(percent(end, 1) if "/" in self.metric else f"{end:.3g}" for end in ends)
+
+
+def _of_another(best: FrozenTrial, final: FinalResult) -> Iterator[Fact]:
+    """Whose test result follows, where that is not the best setting of now."""
+    label = leading(final.content)["label"]
+    if label not in (f"trial-{best.number}", BASE if is_written(best) else ""):
+        note = f"the best after {final.content['cost']['trials']} trials"
+        yield Fact("measured on test data", label_in_words(label), note)
 
 
 def _tested(unit: _Unit, final: FinalResult) -> Iterator[Fact]:

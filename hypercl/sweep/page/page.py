@@ -16,7 +16,7 @@ from typing import Any
 
 from hypercl.analysis import LEAK, FinalResult, final_rows, title
 from hypercl.files import write_text
-from hypercl.sweep.final import data_used_rows
+from hypercl.sweep.final import data_used_rows, since_final
 from hypercl.sweep.page import html
 from hypercl.sweep.page.answer import facts_of, next_steps, sentence_of
 from hypercl.sweep.page.courses import Courses, samples_of
@@ -170,6 +170,7 @@ def _answer(one: Shown, final: FinalResult | None, found: Sequence[Importance]) 
     return html.section(
         "Answer",
         html.text(sentence_of(record, final), "sentence"),
+        html.text(f"{later}." if (later := since_final(record)) else ""),
         html.text(final.optimism if final is not None else ""),
         html.pairs(row for row in best_rows(record) if several(record.file.objective)),
         f"<dl>{facts}</dl>" if facts else "",

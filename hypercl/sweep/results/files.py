@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import LEAK
+from hypercl.analysis import LEAK, FinalResult
 from hypercl.config import SweepFile, resolved, to_yaml
 from hypercl.config.models import key_of
 from hypercl.config.reading import dump
@@ -115,12 +115,15 @@ def _line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | None:
+def write_best(record: StudyRecord, name: str, reported: FinalResult | None = None) -> Path | None:
     """best.yaml: retrains the winner on a seed that the search never saw. None while nothing is complete.
 
-    `reported` is the final step's sentence; it does not change which trial is the winner.
+    `reported` is the final step's result; it does not change which trial is the winner.
     """
     file, folder, ranked = record.asked, record.folder, record.ranked()
+    later = reported.content.get("later") if reported is not None else ""
+    final = f"Final step: {reported.sentence}" if reported is not None else ""
+    final += f" {later}." if later else ""
     best, race = record.best(), last_race(record.attributes)
     prefer = record.prefer if record.deciding_race is None else None
     beware = none_feasible(file, ranked)
@@ -148,7 +151,7 @@ def write_best(record: StudyRecord, name: str, reported: str = "") -> Path | Non
         ),
         f"# found in {len(record.trials)} trials. Retrain it, on a seed that the search did not use, with",
         f"#     hypercl train {typed(folder / 'best.yaml')}",
-        *(f"# {line}" for line in textwrap.wrap(f"Final step: {reported}" if reported else "", 118)),
+        *(f"# {line}" for line in textwrap.wrap(final, 118)),
     ]
     text = dump({"name": f"{name[:75]}-best", "experiment": resolved(experiment)})
     write_text(folder / "best.yaml", "\n".join(head) + "\n" + text)

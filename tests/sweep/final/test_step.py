@@ -16,6 +16,7 @@ from hypercl.sweep.final.status import final_rows
 from hypercl.sweep.final.step import FinalStep
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.options import FinalMode
+from hypercl.sweep.page.answer import facts_of
 from hypercl.sweep.results.files import write_best
 from hypercl.sweep.study.outcome import Outcome
 from hypercl.sweep.study.study import SweepStudy
@@ -157,6 +158,12 @@ def test_what_is_chosen_stays_when_the_search_goes_on(
     assert "the best is now trial 3" in dict(data_used_rows(study.record()))["later"]
     table = (study.folder / "final" / "final.md").read_text()
     assert "Of the search after 3 trials: 1 more trial was trained since, and the best is now trial 3" in table
+    result = step().result
+    best = write_best(study.record(), "mine", result)
+    assert best is not None
+    assert "alone. 1 more trial was trained since, and the best is now trial 3" in best.read_text().replace("\n# ", " ")
+    facts = {fact.name: fact.value for fact in facts_of(study.record(), result)}
+    assert (facts["best setting"], facts["measured on test data"]) == ("trial 3", "trial 2")
 
 
 @pytest.mark.usefixtures("runs")
@@ -291,7 +298,7 @@ def test_the_final_step_never_changes_which_setting_is_the_best(
     assert not any("came out better" in line for line in step().said())
     means = {one["label"]: one["metrics"]["test/final_accuracy"]["mean"] for one in found.content["settings"]}
     assert max(means, key=lambda label: means[label]) == "trial-1"
-    path = write_best(study.record(), "mine", found.sentence)
+    path = write_best(study.record(), "mine", found)
     assert path is not None
     head = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert "trial 2" in head[0]
