@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     from hypercl.analysis.confirming import confirming_round, halving_plan, p_no_better, to_tell
     from hypercl.analysis.final import About, FinalResult, Reported, read_final, with_later, write_final
     from hypercl.analysis.final_table import final_rows, title
-    from hypercl.analysis.final_text import BASE, LEAK, SCRATCH, Content, counterpart, label_in_words, leading, least_p
+    from hypercl.analysis.final_text import (
+        BASE,
+        LEAK,
+        SCRATCH,
+        Content,
+        counterpart,
+        label_in_words,
+        leading,
+        least_p,
+        p_of,
+    )
     from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
     from hypercl.analysis.how_sure import another_sweep, foretold
     from hypercl.analysis.matrix import matrix_figure, write_matrix_png

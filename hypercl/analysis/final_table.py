@@ -107,6 +107,8 @@ def notes(content: Content) -> list[str]:
     times = {1: "once", 2: "twice"}.get(content["opened"], f"{content['opened']} times")
     opened = f"Test data was opened {times} for a final step"
     opened += f", first at {content['first_opened']}" if content["first_opened"] else ""
+    before = (content.get("earlier") or {}).get("opened")
+    opened += "; that of what the search was warm-started from had been opened before" if before else ""
     lines = [
         f"Protocol {content['described']}. {opened}.",
         *(

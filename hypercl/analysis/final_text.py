@@ -158,6 +158,12 @@ def p_in_words(p: float) -> str:
     return f"= {p:.3f}" if p >= 0.001 else f"= {p:.0e}"
 
 
+def p_of(p: float, pairs: int) -> str:
+    """'p = 0.002'; of few pairs with the smallest that can come out: 'p = 0.062, of 5 seeds never below 0.0625'."""
+    few = f", of {pairs} seeds never below {least_p(pairs):.4g}" if least_p(pairs) > 0.05 else ""
+    return f"p {p_in_words(p)}{few}"
+
+
 def least_p(pairs: int) -> float:
     """The smallest two-sided p that a sign-flip test of so many pairs can give."""
     return 2.0 ** (1 - pairs)
@@ -199,8 +205,7 @@ def compared_in_words(
     if not interval or difference["sd"] == 0:
         return text
     ends = interval if mean >= 0 else [-interval[1], -interval[0]]
-    few = f", of {seeds} seeds never below {least_p(seeds):.4g}" if least_p(seeds) > 0.05 else ""
-    return f"{text} ({span(key, ends, digits)}, sign-flip p {p_in_words(difference['p'])}{few})"
+    return f"{text} ({span(key, ends, digits)}, sign-flip {p_of(difference['p'], seeds)})"
 
 
 def _earlier(content: Content) -> str:

@@ -255,13 +255,14 @@ def test_where_the_search_ranks_the_setting_as_written_first_the_sentence_says_s
 
 
 def test_what_earlier_sweeps_cost_that_the_sampler_knew_is_part_of_the_cost(tmp_path: Path) -> None:
-    earlier = {"sweeps": 1, "trials": 40.0, "hours": 2.0, "gpu_hours": 0.0, "flops": None}
+    earlier = {"sweeps": 1, "trials": 40.0, "hours": 2.0, "gpu_hours": 0.0, "flops": None, "opened": 1.0}
     result = write_final(tmp_path, pair(), replace(about(), earlier=earlier))
+    assert "; that of what the search was warm-started from had been opened before." in result.table
     assert result.sentence.endswith(
         " on validation data alone, warm-started from an earlier sweep of 40 trials (2 h 0 min)."
     )
     assert joined_optimism({"made": result.content}).rows[0]["trials"] == "24 + 40"
     assert joined_optimism({"made": result.content}).rows[0]["operations"] == "1.5e15 + -"
-    unknown = {"sweeps": 2, "trials": None, "hours": None, "gpu_hours": None, "flops": None}
+    unknown = {"sweeps": 2, "trials": None, "hours": None, "gpu_hours": None, "flops": None, "opened": None}
     result = write_final(tmp_path, pair(), replace(about(), earlier=unknown))
     assert result.sentence.endswith(" warm-started from 2 earlier sweeps of unknown cost.")

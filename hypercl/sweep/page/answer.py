@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import BASE, NORMAL, FinalResult, counterpart, label_in_words, leading
+from hypercl.analysis import BASE, NORMAL, FinalResult, counterpart, label_in_words, leading, p_of
 from hypercl.formatting import percent, typed
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import gain_interval, race_in_words
@@ -122,7 +122,8 @@ def _tested(unit: _Unit, final: FinalResult) -> Iterator[Fact]:
     compared = measured["difference"]
     if compared:
         interval = compared["t_interval"]
-        note = f"95 % interval {unit.span(interval)}, p = {compared['p']:.2g}" if interval else ""
+        p = p_of(compared["p"], compared["count"])
+        note = f"95 % interval {unit.span(interval)}, {p}" if interval else ""
         yield Fact("points against as written", unit.gain(compared["mean"]), note)
 
 

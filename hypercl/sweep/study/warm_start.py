@@ -18,6 +18,7 @@ from hypercl.sweep.study.constraints import METRIC_OF, violation
 from hypercl.sweep.study.cost import tuning_cost
 from hypercl.sweep.study.outcome import is_complete, is_written, outcome_of
 from hypercl.sweep.study.protocols import leaks
+from hypercl.sweep.study.ranking import FINAL
 from hypercl.sweep.study.record import StudyRecord, read_sweep
 from hypercl.sweep.study.space import encoded, settings_of
 
@@ -44,8 +45,8 @@ class Earlier:
     why: str = ""
     """Why nothing of it is used; '' where something is."""
     spent: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict[str, Mapping[str, float | None]])
-    """Folder -> what its tuning cost (`hypercl.sweep.study.cost.tuning_cost`): its own, and those that it knew. Empty
-    in a file of before this was kept."""
+    """Folder -> what its tuning cost (`hypercl.sweep.study.cost.tuning_cost`), and how often its test data had been
+    `opened`: its own, and those that it knew. Empty in a file of before this was kept."""
 
     @property
     def in_words(self) -> str:
@@ -56,7 +57,8 @@ class Earlier:
         used, outside = len(self.params), self.trials - len(self.params)
         beyond = f"; {outside} lie outside of this space" if outside else ""
         level = "its setting as written" if self.of_written else "its median"
-        return f"{used} of {self.trials} complete trials of {source}, each as its distance from {level}{beyond}"
+        opened = "; its test data had been opened" if (self.spent.get(self.source) or {}).get("opened") else ""
+        return f"{used} of {self.trials} complete trials of {source}, each as its distance from {level}{beyond}{opened}"
 
 
 _FILE = TypeAdapter(list[Earlier])
@@ -86,11 +88,11 @@ def keep_earlier(folder: Path, earlier: Sequence[Earlier]) -> None:
 
 
 def earlier_cost(earlier: Sequence[Earlier]) -> dict[str, float | None] | None:
-    """What the tuning of earlier sweeps cost, each counted once: `sweeps` and the sums of
-    `hypercl.sweep.study.cost.tuning_cost`, None where one is unknown; None where nothing of them is used."""
+    """What the tuning of earlier sweeps cost, each counted once: `sweeps` and the sums of what is `spent`, None where
+    one is unknown; None where nothing of them is used."""
     spent = {path: cost for one in earlier if not one.why for path, cost in (one.spent or {one.source: {}}).items()}
     found: dict[str, float | None] = {"sweeps": len(spent)}
-    for key in ("trials", "hours", "gpu_hours", "flops"):
+    for key in ("trials", "hours", "gpu_hours", "flops", "opened"):
         parts = [cost.get(key) for cost in spent.values()]
         found[key] = None if None in parts else sum(part for part in parts if part is not None)
     return found if spent else None
@@ -130,7 +132,7 @@ def _read(path: Path, folder: Path, file: SweepFile) -> Earlier:
     centre = centre_of(complete, of_written) or ()
     params, values = tuple(found for found, _ in pairs), tuple(tuple(values) for _, values in pairs)
     before = {path: cost for one in kept_earlier(path) if not one.why for path, cost in one.spent.items()}
-    spent = {**before, source: tuning_cost(record)}
+    spent = {**before, source: {**tuning_cost(record), "opened": len(record.attributes.get(FINAL, ()))}}
     return Earlier(source, len(complete), params, values, centre, of_written, spent=spent)
 
 

@@ -142,13 +142,20 @@ def test_the_cost_of_what_is_known_is_kept_and_each_sweep_counts_once(known: Pat
     known.rename(tmp_path / "elsewhere")
     cost = earlier_cost(kept_earlier(tmp_path / "third"))
     assert cost is not None
-    assert (cost["sweeps"], cost["trials"], cost["hours"]) == (2, 23, pytest.approx(23 / 60))
+    assert (cost["sweeps"], cost["trials"], cost["hours"], cost["opened"]) == (2, 23, pytest.approx(23 / 60), 0)
     opening = current_selection(study.record(), choice(study.record()), concurrent=1)
     write_selections(study, [opening])
     assert selections_of(study.record().attributes)[0].earlier == cost
     assert dict(cost_rows(study.record()))["spent before"] == (
         "23 trials: 23 min of training, in 2 earlier sweeps that the sampler knew"
     )
+
+
+def test_test_data_that_had_been_opened_before_is_named(known: Path, tmp_path: Path) -> None:
+    before = SweepStudy(known / "study.journal", "known", file("search.sampler=random"), threads=1)
+    write_selections(before, [current_selection(before.record(), choice(before.record()), concurrent=1)])
+    study = swept(tmp_path / "new", warm(known), near, 1)
+    assert dict(data_used_rows(study.record()))["its sampler knew"].endswith("; its test data had been opened")
 
 
 def test_of_a_file_that_kept_no_costs_they_are_unknown(known: Path, tmp_path: Path) -> None:
