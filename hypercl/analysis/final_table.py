@@ -84,8 +84,8 @@ def promised_rows(content: Content) -> list[dict[str, str]]:
             "promised": in_cell(metric, promise["value"], promise["expected_interval"]),
             "validation, fresh seeds": in_cell(metric, promise["fresh"], setting["metrics"][metric]["t_interval"]),
             "test": in_cell(metric, promise["came_out"], setting["metrics"][counterpart(metric)]["t_interval"]),
-            selected_by(content): in_cell(metric, *promise["selection"].values()),
-            "validation to test": in_cell(metric, *promise["gap"].values()),
+            selected_by(content): in_cell(metric, promise["selection"]["mean"], promise["selection"]["interval"]),
+            "validation to test": in_cell(metric, promise["gap"]["mean"], promise["gap"]["interval"]),
             "optimism": in_cell(metric, promise["optimism"], promise["interval"]),
         }
         for setting in content["settings"]

@@ -86,7 +86,8 @@ def optimism_line(content: Content) -> str:
         text += f"{number(metric, promise['came_out'], digits)} % came out {where}: "
         text += f"optimism {_within(metric, promise['optimism'], promise['interval'], digits, points)}"
         if promise.get("selection"):
-            selection, gap = (_within(metric, *promise[part].values(), digits, number) for part in ("selection", "gap"))
+            both = [promise["selection"], promise["gap"]]
+            selection, gap = (_within(metric, one["mean"], one["interval"], digits, number) for one in both)
             text += f", of which {selection} by {selected_by(content)} ({data} data, the search's seeds against fresh "
             text += f"ones) and {gap} between {data} and test data"
         parts.append(text)
