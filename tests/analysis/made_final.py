@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercl.analysis.final import About, Reported
-from hypercl.config.models.sweep import Goal
+from hypercl.config.models import Goal
 from hypercl.training import RunSummary
 from hypercl.training.metrics import summarize, unknown
 from hypercl.training.replicas import mean_of

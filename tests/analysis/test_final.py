@@ -14,7 +14,7 @@ from hypercl.analysis.final_table import final_rows
 from hypercl.analysis.optimism import joined_optimism, optimism_figure
 from hypercl.analysis.statistics import difference, estimate
 from hypercl.config import UserError
-from hypercl.config.models.sweep import Goal
+from hypercl.config.models import Goal
 
 
 def setting_of(result: FinalResult, label: str) -> dict[str, Any]:

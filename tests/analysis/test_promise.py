@@ -7,7 +7,7 @@ import pytest
 
 from hypercl.analysis.promise import apart_interval, promise_of
 from hypercl.analysis.statistics import estimate, t_interval
-from hypercl.config.models.sweep import Goal
+from hypercl.config.models import Goal
 
 ACCURACY = Goal("validation/final_accuracy", "maximize")
 FORGETTING = Goal("validation/forgetting", "minimize")
