@@ -27,7 +27,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, method: str) 
 def test_forget_less_than_finetuning(tmp_path: Path, scenario: str) -> None:
     """Mean of seeds 1, 2 and 3."""
     common = [f"tasks={{name: split_digits, scenario: {scenario}}}", "target.hidden=[100, 100]", "training.seed=1"]
-    common += ["training.iterations=80", "training.batch_size=32", "training.replicas=3"]
+    common += ["training.iterations=50", "training.batch_size=32", "training.replicas=3"]
     lost = {}
     for name, method in {"finetune": "method={name: finetune}", **METHODS}.items():
         setting = experiment(PLAIN, method, *common)

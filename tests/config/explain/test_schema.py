@@ -195,7 +195,7 @@ def changed_files(draw: Callable[..., Any]) -> Any:
     return changed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(changed=changed_files())
 def test_what_a_changed_file_loads_as_the_schema_accepts(changed: Any) -> None:
     """An editor must not mark what works; what the schema lets pass beyond that is told by the loader."""
