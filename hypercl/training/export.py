@@ -1,6 +1,7 @@
-"""A task's network for use without hypercl: safetensors, or a program of torch.export."""
+"""A task's network for use without hypercl: safetensors, a program of torch.export, or ONNX."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ from torch import Tensor, nn
 
 from hypercl.config import UserError
 
-SUFFIXES = {".safetensors": "weights and buffers by name", ".pt2": "a program: inputs to the task's logits"}
+SUFFIXES = {
+    ".safetensors": "weights and buffers by name",
+    ".pt2": "a program of torch.export: inputs to the task's logits",
+    ".onnx": "the same for ONNX",
+}
 
 
 class OneTask(nn.Module):
@@ -29,8 +34,8 @@ def write_target(
     """Writes a task's target.
 
     `.safetensors` holds the weights and buffers by the names of `target.state_dict()`, and in its metadata `hypercl`,
-    as JSON, what is known about them, among it `outputs`: the first and the end of the task's. `.pt2` holds a program
-    for any number of samples.
+    as JSON, what is known about them, among it `outputs`: the first and the end of the task's. `.pt2` and `.onnx` hold
+    a program for any number of samples; in `.onnx`, `inputs` gives `logits`.
 
     Args:
         target: with the task's weights, in evaluation mode.
@@ -40,7 +45,7 @@ def write_target(
         path: its suffix decides.
 
     Raises:
-        UserError: another suffix, or the target cannot be exported.
+        UserError: another suffix, the target cannot be exported, or `.onnx` without its packages.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
@@ -49,14 +54,32 @@ def write_target(
         known = {**about, "outputs": [head.start, head.stop], "input_shape": list(input_shape)}
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in target.state_dict().items()}
         save_file(tensors, path, {"hypercl": json.dumps(known)})
-    elif path.suffix == ".pt2":
+    elif path.suffix in (".pt2", ".onnx"):
+        if path.suffix == ".onnx":
+            _require_onnx()
         example = torch.zeros(2, *input_shape, device=next(target.parameters()).device)
         samples = {"inputs": {0: torch.export.Dim("samples")}}
         try:
             program = torch.export.export(OneTask(target, head).eval(), (example,), dynamic_shapes=samples)
+            if path.suffix == ".onnx":
+                names = {"input_names": ["inputs"], "output_names": ["logits"]}
+                torch.onnx.export(program, (), path, **names, external_data=False, verbose=False)
+            else:
+                torch.export.save(program, path)
         except Exception as error:  # a target of the user's own may do what cannot be traced
             raise UserError(f"the target cannot be exported: {type(error).__name__}: {error}") from None
-        torch.export.save(program, path)
     else:
         kinds = ", ".join(f"{suffix} ({what})" for suffix, what in SUFFIXES.items())
         raise UserError(f"{path}: '{path.suffix}' is no format of a network; allowed: {kinds}")
+
+
+def _require_onnx() -> None:
+    """What torch.onnx needs.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import_module("onnx"), import_module("onnxscript")
+    except ImportError as error:
+        raise UserError(f"ONNX needs more packages ({error})\n    fix:     pip install 'hypercl[onnx]'") from error

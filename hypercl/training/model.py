@@ -149,11 +149,11 @@ class TrainedModel:
         return module.eval()
 
     def export(self, task: int, path: str | Path) -> Path:
-        """Writes a task's target for use elsewhere: `.safetensors` (weights and buffers by name) or `.pt2` (a program
-        of torch.export that gives the task's logits for any number of samples).
+        """Writes a task's target for use elsewhere: `.safetensors` (weights and buffers by name), `.pt2` (a program
+        of torch.export that gives the task's logits for any number of samples) or `.onnx` (the same for ONNX).
 
         Raises:
-            UserError: another suffix, or a target of the user's own that cannot be traced.
+            UserError: another suffix, a target that cannot be traced, or `.onnx` without its packages.
 
         Example:
             model.export(0, "task-1.pt2")

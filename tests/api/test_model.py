@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,9 +86,30 @@ def test_a_tasks_network_leaves_as_a_program_for_any_number_of_samples(
         torch.testing.assert_close(program(inputs[:count]), model.logits(inputs[:count], 2))
 
 
-def test_an_unknown_format_is_refused(run: hypercl.Run, tmp_path: Path) -> None:
-    with pytest.raises(hypercl.UserError, match=r"'\.onnx' is no format"):
+def test_a_tasks_network_leaves_as_onnx_and_another_runtime_computes_the_same(
+    run: hypercl.Run, inputs: torch.Tensor, tmp_path: Path
+) -> None:
+    from onnxruntime import InferenceSession
+
+    model = hypercl.load(run.folder)
+    session = InferenceSession(model.export(2, tmp_path / "task.onnx"))
+    for count in (1, 7):
+        (logits,) = session.run(["logits"], {"inputs": inputs[:count].numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), model.logits(inputs[:count], 2))
+    assert [path.name for path in tmp_path.iterdir()] == ["task.onnx"]
+
+
+def test_onnx_without_its_packages_names_the_extra(
+    run: hypercl.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(hypercl.UserError, match=r"pip install 'hypercl\[onnx\]'"):
         hypercl.load(run.folder).export(0, tmp_path / "task.onnx")
+
+
+def test_an_unknown_format_is_refused(run: hypercl.Run, tmp_path: Path) -> None:
+    with pytest.raises(hypercl.UserError, match=r"'\.h5' is no format of a network; allowed: \.safetensors"):
+        hypercl.load(run.folder).export(0, tmp_path / "task.h5")
 
 
 def images(folder: Path, count: int) -> list[Path]:
