@@ -1,6 +1,7 @@
 """Hyperparameter sweeps of task-conditioned hypernetworks for continual learning.
 
-Every command is a function here: `train`, `sweep`, `open`, `load`. None of them is imported before it is used.
+`train`, `sweep`, `open` and `load` return objects, and `commands` has every command as a function. None of them is
+imported before it is used.
 """
 # pyright: reportUnusedImport=false
 
@@ -12,7 +13,7 @@ from hypercl.faces import lazy
 from hypercl.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from hypercl.api import Failed, Model, Report, Run, Sweep, load, load_file, open, sweep, train
+    from hypercl.api import Failed, Model, Report, Run, Sweep, commands, load, load_file, open, sweep, train
     from hypercl.config import UserError
 
 

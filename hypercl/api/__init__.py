@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
+    from hypercl.api.as_functions import commands
     from hypercl.api.model import Model, load
     from hypercl.api.runs import Failed, Run, load_file, train
     from hypercl.api.sweeps import Report, Sweep, sweep

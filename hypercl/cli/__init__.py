@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
-    from hypercl.cli.command import main
-    from hypercl.cli.parser import parsed
+    from hypercl.cli.command import main, run
+    from hypercl.cli.parser import commands_of, parsed, parser_of_all
     from hypercl.cli.paths import paths_beside
     from hypercl.cli.predict import run_of
     from hypercl.cli.report import report_command

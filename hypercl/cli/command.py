@@ -1,5 +1,6 @@
 """The console script `hypercl`: one command, its mistakes as messages, its exit code."""
 
+import argparse
 import io
 import os
 import shlex
@@ -8,6 +9,14 @@ from collections.abc import Sequence
 
 from hypercl.control import signals_end_the_process
 from hypercl.exit_codes import ExitCode
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Runs a command with its options, as parsed from what was typed."""
+    options.typed = shlex.join(["hypercl", *arguments])
+    for trusted in getattr(options, "trust", ()):
+        os.environ["HYPERCL_TRUST"] = f"{os.environ.get('HYPERCL_TRUST', '')},{trusted}"
+    return options.run(options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hypercl.config import UserError
         from hypercl.machine import machine_fault
 
-        options = parsed(arguments)
-        options.typed = shlex.join(["hypercl", *(sys.argv[1:] if arguments is None else arguments)])
-        for trusted in getattr(options, "trust", ()):
-            os.environ["HYPERCL_TRUST"] = f"{os.environ.get('HYPERCL_TRUST', '')},{trusted}"
+        given = sys.argv[1:] if arguments is None else arguments
+        options = parsed(given)
         try:
-            return options.run(options)
+            return run(options, given)
         except UserError as error:
             print(error, file=sys.stderr)
             return ExitCode.MISTAKE
