@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -107,6 +109,9 @@ def told(file: SweepFile) -> list[dict[str, Any]]:
     listener.trial_ended(2, Outcome("failed", "Traceback\nValueError: x"))
     listener.trial_interrupted(3)
     listener.promised(1, 0.55, None)
+    listener.run_started("confirm/trial-1", 5)
+    listener.run_reported("confirm/trial-1", 4, (0.9,))
+    listener.run_ended("confirm/trial-1")
     listener.ended(SweepResult(ExitCode.DONE, "done", listener.counts, 1, 0.6, []))
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
@@ -115,7 +120,7 @@ def test_as_json_each_event_is_a_line(file: SweepFile) -> None:
     events = told(file)
     assert [event["event"] for event in events] == [
         "begun", "said", "trial_started", "trial_reported", "trial_ended", "trial_ended", "trial_interrupted",
-        "expected_best", "ended",
+        "expected_best", "run_started", "run_reported", "run_ended", "ended",
     ]  # fmt: skip
     assert all(event["time"] > 0 for event in events)
     assert events[0] | {"version": 1, "trials": 20, "best": [{"trial": 0, "values": [0.5]}]} == events[0]
@@ -123,6 +128,21 @@ def test_as_json_each_event_is_a_line(file: SweepFile) -> None:
     assert events[4] | {"outcome": "complete", "values": [0.6], "best": True, "trained": 2} == events[4]
     assert events[5] | {"outcome": "failed", "values": None, "best": False} == events[5]
     assert events[-1] | {"exit_code": 0, "best": 1, "best_value": 0.6} == events[-1]
+
+
+def test_what_is_documented_of_the_events_is_what_they_hold(file: SweepFile) -> None:
+    """The table of docs/pages/running.md: a row an event, its keys in code."""
+    page = (Path(__file__).parents[3] / "docs" / "pages" / "running.md").read_text(encoding="utf-8")
+    table = page.partition("| event | further keys |\n|---|---|\n")[2].partition("\n\n")[0]
+    documented = {
+        event: set(re.findall(r"`(\w+)`", keys))
+        for events, keys in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)
+        for event in re.findall(r"`(\w+)`", events)
+    }
+    emitted: dict[str, set[str]] = {}
+    for event in told(file):
+        emitted.setdefault(event["event"], set()).update(event.keys() - {"event", "time"})
+    assert emitted == documented
 
 
 def test_in_a_notebook_the_table_is_replaced(file: SweepFile, monkeypatch: pytest.MonkeyPatch) -> None:
