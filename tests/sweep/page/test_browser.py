@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from made_sweep import TEXT, made_sweep
+from PIL import Image
 
 from hypercl.sweep.page import Shown, page_of
 from hypercl.sweep.results import importances, read_sweeps
+from hypercl.sweep.study import read_sweep, state_of
 
 pytestmark = pytest.mark.browser
 FIRST = """<script>window.errors = [];
@@ -29,6 +31,7 @@ LAST = """<script>(async () => {
   const wide = document.documentElement.scrollWidth > innerWidth;
   document.body.append(Object.assign(document.createElement("pre"), { id: "told",
     textContent: JSON.stringify({ errors, drawn: drawn(), wide, alerted: !!window.alerted,
+      pictures: [...document.querySelectorAll("img.samples")].map(one => one.naturalWidth),
       chosen: (document.querySelector("select") || {}).value }) }));
 })();</script>"""
 
@@ -92,17 +95,41 @@ def test_every_figure_is_drawn_without_an_error(sweep: Path) -> None:
     assert not told["wide"]
 
 
-def test_a_click_on_a_trial_shows_how_it_trained_even_where_it_was_pruned(sweep: Path) -> None:
-    from hypercl.sweep.study import read_sweep, state_of
+CLICK = """drawAll();
+const plot = document.querySelector('[data-figure="history"] .plot');
+const pruned = plot.data.find(one => one.name === "pruned");
+plot.emit("plotly_click", { points: [{ customdata: pruned.customdata[0] }] });
+await new Promise(r => setTimeout(r, 300));
+drawAll();"""
 
-    pruned = next(one.number for one in read_sweep(sweep / "made").trials if state_of(one) == "pruned")
-    told = opened(
-        written(sweep, "made"),
-        f'location.hash = "trial-0-{pruned}"; await new Promise(r => setTimeout(r, 300)); drawAll();',
-    )
+
+def test_a_click_on_a_pruned_trial_shows_how_it_trained(sweep: Path) -> None:
+    told = opened(written(sweep, "made"), CLICK)
     assert told["errors"] == []
-    assert told["chosen"] == str(pruned)
-    assert ["matrix", True] in told["drawn"]
+    pruned = [one.number for one in read_sweep(sweep / "made").trials if state_of(one) == "pruned"]
+    assert int(told["chosen"]) in pruned
+    assert [kind for kind, drawn in told["drawn"] if drawn][-3:] == ["matrix", "stream", "loss"]
+
+
+def test_a_front_and_what_is_replayed_are_drawn(tmp_path: Path) -> None:
+    goals = "objective: {maximize: validation/final_accuracy, minimize: validation/forgetting}"
+    file = made_sweep(tmp_path / "made", complete=8, text=f"{TEXT}{goals}\n")
+    assert len(file.objective.goals) == 2
+    for number in range(8):
+        trained(tmp_path / "made", number)
+        (tmp_path / "made" / "trials" / str(number) / "samples").mkdir()
+        Image.new("L", (40, 8), 128).save(tmp_path / "made" / "trials" / str(number) / "samples" / "after-task-5.png")
+    told = opened(written(tmp_path, "made"))
+    assert told["errors"] == []
+    assert ["front", True] in told["drawn"]
+    assert told["pictures"] == [40]
+
+
+def test_further_seeds_and_the_final_step_are_drawn(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parents[2] / "stored" / "0.1.0" / "finished", tmp_path / "finished")
+    told = opened(written(tmp_path, "finished"))
+    assert told["errors"] == []
+    assert [one for one in told["drawn"] if one[0] in ("seeds", "final")] == [["seeds", True], ["final", True]]
 
 
 def test_it_fits_a_phone_and_several_sweeps_fit_one_page(sweep: Path) -> None:
