@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_called_again_it_returns_what_is_finished(run: hypercl.Run) -> None:
     before = run.summary
     again = hypercl.train(FILE, name="small", results=run.folder.parents[2], quiet=True)
     assert (again.folder, again.summary) == (run.folder, before)
+
+
+def test_it_trains_in_a_thread_as_in_the_main_one(tmp_path: Path) -> None:
+    short = {"training.iterations": 2, "tasks.num_tasks": 2}
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(hypercl.train, FILE, set=short, name="thread", results=tmp_path, quiet=True).result()
+    assert run.matrix().shape == (3, 2)
 
 
 def test_a_model_predicts_what_was_measured(run: hypercl.Run) -> None:

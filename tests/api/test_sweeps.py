@@ -1,6 +1,7 @@
 """Sweeps from Python: what a results folder says, and a sweep of a mapping."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 
@@ -67,13 +68,14 @@ def test_mistakes_are_exceptions_with_the_commands_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_mapping_is_swept_and_its_winner_loaded(tmp_path: Path) -> None:
+def test_a_mapping_is_swept_in_a_thread_and_its_winner_loaded(tmp_path: Path) -> None:
     file = {
         "experiment": {"tasks": {"name": "split_digits"}, "training": {"iterations": 10}},
         "space": {"method.beta": {"log_uniform": [1e-3, 1]}},
     }
-    sweep = hypercl.sweep(file, trials=2, name="two", results=tmp_path, final=False, set={"search.confirm": False})
+    given = {"trials": 2, "name": "two", "results": tmp_path, "final": False, "set": {"search.confirm": False}}
+    with ThreadPoolExecutor(1) as pool:
+        sweep = pool.submit(lambda: hypercl.sweep(file, **given)).result()
     assert sweep.trials["state"].tolist() == ["complete"] * 2
     assert hypercl.load(sweep.folder).learned == 5
-    again = hypercl.sweep(file, trials=2, name="two", results=tmp_path, final=False, set={"search.confirm": False})
-    assert again == sweep
+    assert hypercl.sweep(file, **given) == sweep

@@ -290,11 +290,13 @@
       layout: layout(300, { xaxis: axis("iteration"), yaxis: axis("training loss", { type: "log", exponentformat: "power", nticks: 6 }) }) };
   }
 
+  const breakable = path => path.split(/(?<=[._])/).flatMap(part => [part, el("wbr")]);  // on a phone, between words
+
   const settingTable = (sweep, trial) => {
     const rows = sweep.parameters.map((one, place) => {
       const given = trial.values[place], text = given === null ? "–" : typeof given === "number" ? `${+given.toPrecision(4)}` : given, base = one.written === null ? "–" : one.written;
       const same = given === null || (typeof given === "number" ? Math.abs(given - Number(base)) <= 1e-3 * Math.abs(given) : text === base);
-      const row = el("tr", { className: same ? "" : "changed" }, el("th", { scope: "row", textContent: one.path }), el("td", { textContent: text }), el("td", { textContent: base }));
+      const row = el("tr", { className: same ? "" : "changed" }, el("th", { scope: "row" }, ...breakable(one.path)), el("td", { textContent: text }), el("td", { textContent: base }));
       return row;
     });
     const head = el("thead", {}, el("tr", {}, ...["", "value", "as written"].map(text => el("th", { textContent: text }))));

@@ -171,7 +171,7 @@ def _answer(one: Shown, final: FinalResult | None, found: Sequence[Importance]) 
         "Answer",
         html.text(sentence_of(record, final), "sentence"),
         html.text(f"{later}." if (later := since_final(record)) else ""),
-        html.text(final.optimism if final is not None else ""),
+        html.text(f"{final.optimism[:1].upper()}{final.optimism[1:]}" if final is not None else ""),
         html.pairs(row for row in best_rows(record) if several(record.file.objective)),
         f"<dl>{facts}</dl>" if facts else "",
         f'<div class="columns">{setting}',
@@ -185,11 +185,14 @@ def _search(record: StudyRecord, found: Sequence[Importance]) -> str:
     better = {"maximize": "more is better", "minimize": "less is better"}[goal.direction]
     words = f"{goal.metric.replace('/', ' ').replace('_', ' ')}{record.file.at_fidelity} ({better})"
     drawn = [("front", several(record.file.objective)), ("importance", bool(found))]
+    bars = " A bar is the spread of its seeds." if record.file.experiment.training.replicas > 1 else ""
     searched = any(one.kind != "equals" for one in record.file.space.values())
     drawn += [("parameters", searched), ("parallel", searched)]
     return html.section(
         "Search",
-        html.figure("history", f"Each trial's {words}. Click a trial to see how it trained.", "How the search went"),
+        html.figure(
+            "history", f"Each trial's {words}.{bars} Click a trial to see how it trained.", "How the search went"
+        ),
         *(html.figure(kind) for kind, there in drawn if there and record.ranked()),
     )
 
