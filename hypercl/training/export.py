@@ -62,8 +62,15 @@ def write_target(
         try:
             program = torch.export.export(OneTask(target, head).eval(), (example,), dynamic_shapes=samples)
             if path.suffix == ".onnx":
-                names = {"input_names": ["inputs"], "output_names": ["logits"]}
-                torch.onnx.export(program, (), path, **names, external_data=False, verbose=False)
+                torch.onnx.export(
+                    program,
+                    (),
+                    path,
+                    input_names=["inputs"],
+                    output_names=["logits"],
+                    external_data=False,
+                    verbose=False,
+                )
             else:
                 torch.export.save(program, path)
         except Exception as error:  # a target of the user's own may do what cannot be traced
@@ -80,6 +87,7 @@ def _require_onnx() -> None:
         UserError: it is not installed.
     """
     try:
-        import_module("onnx"), import_module("onnxscript")
+        for name in ("onnx", "onnxscript"):
+            import_module(name)
     except ImportError as error:
         raise UserError(f"ONNX needs more packages ({error})\n    fix:     pip install 'hypercl[onnx]'") from error
