@@ -62,15 +62,9 @@ def write_target(
         try:
             program = torch.export.export(OneTask(target, head).eval(), (example,), dynamic_shapes=samples)
             if path.suffix == ".onnx":
-                torch.onnx.export(
-                    program,
-                    (),
-                    path,
-                    input_names=["inputs"],
-                    output_names=["logits"],
-                    external_data=False,
-                    verbose=False,
-                )
+                names: dict[str, Any] = {"input_names": ["inputs"], "output_names": ["logits"]}
+                whole: dict[str, Any] = {"external_data": False, "verbose": False}  # one file
+                torch.onnx.export(program, (), path, **names, **whole)  # pyright: ignore[reportUnknownMemberType]
             else:
                 torch.export.save(program, path)
         except Exception as error:  # a target of the user's own may do what cannot be traced
