@@ -51,8 +51,8 @@ class Sweeps:
         out, err = process.communicate(timeout=LIMIT)
         return process.returncode, out + err
 
-    def wait_for(self, process: subprocess.Popen[str], met: Callable[[], bool]) -> None:
-        end = time.monotonic() + LIMIT
+    def wait_for(self, process: subprocess.Popen[str], met: Callable[[], bool], limit: float = LIMIT) -> None:
+        end = time.monotonic() + limit
         while not met():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end

@@ -66,7 +66,8 @@ def test_a_sweep_whose_processes_are_killed_at_random_loses_nothing(tmp_path: Pa
             code = killer.session(command, folder, log)
             ended[code] += 1
             said = log.read_text()
-            assert code in (0, 74, -signal.SIGKILL), said[-5000:]
+            gone = code == 2 and "no Ray cluster answers" in said[-500:]  # its head was killed before the driver came
+            assert code in (0, 74, -signal.SIGKILL) or gone, said[-5000:]
             assert "Traceback" not in said, said[-5000:]
             print(
                 f"sweep {sweeps}, killed {dict(killer.killed)} in {dict(killer.stages)}, ended {dict(ended)}",
@@ -134,9 +135,9 @@ def test_a_short_trial_takes_the_driver_little_time(sweeps: Sweeps) -> None:
     sweeps.file.write_text(TEXT.replace("trials: 6, startup_trials: 3", "trials: 120, sampler: random"))
     process, marks = sweeps.start(**{SECONDS: "0"}), list[tuple[int, float]]()
     for count in (20, 65, 110):
-        sweeps.wait_for(process, lambda count=count: _ended(sweeps) >= count)
+        sweeps.wait_for(process, lambda count=count: _ended(sweeps) >= count, limit=1800)
         marks.append((_ended(sweeps), _processor_time(process.pid)))
-    process.communicate(timeout=600)
+    process.communicate(timeout=1800)
     assert process.returncode == 0
     early, late = ((to[1] - at[1]) / (to[0] - at[0]) for at, to in pairwise(marks))
     assert max(early, late) < 0.5

@@ -107,7 +107,7 @@ class PlainLines(Score):
         self._print(f"{line} [{self.trained}/{self.budget}{left}]")
 
     def trial_interrupted(self, number: int) -> None:
-        self._print(f"trial {number} interrupted; rerun the same command to resume")
+        self._print(f"trial {number} interrupted")
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -107,7 +107,7 @@ class LiveTable(Score):
 
     def trial_interrupted(self, number: int) -> None:
         self._running.pop(number, None)
-        self._news.append(f"trial {number} interrupted; rerun the same command to resume")
+        self._news.append(f"trial {number} interrupted")
 
     def run_started(self, name: str, tasks: int) -> None:
         self._running[name], self._tasks[name] = _Running(), tasks

@@ -28,6 +28,12 @@ class Death:
     cause: Cause
     why: str
 
+    @property
+    def retried(self) -> str:
+        """What is said where the run is tried again."""
+        why = "its process died" if self.cause == "process" else self.why
+        return f"{why}; it is resumed {'on another ' if self.cause == 'node' else ''}from its checkpoint"
+
 
 class Deaths:
     """Counts the deaths of runs and decides what follows.

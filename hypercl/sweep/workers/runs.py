@@ -140,6 +140,7 @@ class RunQueue(Stateless):
         then = "over" if death.cause == "memory" else self._deaths.then(run.folder, death)
         if then == "again":
             self.waiting.appendleft(run)
+            self._say(f"{run.name}: {death.retried}")
         elif then == "over":
             self._fail(run, death.why)
 

@@ -157,12 +157,9 @@ class StudySearcher(Stateless):
         then = self._deaths.then(number, death)
         if then == "again":
             self._leftovers.insert(0, suggestion)
-            if death.cause == "memory":
-                self._alone.add(number)
-                how = "it is tried once more, alone and with fewer replicas at once"
-                self._listener.said(f"trial {number}: {death.why}; {how}")
-            elif death.cause == "node":
-                self._listener.said(f"trial {number}: {death.why}; it is resumed on another from its checkpoint")
+            self._alone |= {number} if death.cause == "memory" else set()
+            alone = ", alone and with fewer replicas at once" if death.cause == "memory" else ""
+            self._listener.said(f"trial {number}: {death.retried}{alone}")
         if then != "over":
             return None
         spent = self.spent.get(number, (None, None))

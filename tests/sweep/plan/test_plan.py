@@ -157,7 +157,7 @@ def test_without_a_terminal_each_event_is_a_line(sweep_file: Files) -> None:
     assert lines[:3] == ["hello", "trial 1 started: beta=0.1235", "trial 2 resumed: beta=1"]
     assert lines[3].startswith("trial 1 complete: 0.6000 (best so far) [2/6, about ")
     assert lines[4] == "trial 3 failed: ValueError: x [2/6]"
-    assert lines[5] == "trial 2 interrupted; rerun the same command to resume"
+    assert lines[5] == "trial 2 interrupted"
 
 
 def test_in_a_terminal_there_is_a_table(sweep_file: Files) -> None:

@@ -11,6 +11,7 @@ from bridge import Bridge
 from optuna.trial import TrialState
 
 from hypercl.config import Experiment, SweepFile
+from hypercl.sweep.listener import Silent
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.workers.deaths import Death
 
@@ -169,10 +170,19 @@ def test_a_trial_out_of_memory_is_tried_once_more_alone_with_fewer_replicas_at_o
     assert not one.start("e")["job"].fewer_at_once
 
 
-@pytest.mark.parametrize(("cause", "restarts"), [("process", 3), ("stalled", 1), ("node", 10)])
-def test_a_trial_that_died_is_restarted_as_often_as_the_cause_says(
-    cause: Any, restarts: int, bridge: Callable[..., Bridge]
+@pytest.mark.parametrize(
+    ("cause", "restarts", "told"),
+    [
+        ("process", 3, "its process died; it is resumed from its checkpoint"),
+        ("stalled", 1, "why it died; it is resumed from its checkpoint"),
+        ("node", 10, "why it died; it is resumed on another from its checkpoint"),
+    ],
+)
+def test_a_trial_that_died_is_restarted_as_often_as_the_cause_says_and_it_is_told(
+    cause: Any, restarts: int, told: str, bridge: Callable[..., Bridge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Silent, "said", lambda _, text: said.append(text))
     one = bridge()
     number = one.start("0")["job"].number
     for restart in range(restarts + 1):
@@ -181,6 +191,7 @@ def test_a_trial_that_died_is_restarted_as_often_as_the_cause_says(
         one.searcher.on_trial_complete(str(restart), error=True)
         if restart < restarts:
             assert one.start(str(restart + 1))["job"].number == number
+    assert said == [f"trial {number}: {told}"] * restarts
     if cause == "node":
         assert (one.control.reason, one.control.exit_code) == ("machine", 74)
     else:
