@@ -107,7 +107,9 @@ def _confirm_in_words(race: RaceRecord) -> str:
     if last.leader == best:
         return f"trial {best} is confirmed: {by} ({found}) after {last.seeds} further seeds of both"
     pairs = to_tell(race.differences, race.plan.level, race.gain)
-    need = f"; to tell so little takes about {pairs} seeds of both" if pairs is not None and pairs > last.seeds else ""
+    need = ""
+    if pairs is not None and pairs > last.seeds:
+        need = f"; to tell so little takes about {float(f'{pairs:.2g}'):,.0f} seeds of both"
     return (
         f"nothing better was found: best.yaml is the setting as written. The best challenger, trial {best}, is {by} "
         f"({found}; at most {race.plan.level:g} is needed) after {last.seeds} further seeds of both{need}"
