@@ -26,6 +26,8 @@ def _pair(one: tuple[str, Content], other: tuple[str, Content]) -> str:
     if len(shared) < 2 or mine["goals"][0] != theirs["goals"][0]:
         return f"{text} cannot be compared: their final steps share no two seeds of one goal"
     found = difference([own[seed] for seed in shared], [others[seed] for seed in shared]).plain()
+    if found["mean"] == 0 == found["sd"]:
+        return f"{text} reached the same on each of {len(shared)} shared seeds"
     against = compared_in_words(key, found, len(shared), other=second)
     return f"{text}, on {len(shared)} shared seeds: {first} is {against}"
 

@@ -33,7 +33,7 @@ def test_three_sweeps_are_three_pairs_and_one_without_shared_seeds_is_named(tmp_
     (winner, *rest) = one["settings"]
     elsewhere = {**one, "settings": [{**winner, "seeds": [seed + 100 for seed in winner["seeds"]]}, *rest]}
     texts = winners_in_words({"a": one, "b": one, "c": elsewhere})
-    assert texts[0] == "the winners of a and b, on 10 shared seeds: a is as b"
+    assert texts[0] == "the winners of a and b reached the same on each of 10 shared seeds"
     assert texts[1:] == [
         f"the winners of {name} and c cannot be compared: their final steps share no two seeds of one goal"
         for name in ("a", "b")
