@@ -127,7 +127,8 @@ def pruner_in_words(file: SweepFile) -> str:
     if isinstance(pruner, Hyperband):
         return f"hyperband: {_brackets(pruner, tasks)}"
     if isinstance(pruner, ImportedPruner):
-        return f"{pruner.import_}: asked from task {pruner.warmup_tasks} on, {pruner.reports_per_task} times a task"
+        often = "once" if pruner.reports_per_task == 1 else f"{pruner.reports_per_task} times"
+        return f"{pruner.import_}: asked from task {pruner.warmup_tasks} on, {often} a task"
     if isinstance(pruner, Patient):
         if pruner.rule is not None and pruner.rule.warmup_tasks >= tasks:
             return "patient: never prunes: warmup_tasks of its rule covers the whole stream"

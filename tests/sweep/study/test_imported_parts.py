@@ -54,6 +54,8 @@ def test_a_sampler_and_a_pruner_of_the_users_own_decide(tmp_path: Path) -> None:
     study.settle(first.number)
     assert study.ask().params == first.params
     assert pruner_in_words(file) == "users_search:Lowest: asked from task 1 on, 4 times a task"
+    once = file_of('pruner={import: "users_search:Lowest", warmup_tasks: 1, reports_per_task: 1}')
+    assert pruner_in_words(once).endswith(", once a task")
     assert imports_of(file) == ("users_search:Near", "users_search:Lowest")
 
 
