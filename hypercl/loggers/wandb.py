@@ -245,8 +245,8 @@ class WandbLogger(Logger):
 
 
 def _setting(experiment: dict[str, Any]) -> str:
-    """A short name of an experiment but for its seed."""
-    training = {key: value for key, value in experiment["training"].items() if key != "seed"}
+    """A short name of an experiment but for its seeds."""
+    training = {key: value for key, value in experiment["training"].items() if key not in ("seed", "replicas")}
     text = json.dumps({**experiment, "training": training}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

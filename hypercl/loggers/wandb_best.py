@@ -58,7 +58,7 @@ def _tell(end: BestOfSweep) -> None:
         dir=str(end.spec.results),
         mode="online",
         resume="allow",
-        settings=wandb.Settings(silent=True, console="off", init_timeout=10, save_code=False),
+        settings=wandb.Settings(silent=True, console="off", init_timeout=SECONDS, save_code=False),
     ) as run:
         if end.files:
             artifact = wandb.Artifact(f"{end.spec.group}-{ALIAS}", TYPE, metadata=end.about)

@@ -11,10 +11,10 @@ import pytest
 import wandb
 from read_wandb import WandbFile, read
 
-from hypercl.config import resolved
+from hypercl.config import assign, resolved
 from hypercl.config.models import Logging, Wandb
 from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint
-from hypercl.loggers.wandb import WandbLogger
+from hypercl.loggers.wandb import WandbLogger, _setting
 from hypercl.testing import LoggerContract
 from hypercl.testing.logged_run import TASKS, experiment, finished, reports, resumed, started
 
@@ -244,3 +244,12 @@ def test_a_killed_process_leaves_no_gap_and_no_step_twice(tmp_path, heard):
     assert steps == sorted(row["iteration"] for report in reports() for row in report.rows)
     aside = list((tmp_path / "results" / "wandb").glob("unfinished-*"))
     assert len(aside) == 1
+
+
+def test_all_seeds_of_a_setting_share_its_name_whether_trained_alone_or_together():
+    def setting(**training) -> str:
+        changed = assign(experiment(), {f"training.{key}": value for key, value in training.items()})
+        return _setting(resolved(changed))
+
+    assert setting(seed=7) == setting(seed=9, replicas=3)
+    assert setting(seed=7) != setting(seed=7, batch_size=3)

@@ -60,6 +60,8 @@ class WandbServer:
         self.blobs: dict[str, bytes] = {}
         self.asked: Counter[str] = Counter()
         """Requests by what they ask for."""
+        self.transcript: list[str] = []
+        """What was asked, in order."""
         self.unknown: list[str] = []
         """Queries that this server does not know."""
         self.trouble: Callable[[str], int | None] = lambda _path: None
@@ -72,6 +74,8 @@ class WandbServer:
         name = re.search(r"(?:query|mutation)\s+(\w+)", query)
         asked = name[1] if name else "anonymous"
         self.asked[asked] += 1
+        about = [str(given[key]) for key in ("name", "displayName", "groupName", "jobType") if given.get(key)]
+        self.transcript.append(" ".join([asked, *about]))
         answer = getattr(self, f"_{asked}", None)
         if answer is None:
             self.unknown.append(query)
@@ -235,6 +239,10 @@ class WandbServer:
     def stream(self, run_name: str, body: dict[str, Any]) -> dict[str, Any]:
         self.asked["file_stream"] += 1
         run = self.runs[run_name]
+        parts = {name: len(part["content"]) for name, part in (body.get("files") or {}).items()}
+        ended = f", exit code {body.get('exitcode')}" if body.get("complete") else ""
+        lines = ", ".join(f"{name} {count} lines" for name, count in parts.items())
+        self.transcript.append(f"file_stream {run_name}: {lines}{ended}")
         for name, part in (body.get("files") or {}).items():
             if name == "wandb-history.jsonl":
                 for number, line in enumerate(part["content"], start=part["offset"]):
@@ -247,6 +255,7 @@ class WandbServer:
 
     def upload(self, path: str, body: bytes) -> None:
         self.asked["upload"] += 1
+        self.transcript.append(f"upload {path}, {len(body)} bytes")
         kind, _, rest = path.partition("/")
         owner, _, name = rest.partition("/")
         if kind == "upload":
