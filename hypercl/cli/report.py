@@ -94,7 +94,8 @@ def report_command(args: argparse.Namespace) -> int:
     for goals, rows in rankings(named, args.together):
         if rows:
             console.print()
-            console.print(ranked(rows[: args.top], f"best of {len(rows)} complete trials by {goals}"))
+            count = "1 complete trial" if len(rows) == 1 else f"{len(rows)} complete trials"
+            console.print(ranked(rows[: args.top], f"best of {count} by {goals}"))
     for name, record in sweeps.items():
         if compared := methods_rows(record, final_of(record)):
             consoles[name].print()

@@ -258,7 +258,7 @@ def test_status_and_report_of_a_sweep_that_was_moved(swept: Path, place: Path, c
     assert "1 of 3: 1 complete, 1 failed" in capsys.readouterr().out
     assert main(["report", "elsewhere", "--to", "out"]) == 0
     said = capsys.readouterr().out
-    assert "best of 1 complete trials by validation/final_accuracy" in said
+    assert "best of 1 complete trial by validation/final_accuracy" in said
     assert "cannot be said before" in said
     assert {path.name for path in (place / "out").glob("*.png")} == {
         "history.png",
