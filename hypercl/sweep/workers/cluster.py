@@ -257,6 +257,15 @@ def _ray_folder() -> Generator[Path]:
             yield short / "r"
 
 
+def _end_orphans(folder: Path) -> None:
+    """Ends the processes of a killed driver's Ray, known by their token: agents that were just starting stay."""
+    mark = f"RAY_AUTH_TOKEN_PATH={folder / 'token'}".encode()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (path / "environ").read_bytes().split(b"\0"):
+                os.kill(int(path.name), signal.SIGKILL)
+
+
 @contextmanager
 def _own_folder(base: Path) -> Generator[Path]:
     """A folder of this driver's, gone afterwards; those of drivers that were killed go now."""
@@ -266,6 +275,7 @@ def _own_folder(base: Path) -> Generator[Path]:
                 shutil.rmtree(abandoned, ignore_errors=True)
         with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _end_orphans(abandoned)
             shutil.rmtree(abandoned, ignore_errors=True)
     try:
         made = Path(tempfile.mkdtemp(prefix=".hcl-", dir=base))

@@ -1,6 +1,7 @@
 """Ray under a sweep."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -99,6 +100,20 @@ def test_a_driver_removes_the_folder_of_one_that_was_killed_and_none_of_one_aliv
             assert {path.name for path in tmp_path.iterdir()} == {names[alive], own.name}
         alive.communicate("")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_of_the_ray_of_a_killed_driver_is_ended_and_none_of_one_alive(tmp_path: Path) -> None:
+    with _own_folder(tmp_path) as alive:
+        left, kept = (
+            subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], "RAY_AUTH_TOKEN_PATH": str(token)})
+            for token in (tmp_path / "hcl-killed" / "token", alive / "token")
+        )
+        (tmp_path / "hcl-killed").mkdir()
+        (tmp_path / "hcl-killed" / "owner").touch()
+        with left, kept, _own_folder(tmp_path):
+            assert left.wait(timeout=60) == -signal.SIGKILL
+            assert kept.poll() is None
+            kept.kill()
 
 
 @pytest.fixture(scope="module")
