@@ -162,9 +162,9 @@ def _preferred(prefer: str, record: StudyRecord, folder: Path) -> str:
 
 
 def _console(leaking: bool) -> Console:
-    """Standard output; of a leaking sweep with every line marked."""
+    """Standard output, in a notebook too; of a leaking sweep with every line marked."""
     inner = PrefixedStream(sys.stdout) if leaking else None
-    return widened(Console(file=inner, soft_wrap=True, highlight=False, markup=False))
+    return widened(Console(file=inner, soft_wrap=True, highlight=False, markup=False, force_jupyter=False))
 
 
 def _named(name: str, record: StudyRecord) -> str:

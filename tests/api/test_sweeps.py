@@ -56,6 +56,11 @@ def test_the_report_shows_itself_in_a_notebook(stored: hypercl.Sweep) -> None:
     assert unescape(frame.partition('srcdoc="')[2].removesuffix('"></iframe>')) == report.page.read_text()
 
 
+def test_the_reports_text_is_text_in_a_notebook_too(stored: hypercl.Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "complete trials" in str(stored.report())
+
+
 def test_a_trial_is_a_run(stored: hypercl.Sweep) -> None:
     with pytest.raises(hypercl.UserError, match="has no trial 99"):
         stored.trial(99)
