@@ -63,6 +63,7 @@ MISTAKES = (
     "search.sampler=random search={sampler: random, startup_trials: 5}",
     "search.enqueue=[{method.beta: 100}]",
     "search.race={block: 20}",
+    "search.sampler={name: nsga2}",
     "search.fidelity=0.1",
     "search.fidelity={training.iteration: 0.1}",
     "search.fidelity={training.epochs: 0.1}",

@@ -83,6 +83,13 @@ class Search(Section):
     """Seconds without progress after which a trial's process is ended; it is restarted once. auto is the longer of 15
     minutes and 20 times the longest pause of the trial so far."""
 
+    @field_validator("sampler", mode="before")
+    @classmethod
+    def _by_its_name(cls, value: Any) -> Any:
+        if is_mapping(value) and "name" in value:
+            raise ValueError(f"a sampler is given by its name alone: write sampler: {value['name']}")
+        return value
+
     @field_validator("fidelity", mode="before")
     @classmethod
     def _fractions(cls, value: Any) -> Any:
