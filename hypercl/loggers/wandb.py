@@ -235,6 +235,7 @@ class WandbLogger(Logger):
             run, self._run = self._run, None
             if isinstance(error, TimeoutError):
                 self._lost(error)
+                _end_service()
                 return
             if run is not None:
                 with suppress(Exception):
@@ -272,6 +273,17 @@ def _in_time(action: Callable[[], None]) -> None:
         raise TimeoutError(f"no answer within {FINISH_SECONDS} s")
     if errors:
         raise errors[0]
+
+
+def _end_service() -> None:
+    """Ends W&B's service without asking it (wandb 0.31): where its server did not answer it may wait for ever, and this
+    process would wait for it. What it had not sent is in the run's own files."""
+    connection: Any = wandb.setup()._connection
+    service = connection and connection._proc
+    if service is not None:
+        service._process.kill()
+    with suppress(Exception, SystemExit):  # it can no longer be told, and its exit code is taken for this process's
+        wandb.teardown()
 
 
 def _read(cursor: Path) -> _Cursor | None:
