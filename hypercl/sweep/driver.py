@@ -345,14 +345,12 @@ class _Session:
         write_trials(self.folder, self.study)
         record, reported = self.study.record(), self.final.result
         best_file = write_best(record, self.name, reported)
-        code, message = ending_of(
-            self.study, self.planner, self.control, self.bounds, self.final,
-            searching=self._searches(), reporting=self.reporting,
-        )  # fmt: skip
+        searching, parts = self._searches(), (self.study, self.planner, self.control, self.bounds, self.final)
+        code, message = ending_of(*parts, searching=searching, reporting=self.reporting)
         told = [
             f"{race_in_words(race)}; {shown(self.folder / race.kind / f'{race.kind}.md')}" for race in record.races[-1:]
         ]
-        data = data_option(self.given.data_dir) if self.file.experiment.tasks.name != "split_digits" else ""
+        data = data_option(self.given.data_dir)
         if several(self.file.objective) or record.prefer:
             told += [f"{name}: {text}" for name, text in best_rows(record)]
         lines = [message, *told, *self.final.said(data), *self._drawn(code)]
