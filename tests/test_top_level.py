@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent.parent
-NAMED = {"pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "hypercl", "search_spaces", "launch", "tests", "docs"}
+NAMED = set("pyproject.toml README.md LICENSE CITATION.cff hypercl search_spaces launch tests docs".split())
 
 
 @pytest.mark.skipif(not (shutil.which("git") and (HERE / ".git").exists()), reason="not a checkout")
