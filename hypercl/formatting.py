@@ -51,6 +51,11 @@ def percent(fraction: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def is_fraction(metric: str) -> bool:
+    """Whether a metric by its key is a fraction, shown in percent; costs, sizes and squared errors are not."""
+    return "/" in metric and not metric.endswith("_mse")
+
+
 def headings(paths: Sequence[str]) -> list[str]:
     """The shortest ends of some key paths that tell them apart: `lr`, `target hidden`, `hypernet hidden`."""
     names: list[str] = []

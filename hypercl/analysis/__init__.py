@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         p_of,
     )
     from hypercl.analysis.front import comparison_figure, comparison_table, front_figure
+    from hypercl.analysis.functions import functions_figure, write_functions_png
     from hypercl.analysis.how_sure import another_sweep, foretold
     from hypercl.analysis.matrix import matrix_figure, write_matrix_png
     from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism

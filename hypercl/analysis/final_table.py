@@ -19,7 +19,7 @@ from hypercl.analysis.final_text import (
     selected_by,
 )
 from hypercl.config.reading import value_in_short
-from hypercl.formatting import markdown_table
+from hypercl.formatting import is_fraction, markdown_table
 
 _UNITS = "Accuracies and what is computed from them in percent, differences in points."
 
@@ -29,11 +29,15 @@ def title(content: Content) -> str:
     count = len(leading(content)["seeds"])
     few = " (few seeds)" if count < FEW else ""
     metrics = [goal["metric"] for goal in content["goals"]]
-    goals = ", ".join(metric_name(metric) + " on test data in percent" * ("/" in metric) for metric in metrics)
+    goals = ", ".join(metric_name(metric) + _on_test_data(metric) for metric in metrics)
     text = f"Final step of the sweep '{content['sweep']}': {goals}, {count} fresh seeds{few}, 95 % intervals"
     promised = content.get("promised_at", "")
     text += f"; what was promised is of trials{promised}" if promised else ""
     return marked(content, text)
+
+
+def _on_test_data(metric: str) -> str:
+    return " on test data" * ("/" in metric) + " in percent" * is_fraction(metric)
 
 
 def final_rows(content: Content) -> list[dict[str, str]]:

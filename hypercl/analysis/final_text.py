@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hypercl.formatting import duration, operations, percent
+from hypercl.formatting import duration, is_fraction, operations, percent
 
 BASE, SCRATCH = "base", "scratch"
 """Labels of the experiment as written, and of its target trained from scratch on each task; others: `trial-7`, ..."""
@@ -117,12 +117,12 @@ def label_in_words(label: str) -> str:
 
 def number(key: str, value: float, digits: int = 2) -> str:
     """A measure's value: a fraction in percent, without the sign; a ratio in three digits."""
-    return percent(value, digits) if _is_fraction(key) else f"{value:.3g}"
+    return percent(value, digits) if is_fraction(key) else f"{value:.3g}"
 
 
 def points(key: str, value: float, digits: int = 2) -> str:
     """A difference with its unit: '1.2 points', or a plain number."""
-    return f"{number(key, value, digits)} points" if _is_fraction(key) else number(key, value)
+    return f"{number(key, value, digits)} points" if is_fraction(key) else number(key, value)
 
 
 def span(key: str, interval: Sequence[float], digits: int = 2) -> str:
@@ -170,10 +170,6 @@ def least_p(pairs: int) -> float:
     return 2.0 ** (1 - pairs)
 
 
-def _is_fraction(key: str) -> bool:
-    return "/" in key
-
-
 def _digits(key: str, setting: Mapping[str, Any]) -> int:
     """Behind the point: two where one would hide the interval."""
     interval = setting["metrics"][key]["t_interval"]
@@ -183,12 +179,12 @@ def _digits(key: str, setting: Mapping[str, Any]) -> int:
 def _reached(key: str, setting: Mapping[str, Any]) -> str:
     """'98.7 % final test accuracy (95 % t interval 98.5 to 98.9), 1.2 points above the setting as written (...)'."""
     measured, digits = setting["metrics"][key], _digits(key, setting)
-    own = f"{metric_name(key)} on test data" if _is_fraction(key) else key.replace("_", " ")
+    own = f"{metric_name(key)} on test data" if "/" in key else key.replace("_", " ")
     phrase = _PHRASES.get(key.split("/")[-1], own).format("test")
     if measured["mean"] is None:
         return f"no {phrase} that is known ({measured['why']})"
     value = number(key, measured["mean"], digits)
-    text = f"{value} % {phrase}" if _is_fraction(key) else f"a {phrase} of {value}"
+    text = f"{value} % {phrase}" if is_fraction(key) else f"a {phrase} of {value}"
     if measured["t_interval"] and measured["sd"] > 0:
         text += f" (95 % t interval {span(key, measured['t_interval'], digits)})"
     compared = measured["difference"]

@@ -16,7 +16,7 @@ MOST_NUMBERS = 20
 """Cells of a larger matrix are too small for numbers."""
 
 
-def matrix_figure(matrix: AccuracyMatrix, title: str) -> Figure:
+def matrix_figure(matrix: AccuracyMatrix, title: str, score: str = "accuracy") -> Figure:
     """A heat map of an accuracy matrix, in percent.
 
     The colours span what was reached by learning, so that forgetting shows; chance, before training, lies below them.
@@ -24,6 +24,7 @@ def matrix_figure(matrix: AccuracyMatrix, title: str) -> Figure:
     Args:
         matrix: of a run.
         title: written above it.
+        score: what the cells are, in words.
     """
     values = 100 * np.array(matrix.cells)
     rows, columns = values.shape
@@ -42,7 +43,7 @@ def matrix_figure(matrix: AccuracyMatrix, title: str) -> Figure:
             colour = "black" if value > low + 0.55 * (100 - low) else "white"
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_title(title, fontsize=10)
-    figure.colorbar(image, ax=axes, label="accuracy, %", extend="min", fraction=0.05, pad=0.02)
+    figure.colorbar(image, ax=axes, label=f"{score}, %", extend="min", fraction=0.05, pad=0.02)
     return figure
 
 
@@ -65,7 +66,8 @@ def write_matrix_png(folder: Path, matrices: Mapping[str, AccuracyMatrix] | None
     pictures: list[Path] = []
     for data, matrix in matrices.items():
         pictures.append((folder / MATRIX_FILES[data]).with_suffix(".png"))
-        matrix_figure(matrix, f"Accuracy on {data} data").savefig(pictures[-1])
+        score = "R\u00b2" if (folder / "mse_matrix.csv").is_file() else "accuracy"
+        matrix_figure(matrix, f"{score[0].upper()}{score[1:]} on {data} data", score).savefig(pictures[-1])
     return pictures
 
 

@@ -22,7 +22,7 @@ from hypercl.analysis.final_text import (
     protocol_cell,
 )
 from hypercl.analysis.style import BLUE, GREY, ORANGE, empty_figure, legend_below
-from hypercl.formatting import markdown_table, operations
+from hypercl.formatting import is_fraction, markdown_table, operations
 
 Row = dict[str, Any]
 
@@ -188,7 +188,7 @@ def _figure(panels: Mapping[str, Sequence[tuple[str, Row, Sequence[float | None]
     """A panel a metric, in it a line a setting or sweep: its name, its `_row`, the value of each seed."""
     figure = empty_figure(2.2 + 4.4 * len(panels), 1.6 + 0.5 * max(map(len, panels.values())))
     for position, (metric, lines) in enumerate(panels.items(), start=1):
-        label = metric_name(metric) + ", %" * ("/" in metric)
+        label = metric_name(metric) + ", %" * is_fraction(metric)
         axes = figure.add_subplot(1, len(panels), position, xlabel=label)
         for height, (_, row, values) in enumerate(lines):
             _draw_line(axes, height, row, values)
@@ -202,7 +202,7 @@ def _figure(panels: Mapping[str, Sequence[tuple[str, Row, Sequence[float | None]
 
 def _draw_line(axes: Axes, height: int, row: Row, values: Sequence[float | None]) -> None:
     """What was promised, each seed's value, what came out."""
-    scale = 100.0 if "/" in row["metric"] else 1.0
+    scale = 100.0 if is_fraction(row["metric"]) else 1.0
     promised, mean, low, high, fresh = (
         None if row[key] is None else scale * row[key]
         for key in ("promised", "mean", "low", "high", "fresh_validation")

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hypercl.analysis import write_matrix_png
+from hypercl.analysis import write_functions_png, write_matrix_png
 from hypercl.cli.paths import import_paths, name_of, offline, results_of
 from hypercl.config import SweepFile, assign, load
 from hypercl.control import Control
@@ -81,6 +81,7 @@ def _trained(
         how = ending.how.replace("_", " ")
         return Trained(ending.how, f"{how}: {ending.why}. {ADVICE[ending.how]}", folder, ExitCode.FAILED)
     write_matrix_png(folder)
+    write_functions_png(folder)
     opened = ending.finished is not None and "test" in ending.finished.summary.metrics
     lines = (
         [] if opened else ["Test data stays closed: once you are done tuning, the same command with --test opens it."]

@@ -15,6 +15,8 @@ from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, Run
 WIDEST = 10
 """Tasks whose accuracies fit into 80 columns."""
 METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy")
+ERRORS = ("final_mse", "during_mse")
+"""Of a regression."""
 
 
 class Terminal(Logger):
@@ -35,10 +37,12 @@ class Terminal(Logger):
         self._last_step = -1
         self._folder = Path()
         self._diverged = 0
+        self._score = "accuracy"
 
     def started(self, item: Started) -> None:
         """Says what is trained and, for a run that was interrupted, where it resumes."""
         self._iterations, self._tasks, self._folder = item.iterations, item.num_tasks, item.folder
+        self._score = item.experiment.tasks.score
         ratio = item.parameters / item.target_parameters
         threads = f"{item.threads} thread" + "s" * (item.threads != 1)
         chunked = item.chunk_size is not None and item.chunk_size < item.target_parameters
@@ -59,7 +63,7 @@ class Terminal(Logger):
                 "was trained before, to its last step"
                 if done
                 else f"resumes after step {newest.iteration:,}{of} (task {newest.task + 1}, "
-                f"validation accuracy {percent(_mean(newest.accuracies))} % on the tasks met)"
+                f"validation {self._score} {percent(_mean(newest.accuracies))} % on the tasks met)"
             )
         if self._console.is_terminal:
             self._bar = Progress(
@@ -80,19 +84,19 @@ class Terminal(Logger):
     def report(self, item: Report) -> None:
         """Moves the bar; writes a line for a learned task, and one for each replica that diverged."""
         done = int(item.rows[-1]["task_iteration"])
-        self._move(item.task, done, f"accuracy {percent(_mean(item.accuracies))} %")
+        self._move(item.task, done, f"{self._score} {percent(_mean(item.accuracies))} %")
         if item.step <= self._last_step:
             return
         self._last_step = item.step
         for text in item.diverged[self._diverged :]:
-            self._line(f"diverged, and counts as accuracy 0 from here on: {text}")
+            self._line(f"diverged, and counts as {self._score} 0 from here on: {text}")
         self._diverged = len(item.diverged)
         if item.learned:
             by_task = " ".join(f"{percent(accuracy)} %" for accuracy in item.accuracies[-WIDEST:])
             dots = "... " if len(item.accuracies) > WIDEST else ""
             mean = _with_spread(_mean(item.accuracies), _spread(item.replicas))
             self._line(
-                f"{self._place(item.task)} learned: validation accuracy {mean} (by task {dots}{by_task}), "
+                f"{self._place(item.task)} learned: validation {self._score} {mean} (by task {dots}{by_task}), "
                 f"{duration(item.seconds)}"
             )
 
@@ -100,8 +104,8 @@ class Terminal(Logger):
         """Writes the accuracy matrices and the metrics."""
         self._stop()
         for data, matrix in item.matrices.items():
-            self._line(matrix_or_path(data, matrix, self._folder / MATRIX_FILES[data]))
-        self._console.print(_metrics_table(item.summary))
+            self._line(matrix_or_path(data, matrix, self._folder / MATRIX_FILES[data], self._score))
+        self._console.print(_metrics_table(item.summary, self._score))
 
     def close(self, outcome: str) -> None:
         """Takes the bar away; says how a run that did not finish ended."""
@@ -135,11 +139,11 @@ class Terminal(Logger):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def matrix_or_path(data: str, matrix: AccuracyMatrix, path: Path) -> Table | str:
+def matrix_or_path(data: str, matrix: AccuracyMatrix, path: Path, score: str = "accuracy") -> Table | str:
     """Accuracies in percent, cells that were not measured empty; of a matrix too wide for 80 columns, where it is."""
     if len(matrix.tasks) > WIDEST:
-        return f"accuracy matrix ({data}): {shown(path)}"
-    table = Table(title=f"accuracy on {data} data, %", box=None, title_justify="left")
+        return f"{score} matrix ({data}): {shown(path)}"
+    table = Table(title=f"{score} on {data} data, %", box=None, title_justify="left")
     table.add_column("after")
     for number in range(1, len(matrix.tasks) + 1):
         table.add_column(f"task {number}" if len(matrix.tasks) <= 6 else str(number), justify="right")
@@ -148,7 +152,7 @@ def matrix_or_path(data: str, matrix: AccuracyMatrix, path: Path) -> Table | str
     return table
 
 
-def _metrics_table(summary: RunSummary) -> Table:
+def _metrics_table(summary: RunSummary, score: str) -> Table:
     table = Table(box=None)
     table.add_column("metric")
     for data in summary.metrics:
@@ -157,7 +161,15 @@ def _metrics_table(summary: RunSummary) -> Table:
         values = [metrics.get(metric) for metrics in summary.metrics.values()]
         if any(value is not None for value in values):
             spreads = [summary.spread.get(data, {}).get(metric) for data in summary.metrics]
-            table.add_row(metric.replace("_", " "), *map(_with_spread, values, spreads))
+            table.add_row(metric.replace("_", " ").replace("accuracy", score), *map(_with_spread, values, spreads))
+    for metric in ERRORS:
+        values = [metrics.get(metric) for metrics in summary.metrics.values()]
+        if any(value is not None for value in values):
+            spreads = [summary.spread.get(data, {}).get(metric) for data in summary.metrics]
+            table.add_row(metric.replace("mse", "MSE").replace("_", " "), *map(_error, values, spreads))
+    for task in next(iter(summary.metrics.values())).get("final_mse_per_task", {}):
+        values = [metrics["final_mse_per_task"][task] for metrics in summary.metrics.values()]
+        table.add_row(f"final MSE, {task.replace('_', ' ')}", *(_error(value, None) for value in values))
     if summary.compression_ratio is not None:
         table.add_row("compression ratio", f"{summary.compression_ratio:.3f}")
     return table
@@ -182,6 +194,13 @@ def _with_spread(value: float | None, spread: float | None) -> str:
     if value is None:
         return ""
     return f"{percent(value)} %" + (f" ± {percent(spread)} %" if spread is not None else "")
+
+
+def _error(value: float | None, spread: float | None) -> str:
+    """A mean squared error, with the sample standard deviation over replicas where there are several."""
+    if value is None:
+        return ""
+    return f"{value:.3g}" + (f" ± {spread:.2g}" if spread is not None else "")
 
 
 def _spread(replicas: tuple[tuple[float, ...], ...]) -> float | None:

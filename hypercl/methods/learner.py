@@ -29,8 +29,8 @@ Losses = dict[str, Tensor]
 """Losses by name, on the device: scalars, or (replicas,)."""
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs (samples, *input_shape) and labels (samples,), int64, within the task; both have a leading replica axis if
-there are several."""
+"""Inputs (samples, *input_shape) and labels (samples,), int64, within the task, or of a regression the numbers to
+predict, float32, (samples, outputs of the task); both have a leading replica axis if there are several."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Losses of a learner: classification and distillation."""
+"""Losses of a learner: classification, regression and distillation."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -26,6 +26,16 @@ def classification_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) 
     if logits.ndim == 2:
         return cross_entropy(logits, labels, label_smoothing=shared)
     return cross_entropy(logits.mT, labels, label_smoothing=shared, reduction="none").mean(-1)
+
+
+def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The mean squared error of a regression.
+
+    Outputs and labels (samples, K) -> a scalar; with a leading replica axis -> (replicas,). Half precision is computed
+    in float32.
+    """
+    outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
+    return (outputs - labels).square().mean((-2, -1))
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

@@ -25,7 +25,7 @@ from hypercl.methods.learner import (
     TaskContext,
     TaskInference,
 )
-from hypercl.methods.loss import autocast, classification_loss
+from hypercl.methods.loss import autocast, classification_loss, squared_error
 from hypercl.regularizers import build_optimizer, clip_norm
 from hypercl.seeds import derive, generator
 from hypercl.tensors import Tensors, copied, rows_of
@@ -294,7 +294,7 @@ class NetworkLearner(Learner):
         """A task's loss on a batch."""
         inputs, labels = batch
         outputs, buffers = self._trained_pass(task, network, inputs, info)
-        loss = self._classified(task, outputs, labels, info)
+        loss = self._task_loss(task, outputs, labels, info)
         return Loss(loss, buffers, {"task": loss})
 
     def _trained_pass(self, task: int, network: Network, inputs: Tensor, info: StepInfo) -> tuple[Tensor, Tensors]:
@@ -303,9 +303,11 @@ class NetworkLearner(Learner):
         with self._autocast():
             return self._outputs(network.weights, network.buffers, inputs, seeds)
 
-    def _classified(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
+    def _task_loss(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
         trained = self._trained_outputs(task, info)
+        if labels.is_floating_point():
+            return squared_error(outputs[..., trained], labels)
         if shift := self.spec.heads[task].start - trained.start:
             labels = labels + shift
         return classification_loss(outputs[..., trained], labels, self.spec.training.label_smoothing)

@@ -143,7 +143,10 @@ class EwcLearner(PenaltyLearner):
         example = torch.rand(3, *target.input_shape, generator=torch.Generator().manual_seed(0)).to(spec.device)
         layers = layer_by_layer(target.module, target.shapes)
         try:
-            self._squares = quickest(likelihood, layers, target.initial_weights(), example)
+            labels = (
+                example.new_zeros(len(example), target.num_outputs) if self.spec.experiment.tasks.regression else None
+            )
+            self._squares = quickest(likelihood, layers, target.initial_weights(), example, labels)
         except Exception as error:
             raise UserError(
                 f"target: {type(target.module).__name__} cannot process a single sample, which the Fisher "
@@ -182,20 +185,30 @@ class EwcLearner(PenaltyLearner):
                 if self.config.fisher_labels == "predicted":
                     with torch.no_grad():
                         logits, _ = self.spec.target(network.weights, network.buffers, inputs, training=False)
-                    yield inputs, logits[..., outputs].argmax(-1)
+                    yield inputs, _expected(logits[..., outputs], labels)
+                elif labels.is_floating_point():
+                    yield inputs, labels
                 else:
                     yield inputs, labels + (self.spec.heads[task].start - outputs.start)
 
         return diagonal_fisher(self._likelihood(network.buffers, outputs), network.weights, batches(), self._squares)
 
     def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """The negative log-likelihood of each sample: the cross entropy."""
+        """The negative log-likelihood of each sample: the cross entropy; of a regression, half the squared error."""
 
         def likelihood(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
             logits, _ = self.spec.target(weights, buffers, inputs, training=False)
+            if labels.is_floating_point():
+                return (logits[..., outputs] - labels).square().sum(-1) / 2
             return cross_entropy(logits[..., outputs], labels, reduction="none")
 
         return likelihood
+
+
+def _expected(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The labels whose squared gradients are taken: the predicted classes; of a regression of one output the numbers
+    one standard deviation from the predicted ones, with which a squared gradient is its own expectation."""
+    return outputs - 1 if labels.is_floating_point() else outputs.argmax(-1)
 
 
 class OnlineEwcLearner(EwcLearner):

@@ -108,7 +108,7 @@ class ReplayLearner(NetworkLearner):
         joined = torch.cat([inputs, *samples], dim=self.samples_axis) if samples else inputs
         outputs, buffers = self._trained_pass(task, network, joined, info)
         new, *others = torch.split(at_least_float32(outputs), sizes, dim=-2)
-        loss = self._classified(task, new, labels, info)
+        loss = self._task_loss(task, new, labels, info)
         students = [new if part.inputs is None else others.pop(0) for part in replayed]
         teachers = self._taught(replayed, inputs, context)
         parts = zip(replayed, students, teachers, strict=True)
@@ -140,7 +140,7 @@ class ReplayLearner(NetworkLearner):
         if replayed.labels is not None:
             if replayed.task is None:
                 raise TypeError("labels are within a task: Replayed with labels needs its task")
-            return self._classified(replayed.task, student, replayed.labels, info)
+            return self._task_loss(replayed.task, student, replayed.labels, info)
         assert teacher is not None
         assert self.distillation is not None
         compared = self._compared(replayed.task, info)

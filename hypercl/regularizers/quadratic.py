@@ -203,7 +203,13 @@ def diagonal_fisher(
     return total / samples
 
 
-def quickest(likelihood: NegativeLogLikelihood, layers: LayerByLayer | None, weights: Tensor, example: Tensor) -> Way:
+def quickest(
+    likelihood: NegativeLogLikelihood,
+    layers: LayerByLayer | None,
+    weights: Tensor,
+    example: Tensor,
+    labels: Tensor | None = None,
+) -> Way:
     """The fastest computation that is correct: layer by layer, vectorised by torch.func, or one sample at a time.
 
     One sample at a time is correct for every network, so the others are checked against it on an example.
@@ -212,12 +218,14 @@ def quickest(likelihood: NegativeLogLikelihood, layers: LayerByLayer | None, wei
         likelihood: of the network.
         layers: the network's layers, if all of them are supported.
         weights: any weights, (n,).
-        example: a few distinct inputs, (samples, ...); their labels are taken to be 0.
+        example: a few distinct inputs, (samples, ...).
+        labels: theirs; left out, the class 0.
 
     Raises:
         Exception: whatever the network raises if it cannot process a single sample.
     """
-    labels = torch.zeros(len(example), dtype=torch.int64, device=example.device)
+    if labels is None:
+        labels = torch.zeros(len(example), dtype=torch.int64, device=example.device)
     expected = one_by_one(likelihood, weights, example, labels)
     for way in (layers, together):
         if way is None:

@@ -12,4 +12,5 @@ from hypercl.tasks.open_stream import (
     open_with_test,
 )
 from hypercl.tasks.stream import NoTestData, Shape, Split, Task, TaskStream, shape_of
+from hypercl.tasks.toy_regression import POLYNOMIALS
 from hypercl.tasks.user_images import form_of, inputs_of, read_files

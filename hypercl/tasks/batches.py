@@ -28,7 +28,7 @@ class Batches:
         """The batch of a step, counted from 0 within the task.
 
         Returns:
-            Inputs, float32, (batch_size, *input_shape), and labels, int64, (batch_size,), on the task's device.
+            Inputs, float32, (batch_size, *input_shape), and labels, (batch_size, ...), on the task's device.
         """
         images, labels = self._task.train[self.samples(step)]
         return self._task.inputs(self.augmented(images, step)), labels
@@ -68,14 +68,14 @@ class BundledBatches:
         """The batches of a step.
 
         Returns:
-            Inputs, float32, (seeds, batch_size, *input_shape), and labels, int64, (seeds, batch_size).
+            Inputs, float32, (seeds, batch_size, *input_shape), and labels, (seeds, batch_size, ...).
         """
         samples = torch.stack([batches.samples(step) for batches in self._replicas])
         images, labels = self._task.train[samples.flatten()]
         if self._task.augment is not None:
             parts = zip(self._replicas, images.chunk(len(self._replicas)), strict=True)
             images = torch.cat([batches.augmented(part, step) for batches, part in parts])
-        return torch.unflatten(self._task.inputs(images), 0, samples.shape), labels.view(samples.shape)
+        return torch.unflatten(self._task.inputs(images), 0, samples.shape), torch.unflatten(labels, 0, samples.shape)
 
 
 def steps_in_epochs(samples: int, batch_size: int, epochs: int) -> int:
@@ -93,6 +93,6 @@ class Samples:
         return len(self._task.train)
 
     def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs, float32, (n, *input_shape), and labels, int64, (n,), on the task's device."""
+        """Inputs, float32, (n, *input_shape), and labels, (n, ...), on the task's device."""
         images, labels = self._task.train[samples.to(self._task.train.rows.device)]
         return self._task.inputs(images), labels

@@ -17,6 +17,7 @@ from hypercl.config.models import (
     SplitFashionMNIST,
     SplitMNIST,
     Stream,
+    ToyRegression,
 )
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.image_folder import folder_of, open_image_folder
@@ -25,6 +26,7 @@ from hypercl.tasks.inputs import Scaled
 from hypercl.tasks.mnist import FASHION_MNIST, HIGHEST_PIXEL, MNIST, load_digits, load_idx
 from hypercl.tasks.split_stream import PermutedStream, SplitStream, class_groups
 from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, TaskStream
+from hypercl.tasks.toy_regression import ToyStream
 
 
 class PartOfStream(TaskStream):
@@ -127,7 +129,7 @@ def guard_test_data() -> Generator[TestDataGuard]:
 def data_place(config: Stream, data_dir: Path) -> Path | None:
     """The folder of a stream's data; None if it comes with a package."""
     match config:
-        case SplitDigits():
+        case SplitDigits() | ToyRegression():
             return None
         case ImageFolder():
             return folder_of(config, Path(data_dir))
@@ -162,6 +164,8 @@ def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with
             return open_split_cifar_set(config, CIFAR10, folder, with_test)
         case SplitCIFAR100():
             return open_split_cifar_set(config, CIFAR100, folder, with_test)
+        case ToyRegression():
+            return ToyStream(config, with_test)
         case ImageFolder():
             return open_image_folder(config, folder.path, with_test)
         case ImportedStream():

@@ -23,6 +23,7 @@ from hypercl.config.models import (
     SplitFashionMNIST,
     SplitMNIST,
     Stream,
+    ToyRegression,
 )
 
 
@@ -46,7 +47,8 @@ class Split:
     rows: Tensor
     """int64, (samples,): which images belong to this split."""
     labels: Tensor
-    """int64, (samples,): class within the task, 0 .. classes - 1."""
+    """int64, (samples,): class within the task, 0 .. classes - 1. Of a regression the numbers to predict: float32,
+    (samples, outputs of the task)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,7 +86,7 @@ class Task:
 
     index: int
     classes: tuple[str, ...]
-    """Names of the classes, in the order of the labels."""
+    """Names of the classes, in the order of the labels; of a regression those of the task's outputs."""
     head: slice
     """Outputs of the target that belong to this task."""
     train: Split
@@ -105,7 +107,7 @@ class Shape:
     input_shape: tuple[int, ...]
     """Of one input: (channels, height, width)."""
     classes: tuple[int, ...]
-    """Number of classes of each task, which is the width of its head."""
+    """Number of classes of each task, which is the width of its head; of a regression its outputs."""
     scenario: str = "task"
     """`task` and `class`: per-task heads; `domain`: all tasks share the outputs."""
     heads_shared: bool = False
@@ -187,6 +189,8 @@ def _classes(config: Stream) -> tuple[int, ...]:
             return config.classes
         case PermutedTasks() | SplitCIFAR():
             return (10,) * config.num_tasks
+        case ToyRegression():
+            return (1,) * config.num_tasks
         case _:
             raise TypeError(f"unknown stream {type(config).__name__}")
 
@@ -201,6 +205,8 @@ def _input_shape(config: Stream) -> tuple[int, ...]:
             return 1, 28 + 2 * padding, 28 + 2 * padding
         case SplitCIFAR() | SplitCIFAR10() | SplitCIFAR100():
             return 3, 32, 32
+        case ToyRegression():
+            return (1,)
         case ImageFolder(size=size, mode=mode):
             return (3 if mode == "rgb" else 1), size, size
         case ImportedStream(input_shape=shape):

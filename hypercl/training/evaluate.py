@@ -1,4 +1,4 @@
-"""How many samples each replica of a bundle classifies correctly."""
+"""How well each replica of a bundle predicts: samples classified correctly, or the squared error of a regression."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,15 @@ from hypercl.training.bundle import Bundle
 
 @dataclass(frozen=True)
 class Measured:
-    """Fractions, (replicas, tasks)."""
+    """Of each replica on each task, (replicas, tasks); fractions but for `mse`."""
 
     accuracies: list[list[float]]
+    """Of a regression R^2 = 1 - MSE / variance of the targets, at least 0."""
     inferred: list[list[float]] | None = None
     """Samples whose task was inferred correctly, by the method or, in scenario class, by the output decided on, which
     belongs to one task; None where no task is inferred."""
+    mse: list[list[float]] | None = None
+    """The mean squared error of a regression; None of classes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,22 @@ class Evaluation:
     """One of each task."""
     scenario: str = "task"
 
+    @property
+    def regression(self) -> bool:
+        """Whether numbers are predicted, and not classes."""
+        return self.splits[0].labels.is_floating_point()
+
+    def explained(self, mse: list[list[float]]) -> list[list[float]]:
+        """R^2 of mean squared errors, (replicas, tasks): 0 where it is negative, or where the targets do not vary."""
+        variances = [float(split.labels.var(dim=0, correction=0).mean()) for split in self.splits]
+        return [
+            [
+                max(0.0, 1 - error / variance) if variance else 0.0
+                for error, variance in zip(row, variances, strict=True)
+            ]
+            for row in mse
+        ]
+
     def batches(self, place: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and labels of the split at a place, `size` samples at once."""
         task, split = self.tasks[place], self.splits[place]
@@ -38,14 +57,14 @@ class Evaluation:
             images, labels = split[samples]
             yield task.inputs(images), labels
 
-    def fractions(self, counts: Sequence[Tensor]) -> list[list[float]]:
-        """Counts of right samples, (replicas,) of each task, as fractions; the host waits for them here."""
+    def means(self, counts: Sequence[Tensor]) -> list[list[float]]:
+        """Sums over samples, (replicas,) of each task, as means; the host waits for them here."""
         rows = numbers(torch.stack(list(counts), dim=1))
         return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in rows]
 
 
 def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None, None, Measured]:
-    """Each replica's accuracies, the task's identity given.
+    """Each replica's accuracies, or errors of a regression, the task's identity given.
 
     The counts stay on the device until the last batch: the host waits for it once.
 
@@ -60,8 +79,9 @@ def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None
     counts: list[Tensor] = []
     predictors = bundle.predictors(state, [task.index for task in what.tasks])
     for place, predict in enumerate(predictors):
-        counts.append((yield from _right(bundle, predict, what, place)))
-    return Measured(what.fractions(counts))
+        counts.append((yield from _summed(bundle, predict, what, place)))
+    means = what.means(counts)
+    return Measured(what.explained(means), mse=means) if what.regression else Measured(means)
 
 
 def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: int) -> Generator[None, None, Measured]:
@@ -97,16 +117,20 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
             inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
         elif what.scenario == "class":
             inferred.append(((outputs >= task.head.start) & (outputs < task.head.stop)).sum(dim=1))
-    return Measured(what.fractions(right), what.fractions(inferred) if inferred else None)
+    return Measured(what.means(right), what.means(inferred) if inferred else None)
 
 
-def _right(
+def _summed(
     bundle: Bundle, predict: Callable[[Tensor], Tensor], what: Evaluation, place: int
 ) -> Generator[None, None, Tensor]:
-    """Samples that each replica classifies correctly: int64, (replicas,)."""
+    """Samples that each replica classifies correctly, or its squared errors over all samples: (replicas,)."""
     device = what.splits[place].rows.device
-    right = torch.zeros(bundle.replicas, dtype=torch.int64, device=device)
+    total = torch.zeros(bundle.replicas, dtype=torch.float32 if what.regression else torch.int64, device=device)
     for inputs, labels in what.batches(place, bundle.samples):
-        right += (predict(inputs).argmax(dim=2) == labels).sum(dim=1)
+        outputs = predict(inputs)
+        if what.regression:
+            total += (outputs - labels).square().mean(dim=2).sum(dim=1)
+        else:
+            total += (outputs.argmax(dim=2) == labels).sum(dim=1)
         yield
-    return right
+    return total

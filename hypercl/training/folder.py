@@ -27,8 +27,8 @@ class RunFolders:
     """Where a run finds and leaves things."""
 
     folder: Path
-    """The run's own folder: config.yaml, checkpoints/, metrics.jsonl, summary.json, accuracy_matrix.csv, and samples/
-    of a method that generates inputs."""
+    """The run's own folder: config.yaml, checkpoints/, metrics.jsonl, summary.json, accuracy_matrix.csv, samples/ of a
+    method that generates inputs, and mse_matrix.csv and functions/ of a regression."""
     data_dir: Path
     """Where data sets lie."""
     offline: bool = False
@@ -91,9 +91,12 @@ class RunFolder:
         summary = RunSummary.read(self.path)
         return None if summary is None else Finished(summary, read_matrices(self.path))
 
-    def write_matrices(self, replicas: Sequence[Matrix], file: str = MATRIX_FILES["validation"]) -> AccuracyMatrix:
-        """Writes an accuracy matrix, which it returns; of several replicas their mean, and one file each."""
-        mean = AccuracyMatrix.of(mean_matrix(replicas))
+    def write_matrices(
+        self, replicas: Sequence[Matrix], file: str = MATRIX_FILES["validation"], instead: float | None = 0.0
+    ) -> AccuracyMatrix:
+        """Writes a matrix, which it returns; of several replicas their mean, in which one that diverged counts
+        `instead` (None: not at all), and one file each."""
+        mean = AccuracyMatrix.of(mean_matrix(replicas, instead))
         write_text(self.path / file, mean.csv())
         for number, matrix in enumerate(replicas, start=1) if len(replicas) > 1 else ():
             name = file.replace(".csv", f"_replica_{number}.csv")

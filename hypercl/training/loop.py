@@ -36,6 +36,7 @@ from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
 from hypercl.training.flops import step_
 from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
+from hypercl.training.functions import write_functions
 from hypercl.training.kept import KeptStates
 from hypercl.training.memory import halved, keep_to_share
 from hypercl.training.own_metric import OwnMetric
@@ -204,6 +205,7 @@ class _Run:
                 found = yield from self._measure(run_state, run_state.state, untrained, len(self.tasks))
                 run_state.matrices = [[row] for row in found.accuracies]
                 run_state.inferred = [[row] for row in found.inferred or []]
+                run_state.mse = [[row] for row in found.mse or []]
             while self._comes(run_state.task, run_state):
                 yield from self._learn(run_state)
             result = yield from self._finish(run_state, measured)
@@ -348,6 +350,7 @@ class _Run:
         measured = yield from self._measure(run_state, run_state.state, met, len(met))
         found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
         inferred = without(measured.inferred or [], run_state.diverged, [nan] * len(met))
+        mse = without(measured.mse or [], run_state.diverged, [nan] * len(met))
         progress = [sum(accuracies) / len(self.tasks) for accuracies in found]
         report = Report(
             step=self.reports_per_task * task + index,
@@ -363,15 +366,20 @@ class _Run:
         )
         by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
         by_task |= {"validation/task_inference": [sum(each) / len(met) for each in inferred]} if inferred else {}
+        errors = {f"validation/mse_task_{number}": each for number, each in enumerate(zip(*mse, strict=True), start=1)}
         run_state.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
+        run_state.rows[-1] |= rows(errors) if errors else {}
         if learned:
             data = Samples(self.stream.task(task).to(self.device))
             run_state.state = self.learner.end_task(run_state.state, task, data)
             self.guard.check()
             picture = self.folder.path / "samples" / f"after-task-{task + 1}.png"
             picture_of_samples(picture, self.learner, run_state.state, self.tasks[: task + 1])
+            if mse:
+                write_functions(self.folder.path, self.learner, run_state.state, self.tasks[: task + 1])
             self._extend(run_state.matrices, found)
             self._extend(run_state.inferred, inferred)
+            self._extend(run_state.mse, mse)
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test or self.keep:
@@ -383,10 +391,10 @@ class _Run:
     def _finish(self, run_state: RunState, before: Finished | None) -> Generator[Progress, None, Finished]:
         """Summary and matrices; test data is read here and nowhere else. What was measured `before` on validation data
         gains what is measured on test data."""
-        for matrix in (*run_state.matrices, *run_state.inferred):
+        for matrix in (*run_state.matrices, *run_state.inferred, *run_state.mse):
             for row in matrix:  # of a stream of unknown length
                 row += [nan] * (len(self.tasks) - len(row))
-        measured = {"validation": Matrices(run_state.matrices, run_state.inferred)}
+        measured = {"validation": Matrices(run_state.matrices, run_state.inferred, run_state.mse)}
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
         self.fence.check()
@@ -396,6 +404,8 @@ class _Run:
             written[data] = self.folder.write_matrices(matrices.accuracies, file)
             if matrices.inferred:
                 self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
+            if matrices.mse:
+                self.folder.write_matrices(matrices.mse, file.replace("accuracy", "mse"), instead=None)
         seconds = time.monotonic() - self.began
         summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds, self.own_metrics)
         if before is not None:
@@ -409,7 +419,7 @@ class _Run:
     def _test_matrices(self, run_state: RunState) -> Generator[Progress, None, Matrices]:
         """Each replica's; nan where its validation matrix has it, once it diverged."""
         tests = [self.stream.test(task.index).to(self.device) for task in self.tasks]
-        matrices = Matrices([[] for _ in self.seeds], [[] for _ in run_state.inferred])
+        matrices = Matrices([[] for _ in self.seeds], [[] for _ in run_state.inferred], [[] for _ in run_state.mse])
         for after in range(len(self.tasks) + 1):
             state = self.kept.after(after - 1, self.device) if after else self.learner.init()
             splits = dict(enumerate(tests[:after] if after else tests))
@@ -417,6 +427,7 @@ class _Run:
             gone = [place for place, known in enumerate(run_state.matrices) if isnan(known[after][0])]
             self._extend(matrices.accuracies, without(found.accuracies, gone, [nan] * len(splits)))
             self._extend(matrices.inferred, without(found.inferred or [], gone, [nan] * len(splits)))
+            self._extend(matrices.mse, without(found.mse or [], gone, [nan] * len(splits)))
         return matrices
 
     def _extend(self, matrices: Sequence[list[list[float]]], found: Sequence[Sequence[float]]) -> None:

@@ -1,6 +1,7 @@
 """Everything that is computed from an accuracy matrix.
 
-a[i][j] is the accuracy on task j after learning task i; row 0 is before any training, nan where it was not measured.
+a[i][j] is the accuracy (of a regression R^2, at least 0) on task j after learning task i; row 0 is before any training,
+nan where it was not measured.
 Definitions: ../shared/spec/protocols.md (Lopez-Paz & Ranzato, arXiv 1706.08840; Chaudhry et al., arXiv 1801.10112).
 """
 
@@ -9,6 +10,8 @@ from math import isnan
 from typing import Any
 
 Matrix = Sequence[Sequence[float]]
+PER_TASK = ("final_accuracy_per_task", "final_mse_per_task")
+"""Of a summary: task -> value; the second of a regression alone."""
 
 
 def final_accuracy(matrix: Matrix) -> float:
@@ -37,13 +40,16 @@ def backward_transfer(matrix: Matrix) -> float:
     return _mean([matrix[tasks][j] - matrix[j + 1][j] for j in range(tasks - 1)])
 
 
-def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "task") -> dict[str, Any]:
+def summarize(
+    matrix: Matrix, inferred: Matrix | None = None, scenario: str = "task", mse: Matrix | None = None
+) -> dict[str, Any]:
     """The metrics of one accuracy matrix by their keys, fractions; null with a `why` where one cannot be known.
 
     Args:
         matrix: of accuracies.
         inferred: the same of shares of samples whose task was inferred rightly.
         scenario: of the stream.
+        mse: the same of a regression's mean squared errors, which give `final_mse` and `during_mse`.
     """
     values: dict[str, float | None] = {
         "final_accuracy": final_accuracy(matrix),
@@ -66,15 +72,21 @@ def summarize(matrix: Matrix, inferred: Matrix | None = None, scenario: str = "t
         if value is not None and isnan(value):
             values[key] = None
             why[key] = "needs at least two tasks"
-    per_task = {f"task_{task + 1}": accuracy for task, accuracy in enumerate(matrix[-1])}
-    return {**values, "final_accuracy_per_task": per_task, "why": why}
+    if mse:
+        values |= {"final_mse": final_accuracy(mse), "during_mse": during_accuracy(mse)}
+    per_task = {"final_accuracy_per_task": _per_task(matrix)} | ({"final_mse_per_task": _per_task(mse)} if mse else {})
+    return {**values, **per_task, "why": why}
 
 
 def unknown(summary: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """All metrics null, for one reason: by the keys of those of another matrix."""
     values = [key for key, value in summary.items() if not isinstance(value, dict)]
-    per_task = dict.fromkeys(summary["final_accuracy_per_task"])
-    return {**dict.fromkeys(values), "final_accuracy_per_task": per_task, "why": dict.fromkeys(values, reason)}
+    per_task = {key: dict.fromkeys(of) for key, of in summary.items() if key in PER_TASK}
+    return {**dict.fromkeys(values), **per_task, "why": dict.fromkeys(values, reason)}
+
+
+def _per_task(matrix: Matrix) -> dict[str, float]:
+    return {f"task_{task + 1}": value for task, value in enumerate(matrix[-1])}
 
 
 def _mean(values: Sequence[float]) -> float:

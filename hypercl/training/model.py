@@ -60,7 +60,7 @@ class TrainedModel:
         self._state = run.state
 
     def predict(self, inputs: Tensor, task: int | None = None) -> Tensor:
-        """The predicted class of each input: int64, (samples,).
+        """The predicted class of each input: int64, (samples,); of a regression the numbers, (samples, outputs).
 
         With `scenario: task` a class counts within its task, with `class` over the stream, with `domain` it is the one
         of all tasks.
@@ -72,6 +72,8 @@ class TrainedModel:
         Raises:
             UserError: the task is needed and not given, or is not learned.
         """
+        if self.experiment.tasks.regression and task is not None:
+            return self.logits(inputs, task)
         if task is not None:
             start = self.shape.heads[task].start if self.shape.scenario == "class" else 0
             return self.logits(inputs, task).argmax(-1) + start

@@ -9,7 +9,7 @@ from statistics import stdev
 from typing import Any, TypeVar
 
 from hypercl.config import Experiment
-from hypercl.training.metrics import Matrix
+from hypercl.training.metrics import PER_TASK, Matrix
 from hypercl.training.progress import Row
 
 Value = TypeVar("Value")
@@ -58,14 +58,12 @@ def rows(measured: Mapping[str, Sequence[float]], instead: float | None = None) 
     return means | each
 
 
-def mean_matrix(matrices: Sequence[Matrix]) -> Matrix:
-    """The mean of the replicas' accuracy matrices; nan where no replica was measured."""
+def mean_matrix(matrices: Sequence[Matrix], instead: float | None = 0.0) -> Matrix:
+    """The mean of the replicas' matrices, one that diverged counting `instead`; nan where no replica was measured."""
     if len(matrices) == 1:
         return matrices[0]
     cells = zip(*matrices, strict=True)
-    return [
-        [nan if all(map(isnan, cell)) else mean(cell, instead=0.0) for cell in zip(*row, strict=True)] for row in cells
-    ]
+    return [[nan if all(map(isnan, cell)) else mean(cell, instead) for cell in zip(*row, strict=True)] for row in cells]
 
 
 def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,18 +71,20 @@ def mean_of(each: Sequence[Mapping[str, Any]], diverged: Sequence[int]) -> tuple
 
     Args:
         each: from `hypercl.training.metrics.summarize`, of two or more replicas.
-        diverged: places of the replicas that diverged, which count with `WORST`; a user's own metric has no
-            known worst value, so its mean is None.
+        diverged: places of the replicas that diverged, which count with `WORST`; a squared error or a user's own
+            metric has no known worst value, so its mean is None.
     """
     left = next(metrics for place, metrics in enumerate(each) if place not in diverged)
     known = [key for key, value in left.items() if isinstance(value, float)]
     unknown = {key: None for key in known if diverged and key not in WORST}
     known = [key for key in known if key not in unknown]
     values = {key: without([metrics[key] for metrics in each], diverged, WORST.get(key, nan)) for key in known}
-    tasks = left["final_accuracy_per_task"]
-    per_task = {
-        task: mean([0.0 if place in diverged else of["final_accuracy_per_task"][task] for place, of in enumerate(each)])
-        for task in tasks
-    }
-    means = {**left, **{key: mean(values[key]) for key in known}, **unknown, "final_accuracy_per_task": per_task}
+    per_task: dict[str, dict[str, float]] = {}
+    for key in (key for key in PER_TASK if key in left):
+        worst = 0.0 if key == "final_accuracy_per_task" else nan  # of a regression's error there is no worst
+        per_task[key] = {
+            task: mean([worst if place in diverged else of[key][task] for place, of in enumerate(each)])
+            for task in left[key]
+        }
+    means = {**left, **{key: mean(values[key]) for key in known}, **unknown, **per_task}
     return means, {key: stdev(values[key]) for key in known}

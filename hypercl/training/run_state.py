@@ -34,6 +34,8 @@ class RunState:
     """Rows of each replica's validation accuracy matrix so far; nan from where it diverged."""
     inferred: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
     """The same of the shares of samples whose task was inferred correctly; empty where no task is inferred."""
+    mse: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
+    """The same of the mean squared errors of a regression; empty of classes."""
     diverged: dict[int, str] = field(default_factory=dict[int, str])
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])

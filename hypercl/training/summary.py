@@ -27,6 +27,8 @@ class Matrices:
     accuracies: list[list[list[float]]]
     inferred: list[list[list[float]]]
     """Shares of samples whose task was inferred correctly; empty where no task is inferred."""
+    mse: list[list[list[float]]]
+    """Mean squared errors of a regression; empty of classes."""
 
 
 def summary_of(
@@ -87,10 +89,10 @@ def _of_replicas(
 ) -> list[Metrics]:
     """The metrics of each replica; all None where it diverged."""
     inferred = measured.inferred or [None] * len(measured.accuracies)
-    pairs = enumerate(zip(measured.accuracies, inferred, strict=True))
+    mse = measured.mse or [None] * len(measured.accuracies)
     own: list[Metrics | None] = []
-    for place, (accuracies, found) in pairs:
-        metrics = None if place in diverged else summarize(accuracies, found, scenario)
+    for place, (accuracies, found, errors) in enumerate(zip(measured.accuracies, inferred, mse, strict=True)):
+        metrics = None if place in diverged else summarize(accuracies, found, scenario, errors)
         if metrics:
             seen = SeedMeasures(accuracies, found, metrics, sizes.parameters, sizes.compression_ratio)
             metrics |= {one.name: one.value(seen) for one in asked}

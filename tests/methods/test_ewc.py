@@ -164,3 +164,39 @@ def test_replicas_of_several_strengths_train_as_each_would_alone(name: str) -> N
 def test_a_target_that_cannot_compute_one_sample_is_refused_before_training() -> None:
     with pytest.raises(UserError, match=r"LonelyNet cannot run on inputs of shape \(1, "):
         method("target.name=import", "target.path=small_nets:LonelyNet", "target.kwargs={width: 5}")
+
+
+def regression(labels: str) -> tuple[Any, State]:
+    of = learner(
+        "tasks=toy_regression", "target={name: mlp, hidden: [4], activation: tanh}", "hypernet={name: none}",
+        f"method={{name: ewc, strength: 1, fisher_labels: {labels}}}",
+    )  # fmt: skip
+    return of, of.init()
+
+
+class Points:
+    """Three samples of a regression, whose numbers are off by 0.5."""
+
+    x = torch.tensor([[-4.0], [-3.0], [-2.0]])
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        return self.x[samples], self.y[samples]
+
+    y: Tensor
+
+
+@pytest.mark.parametrize(("labels", "scale"), [("predicted", 1.0), ("given", 0.25)])
+def test_the_fisher_information_of_a_regression_is_the_squared_gradient_of_its_output(
+    labels: str, scale: float
+) -> None:
+    of, state = regression(labels)
+    weights = state["theta"]["weights"].clone().requires_grad_()
+    outputs, _ = of.spec.target(weights, state["buffers"]["0"], Points.x.to(weights.dtype), training=False)
+    expected = sum(torch.autograd.grad(one, weights, retain_graph=True)[0] ** 2 for one in outputs.flatten()) / 3
+    data = Points()
+    data.y = outputs.detach() - 0.5
+    held = of.end_task(state, 0, data)["held"]
+    torch.testing.assert_close(held["precision"], scale * expected, rtol=1e-4, atol=1e-6)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hypercl.methods.loss import classification_loss
+from hypercl.methods.loss import classification_loss, squared_error
 
 
 def drawn(classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,3 +37,10 @@ def test_half_precision_logits_are_computed_with_in_float32() -> None:
     loss = classification_loss(logits.bfloat16(), labels, 0.05)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, classification_loss(logits.bfloat16().float(), labels, 0.05))
+
+
+def test_the_squared_error_is_the_mean_of_each_replica() -> None:
+    draw = torch.Generator().manual_seed(1)
+    outputs, labels = torch.randn(2, 5, 3, generator=draw), torch.randn(2, 5, 3, generator=draw)
+    each = [functional.mse_loss(one, other) for one, other in zip(outputs, labels, strict=True)]
+    torch.testing.assert_close(squared_error(outputs, labels), torch.stack(each))

@@ -12,7 +12,9 @@ from hypercl.training.metrics import (
     final_accuracy,
     forgetting,
     summarize,
+    unknown,
 )
+from hypercl.training.replicas import mean_of
 
 BY_HAND = [[0.1, 0.1, 0.1], [0.9, nan, nan], [0.95, 0.8, nan], [0.6, 0.7, 1.0]]
 
@@ -37,3 +39,21 @@ def test_forgetting_is_never_less_than_what_was_lost(values: list[float]) -> Non
     rows = [[values[i * tasks + j] if j <= i else nan for j in range(tasks)] for i in range(tasks)]
     matrix = [[0.0] * tasks, *rows]
     assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
+
+
+def test_a_regression_has_the_means_of_its_errors_and_no_worst_value() -> None:
+    matrix, mse = [[0.0, 0.0], [0.9, nan], [0.8, 0.7]], [[2.0, 3.0], [0.1, nan], [0.2, 0.4]]
+    one = summarize(matrix, mse=mse)
+    assert one["final_mse"] == pytest.approx(0.3)
+    assert one["during_mse"] == pytest.approx(0.25)
+    assert one["final_mse_per_task"] == {"task_1": 0.2, "task_2": 0.4}
+    assert "final_mse" not in summarize(matrix)
+    gone = unknown(one, "diverged")
+    assert gone["final_mse_per_task"] == {"task_1": None, "task_2": None}
+    means, spread = mean_of([one, gone], (1,))
+    assert means["final_mse"] is None
+    assert means["final_mse_per_task"] == one["final_mse_per_task"]
+    assert "final_mse" not in spread
+    means, spread = mean_of([one, {**one, "final_mse": 0.5}], ())
+    assert means["final_mse"] == pytest.approx(0.4)
+    assert spread["final_mse"] > 0

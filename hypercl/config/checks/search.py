@@ -46,6 +46,17 @@ def _goals(file: SweepFile) -> list[Problem]:
         why = "is given" if scenario == "task" else f"is inferred by no {file.experiment.method.name}"
         message = f"in scenario {scenario} the task {why}, so that no accuracy of inferring it can be measured"
         found.append(Problem("objective", message, _INFERENCE, fix="seek another metric"))
+    if not file.experiment.tasks.regression:
+        found += [
+            Problem(
+                "objective",
+                f"tasks {file.experiment.tasks.name} are classes, which have no squared error",
+                metric,
+                fix="seek validation/final_accuracy",
+            )
+            for metric in ("validation/final_mse", "validation/during_mse")
+            if metric in asked
+        ]
     if asked <= set(_COSTS):
         message = f"by {' and '.join(sorted(asked))} alone the best setting is one that learns nothing"
         found.append(Problem("objective", message, fix="add validation/final_accuracy to what is maximized"))

@@ -89,6 +89,7 @@ from hypercl.config.models.tasks import (
     SplitMNIST,
     SplitTasks,
     Stream,
+    ToyRegression,
     task_count,
 )
 from hypercl.config.models.training import (

@@ -101,6 +101,8 @@ class Experiment(Section):
         self._tasks_may_come()
         self._nothing_before()
         self._more_than_one_sample()
+        if self.tasks.regression:
+            self._regresses()
         return self
 
     def _method_fits(self) -> None:
@@ -201,6 +203,15 @@ class Experiment(Section):
                 "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
                 "no embedding; use normal"
             )
+
+    def _regresses(self) -> None:
+        if not self.method.regresses:
+            able = ", ".join(kind for kind, model in _METHODS.items() if model.regresses)
+            raise ValueError(
+                f"method {self.method.name} classifies, and tasks {self.tasks.name} are regression: use {able}"
+            )
+        if self.training.label_smoothing:
+            raise ValueError("training.label_smoothing is of classes, and a regression has none: leave it out")
 
     def _more_than_one_sample(self) -> None:
         if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:

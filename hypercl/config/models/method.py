@@ -47,6 +47,8 @@ class AnyMethod(Section):
     """Scenarios in which it can predict."""
     generated: ClassVar[bool | None] = False
     """Whether the target's weights come from a hypernetwork, are its own, or either."""
+    regresses: ClassVar[bool] = False
+    """Whether it also learns to predict numbers."""
 
 
 class HypernetMethod(AnyMethod):
@@ -80,6 +82,7 @@ class Hnet(HypernetMethod):
     """A task-conditioned hypernetwork whose outputs for earlier embeddings are held fixed; the task is given."""
 
     name: Literal["hnet"] = "hnet"
+    regresses: ClassVar[bool] = True
     scenarios: ClassVar[Scenarios] = TASK
 
 
@@ -217,6 +220,7 @@ class Finetune(AnyMethod):
     """Plain fine-tuning without protection: the lower baseline."""
 
     name: Literal["finetune"] = "finetune"
+    regresses: ClassVar[bool] = True
     generated: ClassVar[bool | None] = None
 
 
@@ -224,6 +228,7 @@ class Scratch(AnyMethod):
     """A new network for each task: the baseline without transfer."""
 
     name: Literal["scratch"] = "scratch"
+    regresses: ClassVar[bool] = True
     scenarios: ClassVar[Scenarios] = TASK
     generated: ClassVar[bool | None] = None
 
@@ -232,14 +237,17 @@ class Joint(AnyMethod):
     """All tasks met so far are trained together, one batch of each per step: the upper baseline."""
 
     name: Literal["joint"] = "joint"
+    regresses: ClassVar[bool] = True
     generated: ClassVar[bool | None] = None
 
 
 class _Fisher(AnyMethod):
+    regresses: ClassVar[bool] = True
     strength: NotNegative = 1e7
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     fisher_labels: Literal["predicted", "given"] = "predicted"
-    """Labels of the squared gradients: the network's predictions, or the data's labels (the empirical Fisher)."""
+    """Labels of the squared gradients: the network's predictions, or the data's labels (the empirical Fisher). Of a
+    regression: the expectation over a normal distribution around the prediction, or the data's numbers."""
     fisher_samples: Count | None = None
     """Training samples of a task from which its Fisher information is estimated; null takes all."""
 
@@ -273,6 +281,7 @@ class SI(AnyMethod):
     """
 
     name: Literal["si"] = "si"
+    regresses: ClassVar[bool] = True
     strength: NotNegative = 50.0
     """Weight of the penalty, c. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     damping: Positive = 0.1
@@ -332,6 +341,7 @@ class ImportedMethod(AnyMethod):
     """
 
     name: Literal["import"] = "import"
+    regresses: ClassVar[bool] = True
     generated: ClassVar[bool | None] = None
     path: ImportPath
     """`package.module:Class`, found beside the file, in the working directory, or installed."""

@@ -13,6 +13,8 @@ Metric = Literal[
     "validation/forgetting",
     "validation/backward_transfer",
     "validation/task_inference_accuracy",
+    "validation/final_mse",
+    "validation/during_mse",
     "compression_ratio",
     "parameters",
     "seconds",

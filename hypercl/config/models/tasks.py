@@ -8,6 +8,7 @@ from hypercl.config.models.section import (
     Flag,
     ImportPath,
     Kinds,
+    NotNegative,
     Number,
     Section,
     TaskCount,
@@ -33,6 +34,8 @@ ClassCounts = Annotated[_Classes | tuple[_Classes, ...], BeforeValidator(_counts
 
 
 class Stream(Section):
+    regression: ClassVar[bool] = False
+    """Whether targets are numbers, learned by squared error, and not classes."""
     scenario: Literal["task", "domain", "class"] = "task"
     """What is known at test time. task (CL1): the task, whose classes are told apart by outputs of their own; domain
     (CL2): not the task, and all tasks share their outputs; class (CL3): not the task, and the classes of all tasks are
@@ -45,6 +48,15 @@ class Stream(Section):
     """Seed of the validation split: the same for all trials of a sweep."""
     skip: Annotated[Whole, Field(ge=0), at_most(10_000)] = 0
     """Tasks of the stream that are left out before the first one: skip 3 with num_tasks 2 is its fourth and fifth."""
+
+    @property
+    def score(self) -> str:
+        """What is measured of a task, a fraction of which more is better, in words.
+
+        Of a regression it is R^2 = 1 - MSE / variance of the targets, or 0 where that is negative: as good as their
+        mean, or worse.
+        """
+        return "R\u00b2" if self.regression else "accuracy"
 
     @property
     def whole(self) -> Self:
@@ -238,6 +250,34 @@ class SplitCIFAR100(CIFAR, SplitTasks):
     """Classes per task, or a list with one number per task, such as [2, 3, 5]; classes may be left unused."""
 
 
+class ToyRegression(Stream):
+    """Regression of one number: the polynomials x + 3 on [-4, -2], 2 x^2 - 1 on [-1, 1], (x - 3)^3 on [2, 4], one after
+    the other. Nothing is downloaded. Source: von Oswald et al. (2020), figure 2."""
+
+    regression: ClassVar[bool] = True
+    name: Literal["toy_regression"] = "toy_regression"
+    scenario: Literal["task"] = "task"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The task is known at test time."""
+    heads: Literal["own", "shared"] = "shared"
+    """One output for all tasks, or one for each."""
+    num_tasks: Annotated[Whole, Field(ge=1, le=3)] = 3
+    """Number of polynomials."""
+    samples: Annotated[Whole, Field(ge=4), at_most(1_000_000)] = 200
+    """Samples drawn for each task, x uniform; the test data is 50 equally spaced x without noise."""
+    noise: NotNegative = 0.05
+    """Standard deviation of the noise of drawn samples. Source: von Oswald et al. (2020)."""
+    validation: Annotated[Number, Field(gt=0, le=0.5)] = 0.5
+    """Share of each task's samples held out; a sweep optimises their R^2 or MSE. Half of 200 leaves the paper's 100."""
+    split_seed: Whole = 42
+    """Seed of the samples and of the validation split: the same for all trials of a sweep."""
+
+    @model_validator(mode="after")
+    def _three(self) -> Self:
+        if self.skip + self.num_tasks > 3:
+            raise ValueError(f"a skip of {self.skip} leaves {3 - self.skip} of the 3 tasks, not {self.num_tasks}")
+        return self
+
+
 class ImageFolder(SplitTasks):
     """A folder of images of your own, one folder a class, in tasks of some of the classes."""
 
@@ -297,6 +337,7 @@ Tasks = Annotated[
     | SplitCIFAR
     | SplitCIFAR10
     | SplitCIFAR100
+    | ToyRegression
     | ImageFolder
     | ImportedStream,
     Kinds(),
@@ -304,9 +345,12 @@ Tasks = Annotated[
 
 
 def classes_of(config: Tasks) -> tuple[int, ...]:
-    """Number of classes of each task; of the first one, where the number of tasks is not known in advance."""
+    """Number of classes of each task, of a regression 1; of the first task, where the number of tasks is not known in
+    advance."""
     if isinstance(config, ClassTasks):
         return config.classes
+    if isinstance(config, ToyRegression):
+        return (1,) * config.num_tasks
     return (10,) * (config.num_tasks or 1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import BASE, NORMAL, FinalResult, counterpart, label_in_words, leading, p_of
-from hypercl.formatting import percent, typed
+from hypercl.formatting import is_fraction, percent, typed
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import gain_interval, race_in_words
 from hypercl.sweep.results import Importance, best_rows, origin_of, several
@@ -92,14 +92,14 @@ class _Unit:
         return self.metric.replace("/", " ").replace("_", " ")
 
     def value(self, value: float) -> str:
-        return f"{percent(value, 1)} %" if "/" in self.metric else f"{value:.3g}"
+        return f"{percent(value, 1)} %" if is_fraction(self.metric) else f"{value:.3g}"
 
     def gain(self, value: float) -> str:
-        size = percent(abs(value), 1) if "/" in self.metric else f"{abs(value):.3g}"
+        size = percent(abs(value), 1) if is_fraction(self.metric) else f"{abs(value):.3g}"
         return f"{'+' if value >= 0 else '-'}{size}"
 
     def span(self, ends: Sequence[float]) -> str:
-        return " to ".join(percent(end, 1) if "/" in self.metric else f"{end:.3g}" for end in ends)
+        return " to ".join(percent(end, 1) if is_fraction(self.metric) else f"{end:.3g}" for end in ends)
 
 
 def _of_another(best: FrozenTrial, final: FinalResult) -> Iterator[Fact]:

@@ -10,7 +10,7 @@ from hypercl.analysis import FinalResult, label_in_words
 from hypercl.config import Distribution, lookup
 from hypercl.config.models import Goal, task_count
 from hypercl.config.reading import value_in_short
-from hypercl.formatting import headings
+from hypercl.formatting import headings, is_fraction
 from hypercl.sweep.page.courses import Course
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Importance
@@ -70,7 +70,7 @@ def figures_of(
 
 def _goal(goal: Goal) -> dict[str, Any]:
     words = goal.metric.replace("/", " ").replace("_", " ")
-    return {"words": words, "maximize": goal.direction == "maximize", "fraction": "/" in goal.metric}
+    return {"words": words, "maximize": goal.direction == "maximize", "fraction": is_fraction(goal.metric)}
 
 
 def _axis(distribution: Distribution) -> dict[str, Any]:

@@ -82,3 +82,10 @@ def test_attempts_of_stability_decay_are_of_full_length() -> None:
     with pytest.raises(ConfigError) as caught:
         check_sweep(loads(BASE, "file.yaml", overrides), "file.yaml")
     assert [problem.path for problem in caught.value.problems] == ["search.fidelity"]
+
+
+def test_the_squared_error_is_sought_of_a_regression_alone() -> None:
+    goal = "objective: {minimize: validation/final_mse}\n"
+    check_sweep(loads(BASE.replace("split_digits", "toy_regression") + goal, "file.yaml"), "file.yaml")
+    with pytest.raises(ConfigError, match="have no squared error"):
+        check_sweep(loads(BASE + goal, "file.yaml"), "file.yaml")
