@@ -7,6 +7,8 @@ from hypercl.faces import lazy
 
 if TYPE_CHECKING:
     from hypercl.analysis.confirming import confirming_round, halving_plan, p_no_better, to_tell
+    from hypercl.analysis.distances import distances_figure, drift, pairwise, weights_of
+    from hypercl.analysis.embedding_plane import accuracy_over_plane, embeddings_of, plane_figure, plane_of
     from hypercl.analysis.final import About, FinalResult, Reported, read_final, with_later, write_final
     from hypercl.analysis.final_table import final_rows, title
     from hypercl.analysis.final_text import (

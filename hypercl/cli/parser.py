@@ -43,6 +43,18 @@ def _add_init(commands: Commands) -> None:
     parser.set_defaults(run=_runs("init", "init_command"))
 
 
+def _add_analyse(commands: Commands) -> None:
+    purpose = "Accuracy over the plane of task embeddings, drift of weights, distances of tasks: pictures and CSV."
+    parser = _bare_command(commands, "analyse", purpose)
+    parser.add_argument("results", type=path, metavar="RESULTS", help="folder of a run, a trial or a sweep")
+    parser.add_argument(
+        "--points", type=count, default=21, metavar="N", help="points of the plane along each axis; default: 21"
+    )
+    parser.add_argument("--to", type=path, metavar="DIR", help="folder for the files; default: analysis/ in the run's")
+    _add_data(parser)
+    parser.set_defaults(run=_runs("analyse", "analyse_command"))
+
+
 def _add_cluster(commands: Commands) -> None:
     parser = _bare_command(commands, "cluster", "Copy a file for a cluster: `hypercl cluster init slurm`.")
     parser.add_argument("what", choices=["init"], help="init copies the file into the working directory")
@@ -179,7 +191,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_train, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
-    for add in (_add_cluster, _add_dashboard, _add_doctor, _add_explain, _add_init, _add_list):
+    for add in (_add_analyse, _add_cluster, _add_dashboard, _add_doctor, _add_explain, _add_init, _add_list):
         add(commands)
     for add in (_add_predict, _add_report, _add_schema, _add_tail, _add_upload, _add_completion):
         add(commands)

@@ -181,10 +181,13 @@ class NetworkLearner(Learner):
                     buffers = state["buffers"][self._buffers_of(task)]
                     yield partial(self._predict, network, buffers, self.spec.heads[task])
 
-    def network(self, state: State, task: int) -> Network:
-        """The weights and buffers that a task is predicted with."""
+    def network(self, state: State, task: int, embedding: Tensor | None = None) -> Network:
+        """The weights and buffers that a task is predicted with; generated from its own embedding or another (dim,)."""
+        embeddings = state["embeddings"][..., task : task + 1, :]
+        if embedding is not None:
+            embeddings = embedding.to(embeddings).expand(embeddings.shape)
         with torch.no_grad(), self._autocast():
-            weights = self.spec.hypernet(self._theta_of(state, task), state["embeddings"][..., task : task + 1, :])
+            weights = self.spec.hypernet(self._theta_of(state, task), embeddings)
         return Network(at_least_float32(weights).squeeze(-2), state["buffers"][self._buffers_of(task)])
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:

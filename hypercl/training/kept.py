@@ -30,6 +30,10 @@ class KeptStates:
         """What was known after a task."""
         return read(self._file(task), device)
 
+    def complete(self, tasks: int) -> bool:
+        """Whether what was known after each of the first tasks is there."""
+        return all(self._file(task).exists() for task in range(tasks))
+
     def require(self, tasks: int, finished: bool) -> None:
         """Refuses to open test data where nothing could be measured on it.
 

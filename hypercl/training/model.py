@@ -1,7 +1,7 @@
 """A trained run as a model: predictions, a task's weights, its network as a plain module."""
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from hypercl.config.models import at_task
 from hypercl.methods import Decision, Network, NetworkLearner
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.export import write_target
+from hypercl.training.kept import KeptStates
 from hypercl.training.parts import Networks
 from hypercl.training.run_state import RunState
 
@@ -106,6 +107,37 @@ class TrainedModel:
         self._require_learned(task)
         predict = next(self._bundle.predictors(self._state, [task]))
         return torch.cat([predict(part)[self._replica] for part in self._parts(inputs)])
+
+    def logits_at(self, embeddings: Tensor, inputs: Tensor, task: int) -> Iterator[Tensor]:
+        """As `logits`, with the weights generated from each of some embeddings, (n, dim), in place of the task's own.
+
+        Raises:
+            UserError: as `embedding`.
+        """
+        self.embedding(task)
+        learner, state, place = self._networks()
+        head = self.shape.heads[task]
+        for embedding in embeddings:
+            network = learner.network(state, task, embedding)
+            weights = network.weights if place is None else network.weights[place]
+            buffers = {name: value if place is None else value[place] for name, value in network.buffers.items()}
+            with torch.no_grad():
+                outputs, _ = learner.spec.target(weights, buffers, inputs.to(self.device), training=False)
+            yield outputs[:, head].cpu()
+
+    def history(self) -> "Iterator[TrainedModel]":
+        """The model as it was after each of its tasks, the first one first; none where the run did not keep them, as
+        trials do not, nor a run whose test data is opened."""
+        kept = KeptStates(self.folder, lambda: None)
+        for task in range(self.learned) if kept.complete(self.learned) else ():
+            model = copy(self)
+            model._state, model.learned = kept.after(task, self.device), task + 1
+            yield model
+
+    @property
+    def generated(self) -> bool:
+        """Whether there is a hypernetwork, and so task embeddings."""
+        return not self._networks()[0].own_weights
 
     def infer_task(self, inputs: Tensor) -> Tensor:
         """The task that each input is taken to belong to: int64, (samples,).

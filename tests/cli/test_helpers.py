@@ -34,6 +34,7 @@ SURFACE = {
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --quiet --json "
     "--data-dir --offline --trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
+    "analyse": "results --points --to --data-dir --offline --trust",
     "cluster": "what kind --to --image --claim --region --filesystem --project --head --workers --user",
     "doctor": "results --fix --wandb --data-dir --offline",
     "explain": "path",
