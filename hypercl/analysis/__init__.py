@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.race import draw_race, race_markdown, race_table
     from hypercl.analysis.race_record import RaceRecord, race_record_of
     from hypercl.analysis.racing import Plan, Round, level_of, p_worse
+    from hypercl.analysis.sensitivity import LINES, sensitivity_figure
     from hypercl.analysis.stability import by_task_rows, stability_trace, write_stability
     from hypercl.analysis.statistics import NORMAL, t_interval
     from hypercl.analysis.style import BLUE, ORANGE, empty_figure, legend_below

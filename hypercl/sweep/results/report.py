@@ -1,6 +1,7 @@
 """What a sweep found: ranked tables, what mattered, and the files of a report."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import (
+    LINES,
     FinalResult,
     Joined,
     comparison_figure,
@@ -20,6 +22,7 @@ from hypercl.analysis import (
     matrix_figure,
     read_final,
     read_trials,
+    sensitivity_figure,
     under_protocol,
     write_optimism,
 )
@@ -119,7 +122,7 @@ def _conditions(record: StudyRecord) -> dict[str, Any]:
 
 def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance]) -> list[Path]:
     """Writes a sweep's tables and figures: trials.csv, methods.csv where methods are compared, history, parameters,
-    importance, the best trial's matrix.
+    importance, the best trial's matrix; of a space of one number the sensitivity to it.
 
     Args:
         record: the sweep.
@@ -137,6 +140,7 @@ def write_report(record: StudyRecord, folder: Path, found: Sequence[Importance])
         trials["best"] = trials["number"] == best.number
     drawn = write_stability_files(record, folder)
     pictures = drawn or [*_write_front(record, trials, folder), *draw_sweep(record.file, trials, folder)]
+    pictures += _write_sensitivity(record, trials, folder)
     if found:
         table = pd.DataFrame([(each.path, each.share, each.chance) for each in found], columns=_COLUMNS)
         table.to_csv(folder / "importance.csv", index=False)
@@ -300,6 +304,33 @@ def _joined(records: Mapping[str, StudyRecord], several: bool) -> list[dict[str,
         sign = file.objective.goals[0].sign
         trials.sort(key=lambda trial: (not outcome_of(trial).feasible, sign * expected[id(trial)]))
     return [{column: rows[id(trial)].get(column, "") for column in columns} for trial in trials]
+
+
+_OF_SIZE = ("hypernet.compression_ratio", "hypernet.chunk_size")
+"""Keys that are drawn by the compression ratio they lead to."""
+
+
+def _write_sensitivity(record: StudyRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
+    """sensitivity.csv and sensitivity.png where the space varies one number, and complete trials have several of it."""
+    varied = [entry for entry, one in record.file.space.items() if one.kind != "equals"]
+    if len(varied) != 1:
+        return []
+    key, numbers = key_of(varied[0]), trials.set_index("number")
+    by_size, rows = key in _OF_SIZE, list[dict[str, Any]]()
+    for trial in record.ranked():
+        metrics = outcome_of(trial).metrics
+        x = metrics.get("compression_ratio") if by_size else pd.to_numeric(numbers[key][trial.number], errors="coerce")
+        known = {name: metrics[f"validation/{name}"] for name in LINES if f"validation/{name}" in metrics}
+        spread = {f"{name}_sd": metrics.get(f"spread/validation/{name}", nan) for name in known}
+        rows.append({"number": trial.number, "x": nan if x is None else float(x), **known, **spread})
+    table = pd.DataFrame(rows).dropna(subset=["x"]) if rows else pd.DataFrame()
+    if len(table.columns) < 3 or table["x"].nunique() < 2:
+        return []
+    table.to_csv(folder / "sensitivity.csv", index=False, lineterminator="\n")
+    name = "compression ratio" if by_size else key
+    figure = sensitivity_figure(table, name, record.file.experiment.tasks.score)
+    under_protocol(figure, record.file).savefig(folder / "sensitivity.png")
+    return [folder / "sensitivity.png"]
 
 
 def _write_front(record: StudyRecord, trials: pd.DataFrame, folder: Path) -> list[Path]:
