@@ -49,9 +49,9 @@ def print_trial(folder: Path, number: int) -> int:
     record = read_sweep(folder)
     trial, folder = record.trial(number), record.trial_folder(number)
     console.print(pairs(_head(record, number)), "", _setting(record, number), sep="\n")
-    reported = progress_of(record.file, trial)
+    reported, score = progress_of(record.file, trial), record.file.experiment.tasks.score
     if reported:
-        console.print("\nprogress: tasks learned, mean validation accuracy on the tasks met so far")
+        console.print(f"\nprogress: tasks learned, mean validation {score} on the tasks met so far")
         tasks = task_count(record.file.experiment.tasks)
         console.print("\n".join(progress_lines(reported, record.file.pruner.reports_per_task, tasks)))
     outcome = decided(trial)
@@ -60,9 +60,9 @@ def print_trial(folder: Path, number: int) -> int:
         console.print(pairs([(key, f"{value:.6g}") for key, value in sorted(outcome.metrics.items())]))
     if (path := folder / MATRIX_FILES["validation"]).is_file():
         console.print()
-        console.print(matrix_or_path("validation", AccuracyMatrix.read(path), path))
+        console.print(matrix_or_path("validation", AccuracyMatrix.read(path), path, score))
     elif accuracies := _last_accuracies(folder):
-        console.print(f"\nlast accuracy on each task met, %: {accuracies}", markup=False)
+        console.print(f"\nlast {score} on each task met, %: {accuracies}", markup=False)
     if (folder / "error.txt").is_file():
         error = (folder / "error.txt").read_text(encoding="utf-8").strip()
         console.print(f"\n{shown(folder / 'error.txt')}:\n{error}", markup=False)

@@ -277,9 +277,10 @@ def _write_matrix(record: StudyRecord, folder: Path) -> list[Path]:
     matrix = AccuracyMatrix.read(source)
     write_text(folder / source.name, source.read_text())
     data = "TEST data, which was tuned on" if leaks(record.asked) else "validation data"
-    title = f"Trial {best.number}, the best: accuracy on {data}{record.file.at_fidelity}"
+    score = record.file.experiment.tasks.score
+    title = f"Trial {best.number}, the best: {score} on {data}{record.file.at_fidelity}"
     picture = (folder / source.name).with_suffix(".png")
-    matrix_figure(matrix, title).savefig(picture)
+    matrix_figure(matrix, title, score).savefig(picture)
     return [picture]
 
 
