@@ -31,7 +31,7 @@ from hypercl.methods.hnet import HnetEntLearner, HnetLearner
 from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.penalty import EwcLearner, OnlineEwcLearner, SILearner
-from hypercl.methods.plain import JointLearner, LwFLearner, ScratchLearner
+from hypercl.methods.plain import FinetuneLearner, JointLearner, LwFLearner, ScratchLearner
 from hypercl.user_code import user_code
 
 _KEY = "method.path"
@@ -143,7 +143,7 @@ LEARNERS: dict[type, Callable[[LearnerSpec], Learner]] = {
     HnetTir: HnetTirLearner,
     HnetReplay: HnetReplayLearner,
     DGR: DGRLearner,
-    Finetune: NetworkLearner,
+    Finetune: FinetuneLearner,
     Scratch: ScratchLearner,
     Joint: JointLearner,
     Ewc: EwcLearner,

@@ -175,7 +175,12 @@ class InferenceNetwork(ReplayLearner):
     def __init__(self, spec: LearnerSpec, generator: HnetGenerator) -> None:
         shape = Shape(spec.shape.input_shape, (1,) * spec.shape.num_tasks, "class")
         network, weights = plain_network(
-            spec.experiment.target, shape.input_shape, shape.num_outputs, spec.device, spec.import_paths
+            spec.experiment.target,
+            shape.input_shape,
+            shape.num_outputs,
+            spec.device,
+            spec.experiment.method,
+            spec.import_paths,
         )
         variants = tuple(reseeded(variant, "inference") for variant in spec.variants)
         super().__init__(replace(spec, target=network, hypernet=weights, shape=shape, variants=variants))

@@ -108,7 +108,7 @@ class GeneratorLearner(NetworkLearner):
         assert config is not None
         self.latent = config.latent
         encoder = MLP(hidden=config.encoder), spec.shape.input_shape, 2 * config.latent
-        encoder_network, self.encoder_weights = plain_network(*encoder, spec.device)
+        encoder_network, self.encoder_weights = plain_network(*encoder, spec.device, spec.experiment.method)
         self.autoencoder = VariationalAutoencoder(encoder_network, network)
         self.conditions = self._conditions(config, network.input_shape[0] - config.latent)
         """(tasks, size), or (replicas, tasks, size)."""
@@ -272,7 +272,7 @@ class PlainGenerator(GeneratorLearner):
         config = generator_of(spec.experiment.method)
         assert config is not None
         decoder = MLP(hidden=config.decoder), (config.latent,), prod(spec.shape.input_shape)
-        super().__init__(spec, spec.variants, plain_network(*decoder, spec.device))
+        super().__init__(spec, spec.variants, plain_network(*decoder, spec.device, spec.experiment.method))
         self.share = share
 
     def init(self) -> State:

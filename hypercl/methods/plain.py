@@ -1,12 +1,13 @@
 """Methods that add nothing but the choice of data, and networks with weights of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from hypercl.config.models import AnyMethod, Finetune, OwnNetworks
 from hypercl.hypernets import OwnWeights
 from hypercl.methods.learner import Batch, State, StepInfo, TaskData
 from hypercl.methods.network_learner import NetworkLearner
@@ -16,14 +17,30 @@ from hypercl.tensors import Tensors
 
 
 def own_weights(
-    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, num_weights: int, import_paths: Sequence[Path]
+    config: AnyTarget, target: GeneratedModel, import_paths: Sequence[Path], method: AnyMethod
 ) -> OwnWeights:
-    """The replacement of a hypernetwork for a target with its own weights, initialised as its module does."""
+    """The replacement of a hypernetwork for a target with its own weights, initialised as its module or its method
+    does; `config` is what the target was built from."""
 
     def draw(seed: int) -> Tensor:
-        return draw_weights(config, input_shape, num_outputs, seed, import_paths)
+        weights = draw_weights(config, target.input_shape, target.num_outputs, seed, import_paths)
+        if isinstance(method, OwnNetworks) and method.own_weights_init == "xavier":
+            return xavier(weights, target.shapes, seed)
+        return weights
 
-    return OwnWeights(num_weights, draw)
+    return OwnWeights(target.num_weights, draw)
+
+
+def xavier(weights: Tensor, shapes: Mapping[str, torch.Size], seed: int) -> Tensor:
+    """Initial weights (num_weights,) with Xavier-uniform matrices and kernels (Glorot and Bengio, 2010) and zero
+    biases; scales of normalisation layers stay as they are. `shapes` by name, in the order of the weights."""
+    generator, parts = torch.Generator().manual_seed(seed), weights.split([shape.numel() for shape in shapes.values()])
+    for (name, shape), part in zip(shapes.items(), parts, strict=True):
+        if len(shape) > 1:
+            nn.init.xavier_uniform_(part.view(shape), generator=generator)
+        elif name.endswith("bias"):
+            part.zero_()
+    return weights
 
 
 def plain_network(
@@ -31,11 +48,20 @@ def plain_network(
     input_shape: tuple[int, ...],
     num_outputs: int,
     device: torch.device,
+    method: AnyMethod,
     import_paths: Sequence[Path] = (),
 ) -> tuple[GeneratedModel, OwnWeights]:
-    """A network on a device, and the seam that draws its weights; raises as `build_target`."""
+    """A network of a method on a device, and the seam that draws its weights; raises as `build_target`."""
     target = build_target(config, input_shape, num_outputs, import_paths).to(device)
-    return target, own_weights(config, input_shape, num_outputs, target.num_weights, import_paths)
+    return target, own_weights(config, target, import_paths, method)
+
+
+class FinetuneLearner(NetworkLearner):
+    """No protection."""
+
+    def _buffers_of(self, task: int) -> str:
+        shared = cast(Finetune, self.spec.experiment.method).share_buffers
+        return "0" if shared else super()._buffers_of(task)
 
 
 class JointLearner(NetworkLearner):

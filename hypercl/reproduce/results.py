@@ -94,6 +94,7 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
     known = {cell.name: _known(records, cell) for cell in cells}
     changes = sorted({record["changed"] for record in records if record["changed"]})
     marks = {text: f" ({LETTERS[index % len(LETTERS)]})" for index, text in enumerate(changes)}
+    spread = " ± SD" if any(len(seeds) > 1 for seeds in known.values()) else ""
     rows: list[dict[str, str]] = []
     for name, row in table.rows.items():
         shown = {"method": row.label}
@@ -102,7 +103,7 @@ def reproduction_markdown(table: Reproduction, frame: pd.DataFrame) -> str:
             cell = next((cell for cell in cells if (cell.row, cell.scenario) == (name, scenario)), None)
             seeds = known[cell.name] if cell else []
             mark = marks.get(seeds[0]["changed"], "") if seeds else ""
-            shown[HEADS[scenario]] = _mean(seeds) + mark if cell else ""
+            shown[f"{HEADS[scenario]}{spread}"] = _mean(seeds) + mark if cell else ""
             shown[f"{HEADS[scenario][:3]} published"] = (
                 f"{cell.published:.2f}" if cell and cell.published is not None else ""
             )

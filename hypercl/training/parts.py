@@ -114,9 +114,7 @@ class Networks:
         if experiment.training.replicas > 1:
             target.require_bundle(device)
         if isinstance(experiment.hypernet, NoHypernet):
-            hypernet = own_weights(
-                experiment.target, shape.input_shape, shape.num_outputs, target.num_weights, import_paths
-            )
+            hypernet = own_weights(experiment.target, target, import_paths, experiment.method)
         else:
             shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
             hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)

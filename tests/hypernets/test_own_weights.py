@@ -1,10 +1,11 @@
 """A target's own weights behave as a hypernetwork that makes the same weights for every task."""
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hypercl.config.models.target import MLP
+from hypercl.config.models import MLP, Finetune, HnetReplay, HnetTir
 from hypercl.hypernets import OwnWeights
 from hypercl.methods import own_weights
 from hypercl.seeds import generator
@@ -47,7 +48,7 @@ def test_initial_weights_are_the_modules_own_and_depend_on_the_seed_alone() -> N
 def test_a_step_on_own_weights_is_that_of_the_module_alone() -> None:
     config, shape = MLP(hidden=(5,)), (1, 4, 4)
     target = build_target(config, shape, 3)
-    own = own_weights(config, shape, 3, target.num_weights, ())
+    own = own_weights(config, target, (), Finetune())
     theta = own.init(generator(1, "theta"))
     inputs, labels = torch.rand(8, *shape), torch.arange(8) % 3
 
@@ -58,3 +59,23 @@ def test_a_step_on_own_weights_is_that_of_the_module_alone() -> None:
     leaf = weights[0].clone().requires_grad_()
     (wanted,) = torch.autograd.grad(loss(leaf), leaf)
     assert torch.equal(back(wanted[None])[0]["weights"], wanted)
+
+
+@pytest.mark.parametrize("method", [HnetReplay, HnetTir])
+def test_the_papers_own_networks_begin_by_xavier_with_zero_biases_where_asked(method: type) -> None:
+    config, shape = MLP(hidden=(50, 40), batch_norm=True), (1, 8, 8)
+    target = build_target(config, shape, 3)
+    seed = generator(1, "theta")
+    drawn = own_weights(config, target, (), method(own_weights_init="xavier")).init(seed)["weights"]
+    again = own_weights(config, target, (), method(own_weights_init="xavier")).init(seed)["weights"]
+    assert torch.equal(drawn, again)
+    as_module = own_weights(config, target, (), method()).init(seed)["weights"]
+    assert torch.equal(as_module, draw_weights(config, shape, 3, seed.initial_seed()))
+    for name, value in target.split(drawn).items():
+        if value.ndim > 1:
+            bound = (6 / sum(value.shape)) ** 0.5
+            assert 0.9 * bound < value.abs().max() <= bound, name
+        elif name.endswith("bias"):
+            assert not value.any(), name
+        else:  # the scale of a normalisation
+            assert (value == 1).all(), name

@@ -10,7 +10,7 @@ from few_samples import FewSamples
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hypercl.config import Experiment, loads
+from hypercl.config import Experiment, UserError, loads
 from hypercl.methods import Batch, Learner, State, StepInfo
 from hypercl.training import build_learner
 
@@ -207,6 +207,25 @@ def test_running_statistics_are_kept_for_each_task() -> None:
     means = [state["buffers"][str(task)]["norm.running_mean"] for task in range(3)]
     assert not torch.equal(means[0], means[1])
     assert torch.equal(means[2], torch.zeros(5))
+
+
+def test_finetuning_generated_weights_shares_running_statistics_where_asked() -> None:
+    norm = ("target.name=import", "target.path=small_nets:NormNet", "target.kwargs={width: 5}")
+    method = learner(*norm, "method={name: finetune, share_buffers: true}")
+    state = trained(method, 1)
+    after_first = state["buffers"]["0"]["norm.running_mean"].clone()
+    state = trained(method, 2, state=state, first=1)
+    assert state["buffers"].keys() == {"0"}
+    assert not torch.equal(state["buffers"]["0"]["norm.running_mean"], after_first)
+    inputs, _ = batch(3)
+    outputs = [predict(inputs) for predict in method.predictors(state, range(3))]
+    assert all(found.isfinite().all() for found in outputs)
+
+
+@pytest.mark.parametrize("change", ["hypernet.name=none", "target={name: lenet}", "target={name: mlp}"])
+def test_sharing_statistics_is_refused_where_it_would_have_no_effect(change: str) -> None:
+    with pytest.raises(UserError, match=r"share_buffers would have no effect"):
+        experiment("method={name: finetune, share_buffers: true}", change)
 
 
 def test_dropout_is_the_same_for_the_same_seed() -> None:

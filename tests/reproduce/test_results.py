@@ -111,7 +111,7 @@ def test_markdown_has_the_mean_the_spread_the_published_and_the_time(tmp_path: P
     finish(tmp_path / "ewc-class" / "seed-1", BASE, [0.2])
     told = reproduction_markdown(TABLE, read_reproduction(written(tmp_path)))
     assert told.splitlines()[:4] == [
-        "| method | CL1: task given | CL1 published | CL3: class | CL3 published | time |",
+        "| method | CL1: task given ± SD | CL1 published | CL3: class ± SD | CL3 published | time |",
         "| --- | --- | --- | --- | --- | --- |",
         "| HNET | 99.00 ± 1.00 | 99.80 |  |  | 62 min |",
         "| EWC | - |  | 20.00 | 20.00 | -, 75 s |",

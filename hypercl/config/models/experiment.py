@@ -11,6 +11,7 @@ from hypercl.config.models.method import (
     ER,
     AnyMethod,
     DistillingMethod,
+    Finetune,
     Hnet,
     HnetEnt,
     HnetTir,
@@ -21,7 +22,7 @@ from hypercl.config.models.method import (
     generator_of,
 )
 from hypercl.config.models.section import Number, Section, is_mapping, kind_of, models_in, name_in
-from hypercl.config.models.target import MLP, Target
+from hypercl.config.models.target import MLP, LeNet, Target, ZenkeNet
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
 
@@ -95,6 +96,7 @@ class Experiment(Section):
     def _sections_fit_together(self) -> "Experiment":
         self._method_fits()
         self._new_classes_compete()
+        self._has_buffers_to_share()
         self._each_class_has_a_share()
         self._replay_fits()
         self._entropy_tells_something()
@@ -132,6 +134,18 @@ class Experiment(Section):
             raise ValueError(
                 f"method.new_classes {method.new_classes} would have no effect in scenario {scenario}, whose targets "
                 "hold no new classes: leave it out"
+            )
+
+    def _has_buffers_to_share(self) -> None:
+        if not isinstance(self.method, Finetune) or not self.method.share_buffers:
+            return
+        if isinstance(self.hypernet, OwnWeights):
+            raise ValueError(
+                "method.share_buffers would have no effect with hypernet none, whose tasks share all: leave it out"
+            )
+        if isinstance(self.target, LeNet | ZenkeNet) or (isinstance(self.target, MLP) and not self.target.batch_norm):
+            raise ValueError(
+                f"method.share_buffers would have no effect: target {self.target.name} has no batch normalisation here"
             )
 
     def _each_class_has_a_share(self) -> None:

@@ -150,7 +150,15 @@ def _share(value: Any) -> Any:
 ReplayShare = Annotated[Annotated[Number, Field(gt=0, lt=1)] | Literal["growing"], BeforeValidator(_share)]
 
 
-class HnetTir(HypernetMethod):
+class OwnNetworks(AnyMethod):
+    """A method of the paper with networks that no hypernetwork generates."""
+
+    own_weights_init: Literal["module", "xavier"] = "module"
+    """How the networks that no hypernetwork generates begin (classifier, inference network, encoder): as their PyTorch
+    module does, or with Xavier-uniform weights and zero biases, as in the code of von Oswald et al. (2020)."""
+
+
+class HnetTir(HypernetMethod, OwnNetworks):
     """HNET+TIR: a plain network of the target's kind, trained with replay, tells which task a sample is from."""
 
     name: Literal["hnet_tir"] = "hnet_tir"
@@ -197,7 +205,7 @@ class DistillingMethod(ReplayMethod):
         return self
 
 
-class HnetReplay(DistillingMethod):
+class HnetReplay(DistillingMethod, OwnNetworks):
     """HNET+R: a plain classifier, protected by replay from a decoder that a hypernetwork generates."""
 
     name: Literal["hnet_replay"] = "hnet_replay"
@@ -222,6 +230,9 @@ class Finetune(AnyMethod):
     name: Literal["finetune"] = "finetune"
     regresses: ClassVar[bool] = True
     generated: ClassVar[bool | None] = None
+    share_buffers: Flag = False
+    """With a hypernetwork: one set of buffers (the running statistics of batch normalisation) for all tasks, as own
+    weights have; otherwise each task has its own. Source: von Oswald et al. (2020), fine-tuning on Split CIFAR."""
 
 
 class Scratch(AnyMethod):
