@@ -13,7 +13,7 @@ from hypercl.cli.tables import Fitted, widened
 from hypercl.config import UserError
 from hypercl.formatting import shown
 from hypercl.sweep.results import stage_of, status_of
-from hypercl.sweep.study import SWEEP_YAML
+from hypercl.sweep.study import JOURNAL, SWEEP_YAML
 
 Row = dict[str, str]
 DAMAGED = "damaged"
@@ -52,7 +52,9 @@ def _sweep(folder: Path) -> Row:
     promise = None if best is None else status.record.promised(best)
     value = f"{promise.values[0]:.4g}" if promise else ""
     trained = f"{status.trained} of {file.search.trials}"
-    return _row(folder.name, stage_of(status), trained, value, folder / "study.journal")
+    journal = folder / JOURNAL
+    newest = journal if journal.exists() else folder / "trials.csv"
+    return _row(folder.name, stage_of(status), trained, value, newest)
 
 
 def _run(folder: Path, run: Path) -> Row:

@@ -258,6 +258,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     """How much a sweep does, and on what."""
     parser.add_argument("--trials", type=count, metavar="N", help="total number of trained trials (search.trials)")
     parser.add_argument("--no-final", action="store_true", help="no final step now, whatever final.auto says")
+    parser.add_argument("--join", action="store_true", help="work on a study that another driver began (study.storage)")
     _add_machine(parser)
     parser.add_argument(
         "--prefer",

@@ -149,10 +149,9 @@ def entrypoint(args: argparse.Namespace, file: Path, data_dir: Path) -> str:
     }
     more = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
     python = ["python", "-m", "hypercl"]
+    flags = [f"--{name.replace('_', '-')}" for name in ("no_final", "join") if getattr(args, name)]
     fetch = shlex.join([*python, "train", *common, "--fetch"])
-    return (
-        f"{fetch} && exec {shlex.join([*python, 'sweep', *common, *more, *(['--no-final'] if args.no_final else [])])}"
-    )
+    return f"{fetch} && exec {shlex.join([*python, 'sweep', *common, *more, *flags])}"
 
 
 def runtime_env(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def prepared(args: argparse.Namespace, file: SweepFile, console: Console) -> Swe
         _options(args, file, results_of(args) / name_of(args, file), console),
         final="no" if args.no_final else "after the search" if file.final.auto else "when asked",
         prefer=args.prefer,
+        join=args.join,
         import_paths=import_paths(args),
         source=args.file,
         command=getattr(args, "typed", ""),

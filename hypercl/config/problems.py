@@ -104,5 +104,7 @@ def closest(word: object, known: Sequence[str]) -> str:
 
 
 def _short(value: Any, limit: int = 120) -> str:
-    text = repr(value)
+    """A value on a line; what may be a password in a URL is left out."""
+    text = re.sub(r"(://[^:@/\s]*):.*@", r"\1:***@", repr(value))
+    text = re.sub(r"(?i)(\w*(?:pass|pwd)\w*)=[^&'\"\s]+", r"\1=***", text)
     return text if len(text) <= limit else text[: limit - 3] + "..."

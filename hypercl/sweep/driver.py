@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hypercl.config import Experiment, SweepFile, assign, check_sweep, resolved
+from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
 from hypercl.config.models import imports_of
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
@@ -43,9 +43,12 @@ from hypercl.sweep.study import (
     JOURNAL,
     Bounds,
     SweepStudy,
+    begun_by,
     check_passed,
     check_preference,
     check_same,
+    check_study,
+    database_fault,
     earlier_of,
     final_config,
     keep_earlier,
@@ -124,6 +127,7 @@ class _Session:
 
     def run(self) -> SweepResult:
         check_same(self.folder, self.asked)
+        check_study(self.folder, self.asked, self.given.join)
         check_disk(self.given)
         self._tidy()
         remove_partials(self.folder)
@@ -140,11 +144,15 @@ class _Session:
                     self._tune()
                     self._report()
             except Exception as error:
+                if lost := database_fault(error):
+                    raise UserError(lost) from error
                 fault = machine_fault(error)
                 if fault is None or not hasattr(self, "final"):
                     raise
                 self.control.machine_failed(fault)
             finally:
+                if hasattr(self, "study"):
+                    self.study.leave()
                 self._tidy()
                 self.listener.close()
         return self._result()
@@ -187,7 +195,10 @@ class _Session:
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
         note_gpus(self.study.optuna, slots.gpus)
         check_races(self.study.record())
-        self.final = FinalStep(self.study, self.given.final)
+        if self.study.joined and self.given.final in ("alone", "again"):
+            where = begun_by(self.study.optuna.user_attrs)
+            raise UserError(f"the study was begun elsewhere, and its final step belongs there: {where}")
+        self.final = FinalStep(self.study, "no" if self.study.joined else self.given.final)
         if self.given.prefer is not None:
             if self._finished():
                 check_passed(self.file, self.study.trials(), self.given.prefer)
@@ -198,7 +209,7 @@ class _Session:
 
     def _finished(self) -> bool:
         over = self.study.trained >= self.file.search.trials or self.planner.over(self.study.trials())
-        return over and not race_due(self.study.record())
+        return over and (self.study.joined or not race_due(self.study.record()))
 
     def _searches(self) -> bool:
         """Whether there is anything left to search."""
@@ -210,6 +221,9 @@ class _Session:
     def _tune(self) -> None:
         """The search, followed by the confirming stage, or paused and followed by races."""
         if not self._searches():
+            return
+        if self.study.joined:
+            self._search(self.file.search.trials)
             return
         for point in search_stages(self.study.record()):
             if self.study.trained < point:
@@ -353,7 +367,11 @@ class _Session:
         data = data_option(self.given.data_dir)
         if several(self.file.objective) or record.prefer:
             told += [f"{name}: {text}" for name, text in best_rows(record)]
-        lines = [message, *told, *self.final.said(data), *self._drawn(code)]
+        if self.study.joined:
+            where = begun_by(self.study.optuna.user_attrs)
+            told.append(f"What follows the search belongs to the driver that began the study: {where}")
+        later = [] if self.study.joined else self.final.said(data)
+        lines = [message, *told, *later, *self._drawn(code)]
         if (self.folder / PAGE).exists():
             lines.append(f"See it on one page: {shown(self.folder / PAGE)}")
         if best_file is not None:

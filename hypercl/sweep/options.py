@@ -39,6 +39,8 @@ class SweepOptions:
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
     final: FinalMode = "after the search"
     """Whether and when settings are retrained and test data is opened."""
+    join: bool = False
+    """Work on a study that another driver began (`study.storage`)."""
     prefer: str | None = None
     """Which of several compromises goes into best.yaml: `knee`, weights or a test (`hypercl.sweep.study.preference`);
     None leaves it at what was said last, and at first is the knee."""

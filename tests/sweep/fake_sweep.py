@@ -1,17 +1,22 @@
 """`python fake_sweep.py FOLDER FILE [TIME]`: a sweep with the fake training, as a process that can be killed.
 
-With FAKE_FINAL in its environment it has a final step, with FAKE_ADDRESS it runs on that Ray cluster.
+With FAKE_FINAL in its environment it has a final step, with FAKE_ADDRESS it runs on that Ray cluster. With FAKE_JOIN
+it joins a study that was begun elsewhere; FAKE_LEASE is how long other drivers of a study may be silent. With
+FAKE_RAY it trains in its own process.
 """
 
 import os
 import sys
 from pathlib import Path
 
+import pytest
 from fake_training import FakeEngine
+from in_this_process import InThisProcess, without_ray
 
 from hypercl.config import UserError, load
 from hypercl.sweep import SweepOptions, driver, sweep
 from hypercl.sweep.listener import Silent
+from hypercl.sweep.study import drivers
 
 
 class Printed(Silent):
@@ -28,9 +33,14 @@ def main() -> int:
         address=os.environ.get("FAKE_ADDRESS"),
         listener=Printed(),
         time_limit_s=float(rest[0]) if rest else None,
+        join="FAKE_JOIN" in os.environ,
         final="after the search" if "FAKE_FINAL" in os.environ else "no",
     )
     driver.SECONDS_TO_STOP = float(os.environ.get("FAKE_SECONDS_TO_STOP", driver.SECONDS_TO_STOP))
+    drivers.LEASE = float(os.environ.get("FAKE_LEASE", drivers.LEASE))
+    drivers.BEAT = drivers.LEASE / 8
+    if "FAKE_RAY" in os.environ:
+        without_ray(pytest.MonkeyPatch(), InThisProcess())
     try:
         result = sweep(load(file), options, FakeEngine())
     except UserError as error:

@@ -1,5 +1,6 @@
 """Whole sweeps without Ray: sessions of Ray Tune that train one job after the other in the test's own process."""
 
+import itertools
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -27,9 +28,11 @@ class InThisProcess(_Sessions):
     """In the place of `tune_study`, with the fake training; what was trained, in order."""
 
     def __call__(self, trainable: Any, slots: Any, searcher: Any, scheduler: Any, beat: Any, storage: Any) -> None:
-        for name in map(str, range(100)):
+        for name in map(str, itertools.count()):
             given = searcher.suggest(name)
-            if not isinstance(given, dict):
+            if given is None:  # other drivers train the rest
+                continue
+            if given == "FINISHED":
                 return
             own = given["job"]
             experiment = Experiment.model_validate(own.experiment)

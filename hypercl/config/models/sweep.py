@@ -1,8 +1,9 @@
 """What a sweep is beside its experiment and space."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from hypercl.config.models.experiment import Experiment
 from hypercl.config.models.imported import Imported
@@ -24,6 +25,29 @@ from hypercl.config.models.section import (
 )
 from hypercl.config.models.space import Distribution
 from hypercl.config.models.space_of_methods import CHOOSING, with_conditions
+
+
+class Study(Section):
+    """Where the study lies."""
+
+    storage: str | None = Field(default=None, examples=["postgresql://me@host/studies"])
+    """Database that holds the study in place of `study.journal`, as an SQLAlchemy URL without a password (PGPASSWORD or
+    ~/.pgpass holds it). Several drivers can then work on it with --join; null is the journal."""
+
+    @field_validator("storage", mode="after")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.match(r"[a-z]+(\+\w+)?://.*/", value):
+            raise ValueError("give the URL of a database, such as postgresql://me@host/studies")
+        before, _, after = value.partition("://")[2].rpartition("@")
+        if ":" in before or re.search(r"[?&][^=&]*(pass|pwd)[^=&]*=", after, re.IGNORECASE):
+            raise ValueError(
+                "a password in a file is read by everybody who gets the results: leave it out, and put it into the "
+                "environment variable PGPASSWORD or into ~/.pgpass"
+            )
+        return value
 
 
 class Resources(Section):
@@ -107,6 +131,8 @@ class SweepFile(Section):
     """How the final result is measured."""
     resources: Resources = Resources()
     """Resources of a trial."""
+    study: Study = Study()
+    """Where the study lies."""
     logging: Logging = Logging()
     """Loggers."""
 

@@ -15,6 +15,7 @@ from hypercl.sweep.race import stage_of
 from hypercl.sweep.results import bounds_in_words, chosen_rows
 from hypercl.sweep.study import (
     JOURNAL,
+    MEMBER,
     TRAINED,
     Bounds,
     check_preference,
@@ -24,6 +25,7 @@ from hypercl.sweep.study import (
     outcome_of,
     protocol_in_words,
     pruner_in_words,
+    read_sweep,
     search_config,
 )
 from hypercl.sweep.study import sampler_in_words as described_sampler
@@ -157,12 +159,15 @@ def _trials(file: SweepFile) -> str:
 
 def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
     """What stands in the folder already. Only reads: the journal is mended later, under the driver's lock."""
-    if not (given.folder / JOURNAL).exists():
+    if not (given.folder / JOURNAL).exists() and not (given.folder / MEMBER).exists():
         return []
     try:
-        storage = open_journal(given.folder / JOURNAL)
-        names = names_of(optuna.get_all_study_names(storage))
-        trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
+        if file.study.storage is not None:
+            trials = read_sweep(given.folder).trials
+        else:
+            storage = open_journal(given.folder / JOURNAL)
+            names = names_of(optuna.get_all_study_names(storage))
+            trials = optuna.load_study(study_name=names[0], storage=storage).get_trials(deepcopy=False) if names else []
     except ValueError:
         return [("resume", "the journal is damaged; it will be repaired or refused")]
     trained = sum(outcome_of(trial).kind in TRAINED for trial in trials if trial.state.is_finished())

@@ -109,7 +109,7 @@ def _sweep(folder: Path) -> Iterator[Fault]:
         file = load(folder / SWEEP_YAML)
     except (UserError, OSError) as error:
         yield Fault(Weight.BLOCKING, folder / SWEEP_YAML, f"cannot be read: {_first(error)}; restore it from a copy")
-    yield from _journal(folder, file)
+    yield from _journal(folder, file) if file is None or file.study.storage is None else _database(folder)
     try:
         read_final(folder / "final")
     except UserError:
@@ -145,6 +145,13 @@ def _journal(folder: Path, file: SweepFile | None) -> Iterator[Fault]:
             f"trials {numbers} are others than in trials/, or have no ending: a record is missing",
             lambda lost: _mend_journal(folder, file, lost),
         )
+
+
+def _database(folder: Path) -> Iterator[Fault]:
+    try:
+        read_sweep(folder)
+    except UserError as error:
+        yield Fault(Weight.BLOCKING, folder / SWEEP_YAML, f"its study cannot be read: {_first(error)}")
 
 
 def _mend_journal(folder: Path, file: SweepFile | None, lost: LostAndFound) -> str:

@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus, tuning_cost
+    from hypercl.sweep.study.database import (
+        MEMBER,
+        begun_by,
+        check_study,
+        database_fault,
+        member_of,
+    )
     from hypercl.sweep.study.enqueue import Enqueued, enqueue_setting
     from hypercl.sweep.study.imported_parts import evaluator_of
     from hypercl.sweep.study.journal import (

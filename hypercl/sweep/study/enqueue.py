@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from hypercl.config import ConfigError, UserError
@@ -15,6 +15,7 @@ from hypercl.config.checks import completed, with_tied
 from hypercl.config.models import StabilityDecay
 from hypercl.folder_lock import driver_of, folder_lock
 from hypercl.formatting import shown
+from hypercl.sweep.study.database import database, member_of
 from hypercl.sweep.study.journal import JOURNAL, mend_journal, open_journal, whole_size
 from hypercl.sweep.study.outcome import ENQUEUED
 from hypercl.sweep.study.progress_study import names_of
@@ -66,7 +67,10 @@ def enqueue_setting(folder: Path, given: Mapping[str, Any]) -> Enqueued:
     driver = driver_of(folder)
     running = driver is not None and driver.alive is not False
     attributes = {ENQUEUED: json.dumps(dict(given), sort_keys=True)}
-    if running:
+    url, member = record.asked.study.storage, member_of(folder)
+    if url is not None and member is not None:
+        _add(database(url), params, attributes, member.study)
+    elif running:
         _require_whole(folder / JOURNAL)
         path = str(folder / JOURNAL)
         _add(JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))), params, attributes)
@@ -77,11 +81,14 @@ def enqueue_setting(folder: Path, given: Mapping[str, Any]) -> Enqueued:
     return Enqueued(record, given, {path: value for path, value in values.items() if path not in given}, running)
 
 
-def _add(storage: JournalStorage, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+def _add(
+    storage: BaseStorage, params: Mapping[str, Any], attributes: Mapping[str, Any], study: str | None = None
+) -> None:
+    """Writes it into the study of this name, which is the first where none is given."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    names = names_of(study.study_name for study in storage.get_all_studies())
+    names = names_of(each.study_name for each in storage.get_all_studies())
     assert names is not None
-    optuna.load_study(study_name=names[0], storage=storage).enqueue_trial(dict(params), dict(attributes))
+    optuna.load_study(study_name=study or names[0], storage=storage).enqueue_trial(dict(params), dict(attributes))
 
 
 def _require_whole(journal: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import RaceRecord, t_interval
 from hypercl.config import SweepFile, UserError, load
 from hypercl.sweep.study.belief import Belief, beliefs_of
+from hypercl.sweep.study.database import database, database_fault, member_of
 from hypercl.sweep.study.journal import JOURNAL, records_of, replayed
 from hypercl.sweep.study.outcome import TRAINED, Outcome, outcome_of
 from hypercl.sweep.study.preference import PREFER
@@ -149,7 +150,7 @@ def read_sweep(folder: Path) -> StudyRecord:
     if not (folder / SWEEP_YAML).is_file():
         raise UserError(_no_sweep(folder))
     file = load(folder / SWEEP_YAML)
-    trials, attributes = _study(folder / JOURNAL)
+    trials, attributes = _study(folder / JOURNAL) if file.study.storage is None else _stored(folder, file)
     return StudyRecord(folder, file, tuple(trials), attributes)
 
 
@@ -194,6 +195,20 @@ def _study(path: Path) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
     return _studies(replayed(path, _Records(records_of(path))))
 
 
+def _stored(folder: Path, file: SweepFile) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+    """Trials and user attributes of the study in a database."""
+    member = member_of(folder)
+    if member is None or file.study.storage is None:
+        return [], {}
+    try:
+        return _studies(database(file.study.storage), member.study)
+    except Exception as error:
+        fault = database_fault(error)
+        if fault is None:
+            raise
+        raise UserError(fault) from None
+
+
 def trials_in(path: Path, content: bytes) -> list[FrozenTrial]:
     """The trials in the content of a journal, or in what is left of one.
 
@@ -203,9 +218,10 @@ def trials_in(path: Path, content: bytes) -> list[FrozenTrial]:
     return _studies(replayed(path, _Records([json.loads(line) for line in content.splitlines()])))[0]
 
 
-def _studies(storage: JournalStorage) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+def _studies(storage: BaseStorage, name: str | None = None) -> tuple[list[FrozenTrial], Mapping[str, Any]]:
+    """Of the study of this name, which is the first where none is given."""
     studies = [study.study_name for study in storage.get_all_studies()]
-    names = names_of(studies)
+    names = names_of(studies if name is None else [each for each in studies if each == name])
     if names is None:
         return [], {}
     ids = [storage.get_study_id_from_name(name) for name in names if name in studies]

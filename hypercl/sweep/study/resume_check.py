@@ -1,5 +1,6 @@
 """Whether a file still describes the sweep that was begun in a folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import SweepFile, UserError, difference_line, differences, load, resolved
@@ -21,13 +22,14 @@ MAY_CHANGE = (
     "resources.gpus",
     "resources.max_concurrent",
     "logging",
+    "study",
     "final",
     "experiment.training.device",
     "experiment.tasks.download",
 )
 """Budget, settings to be tried first, pruning, races, machine and listeners; anything else would mix trials that
 cannot be compared."""
-MAY_NOT = "pruner.reports_per_task"
+MAY_NOT = ("pruner.reports_per_task",)
 """The scale of every trial's progress."""
 
 
@@ -40,16 +42,33 @@ def check_same(folder: Path, file: SweepFile) -> None:
     path = folder / SWEEP_YAML
     if not path.exists():
         return
-    old, new = resolved(load(path)), resolved(file)
-    changed = [
-        difference_line(key, before, after)
-        for key, before, after in differences(old, new)
-        if not key.startswith(MAY_CHANGE) or key == MAY_NOT
-    ]
-    if changed:
+    if changed := _changed(load(path), file, MAY_NOT):
         raise UserError(
             f"{folder} holds a sweep of other settings; trials of both could not be compared:\n"
             + "\n".join(changed)
             + "\n    fix:     add --fork NEW to begin results/NEW with what is known here, or give another --name to"
             " begin with nothing; or restore the old values to resume the old one"
         )
+
+
+def check_joined(study: str, begun: SweepFile, file: SweepFile) -> None:
+    """Compares the file of a driver that joins a study with the one that it was begun with.
+
+    Raises:
+        UserError: something differs that makes trials incomparable, or the budget; shows old and new of each key.
+    """
+    if changed := _changed(begun, file, (*MAY_NOT, "search.trials")):
+        raise UserError(
+            f"{study} was begun with other settings; trials of both could not be compared:\n"
+            + "\n".join(changed)
+            + "\n    fix:     join it with the same file"
+        )
+
+
+def _changed(old: SweepFile, new: SweepFile, may_not: Sequence[str]) -> list[str]:
+    """A line for each key that differs and may not."""
+    return [
+        difference_line(key, before, after)
+        for key, before, after in differences(resolved(old), resolved(new))
+        if not key.startswith(MAY_CHANGE) or key in may_not
+    ]

@@ -6,16 +6,18 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hypercl.config.models import SweepFile
+from hypercl.config import SweepFile, UserError, to_yaml
+from hypercl.sweep.study.database import ASKED, BEGUN_BY, connected, database, database_fault, joined
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import (
     AS_WRITTEN,
@@ -25,6 +27,7 @@ from hypercl.sweep.study.outcome import (
     OUTCOME,
     REPEAT,
     TRAINED,
+    Kind,
     Outcome,
     attributes,
     is_written,
@@ -38,6 +41,9 @@ from hypercl.sweep.study.record import THREADS, StudyRecord
 from hypercl.sweep.study.samplers import sampler_of
 from hypercl.sweep.study.space import distributions, params_of, suggested
 from hypercl.sweep.study.warm_start import kept_earlier
+
+if TYPE_CHECKING:
+    from hypercl.sweep.study.drivers import Drivers
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
@@ -53,15 +59,15 @@ class Suggestion:
 
 
 class SweepStudy:
-    """The study in a sweep's journal. Everything is written before anything acts on it.
+    """The study in a sweep's journal or database. Everything is written before anything acts on it.
 
     Intermediate values are the mean validation accuracy over the whole stream where the objective is maximised, and
     one minus it where it is minimised, so that 'better' means the same to pruner and sampler. With several goals they
     are that mean, and stand in a second study (`hypercl.sweep.study.progress_study`).
 
     Args:
-        journal: `study.journal`, mended.
-        name: the study's name, where it is created.
+        journal: `study.journal`, mended; with `study.storage`, only its folder matters (`check_study` comes first).
+        name: the study's name, where it is created; with `study.storage` it is the folder's.
         file: the sweep, as written.
         threads: CPU threads of a trial, where the study is created; afterwards the stored number holds.
         import_paths: folders in which a sampler or pruner by import path is looked for.
@@ -77,20 +83,33 @@ class SweepStudy:
         self.folder, self.asked = journal.parent, file
         self.file = file = search_config(file)
         self._distributions = distributions(file.space)
-        storage = open_journal(journal)
+        url, own = file.study.storage, ""
+        storage = open_journal(journal) if url is None else database(url)
         names = names_of(optuna.get_all_study_names(storage))
+        if url is not None:
+            member, every = joined(self.folder), optuna.get_all_study_names(storage)
+            own, name = member.driver, member.study
+            names = (name, name) if name in every else None
         there = 0
+        self.joined = False
+        """Whether another driver began this study; that one also races, confirms and reports."""
         if names is not None:
             name = names[0]
-            there = len(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))
-        self.optuna = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=[goal.direction for goal in file.objective.goals],
-            sampler=sampler_of(file, there, import_paths, kept_earlier(self.folder)),
-            pruner=pruner_of(file, import_paths),
-            load_if_exists=True,
-        )
+            before = optuna.load_study(study_name=name, storage=storage)
+            there = len(before.get_trials(deepcopy=False))
+            self.joined = before.user_attrs.get(BEGUN_BY, own) != own
+        drawn = there + (int(own, 16) if self.joined else 0)
+        try:
+            self.optuna = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                directions=[goal.direction for goal in file.objective.goals],
+                sampler=sampler_of(file, drawn, import_paths, kept_earlier(self.folder)),
+                pruner=pruner_of(file, import_paths),
+                load_if_exists=url is None or names is not None,
+            )
+        except DuplicatedStudyError:
+            raise UserError(f"another driver has just begun the study '{name}'\n    fix:     --join") from None
         several = len(file.objective.goals) > 1
         self._progress = ProgressStudy(storage, name, self.optuna.pruner) if several else None
         if THREADS not in self.optuna.user_attrs:
@@ -98,11 +117,15 @@ class SweepStudy:
             self.optuna.set_user_attr(THREADS, threads)
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 self.optuna.set_metric_names([goal.metric for goal in file.objective.goals])
-        self._enqueue(not there)
         self._storage, self._study_id = storage, storage.get_study_id_from_name(name)
+        self._drivers = None if url is None else self._one_of_several(url, own)
+        if not self.joined:
+            self._enqueue(not there)
         self._ids: dict[int, int] = {}
         self._live: dict[int, Trial] = {}
-        self._ended = Counter(outcome_of(trial).kind for trial in self.trials() if trial.state.is_finished())
+        self._counted: set[int] = set()
+        self._ended: Counter[Kind] = Counter()
+        self._count()
         self._settle_decided()
 
     @property
@@ -131,12 +154,56 @@ class SweepStudy:
     @property
     def trained(self) -> int:
         """Trials that count towards `search.trials`, without those running."""
+        self._count_others()
         return sum(self._ended[kind] for kind in TRAINED)
 
     @property
     def ended(self) -> int:
         """Number of ended trials."""
+        self._count_others()
         return self._ended.total()
+
+    def room(self, running: int, budget: int) -> bool:
+        """Whether one more trial may be begun; in a database, the right to is then this driver's.
+
+        Args:
+            running: trials of this driver that have not ended.
+            budget: trials that count towards it.
+        """
+        if self._drivers is not None:
+            return self._drivers.reserve(budget)
+        return self.trained + running < budget
+
+    def taken_over(self) -> Suggestion | None:
+        """A trial of another driver that is gone, which is this driver's from now on; None where there is none."""
+        if self._drivers is None or not self._drivers.look_due():
+            return None
+        for number in self._drivers.lost(self.trials()):
+            with suppress(UpdateFinishedTrialError):
+                self._trial(number).set_user_attr(OUTCOME, Outcome("failed", "its driver died as it began").plain())
+                self.optuna.tell(number, None, TrialState.FAIL, skip_if_finished=True)
+        number = self._drivers.take_over(self.trials())
+        if number is not None and self.settle(number) is None:
+            return self._taken_up(self.trial(number))
+        return None
+
+    def unmet(self, budget: int) -> bool:
+        """Whether this is a study of several drivers, and they have not met the budget yet."""
+        return self._drivers is not None and self.trained < budget
+
+    def beat(self) -> None:
+        """Tells other drivers of the same study that this one lives; to be called a few times a minute."""
+        if self._drivers is not None:
+            self._drivers.beat()
+
+    def leave(self) -> None:
+        """Tells them that this driver has ended; where the database is gone, missing signs of life do."""
+        try:
+            if self._drivers is not None:
+                self._drivers.leave()
+        except Exception as error:
+            if database_fault(error) is None:
+                raise
 
     @property
     def waiting(self) -> bool:
@@ -155,12 +222,14 @@ class SweepStudy:
     def leftovers(self) -> list[Suggestion]:
         """Trials still RUNNING from a driver that died; they go first, under their own numbers."""
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
-        return [self._taken_up(frozen) for frozen in running if frozen.number not in self._live]
+        return [self._taken_up(one) for one in running if one.number not in self._live and self._owns(one.number)]
 
     def ask(self) -> Suggestion:
         """The next trial, enqueued ones first."""
         trial = self.optuna.ask()
         self._live[trial.number] = trial
+        if self._drivers is not None:
+            self._drivers.bind(trial.number)
         params = self._suggested(trial)
         before = sum(other.params == params for other in self.trials()[: trial.number]) if params else 0
         if before:
@@ -184,8 +253,10 @@ class SweepStudy:
 
         Returns:
             whether the pruner would stop the trial here; never at the final step, nor the setting as written: all
-            others are compared with it.
+            others are compared with it. Also whether another driver has taken the trial over.
         """
+        if not self._owns(number):
+            return True
         if not math.isfinite(value) or step in self.reported(number):
             return False
         if self._progress is not None:
@@ -203,7 +274,7 @@ class SweepStudy:
 
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
-        if self.decided(number) is None:
+        if self.decided(number) is None and self._owns(number):
             for name, value in attributes(self.file, outcome).items():
                 self._trial(number).set_user_attr(name, value)
             self._trial(number).set_user_attr(OUTCOME, outcome.plain())
@@ -216,7 +287,7 @@ class SweepStudy:
     def settle(self, number: int) -> Outcome | None:
         """Tells the study a trial's decided end, once; None while nothing is decided."""
         outcome = self.decided(number)
-        if outcome is None or self.trial(number).state.is_finished():
+        if outcome is None or self.trial(number).state.is_finished() or not self._owns(number):
             return outcome
         state = TrialState[ENDINGS[outcome.kind].state]
         fatal = {kind: float(outcome.kind == kind) for kind in FATAL}
@@ -229,7 +300,10 @@ class SweepStudy:
         values = outcome.values([goal.metric for goal in self.file.objective.goals])
         self.optuna.tell(number, values, state, skip_if_finished=True)
         self._live.pop(number, None)
+        self._counted.add(number)
         self._ended[outcome.kind] += 1
+        if self._drivers is not None:
+            self._drivers.settled(number, outcome.kind in TRAINED)
         return outcome
 
     def set_prefer(self, prefer: str) -> None:
@@ -251,6 +325,28 @@ class SweepStudy:
         for trial in self.trials():
             if trial.state == TrialState.RUNNING and OUTCOME in trial.user_attrs:
                 self.settle(trial.number)
+
+    def _one_of_several(self, url: str, own: str) -> "Drivers":
+        from hypercl.sweep.study.drivers import Drivers
+
+        if not self.joined:
+            self.optuna.set_user_attr(BEGUN_BY, own)
+            self.optuna.set_user_attr(ASKED, to_yaml(self.asked))
+        return Drivers(connected(url), self.optuna, self._study_id, own, self.folder)
+
+    def _owns(self, number: int) -> bool:
+        return self._drivers is None or self._drivers.owns(number)
+
+    def _count_others(self) -> None:
+        if self._drivers is not None:
+            self._count()
+
+    def _count(self) -> None:
+        """Counts the trials that have ended since."""
+        for trial in self.trials():
+            if trial.state.is_finished() and trial.number not in self._counted:
+                self._ended[outcome_of(trial).kind] += 1
+                self._counted.add(trial.number)
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:

@@ -1,6 +1,7 @@
 """Ray asks, the study answers: suggestions out, endings in."""
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,10 @@ from hypercl.sweep.workers.session import Stateless
 
 MOST_INFEASIBLE = 50
 """Suggestions out of bounds in a row after which the sweep stops."""
+
+
+SECONDS_TO_LOOK = 0.5
+"""Between two looks at what other drivers of the study do, with nothing to train here."""
 
 
 class StudySearcher(Stateless):
@@ -60,6 +65,7 @@ class StudySearcher(Stateless):
         self._leftovers = study.leftovers()
         self._open: dict[str, Suggestion] = {}
         self._infeasible_in_row = 0
+        self._waited = False
         self._deaths = Deaths(file.search.retries, control)
         self._alone: set[int] = set()
         """Trials that ran out of memory: they are tried once more, with nothing beside them."""
@@ -83,7 +89,9 @@ class StudySearcher(Stateless):
             task = {name: value for name, value in self._planner.columns(trial).items() if name == "task"}
             self._listener.trial_started(suggestion.number, task | self._planner.tried(trial), again)
             return {"job": self._planned_job(trial, verdict.experiment)}
-        return None if self._open and self._control.reason is None else Searcher.FINISHED
+        if self._control.reason is None and (self._open or self._others_run()):
+            return None
+        return Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study: by the outcome in the last result, by the written decision of a stop, or as failed."""
@@ -107,7 +115,29 @@ class StudySearcher(Stateless):
         self._listener.trial_ended(number, settled)
 
     def _budget_left(self) -> bool:
-        return self._study.trained + len(self._open) < self._file.search.trials
+        """Whether a trial may be begun: one that this driver began before or takes over, or a new one."""
+        budget = self._file.search.trials
+        if self._leftovers and self._study.unmet(budget):
+            return True
+        if self._study.room(len(self._open), budget):
+            return True
+        abandoned = self._study.taken_over()
+        if abandoned is None:
+            return False
+        self._listener.said(f"trial {abandoned.number}: taken over from a driver that is gone")
+        self._leftovers.append(abandoned)
+        return True
+
+    def _others_run(self) -> bool:
+        """Whether other drivers train what is left; this one waits for it, since they may be lost."""
+        waits = self._study.unmet(self._file.search.trials)
+        if waits and not self._waited:
+            self._waited = True
+            self._listener.said("the rest of the budget is with other drivers: waiting for them")
+        if waits:  # Ray Tune asks on meanwhile, and does nothing else
+            time.sleep(SECONDS_TO_LOOK)
+            self._study.beat()
+        return waits and not self._control.stopping
 
     def _next(self) -> tuple[Suggestion | None, bool]:
         if self._leftovers:

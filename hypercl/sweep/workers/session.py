@@ -93,6 +93,7 @@ class Heartbeat(Callback):
         if self._control.at_once:
             raise AtOnce
         _ = self._control.stopping  # looks at the time limit
+        self._study.beat()
         ended, now = self._study.ended, time.monotonic()
         if ended != self._written and now > self._next_write:
             self._write_trials()
