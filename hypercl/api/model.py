@@ -8,6 +8,7 @@ from typing import Any
 from hypercl.api.runs import train
 from hypercl.cli import paths_beside, run_of
 from hypercl.config import Experiment, UserError, assign, resolved
+from hypercl.config.models import ChunkedHypernet
 from hypercl.config.reading import dump
 from hypercl.files import write_text
 from hypercl.tasks import shape_of
@@ -70,7 +71,7 @@ class Model(TrainedModel):
     def _extended(self, keys: Mapping[str, Any]) -> Experiment:
         """The experiment with the longer stream, its networks of the same size."""
         changed = {f"tasks.{key}": value for key, value in keys.items()}
-        if hasattr(self.experiment.hypernet, "chunk_size"):  # one that is solved depends on the number of tasks
+        if isinstance(self.experiment.hypernet, ChunkedHypernet):  # one that is solved depends on the number of tasks
             old = sizes(self.experiment, self.import_paths)
             whole = old.chunk_size == old.target_parameters
             changed |= {} if whole else {"hypernet.chunk_size": old.chunk_size, "hypernet.compression_ratio": None}

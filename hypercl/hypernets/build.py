@@ -9,9 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from hypercl.config import OutOfReach
-from hypercl.config.models import ChunkedHypernet, Hypernet
+from hypercl.config.models import ChunkedHypernet, Hypernet, StructuredHypernet, TaskChunkedHypernet
+from hypercl.hypernets.composite import CompositeHypernetwork, Part
 from hypercl.hypernets.hypernetwork import Hypernetwork
-from hypercl.hypernets.initialize import Shapes
+from hypercl.hypernets.initialize import Shapes, tensors_of
+from hypercl.hypernets.structure import grouped
 from hypercl.tensors import Tensors
 
 
@@ -31,7 +33,7 @@ class OwnWeights:
     num_weights: int
     draw_weights: Callable[[int], Tensor]
     """Initial weights (num_weights,) from a seed, on the CPU."""
-    task_embedding = 0
+    embedding_size = 0
     embedding_init = "normal"
     random = False
 
@@ -132,14 +134,17 @@ class ChunkCosts:
         return budget
 
 
-def build_hypernet(config: Hypernet, num_weights: int, num_tasks: int, target_shapes: Shapes = ()) -> Hypernetwork:
+def build_hypernet(
+    config: Hypernet, num_weights: int, num_tasks: int, target_shapes: Shapes = ()
+) -> Hypernetwork | CompositeHypernetwork:
     """The hypernetwork of a section `hypernet`.
 
     Args:
-        config: chunked or full. A full one is a single chunk without a chunk embedding.
+        config: its kind. A full one is a single chunk without a chunk embedding.
         num_weights: weights to generate. A chunk is never larger: rows of the head beyond it would be unused.
         num_tasks: tasks of the stream, whose embeddings count in a compression ratio.
-        target_shapes: names and shapes of the generated tensors; only hyperfan initialisation needs them.
+        target_shapes: names and shapes of the generated tensors; structured chunks and hyperfan initialisation need
+            them.
 
     Raises:
         OutOfReach: no chunk size has a compression ratio as small as required.
@@ -156,16 +161,36 @@ def build_hypernet(config: Hypernet, num_weights: int, num_tasks: int, target_sh
         embedding_scale=config.embedding_scale,
         embedding_init=config.embedding_init,
         initialization=config.init,
-        target_shapes=tuple(target_shapes),
+        target_tensors=tuple(tensors_of(target_shapes)),
     )
-    if not isinstance(config, ChunkedHypernet):
-        return whole
-    chunked = replace(whole, chunk_embedding=config.chunk_embedding)
+    if isinstance(config, StructuredHypernet):
+        return _structured(config, whole, target_shapes)
+    return _chunked(config, whole, num_tasks) if isinstance(config, ChunkedHypernet) else whole
+
+
+def _structured(config: StructuredHypernet, whole: Hypernetwork, shapes: Shapes) -> CompositeHypernetwork:
+    """A hypernetwork for each group of tensors whose filters have one shape."""
+    parts: list[Part] = []
+    for group in grouped(shapes):
+        size = group.chunk_size(config.chunk_size)
+        tensors = tuple(whole.target_tensors[place] for place in group.places)
+        embedding = config.chunk_embedding if size < group.num_weights else 0
+        net = replace(
+            whole, num_weights=group.num_weights, chunk_size=size, chunk_embedding=embedding, target_tensors=tensors
+        )
+        parts.append(Part(net, tuple(group.weights), slice(0, net.embedding_size)))
+    return CompositeHypernetwork(tuple(parts))
+
+
+def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hypernetwork:
+    """Chunks of a given size, or of the largest that keeps to a compression ratio."""
+    num_weights, task_chunks = whole.num_weights, isinstance(config, TaskChunkedHypernet)
+    chunked = replace(whole, chunk_embedding=config.chunk_embedding, task_chunks=task_chunks)
     if isinstance(config.chunk_size, int):
         return replace(chunked, chunk_size=min(config.chunk_size, num_weights))
-    per_row = chunked.shapes["head"][1]
-    trunk = chunked.num_parameters - num_weights * per_row - chunked.chunk_embedding  # of a single chunk
-    costs = ChunkCosts(num_weights, trunk + num_tasks * config.task_embedding, per_row, config.chunk_embedding)
+    per_row, per_chunk = chunked.shapes["head"][1], config.chunk_embedding * (num_tasks if task_chunks else 1)
+    trunk = chunked.num_parameters - num_weights * per_row - (0 if task_chunks else per_chunk)  # of a single chunk
+    costs = ChunkCosts(num_weights, trunk + num_tasks * config.task_embedding, per_row, per_chunk)
     required = config.compression_ratio or 0.0
     size = costs.largest(required)
     if size is None:

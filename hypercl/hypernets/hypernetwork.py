@@ -1,14 +1,14 @@
 """A hypernetwork with a linear head, chunked or full, as pure functions of its parameters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from hypercl.config.models import Initialization, Xavier
-from hypercl.hypernets.initialize import Hyperfan, TrunkMoments, initial_theta
+from hypercl.hypernets.initialize import Hyperfan, TargetTensor, TrunkMoments, initial_theta
 from hypercl.tensors import Tensors, add_product_
 
 XAVIER = Xavier()
@@ -27,7 +27,8 @@ class Hypernetwork:
 
     Parameters (`theta`) are a dict of tensors: `trunk.<layer>.weight` (units, inputs), `trunk.<layer>.bias` (units,),
     with layer normalisation `trunk.<layer>.scale` and `trunk.<layer>.shift` (units,), `head` (chunk_size, h + 1), whose
-    last column is the bias, and, if chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among them.
+    last column is the bias, and, if chunked, `chunks` (chunks, chunk_embedding). Task embeddings are not among them;
+    with `task_chunks` they hold the chunk embeddings.
 
     The random part of a training step, noise and dropout masks, comes from `draw` as tensors; without it a call is in
     evaluation mode: zero noise, no dropout. Leading axes, the same before all parameters, embeddings and draws, are
@@ -64,8 +65,10 @@ class Hypernetwork:
     """`previous`: a task's embedding starts as a copy of the previous task's."""
     initialization: Initialization = XAVIER
     """Of trunk and head."""
-    target_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    """Name and shape of each generated tensor in order, for hyperfan initialisation."""
+    target_tensors: tuple[TargetTensor, ...] = ()
+    """What each generated tensor is, in order, for hyperfan initialisation."""
+    task_chunks: bool = False
+    """Whether each task has chunk embeddings of its own, which are then a part of its task embedding."""
 
     def __post_init__(self) -> None:
         if self.num_chunks > 1 and not self.chunk_embedding:
@@ -75,6 +78,16 @@ class Hypernetwork:
     def num_chunks(self) -> int:
         """Chunks of a task."""
         return -(-self.num_weights // self.chunk_size)
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers of a task's embedding, with its chunk embeddings if it has its own: [e_t, c_t1, c_t2, ...]."""
+        return self.task_embedding + (self.num_chunks * self.chunk_embedding if self.task_chunks else 0)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the head's input of a pair is the sum of a part of its task's and one of its chunk's."""
+        return not self.hidden and not self.task_chunks
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -87,7 +100,7 @@ class Hypernetwork:
             if self.normalization == "layer":
                 shapes |= {f"trunk.{layer}.scale": (units,), f"trunk.{layer}.shift": (units,)}
         shapes["head"] = (self.chunk_size, sizes[-1] + 1)
-        if self.chunk_embedding:
+        if self.chunk_embedding and not self.task_chunks:
             shapes["chunks"] = (self.num_chunks, self.chunk_embedding)
         return shapes
 
@@ -101,16 +114,20 @@ class Hypernetwork:
         """Whether a training step draws random numbers."""
         return self.noise > 0 or self.dropout > 0
 
+    def initialized(self, embedding_scale: float, initialization: Initialization) -> "Hypernetwork":
+        """With another initialisation."""
+        return replace(self, embedding_scale=embedding_scale, initialization=initialization)
+
     def init(self, generator: Generator) -> Tensors:
         """Initial parameters; see `hypercl.hypernets.initialize`."""
         trunk = TrunkMoments(self.hidden, self.activation, self.dropout, self.normalization == "layer")
         power = self.task_embedding * self.embedding_scale**2 + self.noise
-        fan = Hyperfan(trunk, power, self.target_shapes)
+        fan = Hyperfan(trunk, power, self.target_tensors)
         return initial_theta(self.shapes, self.initialization, self.embedding_scale, fan, generator)
 
     def init_embeddings(self, tasks: int, generator: Generator) -> Tensor:
-        """Initial task embeddings, N(0, embedding_scale^2): (tasks, task_embedding)."""
-        values = torch.randn(tasks, self.task_embedding, generator=generator, device=generator.device)
+        """Initial task embeddings, N(0, embedding_scale^2): (tasks, embedding_size)."""
+        values = torch.randn(tasks, self.embedding_size, generator=generator, device=generator.device)
         return values * self.embedding_scale
 
     def draw(self, tasks: int, generator: Generator) -> Tensors:
@@ -129,7 +146,7 @@ class Hypernetwork:
         return drawn
 
     def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
-        """Weights (tasks, num_weights) for embeddings (tasks, task_embedding), from one pass over all tasks and chunks.
+        """Weights (tasks, num_weights) for embeddings (tasks, embedding_size), from one pass over all tasks and chunks.
 
         `drawn` is from `draw` in training; None is evaluation mode.
         """
@@ -178,7 +195,9 @@ class Hypernetwork:
         tasks = embeddings.shape[-2]
         if not drawn and tasks * self.num_chunks > PAIRS_AS_ONE:
             of_tasks, of_chunks = self.first_layer_terms(theta, embeddings)
-            sums = of_tasks.unsqueeze(-2) + of_chunks.unsqueeze(-3)
+            sums = of_tasks.unsqueeze(-2) + (
+                of_chunks.transpose(-3, -2) if self.task_chunks else of_chunks.unsqueeze(-3)
+            )
             hidden = self.hidden_from_first_layer(theta, sums.flatten(-3, -2))
             return torch.unflatten(hidden, -2, (-1, self.num_chunks))
         drawn = drawn or {}
@@ -195,16 +214,17 @@ class Hypernetwork:
         It costs tasks + chunks products with parts of W instead of tasks x chunks with W. Evaluation mode.
 
         Returns:
-            Terms of the tasks (tasks, units) and of the chunks (chunks, units). With an empty trunk their sum is the
-            head's input: [e, 0, 0] and [0, c, 0].
+            Terms of the tasks (tasks, units) and of the chunks (chunks, units); of chunks of each task's own (chunks,
+            tasks, units). With an empty trunk their sum is the head's input: [e, 0, 0] and [0, c, 0].
         """
-        chunks = theta["chunks"] if self.chunk_embedding else embeddings.new_zeros(*embeddings.shape[:-2], 1, 0)
+        chunks, tasks = self._chunk_embeddings(theta, embeddings), embeddings[..., : self.task_embedding]
         if not self.hidden:
-            of_tasks = functional.pad(embeddings, (0, self.chunk_embedding + self.noise))
+            of_tasks = functional.pad(tasks, (0, self.chunk_embedding + self.noise))
             return of_tasks, functional.pad(chunks, (self.task_embedding, self.noise))
         weight, ends = theta["trunk.0.weight"], (self.task_embedding, self.task_embedding + self.chunk_embedding)
-        of_tasks = _affine(embeddings, weight[..., : ends[0]], theta["trunk.0.bias"])
-        return of_tasks, chunks @ weight[..., ends[0] : ends[1]].mT
+        of_tasks = _affine(tasks, weight[..., : ends[0]], theta["trunk.0.bias"])
+        weight = weight[..., ends[0] : ends[1]].mT
+        return of_tasks, chunks @ (weight.unsqueeze(-3) if self.task_chunks else weight)
 
     def first_layer_back_(
         self, gradient: Tensors, theta: Tensors, embeddings: Tensor, of_tasks: Tensor, of_chunks: Tensor
@@ -214,24 +234,44 @@ class Hypernetwork:
         Args:
             gradient: by the names in theta, and `embeddings` if theirs is wanted.
             theta: of the terms, as are `embeddings`.
-            embeddings: (tasks, task_embedding).
+            embeddings: (tasks, embedding_size).
             of_tasks: gradient of the tasks' terms.
             of_chunks: gradient of the chunks' terms.
         """
-        ends = (self.task_embedding, self.task_embedding + self.chunk_embedding)
+        end = self.task_embedding
+        of_inputs = slice(end, end + self.chunk_embedding)
+        into = gradient["embeddings"][..., :end] if "embeddings" in gradient else None
         if not self.hidden:
-            if "embeddings" in gradient:
-                gradient["embeddings"].add_(of_tasks[..., : ends[0]])
-            if self.chunk_embedding:
-                gradient["chunks"].add_(of_chunks[..., ends[0] : ends[1]])
+            if into is not None:
+                into.add_(of_tasks[..., :end])
+            self._add_to_chunks_(gradient, of_chunks[..., of_inputs])
             return
         weight, reached = theta["trunk.0.weight"], gradient["trunk.0.weight"]
-        add_product_(reached[..., : ends[0]], of_tasks.mT, embeddings)
-        if "embeddings" in gradient:
-            add_product_(gradient["embeddings"], of_tasks, weight[..., : ends[0]])
-        if self.chunk_embedding:
-            add_product_(reached[..., ends[0] : ends[1]], of_chunks.mT, theta["chunks"])
-            add_product_(gradient["chunks"], of_chunks, weight[..., ends[0] : ends[1]])
+        add_product_(reached[..., :end], of_tasks.mT, embeddings[..., :end])
+        if into is not None:
+            add_product_(into, of_tasks, weight[..., :end])
+        if self.task_chunks:
+            chunks = self._chunk_embeddings(theta, embeddings).flatten(-3, -2)
+            add_product_(reached[..., of_inputs], of_chunks.flatten(-3, -2).mT, chunks)
+            if into is not None:
+                self._add_to_chunks_(gradient, of_chunks @ weight[..., of_inputs].unsqueeze(-3))
+        elif self.chunk_embedding:
+            add_product_(reached[..., of_inputs], of_chunks.mT, theta["chunks"])
+            add_product_(gradient["chunks"], of_chunks, weight[..., of_inputs])
+
+    def _add_to_chunks_(self, gradient: Tensors, of_chunks: Tensor) -> None:
+        """Adds the gradient of chunk embeddings, shaped as those, where they are kept."""
+        if self.task_chunks and "embeddings" in gradient:
+            gradient["embeddings"][..., self.task_embedding :].add_(of_chunks.transpose(-3, -2).flatten(-2))
+        elif self.chunk_embedding and not self.task_chunks:
+            gradient["chunks"].add_(of_chunks)
+
+    def _chunk_embeddings(self, theta: Tensors, embeddings: Tensor) -> Tensor:
+        """(chunks, chunk_embedding), shared by all tasks; or (chunks, tasks, chunk_embedding) of each task's own."""
+        if self.task_chunks:
+            parts = embeddings[..., self.task_embedding :]
+            return parts.unflatten(-1, (self.num_chunks, self.chunk_embedding)).transpose(-3, -2)
+        return theta["chunks"] if self.chunk_embedding else embeddings.new_zeros(*embeddings.shape[:-2], 1, 0)
 
     def hidden_from_first_layer(self, theta: Tensors, sums: Tensor) -> Tensor:
         """Inputs of the head from sums of `first_layer_terms`: (pairs, units) -> (pairs, h). Evaluation mode."""
@@ -283,9 +323,10 @@ class Hypernetwork:
         """[task embedding, chunk embedding, noise] of each pair: (tasks, chunks, inputs)."""
         *replicas, tasks, _ = embeddings.shape
         pairs = (*replicas, tasks, self.num_chunks)
-        parts = [embeddings.unsqueeze(-2).expand(*pairs, -1)]
+        parts = [embeddings[..., : self.task_embedding].unsqueeze(-2).expand(*pairs, -1)]
         if self.chunk_embedding:
-            parts.append(theta["chunks"].unsqueeze(-3).expand(*pairs, -1))
+            chunks = self._chunk_embeddings(theta, embeddings)
+            parts.append(chunks.transpose(-3, -2) if self.task_chunks else chunks.unsqueeze(-3).expand(*pairs, -1))
         if self.noise:
             noise = drawn.get("noise", embeddings.new_zeros(*replicas, self.noise))
             parts.append(noise.unsqueeze(-2).unsqueeze(-2).expand(*pairs, -1))

@@ -79,7 +79,7 @@ def _init_target(tensor: TargetTensor, mode: Literal["in", "out"], gain: float) 
     return shared if tensor.role == "bias" else shared / tensor.fan_in, 0.0
 
 
-def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chunk_size: int) -> Array:
+def chunk_variances(tensors: Sequence[TargetTensor], mode: Literal["in", "out"], gain: float, chunk_size: int) -> Array:
     """Desired initial variance of the weights of each chunk: (chunks,).
 
     All weights of a chunk have one variance, so it is the mean over its weights of the desired ones, as in
@@ -87,7 +87,6 @@ def chunk_variances(shapes: Shapes, mode: Literal["in", "out"], gain: float, chu
     zero here; 1 for scales, whose mean is 0 in a chunk, so that a mean square of 1 keeps the size of activations; 0 for
     shifts. A chunk of shifts alone gets the least variance of the others.
     """
-    tensors = tensors_of(shapes)
     ends = np.cumsum([0, *(tensor.size for tensor in tensors)])
     total = np.cumsum([0.0, *(tensor.size * _in_chunk(tensor, mode, gain) for tensor in tensors)])
     borders = np.minimum(np.arange(0, ends[-1] + chunk_size, chunk_size), ends[-1])
@@ -191,7 +190,8 @@ class Hyperfan:
     trunk: TrunkMoments
     power: float
     """Expected sum of squares of the task embedding and the noise."""
-    target_shapes: Shapes
+    tensors: Sequence[TargetTensor]
+    """What is generated."""
 
 
 def initial_theta(
@@ -211,7 +211,7 @@ def initial_theta(
         generator: source of all draws.
 
     Raises:
-        ValueError: a hyperfan without `target_shapes`.
+        ValueError: a hyperfan without the target's tensors.
     """
     theta: Tensors = {}
     for name, shape in shapes.items():
@@ -242,21 +242,20 @@ def _hyperfan(theta: Tensors, config: HyperfanIn | HyperfanOut, fan: Hyperfan, g
     than N(0, 1), since they alone make the outputs too large; here the head is scaled so that task embedding and noise
     are half of the input's power in the weakest chunk, for any scale of theirs.
     """
-    if not fan.target_shapes:
+    if not fan.tensors:
         raise ValueError(f"{config.name} needs the shapes of the target's tensors")
     mode = "in" if isinstance(config, HyperfanIn) else "out"
     moments, power, head = fan.trunk, fan.power, theta["head.weight"]
     if "chunks" not in theta:
         _fill_trunk(theta, moments.variances(power), generator)
-        tensors = tensors_of(fan.target_shapes)
-        sizes = [tensor.size for tensor in tensors]
+        sizes = [tensor.size for tensor in fan.tensors]
         parts = torch.split(head, sizes), torch.split(theta["head.bias"], sizes)
-        for tensor, weight, bias in zip(tensors, *parts, strict=True):
+        for tensor, weight, bias in zip(fan.tensors, *parts, strict=True):
             variance, mean = _init_target(tensor, mode, config.gain)
             _fill(weight, variance / moments.head_power(power), generator)
             bias.fill_(mean)
     else:
-        chunks, variances = theta["chunks"], chunk_variances(fan.target_shapes, mode, config.gain, len(head))
+        chunks, variances = theta["chunks"], chunk_variances(fan.tensors, mode, config.gain, len(head))
         shares = moments.needed(variances / variances.max())
         largest = power / EMBEDDING_SHARE / shares.min()
         _fill_trunk(theta, moments.variances(largest), generator)

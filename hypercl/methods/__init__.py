@@ -4,6 +4,7 @@
 from hypercl.methods.build import build_method, imported_class, learner_class
 from hypercl.methods.generator import generator_parameters
 from hypercl.methods.learner import (
+    AnyHypernetwork,
     Batch,
     Decision,
     Learner,

@@ -17,7 +17,7 @@ from hypercl.methods.network_learner import NetworkLearner, at_least_float32
 from hypercl.methods.plain import plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
-from hypercl.targets import GeneratedModel, build_target, count_weights
+from hypercl.targets import GeneratedModel, build_target, count_weights, weight_shapes
 from hypercl.tasks import Shape
 from hypercl.tensors import Tensors, copied
 
@@ -315,11 +315,12 @@ def generator_parameters(experiment: Experiment, shape: Shape) -> int:
         return 0
     encoder = count_weights(MLP(hidden=config.encoder), shape.input_shape, 2 * config.latent)
     size = config.latent + (_condition_size(config) if isinstance(config, ReplayHypernet) else 0)
-    decoder = count_weights(MLP(hidden=config.decoder), (size,), prod(shape.input_shape))
+    shapes = weight_shapes(MLP(hidden=config.decoder), (size,), prod(shape.input_shape))
+    decoder = sum(prod(size) for _, size in shapes)
     if not isinstance(config, ReplayHypernet) or isinstance(config.hypernet, OwnWeights):
         return encoder + decoder
-    hypernet = build_hypernet(config.hypernet, decoder, shape.num_tasks)
-    return encoder + hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
+    hypernet = build_hypernet(config.hypernet, decoder, shape.num_tasks, shapes)
+    return encoder + hypernet.num_parameters + shape.num_tasks * hypernet.embedding_size
 
 
 def _generated(variant: Experiment) -> Experiment:

@@ -10,24 +10,15 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import HnetEnt, HypernetMethod
-from hypercl.hypernets import Hypernetwork
+from hypercl.hypernets import CompositeHypernetwork, Hypernetwork
 from hypercl.methods.learner import Decision, LearnerSpec, State, StepInfo, TaskContext, TaskData, TaskInference
 from hypercl.methods.network_learner import NetworkLearner, Protection
-from hypercl.regularizers import (
-    DirectAnchor,
-    DirectForm,
-    GramAnchor,
-    GramForm,
-    HeadMask,
-    Point,
-    Strength,
-    cheaper_form,
-    draw_subset,
-)
+from hypercl.methods.regularizer import AnyAnchor, build_regularizer
+from hypercl.regularizers import GramAnchor, HeadMask, Point, Strength, draw_subset
 from hypercl.seeds import generator
 from hypercl.tensors import Tensors, copied
 
-AnyAnchor = GramAnchor | DirectAnchor
+AnyGenerating = Hypernetwork | CompositeHypernetwork
 
 
 class HnetLearner(NetworkLearner):
@@ -50,9 +41,7 @@ class HnetLearner(NetworkLearner):
         heads = torch.tensor([[head.start, head.stop] for head in spec.heads], device=spec.device)
         masked = config.regularizer.mask_heads and len(heads.unique(dim=0)) > 1
         mask = HeadMask(spec.target.output_of().to(spec.device), heads) if masked else None
-        hypernet = cast(Hypernetwork, spec.hypernet)
-        self.direct = DirectForm(hypernet, mask, store=config.regularizer.tasks is None)
-        self.gram = GramForm(hypernet, mask)
+        self.regularizer = build_regularizer(cast(AnyGenerating, spec.hypernet), mask, config.regularizer)
 
     def init(self) -> State:
         return {**super().init(), "anchor": {}}
@@ -70,8 +59,7 @@ class HnetLearner(NetworkLearner):
     def task_context(self, state: State, task: int) -> TaskContext:
         if not self._protects(task):
             return None
-        form = self.gram if self._form(task) == "gram" else self.direct
-        return form.anchor(**state["anchor"])
+        return self.regularizer.anchor(**state["anchor"])
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         return {**state, "anchor": {}}
@@ -112,7 +100,7 @@ class HnetLearner(NetworkLearner):
     def _compare(
         self, gradient: Tensors, point: Point, anchor: AnyAnchor, subset: dict[str, Tensor], strength: Strength
     ) -> Tensor:
-        form: Any = self.gram if isinstance(anchor, GramAnchor) else self.direct
+        form: Any = self.regularizer
         return form.add_gradient_(gradient, point.theta, anchor, strength, embeddings=point.embeddings, **subset)
 
     def _subset(self, seed: int, anchor: AnyAnchor, info: StepInfo) -> dict[str, Tensor]:
@@ -126,15 +114,6 @@ class HnetLearner(NetworkLearner):
 
     def _protects(self, task: int) -> bool:
         return task > 0 and max(self.betas) > 0
-
-    def _form(self, task: int) -> str:
-        """The form of the regulariser during a task."""
-        config = self.config.regularizer
-        if config.form != "auto":
-            return config.form
-        if config.pairs is not None and config.pairs < self.gram.num_pairs(task):
-            return "gram"
-        return cheaper_form(self.gram.sizes(min(task, config.tasks or task)))
 
 
 def _of_replica(replica: int, tensors: Tensors) -> Tensors:

@@ -253,7 +253,7 @@ class NetworkLearner(Learner):
         if isinstance(hypernet, OwnWeights):
             return hypernet
         assert isinstance(config, Hypernet)
-        return replace(hypernet, embedding_scale=config.embedding_scale, initialization=config.init)
+        return hypernet.initialized(config.embedding_scale, config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:
         """Tensors made for each replica, stacked if there are several."""

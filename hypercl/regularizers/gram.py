@@ -52,7 +52,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
         with _full_precision(embeddings.device):
             head = theta["head"].detach()
             of_tasks, of_chunks = net.first_layer_terms(theta, embeddings)
-            hidden = self._hidden(theta, of_tasks, of_chunks) if net.hidden else None
+            hidden = None if net.additive else self._hidden(theta, of_tasks, of_chunks)
             if hidden is None:
                 of_tasks, of_chunks = functional.pad(of_tasks, (0, 1)), functional.pad(of_chunks, (0, 1), value=1.0)
             num_tasks = embeddings.shape[-2]
@@ -108,7 +108,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
             inputs=net.shapes["head"][1] - 1,
             rows=net.chunk_size,
             trunk=trunk,
-            linear=not net.hidden,
+            linear=net.additive,
         )
 
     def num_pairs(self, tasks: int) -> int:
@@ -161,7 +161,7 @@ class GramForm(OutputRegularizer[GramAnchor]):
     def _hidden(self, theta: Tensors, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """Z* of all pairs: (chunks, tasks, h + 1)."""
         net, (*replicas, num_tasks, _) = self.setting.net, of_tasks.shape
-        hidden = of_tasks.new_ones(*replicas, net.num_chunks, num_tasks, net.hidden[-1] + 1)
+        hidden = of_tasks.new_ones(*replicas, net.num_chunks, num_tasks, net.shapes["head"][1])
         for grid in grids(net, Grid(None, slice(0, net.num_chunks)), num_tasks, of_tasks.device):
             block = net.hidden_from_first_layer(theta, grid.sums(of_tasks, of_chunks))
             hidden[..., grid.chunks, :, :-1] = block.unflatten(-2, (-1, num_tasks))

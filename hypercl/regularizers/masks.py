@@ -1,5 +1,6 @@
 """Which generated weights of a task count where each task has its own head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +25,13 @@ class HeadMask:
         self.outputs = output_of[self.span].clone()
         """The outputs of the span's weights, -1 for weights outside the head: (weights of the span,)."""
         self.heads = heads
+
+    def of(self, weights: Sequence[slice], num_weights: int) -> "HeadMask | None":
+        """The mask of some ranges of all weights, one after the other; None where they hold no weight of the head."""
+        output_of = torch.full((num_weights,), -1, device=self.outputs.device)
+        output_of[self.span] = self.outputs
+        own = torch.cat([output_of[each] for each in weights])
+        return HeadMask(own, self.heads) if bool((own >= 0).any()) else None
 
     def drops(self, tasks: Tensor | slice) -> Tensor:
         """Whether a weight of the span is left out: bool, (tasks, weights of the span)."""

@@ -21,8 +21,12 @@ class Grid:
     chunks: slice
 
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
-        """of_tasks[t] + of_chunks[c] of each pair: (tasks, n) and (chunks, n) -> (pairs, n)."""
+        """of_tasks[t] + of_chunks[c] of each pair: (tasks, n) and (chunks, n), or (chunks, tasks, n) -> (pairs, n)."""
         tasks = of_tasks if self.tasks is None else of_tasks.index_select(-2, self.tasks)
+        if of_chunks.ndim > of_tasks.ndim:
+            own = of_chunks[..., self.chunks, :, :]
+            own = own if self.tasks is None else own.index_select(-2, self.tasks)
+            return (own + tasks.unsqueeze(-3)).flatten(-3, -2)
         return (of_chunks[..., self.chunks, :].unsqueeze(-2) + tasks.unsqueeze(-3)).flatten(-3, -2)
 
     def rows(self, of_pairs: Tensor) -> Tensor:
@@ -40,7 +44,8 @@ class Listed:
 
     def sums(self, of_tasks: Tensor, of_chunks: Tensor) -> Tensor:
         """As `Grid.sums`."""
-        return of_tasks[..., self.tasks, :] + of_chunks[..., self.chunks, :]
+        chunks = self.rows(of_chunks) if of_chunks.ndim > of_tasks.ndim else of_chunks[..., self.chunks, :]
+        return of_tasks[..., self.tasks, :] + chunks
 
     def rows(self, of_pairs: Tensor) -> Tensor:
         """As `Grid.rows`."""

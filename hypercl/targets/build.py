@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ def _no_downloads(path: str) -> Generator[None]:
 
 AnyTarget = MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget
 
-_counts: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], int] = {}
+Shapes = tuple[tuple[str, tuple[int, ...]], ...]
+"""Name and shape of each generated tensor, in the order of the flat vector."""
+
+_shapes: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], Shapes] = {}
 
 
 def build_target(
@@ -109,13 +113,20 @@ def draw_weights(
 def count_weights(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
 ) -> int:
-    """The number of weights to generate for a section `target`, if possible without allocating them.
+    """The number of weights to generate for a section `target`; raises as `weight_shapes`."""
+    return sum(prod(shape) for _, shape in weight_shapes(config, input_shape, num_outputs, import_paths))
+
+
+def weight_shapes(
+    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
+) -> Shapes:
+    """The tensors to generate for a section `target`, if possible without allocating them.
 
     Raises:
         UserError: the module cannot be found or built, or has more weights than can be counted.
     """
     key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)))
-    if key not in _counts:
+    if key not in _shapes:
         with random_state_kept():
             try:
                 with torch.device("meta"):
@@ -126,8 +137,9 @@ def count_weights(
                 ) from error
             except UserError:  # a constructor that reads values fails on the meta device
                 module = _module(config, input_shape, num_outputs, import_paths)
-        _counts[key] = sum(parameter.numel() for parameter in generated_parameters(module).values())
-    return _counts[key]
+        generated = generated_parameters(module).items()
+        _shapes[key] = tuple((name, tuple(parameter.shape)) for name, parameter in generated)
+    return _shapes[key]
 
 
 def _module(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ import torch
 from hypercl.config import Experiment, UserError, assign
 from hypercl.config.models import ImportedMethod, ImportedTarget
 from hypercl.config.models import OwnWeights as NoHypernet
-from hypercl.hypernets import Hypernetwork, OwnWeights, build_hypernet
+from hypercl.hypernets import build_hypernet
 from hypercl.methods import (
+    AnyHypernetwork,
     Learner,
     LearnerSpec,
     StepInfo,
@@ -21,7 +23,7 @@ from hypercl.methods import (
     replica_configs,
     require_alike,
 )
-from hypercl.targets import GeneratedModel, build_target, count_weights, named, same_fingerprint
+from hypercl.targets import GeneratedModel, build_target, named, same_fingerprint, weight_shapes
 from hypercl.tasks import Shape, shape_of
 from hypercl.training.bundle import Bundle
 from hypercl.training.memory import group_sizes, peak_of, room_for_one_of
@@ -67,12 +69,13 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = (), shape: Shap
         0.9733743023766226
     """
     shape = shape or shape_of(experiment.tasks)
-    weights = count_weights(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
+    shapes = weight_shapes(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
+    weights = sum(prod(size) for _, size in shapes)
     generator = generator_parameters(experiment, shape)
     if isinstance(experiment.hypernet, NoHypernet):
         return Sizes(weights, weights, weights, generator)
-    hypernet = build_hypernet(experiment.hypernet, weights, shape.num_tasks)
-    parameters = hypernet.num_parameters + shape.num_tasks * hypernet.task_embedding
+    hypernet = build_hypernet(experiment.hypernet, weights, shape.num_tasks, shapes)
+    parameters = hypernet.num_parameters + shape.num_tasks * hypernet.embedding_size
     return Sizes(parameters, weights, hypernet.chunk_size, generator)
 
 
@@ -87,7 +90,7 @@ class Networks:
 
     shape: Shape
     target: GeneratedModel
-    hypernet: Hypernetwork | OwnWeights
+    hypernet: AnyHypernetwork
     device: torch.device
     import_paths: Sequence[Path] = ()
 

@@ -12,6 +12,8 @@ from hypercl.config.models.hypernet import (
     Initialization,
     Normal,
     OwnWeights,
+    StructuredHypernet,
+    TaskChunkedHypernet,
     Xavier,
 )
 from hypercl.config.models.imported import Imported

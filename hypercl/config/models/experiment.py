@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hypercl.config.models.by_task import checked
-from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, Hypernet, OwnWeights
+from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, Hypernet, OwnWeights, StructuredHypernet
 from hypercl.config.models.method import (
     ER,
     AnyMethod,
@@ -15,6 +15,7 @@ from hypercl.config.models.method import (
     Hnet,
     HnetEnt,
     HnetTir,
+    HypernetMethod,
     ImportedMethod,
     Method,
     ReplayHypernet,
@@ -99,6 +100,7 @@ class Experiment(Section):
         self._has_buffers_to_share()
         self._each_class_has_a_share()
         self._replay_fits()
+        self._pairs_of_one_hypernetwork()
         self._entropy_tells_something()
         self._tasks_may_come()
         self._nothing_before()
@@ -172,6 +174,14 @@ class Experiment(Section):
             raise ValueError(
                 f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
                 "apart as one_hot: make it as large, or use gaussian"
+            )
+
+    def _pairs_of_one_hypernetwork(self) -> None:
+        pairs = self.method.regularizer.pairs if isinstance(self.method, HypernetMethod) else None
+        if pairs is not None and isinstance(self.hypernet, StructuredHypernet):
+            raise ValueError(
+                f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
+                f"{self.hypernet.name} is several: use method.regularizer.tasks"
             )
 
     def _entropy_tells_something(self) -> None:

@@ -80,6 +80,18 @@ class Hypernet(Section):
         return self
 
 
+def _require_visible_chunks(section: Hypernet) -> None:
+    """A chunk's variance is set by the size of its embedding, which must reach the head."""
+    blind = (section.normalization == "layer" and "layer normalization") or (
+        section.activation == "sigmoid" and section.dropout and "dropout of a sigmoid, which is 1/2 at zero,"
+    )
+    if section.hidden and blind and isinstance(section.init, HyperfanIn | HyperfanOut):
+        raise ValueError(
+            f"init {section.init.name} sets the variance of a chunk's weights by the size of its embedding, which "
+            f"{blind} in the trunk hides: use another init, another trunk, or the full hypernetwork"
+        )
+
+
 class ChunkedHypernet(Hypernet):
     """Generates the weights chunk by chunk: the input is a task embedding and a chunk embedding."""
 
@@ -109,15 +121,44 @@ class ChunkedHypernet(Hypernet):
 
     @model_validator(mode="after")
     def _variance_of_chunks(self) -> "ChunkedHypernet":
-        """A chunk's variance is set by the size of its embedding, which must reach the head."""
-        blind = (self.normalization == "layer" and "layer normalization") or (
-            self.activation == "sigmoid" and self.dropout and "dropout of a sigmoid, which is 1/2 at zero,"
-        )
-        if self.hidden and blind and isinstance(self.init, HyperfanIn | HyperfanOut):
+        _require_visible_chunks(self)
+        return self
+
+
+class TaskChunkedHypernet(ChunkedHypernet):
+    """As chunked, with chunk embeddings of each task's own: they are trained and then kept with its task embedding."""
+
+    name: Literal["task_chunked"] = "task_chunked"  # pyright: ignore[reportIncompatibleVariableOverride]
+    chunk_embedding: Units = 96
+    """Size of a chunk embedding. A task's chunk embeddings count as a part of its task embedding."""
+
+    @model_validator(mode="after")
+    def _variance_of_embeddings(self) -> "TaskChunkedHypernet":
+        if isinstance(self.init, HyperfanIn | HyperfanOut):
             raise ValueError(
                 f"init {self.init.name} sets the variance of a chunk's weights by the size of its embedding, which "
-                f"{blind} in the trunk hides: use another init, another trunk, or the full hypernetwork"
+                "is here each task's own: use xavier or normal, or hypernet chunked"
             )
+        return self
+
+
+class StructuredHypernet(Hypernet):
+    """Generates whole filters: layers whose filters have one shape share a hypernetwork, whose chunks are some filters.
+
+    Biases, and scales and shifts of normalisation, share another. All of them read the same task embedding; trunk,
+    head and chunk embeddings are each one's own.
+    """
+
+    name: Literal["structured"] = "structured"
+    chunk_size: Count = 42_000
+    """Largest number of weights per chunk: a chunk is as many filters of one layer as fit, all chunks of a
+    hypernetwork alike, and at least one filter."""
+    chunk_embedding: Units = 96
+    """Size of a chunk embedding; chunk embeddings are shared by all tasks."""
+
+    @model_validator(mode="after")
+    def _variance_of_chunks(self) -> "StructuredHypernet":
+        _require_visible_chunks(self)
         return self
 
 
@@ -133,4 +174,7 @@ class OwnWeights(Section):
     name: Literal["none"] = "none"
 
 
-AnyHypernet = Annotated[ChunkedHypernet | FullHypernet | OwnWeights, Kinds(default=ChunkedHypernet)]
+AnyHypernet = Annotated[
+    ChunkedHypernet | TaskChunkedHypernet | StructuredHypernet | FullHypernet | OwnWeights,
+    Kinds(default=ChunkedHypernet),
+]

@@ -1,0 +1,162 @@
+"""The contract of every kind of hypernetwork: shapes, tasks, replicas, gradients, counts, the regulariser's forms."""
+
+from math import prod
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hypercl.config.models import Regularizer
+from hypercl.config.models.hypernet import AnyHypernet
+from hypercl.config.models.section import Section, kind_of, models_in
+from hypercl.hypernets import build_hypernet
+from hypercl.methods.regularizer import build_regularizer
+from hypercl.regularizers import HeadMask
+from hypercl.testing import MethodContract
+
+CHUNKS: dict[str, Any] = {"hidden": (4,), "task_embedding": 3, "chunk_embedding": 2, "activation": "tanh"}
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "chunked": {"": CHUNKS | {"chunk_size": 7}, "linear": CHUNKS | {"hidden": (), "chunk_size": 7}},
+    "task_chunked": {
+        "": CHUNKS | {"chunk_size": 7},
+        "linear": CHUNKS | {"hidden": (), "chunk_size": 7},
+        "noisy": CHUNKS | {"chunk_size": 60, "noise": 2, "dropout": 0.3, "normalization": "layer"},
+    },
+    "structured": {
+        "": CHUNKS | {"chunk_size": 12},
+        "linear": CHUNKS | {"hidden": (), "chunk_size": 6},
+        "noisy": CHUNKS | {"chunk_size": 60, "noise": 2, "dropout": 0.3, "normalization": "layer"},
+    },
+    "full": {"": {"hidden": (4,), "task_embedding": 3}},
+}
+"""Of each kind, by a label."""
+CASES = [pytest.param(name, label, id=f"{name} {label}") for name, kinds in SETTINGS.items() for label in kinds]
+MODELS: dict[str, type[Section]] = {kind_of(model): model for model in models_in(AnyHypernet)}
+
+SHAPES = (
+    ("0.weight", (4, 3)),
+    ("0.bias", (4,)),
+    ("norm.weight", (4,)),
+    ("norm.bias", (4,)),
+    ("1.weight", (6, 3)),
+    ("head.weight", (4, 6)),
+    ("head.bias", (4,)),
+)
+NUM_WEIGHTS = sum(prod(shape) for _, shape in SHAPES)
+OUTPUT_OF = torch.cat([torch.full((NUM_WEIGHTS - 28,), -1), torch.arange(4).repeat_interleave(6), torch.arange(4)])
+HEADS = torch.tensor([[0, 1], [1, 3], [3, 4]])
+
+
+def built(name: str, label: str, num_tasks: int = 3) -> Any:
+    config: Any = MODELS[name](name=name, **SETTINGS[name][label])
+    return build_hypernet(config, NUM_WEIGHTS, num_tasks, SHAPES)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def parameters(net: Any, seed: int) -> dict[str, Tensor]:
+    draws = generator(seed)
+    return {name: torch.randn(shape, generator=draws).double() for name, shape in net.shapes.items()}
+
+
+def embeddings(net: Any, tasks: int, seed: int = 3) -> Tensor:
+    return torch.randn(tasks, net.embedding_size, generator=generator(seed)).double()
+
+
+def drawn(net: Any, tasks: int, seed: int = 5) -> dict[str, Tensor]:
+    return {name: value.double() for name, value in net.draw(tasks, generator(seed)).items()}
+
+
+def test_every_kind_keeps_the_contract() -> None:
+    assert set(SETTINGS) == set(MODELS) - {"none"}
+
+
+@pytest.mark.parametrize(("name", "label"), CASES)
+class TestEveryKind:
+    def test_counts_the_parameters_that_it_draws(self, name: str, label: str) -> None:
+        net = built(name, label)
+        theta, each = net.init(generator(1)), net.init_embeddings(2, generator(2))
+        assert {key: tuple(value.shape) for key, value in theta.items()} == net.shapes
+        assert sum(value.numel() for value in theta.values()) == net.num_parameters
+        assert each.shape == (2, net.embedding_size)
+        assert net.random == bool(net.draw(1, generator(1)))
+
+    def test_generates_every_weight_of_any_number_of_tasks(self, name: str, label: str) -> None:
+        net = built(name, label)
+        theta, e = parameters(net, 1), embeddings(net, 5)
+        weights = net(theta, e)
+        assert weights.shape == (5, NUM_WEIGHTS)
+        assert weights.std(0).min() > 0
+        assert len(weights[0].unique()) == NUM_WEIGHTS
+        for task in range(5):
+            torch.testing.assert_close(net(theta, e[task : task + 1])[0], weights[task])
+
+    def test_replicas_equal_separate_passes(self, name: str, label: str) -> None:
+        net = built(name, label)
+        thetas, e = [parameters(net, seed) for seed in (1, 2)], torch.stack([embeddings(net, 3, n) for n in (3, 4)])
+        draws = [drawn(net, 3, seed) for seed in (5, 6)]
+        both = net(
+            {key: torch.stack([theta[key] for theta in thetas]) for key in thetas[0]},
+            e,
+            {key: torch.stack([draw[key] for draw in draws]) for key in draws[0]},
+        )
+        for index in range(2):
+            torch.testing.assert_close(both[index], net(thetas[index], e[index], draws[index]))
+
+    @pytest.mark.parametrize("tasks", [1, 3])
+    def test_takes_a_gradient_back_as_autograd_does(self, name: str, label: str, tasks: int) -> None:
+        net = built(name, label)
+        theta = {key: value.requires_grad_() for key, value in parameters(net, 1).items()}
+        e = embeddings(net, tasks).requires_grad_()
+        gradient = torch.randn(tasks, NUM_WEIGHTS, generator=generator(7)).double()
+        expected = net(theta, e, drawn(net, tasks))
+        weights, back = net.generate(theta, e, drawn(net, tasks))
+        torch.testing.assert_close(weights, expected.detach())
+        of_theta, of_embeddings = back(gradient)
+        *grads, own = torch.autograd.grad(expected, [*theta.values(), e], gradient)
+        assert list(of_theta) == list(theta)
+        torch.testing.assert_close(list(of_theta.values()), grads)
+        torch.testing.assert_close(of_embeddings, own)
+
+    @pytest.mark.parametrize("form", ["gram", "direct"])
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize(("tasks", "moving"), [(None, True), (torch.tensor([2, 0]), False)])
+    def test_is_regularised_as_autograd_says(
+        self, name: str, label: str, form: Any, masked: bool, tasks: Tensor | None, moving: bool
+    ) -> None:
+        net = built(name, label)
+        before, e = parameters(net, 1), embeddings(net, 3)
+        change = parameters(net, 2)
+        now = {key: (value + 0.1 * change[key]).requires_grad_() for key, value in before.items()}
+        at = (e + 0.1 * embeddings(net, 3, 9) if moving else e.clone()).requires_grad_()
+        subset = range(3) if tasks is None else tasks
+        residual = (net(now, at) - net(before, e))[subset]
+        if masked:
+            first, end = HEADS[subset, :1], HEADS[subset, 1:]
+            residual = residual * ((OUTPUT_OF < 0) | (first <= OUTPUT_OF) & (end > OUTPUT_OF))
+        value = residual.square().sum() / len(subset)
+        *grads, of_embeddings = torch.autograd.grad(value, [*now.values(), at])
+
+        mask = HeadMask(OUTPUT_OF, HEADS) if masked else None
+        regularizer: Any = build_regularizer(net, mask, Regularizer(form=form))
+        gradient = {key: torch.ones_like(shifted) for key, shifted in now.items()}
+        options: dict[str, Any] = {"tasks": tasks}
+        if moving:
+            options["embeddings"], gradient["embeddings"] = at.detach(), torch.zeros_like(e)
+        detached = {key: shifted.detach() for key, shifted in now.items()}
+        found = regularizer.add_gradient_(gradient, detached, regularizer.anchor(before, e), 0.5, **options)
+        torch.testing.assert_close(found, value.detach(), rtol=1e-9, atol=1e-9)
+        for key, grad in zip(now, grads, strict=True):
+            torch.testing.assert_close(gradient[key], 1 + 0.5 * grad, rtol=1e-9, atol=1e-9)
+        if moving:
+            torch.testing.assert_close(gradient["embeddings"], 0.5 * of_embeddings, rtol=1e-9, atol=1e-9)
+
+
+SMALL = {"hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
+for _name in ("task_chunked", "structured"):
+    _sections = {"hypernet": {"name": _name, **SMALL}}
+    _contract = {"method": {"name": "hnet", "beta": 0.5}, "sections": _sections, "__module__": __name__}
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (MethodContract,), _contract)
