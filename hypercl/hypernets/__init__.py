@@ -2,5 +2,5 @@
 # pyright: reportUnusedImport=false
 
 from hypercl.hypernets.build import OwnWeights, build_hypernet
-from hypercl.hypernets.composite import CompositeHypernetwork, tensors_of_part
+from hypercl.hypernets.composite import CompositeHypernetwork, Part, tensors_of_part
 from hypercl.hypernets.hypernetwork import Hypernetwork

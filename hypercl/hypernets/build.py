@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, floor, sqrt
 
 import numpy as np
@@ -9,7 +10,16 @@ import torch
 from torch import Generator, Tensor
 
 from hypercl.config import OutOfReach
-from hypercl.config.models import ChunkedHypernet, Hypernet, StructuredHypernet, TaskChunkedHypernet
+from hypercl.config.models import (
+    ChunkedHypernet,
+    ComposedHypernet,
+    Hypernet,
+    PartialHypernet,
+    PerturbedHypernet,
+    StructuredHypernet,
+    TaskChunkedHypernet,
+)
+from hypercl.hypernets.compose import DrawWeights, composed
 from hypercl.hypernets.composite import CompositeHypernetwork, Part
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.initialize import Shapes, tensors_of
@@ -135,7 +145,11 @@ class ChunkCosts:
 
 
 def build_hypernet(
-    config: Hypernet, num_weights: int, num_tasks: int, target_shapes: Shapes = ()
+    config: Hypernet | ComposedHypernet,
+    num_weights: int,
+    num_tasks: int,
+    target_shapes: Shapes = (),
+    draw_weights: DrawWeights | None = None,
 ) -> Hypernetwork | CompositeHypernetwork:
     """The hypernetwork of a section `hypernet`.
 
@@ -143,12 +157,19 @@ def build_hypernet(
         config: its kind. A full one is a single chunk without a chunk embedding.
         num_weights: weights to generate. A chunk is never larger: rows of the head beyond it would be unused.
         num_tasks: tasks of the stream, whose embeddings count in a compression ratio.
-        target_shapes: names and shapes of the generated tensors; structured chunks and hyperfan initialisation need
-            them.
+        target_shapes: names and shapes of the generated tensors; structured chunks, compositions and hyperfan
+            initialisation need them.
+        draw_weights: the target's own initial weights (num_weights,) from a seed, on the CPU; weights of a composition
+            that are not generated need them before they are drawn.
 
     Raises:
         OutOfReach: no chunk size has a compression ratio as small as required.
+        UserError: a part of a composition names no weight of the target, or a weight is in no part.
     """
+    if isinstance(config, PartialHypernet):
+        config = config.composed
+    if isinstance(config, ComposedHypernet):
+        return composed(config, target_shapes, draw_weights, partial(build_hypernet, num_tasks=num_tasks))
     whole = Hypernetwork(
         num_weights=num_weights,
         chunk_size=num_weights,
@@ -185,7 +206,8 @@ def _structured(config: StructuredHypernet, whole: Hypernetwork, shapes: Shapes)
 def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hypernetwork:
     """Chunks of a given size, or of the largest that keeps to a compression ratio."""
     num_weights, task_chunks = whole.num_weights, isinstance(config, TaskChunkedHypernet)
-    chunked = replace(whole, chunk_embedding=config.chunk_embedding, task_chunks=task_chunks)
+    perturbation = config.perturbation if isinstance(config, PerturbedHypernet) else 0.0
+    chunked = replace(whole, chunk_embedding=config.chunk_embedding, task_chunks=task_chunks, perturbation=perturbation)
     if isinstance(config.chunk_size, int):
         return replace(chunked, chunk_size=min(config.chunk_size, num_weights))
     per_row, per_chunk = chunked.shapes["head"][1], config.chunk_embedding * (num_tasks if task_chunks else 1)

@@ -10,14 +10,17 @@ from torch import Generator, Tensor
 
 from hypercl.config.models import Initialization
 from hypercl.hypernets.hypernetwork import Hypernetwork
+from hypercl.hypernets.not_generated import FrozenWeights, TaskWeights
 from hypercl.tensors import Tensors
+
+Net = Hypernetwork | TaskWeights | FrozenWeights
 
 
 @dataclass(frozen=True)
 class Part:
-    """A hypernetwork and what it generates."""
+    """A hypernetwork, or what stands for one, and the weights it is for."""
 
-    net: Hypernetwork
+    net: Net
     weights: tuple[slice, ...]
     """Ranges of the target's flat vector, in the order in which `net` generates them."""
     columns: slice
@@ -61,7 +64,9 @@ class CompositeHypernetwork:
 
     @property
     def embedding_init(self) -> str:
-        return self.parts[0].net.embedding_init
+        """One for all parts."""
+        every = {part.net.embedding_init for part in self.parts}
+        return "previous" if "previous" in every else "normal"
 
     @property
     def random(self) -> bool:
@@ -86,8 +91,9 @@ class CompositeHypernetwork:
 
     def init_embeddings(self, tasks: int, generator: Generator) -> Tensor:
         """Initial task embeddings, (tasks, embedding_size); columns that parts share are drawn once."""
-        columns = {part.columns.start: part.net for part in self.parts}
-        return torch.cat([columns[start].init_embeddings(tasks, generator) for start in sorted(columns)], -1)
+        columns = {part.columns.start: part.net for part in self.parts if part.net.embedding_size}
+        drawn = [columns[start].init_embeddings(tasks, generator) for start in sorted(columns)]
+        return torch.cat([torch.zeros(tasks, 0, device=generator.device), *drawn], -1)
 
     def draw(self, tasks: int, generator: Generator) -> Tensors:
         parts = [part.net.draw(tasks, generator) for part in self.parts]
@@ -115,7 +121,7 @@ class CompositeHypernetwork:
 
     def _inputs(
         self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None
-    ) -> Iterator[tuple[Hypernetwork, tuple[Tensors, Tensor, Tensors | None]]]:
+    ) -> Iterator[tuple[Net, tuple[Tensors, Tensor, Tensors | None]]]:
         """The arguments of each part's call."""
         for number, part in enumerate(self.parts):
             own = None if drawn is None else tensors_of_part(number, drawn)

@@ -69,6 +69,8 @@ class Hypernetwork:
     """What each generated tensor is, in order, for hyperfan initialisation."""
     task_chunks: bool = False
     """Whether each task has chunk embeddings of its own, which are then a part of its task embedding."""
+    perturbation: float = 0.0
+    """Standard deviation of the noise on generated weights in training (`HPerturbWrapper` of hypnettorch)."""
 
     def __post_init__(self) -> None:
         if self.num_chunks > 1 and not self.chunk_embedding:
@@ -112,7 +114,7 @@ class Hypernetwork:
     @property
     def random(self) -> bool:
         """Whether a training step draws random numbers."""
-        return self.noise > 0 or self.dropout > 0
+        return self.noise > 0 or self.dropout > 0 or self.perturbation > 0
 
     def initialized(self, embedding_scale: float, initialization: Initialization) -> "Hypernetwork":
         """With another initialisation."""
@@ -135,7 +137,7 @@ class Hypernetwork:
 
         Returns:
             `noise` (noise,), one vector for all tasks and chunks, and `trunk.<layer>.mask` (tasks, chunks, units) of 0
-            and 1 / (1 - dropout); each only if the hypernetwork has it.
+            and 1 / (1 - dropout), `outputs` (tasks, num_weights), added to the weights; each only if there is any.
         """
         device, drawn = generator.device, Tensors()
         if self.noise:
@@ -143,6 +145,9 @@ class Hypernetwork:
         for layer, units in enumerate(self.hidden if self.dropout else ()):
             chance = torch.rand(tasks, self.num_chunks, units, generator=generator, device=device)
             drawn[f"trunk.{layer}.mask"] = (chance >= self.dropout) / (1 - self.dropout)
+        if self.perturbation:
+            noise = torch.randn(tasks, self.num_weights, generator=generator, device=device)
+            drawn["outputs"] = self.perturbation * noise
         return drawn
 
     def __call__(self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None) -> Tensor:
@@ -150,7 +155,8 @@ class Hypernetwork:
 
         `drawn` is from `draw` in training; None is evaluation mode.
         """
-        return self._weights(theta["head"], _with_one(self.hidden_activations(theta, embeddings, drawn)))
+        extended = _with_one(self.hidden_activations(theta, embeddings, drawn))
+        return self._perturbed(self._weights(theta["head"], extended), drawn)
 
     def generate(
         self, theta: Tensors, embeddings: Tensor, drawn: Tensors | None = None
@@ -178,7 +184,7 @@ class Hypernetwork:
             hidden = self.hidden_activations(leaves, inputs, drawn)
         with torch.no_grad():
             extended = _with_one(hidden)
-            weights = self._weights(head, extended)
+            weights = self._perturbed(self._weights(head, extended), drawn)
 
         @torch.no_grad()
         def back(gradient: Tensor) -> tuple[Tensors, Tensor]:
@@ -284,6 +290,9 @@ class Hypernetwork:
         """(tasks, chunks, h + 1) -> (tasks, num_weights)."""
         weights = extended.flatten(-3, -2) @ head.mT
         return weights.reshape(*extended.shape[:-2], -1)[..., : self.num_weights]
+
+    def _perturbed(self, weights: Tensor, drawn: Tensors | None) -> Tensor:
+        return weights + drawn["outputs"] if drawn and "outputs" in drawn else weights
 
     def _back_through_head(self, head: Tensor, extended: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """From the gradient of the weights (tasks, num_weights) to those of the head and of its inputs.

@@ -17,7 +17,7 @@ from hypercl.methods.network_learner import NetworkLearner, at_least_float32
 from hypercl.methods.plain import plain_network
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
-from hypercl.targets import GeneratedModel, build_target, count_weights, weight_shapes
+from hypercl.targets import GeneratedModel, count_weights, weight_shapes
 from hypercl.tasks import Shape
 from hypercl.tensors import Tensors, copied
 
@@ -204,9 +204,9 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         assert not isinstance(config.hypernet, OwnWeights)
         tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         size = config.latent + _condition_size(config)
-        decoder = build_target(MLP(hidden=config.decoder), (size,), pixels).to(spec.device)
+        decoder, own = plain_network(MLP(hidden=config.decoder), (size,), pixels, spec.device)
         shapes = [(name, tuple(shape)) for name, shape in decoder.shapes.items()]
-        hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes)
+        hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes, own.draw_weights)
         super().__init__(spec, [_generated(variant) for variant in spec.variants], (decoder, hypernet))
 
     def start_task(self, state: State, task: int) -> State:

@@ -250,9 +250,8 @@ class NetworkLearner(Learner):
     def _hypernet_of(self, variant: Experiment) -> AnyHypernetwork:
         """The hypernetwork with a replica's initialisation."""
         hypernet, config = self.spec.hypernet, variant.hypernet
-        if isinstance(hypernet, OwnWeights):
+        if isinstance(hypernet, OwnWeights) or not isinstance(config, Hypernet):
             return hypernet
-        assert isinstance(config, Hypernet)
         return hypernet.initialized(config.embedding_scale, config.init)
 
     def _of_each(self, make: Callable[[Experiment], Tensors]) -> Tensors:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import Regularizer
-from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, tensors_of_part
+from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, Part, tensors_of_part
 from hypercl.regularizers import DirectAnchor, DirectForm, GramAnchor, GramForm, HeadMask, Strength, cheaper_form
 from hypercl.tensors import Tensors
 
@@ -56,19 +56,20 @@ class CompositeAnchor:
 class CompositeForm:
     """R of a hypernetwork of several parts: the sum of theirs, since each generates other weights.
 
-    Each part has the form that costs less for it.
+    Each part has the form that costs less for it. Weights that are frozen or a task's own stay as they are.
     """
 
     def __init__(self, hypernet: CompositeHypernetwork, mask: HeadMask | None, config: Regularizer) -> None:
-        self.parts = hypernet.parts
-        masks = [None if mask is None else mask.of(part.weights, hypernet.num_weights) for part in self.parts]
-        self.forms = [CheaperForm(part.net, own, config) for part, own in zip(self.parts, masks, strict=True)]
+        self.parts: list[tuple[int, Part, CheaperForm]] = []
+        for number, part in enumerate(hypernet.parts):
+            if isinstance(part.net, Hypernetwork):
+                own = None if mask is None else mask.of(part.weights, hypernet.num_weights)
+                self.parts.append((number, part, CheaperForm(part.net, own, config)))
 
     def anchor(self, theta: Tensors, embeddings: Tensor) -> CompositeAnchor:
         """As `OutputRegularizer.anchor`."""
-        parts = enumerate(zip(self.parts, self.forms, strict=True))
         return CompositeAnchor(
-            [form.anchor(tensors_of_part(n, theta), embeddings[..., part.columns]) for n, (part, form) in parts]
+            [form.anchor(tensors_of_part(n, theta), embeddings[..., part.columns]) for n, part, form in self.parts]
         )
 
     def add_gradient_(
@@ -81,8 +82,8 @@ class CompositeForm:
         embeddings: Tensor | None = None,
     ) -> Tensor:
         """As `OutputRegularizer.add_gradient_`."""
-        values: list[Tensor] = []
-        for number, (part, form, before) in enumerate(zip(self.parts, self.forms, anchor.parts, strict=True)):
+        values = [next(iter(theta.values())).new_zeros(strength.shape if isinstance(strength, Tensor) else ())]
+        for (number, part, form), before in zip(self.parts, anchor.parts, strict=True):
             into, at = tensors_of_part(number, gradient), None
             if embeddings is not None:
                 at = embeddings[..., part.columns]

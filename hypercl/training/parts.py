@@ -116,11 +116,11 @@ class Networks:
             )
         if experiment.training.replicas > 1:
             target.require_bundle(device)
-        if isinstance(experiment.hypernet, NoHypernet):
-            hypernet = own_weights(experiment.target, target, import_paths, experiment.method)
-        else:
+        hypernet = own_weights(experiment.target, target, import_paths, experiment.method)
+        if not isinstance(experiment.hypernet, NoHypernet):
             shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
-            hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes)
+            draw = hypernet.draw_weights
+            hypernet = build_hypernet(experiment.hypernet, target.num_weights, shape.num_tasks, shapes, draw)
         return cls(shape, target, hypernet, device, import_paths)
 
     def learner(self, experiment: Experiment | Sequence[Experiment]) -> Learner:

@@ -1,5 +1,6 @@
 """The contract of every kind of hypernetwork: shapes, tasks, replicas, gradients, counts, the regulariser's forms."""
 
+import re
 from math import prod
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from hypercl.config import UserError
 from hypercl.config.models import Regularizer
 from hypercl.config.models.hypernet import AnyHypernet
 from hypercl.config.models.section import Section, kind_of, models_in
 from hypercl.hypernets import build_hypernet
+from hypercl.hypernets.not_generated import TaskWeights
 from hypercl.methods.regularizer import build_regularizer
 from hypercl.regularizers import HeadMask
 from hypercl.testing import MethodContract
@@ -29,6 +32,22 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "noisy": CHUNKS | {"chunk_size": 60, "noise": 2, "dropout": 0.3, "normalization": "layer"},
     },
     "full": {"": {"hidden": (4,), "task_embedding": 3}},
+    "perturbed": {"": CHUNKS | {"chunk_size": 7, "perturbation": 0.5}},
+    "partial": {
+        "shared": CHUNKS | {"chunk_size": 7, "generated": ("0", "norm.bias")},
+        "frozen": CHUNKS | {"chunk_size": 7, "generated": ("head",), "others": "frozen"},
+        "task": CHUNKS | {"chunk_size": 7, "generated": ("1.*",), "others": "task"},
+    },
+    "composed": {
+        "": {
+            "parts": (
+                {"weights": ("norm.*",), "net": "shared"},
+                {"weights": ("1",), "net": {"name": "full", "hidden": (), "task_embedding": 2, "noise": 1}},
+                {"weights": ("0.bias",), "net": "task"},
+                {"weights": ("head", "0.weight"), "net": {"name": "structured", **CHUNKS, "chunk_size": 6}},
+            )
+        }
+    },
 }
 """Of each kind, by a label."""
 CASES = [pytest.param(name, label, id=f"{name} {label}") for name, kinds in SETTINGS.items() for label in kinds]
@@ -50,7 +69,12 @@ HEADS = torch.tensor([[0, 1], [1, 3], [3, 4]])
 
 def built(name: str, label: str, num_tasks: int = 3) -> Any:
     config: Any = MODELS[name](name=name, **SETTINGS[name][label])
-    return build_hypernet(config, NUM_WEIGHTS, num_tasks, SHAPES)
+    return build_hypernet(config, NUM_WEIGHTS, num_tasks, SHAPES, own_weights)
+
+
+def own_weights(seed: int) -> Tensor:
+    """What the target's module would begin with."""
+    return torch.randn(NUM_WEIGHTS, generator=generator(seed))
 
 
 def generator(seed: int) -> torch.Generator:
@@ -64,6 +88,24 @@ def parameters(net: Any, seed: int) -> dict[str, Tensor]:
 
 def embeddings(net: Any, tasks: int, seed: int = 3) -> Tensor:
     return torch.randn(tasks, net.embedding_size, generator=generator(seed)).double()
+
+
+def same_for_all_tasks(net: Any) -> Tensor:
+    """Which weights are the same for all tasks."""
+    same = torch.zeros(NUM_WEIGHTS, dtype=torch.bool)
+    for part in getattr(net, "parts", ()):
+        for each in part.weights if not part.net.embedding_size else ():
+            same[each] = True
+    return same
+
+
+def trained_on_their_task(net: Any) -> Tensor:
+    """Which columns of the embeddings are weights of a task's own, which no other task's steps move."""
+    own = torch.zeros(net.embedding_size, dtype=torch.bool)
+    for part in getattr(net, "parts", ()):
+        if isinstance(part.net, TaskWeights):
+            own[part.columns] = True
+    return own
 
 
 def drawn(net: Any, tasks: int, seed: int = 5) -> dict[str, Tensor]:
@@ -89,7 +131,7 @@ class TestEveryKind:
         theta, e = parameters(net, 1), embeddings(net, 5)
         weights = net(theta, e)
         assert weights.shape == (5, NUM_WEIGHTS)
-        assert weights.std(0).min() > 0
+        assert torch.equal(weights.std(0) > 0, ~same_for_all_tasks(net))
         assert len(weights[0].unique()) == NUM_WEIGHTS
         for task in range(5):
             torch.testing.assert_close(net(theta, e[task : task + 1])[0], weights[task])
@@ -131,7 +173,8 @@ class TestEveryKind:
         before, e = parameters(net, 1), embeddings(net, 3)
         change = parameters(net, 2)
         now = {key: (value + 0.1 * change[key]).requires_grad_() for key, value in before.items()}
-        at = (e + 0.1 * embeddings(net, 3, 9) if moving else e.clone()).requires_grad_()
+        step = 0.1 * embeddings(net, 3, 9) * ~trained_on_their_task(net)
+        at = (e + step if moving else e.clone()).requires_grad_()
         subset = range(3) if tasks is None else tasks
         residual = (net(now, at) - net(before, e))[subset]
         if masked:
@@ -155,8 +198,49 @@ class TestEveryKind:
             torch.testing.assert_close(gradient["embeddings"], 0.5 * of_embeddings, rtol=1e-9, atol=1e-9)
 
 
+def test_weights_that_are_not_generated_start_as_the_targets_own() -> None:
+    shared, frozen, task = (built("partial", label) for label in ("shared", "frozen", "task"))
+    theta = shared.init(generator(4))
+    torch.testing.assert_close(theta["1.head"].squeeze(1), shared.parts[1].of(own_weights(4)))
+    weights = [frozen(frozen.init(generator(seed)), torch.zeros(1, frozen.embedding_size))[0] for seed in (1, 2)]
+    constant = frozen.parts[1].of(own_weights(0))
+    assert all(torch.equal(frozen.parts[1].of(each), constant) for each in weights)
+    first, second = task.init_embeddings(2, generator(4))[:, task.parts[1].columns]
+    assert not torch.equal(first, second)
+    assert first.std() > 0.5
+
+
+def test_a_perturbed_hypernetwork_adds_noise_in_training_alone() -> None:
+    net = built("perturbed", "")
+    theta, e = parameters(net, 1), embeddings(net, 200)
+    noise = net(theta, e, drawn(net, 200)) - net(theta, e)
+    assert noise.std().item() == pytest.approx(0.5, rel=0.05)
+    assert noise.mean().item() == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([("2", "full"), ("*", "full")], "'2' names no layer.*allowed: 0, norm, 1, head"),
+        ([("head", "full")], "no part names the weight 0.weight"),
+        ([("*", "full"), ("head", "full")], r"names all weights of \['head'\]"),
+    ],
+)
+def test_parts_that_do_not_fit_the_target_are_refused(parts: list[tuple[str, str]], words: str) -> None:
+    config: Any = MODELS["composed"](parts=[{"weights": [pattern], "net": net} for pattern, net in parts])
+    with pytest.raises(UserError, match=re.compile(words, re.DOTALL)):
+        build_hypernet(config, NUM_WEIGHTS, 3, SHAPES)
+
+
 SMALL = {"hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
-for _name in ("task_chunked", "structured"):
-    _sections = {"hypernet": {"name": _name, **SMALL}}
+PARTS = [{"weights": ["layers.0.bias"], "net": "shared"}, {"weights": ["layers.0"], "net": "frozen"}]
+_HYPERNETS: dict[str, dict[str, Any]] = {
+    "task_chunked": SMALL,
+    "structured": SMALL,
+    "partial": SMALL | {"generated": ["layers.0"], "others": "task"},
+    "composed": {"parts": [*PARTS, {"weights": ["*"], "net": {"name": "perturbed", **SMALL}}]},
+}
+for _name, _settings in _HYPERNETS.items():
+    _sections = {"hypernet": {"name": _name, **_settings}}
     _contract = {"method": {"name": "hnet", "beta": 0.5}, "sections": _sections, "__module__": __name__}
     globals()[f"Test_{_name}"] = type(f"Test_{_name}", (MethodContract,), _contract)

@@ -5,15 +5,23 @@ from hypercl.config.models.by_task import at_task
 from hypercl.config.models.experiment import Experiment, with_fitting_hypernet, with_method
 from hypercl.config.models.expression import ExpressionError, expression
 from hypercl.config.models.hypernet import (
+    AnyHypernet,
     ChunkedHypernet,
+    ComposedHypernet,
+    ComposedPart,
+    FrozenWeights,
     HyperfanIn,
     HyperfanOut,
     Hypernet,
     Initialization,
     Normal,
     OwnWeights,
+    PartialHypernet,
+    PerturbedHypernet,
+    SharedWeights,
     StructuredHypernet,
     TaskChunkedHypernet,
+    TaskWeights,
     Xavier,
 )
 from hypercl.config.models.imported import Imported

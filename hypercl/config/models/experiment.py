@@ -6,7 +6,15 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hypercl.config.models.by_task import checked
-from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, Hypernet, OwnWeights, StructuredHypernet
+from hypercl.config.models.hypernet import (
+    AnyHypernet,
+    ChunkedHypernet,
+    ComposedHypernet,
+    Hypernet,
+    OwnWeights,
+    PartialHypernet,
+    StructuredHypernet,
+)
 from hypercl.config.models.method import (
     ER,
     AnyMethod,
@@ -178,7 +186,7 @@ class Experiment(Section):
 
     def _pairs_of_one_hypernetwork(self) -> None:
         pairs = self.method.regularizer.pairs if isinstance(self.method, HypernetMethod) else None
-        if pairs is not None and isinstance(self.hypernet, StructuredHypernet):
+        if pairs is not None and isinstance(self.hypernet, StructuredHypernet | PartialHypernet | ComposedHypernet):
             raise ValueError(
                 f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
                 f"{self.hypernet.name} is several: use method.regularizer.tasks"

@@ -168,6 +168,109 @@ class FullHypernet(Hypernet):
     name: Literal["full"] = "full"
 
 
+class PerturbedHypernet(ChunkedHypernet):
+    """As chunked, with noise on the generated weights in training, which makes the task's loss flat around them."""
+
+    name: Literal["perturbed"] = "perturbed"  # pyright: ignore[reportIncompatibleVariableOverride]
+    perturbation: Positive = 0.02
+    """Standard deviation of the N(0, perturbation^2) noise, drawn once a step for each weight; predictions and the
+    output regulariser have none. Default of hypnettorch."""
+
+
+class SharedWeights(Section):
+    """Not generated: one set of weights for all tasks, trained along and held fixed by the output regulariser."""
+
+    name: Literal["shared"] = "shared"
+
+
+class FrozenWeights(Section):
+    """Not generated and not trained: they stay as the target initialises them from a fixed seed, in every run alike."""
+
+    name: Literal["frozen"] = "frozen"
+
+
+class TaskWeights(Section):
+    """Not generated: weights of each task's own, trained with its task embedding, of which they count as a part."""
+
+    name: Literal["task"] = "task"
+
+
+Patterns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+class PartialHypernet(Hypernet):
+    """Generates the weights of chosen layers chunk by chunk; the other layers are shared, frozen or each task's own."""
+
+    name: Literal["partial"] = "partial"
+    generated: Patterns = Field(examples=[["head", "blocks.1.*"]])
+    """Layers or tensors of the target to generate, by their names in the module, where * stands for anything."""
+    others: Literal["shared", "frozen", "task"] = "shared"
+    """All other weights. shared: one set for all tasks, trained along and held fixed by the output regulariser. frozen:
+    as the target initialises them from a fixed seed, in every run alike. task: each task's own, trained with its task
+    embedding, of which they count as a part."""
+    chunk_size: Count = 42_000
+    """Weights per chunk; the last chunk is cut."""
+    chunk_embedding: Units = 96
+    """Size of a chunk embedding; chunk embeddings are shared by all tasks."""
+
+    @model_validator(mode="after")
+    def _variance_of_chunks(self) -> "PartialHypernet":
+        _require_visible_chunks(self)
+        return self
+
+    @property
+    def composed(self) -> "ComposedHypernet":
+        """The same as a composition."""
+        generating = {key: getattr(self, key) for key in ChunkedHypernet.model_fields if key in type(self).model_fields}
+        chunked = ChunkedHypernet(**{**generating, "name": "chunked"})
+        others = {"shared": SharedWeights(), "frozen": FrozenWeights(), "task": TaskWeights()}[self.others]
+        return ComposedHypernet(
+            parts=(
+                ComposedPart(weights=self.generated, net=chunked),
+                ComposedPart(weights=("*",), net=others),
+            )
+        )
+
+
+class ComposedPart(Section):
+    weights: Patterns = Field(examples=[["blocks.*"]])
+    """Layers or tensors of the target, by their names in the module, where * stands for anything. A tensor belongs to
+    the first part that names it."""
+    net: Annotated[
+        ChunkedHypernet
+        | TaskChunkedHypernet
+        | StructuredHypernet
+        | PerturbedHypernet
+        | FullHypernet
+        | SharedWeights
+        | FrozenWeights
+        | TaskWeights,
+        Kinds(default=ChunkedHypernet),
+    ] = ChunkedHypernet()
+    """What generates them, or whose they are."""
+
+
+class ComposedHypernet(Section):
+    """Several hypernetworks, each with task embeddings of its own, for different layers of the target."""
+
+    name: Literal["composed"] = "composed"
+    parts: Annotated[tuple[ComposedPart, ...], Field(min_length=1)] = Field(
+        examples=[[{"weights": ["head"], "net": "full"}, {"weights": ["*"], "net": "chunked"}]]
+    )
+    """The layers, and what generates them; together they name every weight."""
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "ComposedHypernet":
+        nets = [part.net for part in self.parts if isinstance(part.net, Hypernet)]
+        if not nets:
+            raise ValueError("no part is generated: give one of them a hypernetwork, or hypernet: {name: none}")
+        if any(isinstance(net, ChunkedHypernet) and net.chunk_size == "auto" for net in nets):
+            raise ValueError("a part's chunk_size cannot be auto: give it a number of weights")
+        if len({net.embedding_init for net in nets}) > 1:
+            raise ValueError("embedding_init holds for the embeddings of all parts: give each the same")
+        return self
+
+
 class OwnWeights(Section):
     """No hypernetwork: the target's weights are trained themselves, one set for all tasks."""
 
@@ -175,6 +278,13 @@ class OwnWeights(Section):
 
 
 AnyHypernet = Annotated[
-    ChunkedHypernet | TaskChunkedHypernet | StructuredHypernet | FullHypernet | OwnWeights,
+    ChunkedHypernet
+    | TaskChunkedHypernet
+    | StructuredHypernet
+    | PerturbedHypernet
+    | PartialHypernet
+    | ComposedHypernet
+    | FullHypernet
+    | OwnWeights,
     Kinds(default=ChunkedHypernet),
 ]

@@ -23,7 +23,10 @@ def experiment(*overrides: str) -> Experiment:
             ["hypernet.init.name=hyperfan_out", "hypernet.activation=sigmoid", "hypernet.dropout=0.1"],
             "dropout of a sigmoid",
         ),
-        (["hypernet.name=structured", "hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"], "layer normal"),
+        (
+            ["hypernet.name=structured", "hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"],
+            "layer normal",
+        ),
         (["hypernet.name=structured", "hypernet.compression_ratio=0.5"], "unknown key"),
         (["hypernet.name=structured", "method.regularizer.pairs=5"], "use method.regularizer.tasks"),
         (["hypernet.name=task_chunked", "hypernet.init.name=hyperfan_in"], "here each task's own"),
