@@ -162,9 +162,19 @@ class Form:
         """
         try:
             with Image.open(path) as file:
-                image = _opaque(ImageOps.exif_transpose(file)).convert("RGB" if self.mode == "rgb" else "L")
+                image = self._converted(ImageOps.exif_transpose(file))
         except Exception as error:  # Pillow raises many kinds for broken files, SyntaxError among them
             raise ValueError(f"cannot be read as an image: {error}") from error
+        return self._fitted(image)
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """As `read`, of an image in memory."""
+        return self._fitted(self._converted(image))
+
+    def _converted(self, image: Image.Image) -> Image.Image:
+        return _opaque(image).convert("RGB" if self.mode == "rgb" else "L")
+
+    def _fitted(self, image: Image.Image) -> np.ndarray:
         height, width = self.size
         if self.resized:
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)

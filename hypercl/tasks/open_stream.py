@@ -18,6 +18,7 @@ from hypercl.config.models import (
     SplitMNIST,
     Stream,
     ToyRegression,
+    TorchvisionSplit,
 )
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.image_folder import folder_of, open_image_folder
@@ -27,6 +28,7 @@ from hypercl.tasks.mnist import FASHION_MNIST, HIGHEST_PIXEL, MNIST, load_digits
 from hypercl.tasks.split_stream import PermutedStream, SplitStream, class_groups
 from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, TaskStream
 from hypercl.tasks.toy_regression import ToyStream
+from hypercl.tasks.torchvision_sets import open_torchvision, root_of
 
 
 class PartOfStream(TaskStream):
@@ -133,6 +135,8 @@ def data_place(config: Stream, data_dir: Path) -> Path | None:
             return None
         case ImageFolder():
             return folder_of(config, Path(data_dir))
+        case TorchvisionSplit():
+            return root_of(config, Path(data_dir))
         case _:
             return Path(data_dir)
 
@@ -168,6 +172,8 @@ def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with
             return ToyStream(config, with_test)
         case ImageFolder():
             return open_image_folder(config, folder.path, with_test)
+        case TorchvisionSplit():
+            return open_torchvision(config, folder, with_test)
         case ImportedStream():
             return open_imported(config, folder.path, import_paths, with_test)
         case _:

@@ -24,6 +24,7 @@ from hypercl.config.models import (
     SplitMNIST,
     Stream,
     ToyRegression,
+    TorchvisionSplit,
 )
 
 
@@ -207,7 +208,7 @@ def _input_shape(config: Stream) -> tuple[int, ...]:
             return 3, 32, 32
         case ToyRegression():
             return (1,)
-        case ImageFolder(size=size, mode=mode):
+        case ImageFolder(size=size, mode=mode) | TorchvisionSplit(size=size, mode=mode):
             return (3 if mode == "rgb" else 1), size, size
         case ImportedStream(input_shape=shape):
             return shape

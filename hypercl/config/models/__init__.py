@@ -102,6 +102,7 @@ from hypercl.config.models.tasks import (
     SplitTasks,
     Stream,
     ToyRegression,
+    TorchvisionSplit,
     task_count,
 )
 from hypercl.config.models.training import (

@@ -294,6 +294,33 @@ class ImageFolder(SplitTasks):
     """Flip (p = 0.5) and crop after padding by an eighth of the size, on training batches; not for digits or text."""
 
 
+class TorchvisionSplit(SplitTasks):
+    """Any classification data set of torchvision, in tasks of some of its classes."""
+
+    name: Literal["split"] = "split"
+    data: Annotated[str, Field(pattern=r"^torchvision:[A-Za-z]\w*$")]
+    """torchvision:CLASS, a class of torchvision.datasets such as torchvision:SVHN. Its files lie in the folder
+    torchvision/CLASS of the data directory."""
+    kwargs: dict[str, Any] = {}
+    """Further keywords of the class, such as {split: letters} of torchvision:EMNIST."""
+    size: Annotated[Whole, Field(ge=4, le=1024)] = 32
+    """Height and width in pixels: images are resized to cover this square, and what stands out is cut off evenly."""
+    mode: Literal["rgb", "grey"] = "rgb"
+    """Three channels, normalised by ImageNet's statistics as for CIFAR; or one, scaled to 0 .. 1 as for MNIST."""
+    augment: Flag = False
+    """Flip (p = 0.5) and crop after padding by an eighth of the size, on training batches; not for digits or text."""
+    download: Flag = False
+    """Download missing files with torchvision."""
+
+    @field_validator("kwargs")
+    @classmethod
+    def _without_what_is_given(cls, value: dict[str, Any]) -> dict[str, Any]:
+        given = sorted({"root", "train", "download", "transform", "target_transform"} & set(value))
+        if given:
+            raise ValueError(f"{' and '.join(given)} must not be given: hypercl sets them itself")
+        return value
+
+
 class ImportedStream(ClassTasks):
     """A stream of your own by import path: `make(root, train, **kwargs)` returns one data set a task."""
 
@@ -339,6 +366,7 @@ Tasks = Annotated[
     | SplitCIFAR100
     | ToyRegression
     | ImageFolder
+    | TorchvisionSplit
     | ImportedStream,
     Kinds(),
 ]
@@ -360,6 +388,8 @@ def outside_unit_interval(config: Tasks) -> str:
         return "those of this stream are normalised: set tasks.normalize to false"
     if isinstance(config, ImageFolder) and config.mode == "rgb":
         return "those of an image folder are normalised in mode rgb: use mode grey"
+    if isinstance(config, TorchvisionSplit) and config.mode == "rgb":
+        return "those of this stream are normalised in mode rgb: use mode grey"
     return ""
 
 
