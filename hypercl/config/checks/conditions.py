@@ -152,13 +152,17 @@ def completed(base: Experiment, space: Space, given: Values) -> tuple[dict[str, 
 
 
 def _choice_of(base: Experiment, one: Distribution, path: str, own: Any) -> Any:
-    """The choice that says what the experiment's own section says, with its defaults left out."""
-    if is_mapping(own) and one.kind == "choice":
+    """The choice that says what the experiment's own section, or list of sections, says, with its defaults left out."""
+    if _has_sections(own) and one.kind == "choice":
         for choice in one.values:
             with suppress(ConfigError):
-                if is_mapping(choice) and lookup(assign(base, {path: choice}), path) == own:
+                if _has_sections(choice) and lookup(assign(base, {path: choice}), path) == own:
                     return choice
     return own
+
+
+def _has_sections(value: Any) -> bool:
+    return is_mapping(value) or (is_list(value) and any(map(is_mapping, value)))
 
 
 def drawn(one: Distribution, value: Any) -> Any:

@@ -221,3 +221,19 @@ def test_values_are_told_as_they_are_written() -> None:
     assert span(flags) == "true, null, '1'"
     momentum = Distribution.model_validate({"uniform": [0, 1], "when": {"a": [True, None], "b": False}})
     assert conditions_in_words(momentum) == "a is true or null and b is false"
+
+
+def test_a_list_of_sections_is_varied_as_a_whole_and_begins_with_the_experiments_own():
+    parts = [
+        "[{weights: ['*'], net: full}]",
+        "[{weights: [layers.0], net: {name: full, noise: 2}}, {weights: ['*'], net: task}]",
+    ]
+    text = f"""
+experiment: {{tasks: {{name: split_digits}}, hypernet: {{name: composed, parts: {parts[1]}}}}}
+space: {{hypernet.parts: {{choice: [{", ".join(parts)}]}}}}
+"""
+    file = loads(text, "x")
+    check_sweep(file, "x")
+    values, problems = completed(file.experiment, file.space, {})
+    assert not problems
+    assert setting(file.experiment, file.space, values) == file.experiment
