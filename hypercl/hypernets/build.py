@@ -14,6 +14,7 @@ from hypercl.config.models import (
     ChunkedHypernet,
     ComposedHypernet,
     Hypernet,
+    ModulationHypernet,
     PartialHypernet,
     PerturbedHypernet,
     StructuredHypernet,
@@ -166,7 +167,7 @@ def build_hypernet(
         OutOfReach: no chunk size has a compression ratio as small as required.
         UserError: a part of a composition names no weight of the target, or a weight is in no part.
     """
-    if isinstance(config, PartialHypernet):
+    if isinstance(config, PartialHypernet | ModulationHypernet):
         config = config.composed
     if isinstance(config, ComposedHypernet):
         return composed(config, target_shapes, draw_weights, partial(build_hypernet, num_tasks=num_tasks))

@@ -17,13 +17,17 @@ from hypercl.tensors import Tensors
 
 
 def own_weights(
-    config: AnyTarget, target: GeneratedModel, import_paths: Sequence[Path], method: AnyMethod
+    config: AnyTarget,
+    target: GeneratedModel,
+    import_paths: Sequence[Path],
+    method: AnyMethod,
+    modulated: bool = False,
 ) -> OwnWeights:
     """The replacement of a hypernetwork for a target with its own weights, initialised as its module or its method
     does; `config` is what the target was built from."""
 
     def draw(seed: int) -> Tensor:
-        weights = draw_weights(config, target.input_shape, target.num_outputs, seed, import_paths)
+        weights = draw_weights(config, target.input_shape, target.num_outputs, seed, import_paths, modulated)
         if isinstance(method, OwnNetworks) and method.own_weights_init == "xavier":
             return xavier(weights, target.shapes, seed)
         return weights

@@ -12,7 +12,8 @@ from torch.nn.parameter import is_lazy  # pyright: ignore[reportUnknownVariableT
 
 from hypercl.config import UserError
 from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
-from hypercl.targets.generated import GeneratedModel, generated_parameters
+from hypercl.targets.generated import GeneratedModel, find_head, generated_parameters
+from hypercl.targets.modulated import modulate
 from hypercl.targets.networks import LeNetModule, MLPNet, ResNet, WideResNetModule, ZenkeNetModule, require_images
 from hypercl.tensors import random_state_kept
 from hypercl.user_code import user_code
@@ -66,11 +67,15 @@ AnyTarget = MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 """Name and shape of each generated tensor, in the order of the flat vector."""
 
-_shapes: dict[tuple[str, tuple[int, ...], int, tuple[str, ...]], Shapes] = {}
+_shapes: dict[tuple[str, tuple[int, ...], int, tuple[str, ...], bool], Shapes] = {}
 
 
 def build_target(
-    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
+    config: AnyTarget,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    import_paths: Sequence[Path] = (),
+    modulated: bool = False,
 ) -> GeneratedModel:
     """The target of a section `target`, on the CPU.
 
@@ -82,6 +87,7 @@ def build_target(
         input_shape: of one input, (channels, height, width).
         num_outputs: outputs of the target, all heads together.
         import_paths: folders searched for an import path, before installed packages.
+        modulated: whether its layers have gains and shifts (`hypercl.targets.modulated`).
 
     Raises:
         UserError: the module cannot be found, built, or run on such inputs (images too small, for example); it has
@@ -89,7 +95,7 @@ def build_target(
             number of outputs.
     """
     with random_state_kept(seed=0):
-        module = _module(config, input_shape, num_outputs, import_paths)
+        module = _module(config, input_shape, num_outputs, import_paths, modulated)
     head = config.head if isinstance(config, ImportedTarget) else None
     return GeneratedModel(module, input_shape, num_outputs, head)
 
@@ -100,13 +106,14 @@ def draw_weights(
     num_outputs: int,
     seed: int,
     import_paths: Sequence[Path] = (),
+    modulated: bool = False,
 ) -> Tensor:
     """Initial weights by the module's own initialisation, (num_weights,); arguments as of `build_target`.
 
     The seed is that of torch, NumPy and `random` while the module is built; the global state is not changed.
     """
     with random_state_kept(seed):
-        module = _module(config, input_shape, num_outputs, import_paths)
+        module = _module(config, input_shape, num_outputs, import_paths, modulated)
     return torch.cat([parameter.detach().flatten() for parameter in generated_parameters(module).values()])
 
 
@@ -118,31 +125,49 @@ def count_weights(
 
 
 def weight_shapes(
-    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path] = ()
+    config: AnyTarget,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    import_paths: Sequence[Path] = (),
+    modulated: bool = False,
 ) -> Shapes:
-    """The tensors to generate for a section `target`, if possible without allocating them.
+    """The tensors to generate for a section `target`, if possible without allocating them; arguments as above.
 
     Raises:
         UserError: the module cannot be found or built, or has more weights than can be counted.
     """
-    key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)))
+    key = (config.model_dump_json(), tuple(input_shape), num_outputs, tuple(map(str, import_paths)), modulated)
     if key not in _shapes:
         with random_state_kept():
             try:
                 with torch.device("meta"):
-                    module = _module(config, input_shape, num_outputs, import_paths)
+                    module = _module(config, input_shape, num_outputs, import_paths, modulated)
             except RuntimeError as error:  # the number of elements overflows
                 raise UserError(
                     f"target: {config.name} is too large for inputs of shape {tuple(input_shape)}: {error}"
                 ) from error
             except UserError:  # a constructor that reads values fails on the meta device
-                module = _module(config, input_shape, num_outputs, import_paths)
+                module = _module(config, input_shape, num_outputs, import_paths, modulated)
         generated = generated_parameters(module).items()
         _shapes[key] = tuple((name, tuple(parameter.shape)) for name, parameter in generated)
     return _shapes[key]
 
 
 def _module(
+    config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path], modulated: bool
+) -> nn.Module:
+    module = _plain_module(config, input_shape, num_outputs, import_paths)
+    if not modulated:
+        return module
+    head = config.head if isinstance(config, ImportedTarget) else None
+    try:
+        outputs = find_head(module, num_outputs, head)[1]
+    except UserError:  # what makes the outputs is no linear layer
+        outputs = None
+    return modulate(module, outputs)
+
+
+def _plain_module(
     config: AnyTarget, input_shape: tuple[int, ...], num_outputs: int, import_paths: Sequence[Path]
 ) -> nn.Module:
     match config:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from hypercl.config import Experiment, UserError, assign
-from hypercl.config.models import ImportedMethod, ImportedTarget
+from hypercl.config.models import ImportedMethod, ImportedTarget, ModulationHypernet
 from hypercl.config.models import OwnWeights as NoHypernet
 from hypercl.hypernets import build_hypernet
 from hypercl.methods import (
@@ -69,7 +69,8 @@ def sizes(experiment: Experiment, import_paths: Sequence[Path] = (), shape: Shap
         0.9733743023766226
     """
     shape = shape or shape_of(experiment.tasks)
-    shapes = weight_shapes(experiment.target, shape.input_shape, shape.num_outputs, import_paths)
+    modulated = isinstance(experiment.hypernet, ModulationHypernet)
+    shapes = weight_shapes(experiment.target, shape.input_shape, shape.num_outputs, import_paths, modulated)
     weights = sum(prod(size) for _, size in shapes)
     generator = generator_parameters(experiment, shape)
     if isinstance(experiment.hypernet, NoHypernet):
@@ -108,7 +109,9 @@ class Networks:
             UserError: the target cannot be built, or a layer of it cannot be replicated on the device.
         """
         shape = shape or shape_of(experiment.tasks)
-        target = build_target(experiment.target, shape.input_shape, shape.num_outputs, import_paths).to(device)
+        modulated = isinstance(experiment.hypernet, ModulationHypernet)
+        network = experiment.target, shape.input_shape, shape.num_outputs
+        target = build_target(*network, import_paths, modulated).to(device)
         if experiment.training.batch_size == 1 and target.fails_on_one:
             raise UserError(
                 f"training.batch_size: 1, but the target cannot train with a single sample: {target.fails_on_one}\n"
@@ -116,7 +119,7 @@ class Networks:
             )
         if experiment.training.replicas > 1:
             target.require_bundle(device)
-        hypernet = own_weights(experiment.target, target, import_paths, experiment.method)
+        hypernet = own_weights(experiment.target, target, import_paths, experiment.method, modulated)
         if not isinstance(experiment.hypernet, NoHypernet):
             shapes = [(name, tuple(size)) for name, size in target.shapes.items()]
             draw = hypernet.draw_weights
@@ -194,7 +197,8 @@ def require_buildable(experiment: Experiment, import_paths: Sequence[Path] = ())
 
 def _require_repeatable(experiment: Experiment, networks: Networks) -> None:
     target, shape = networks.target, networks.shape
-    again = build_target(experiment.target, shape.input_shape, shape.num_outputs, networks.import_paths)
+    modulated = isinstance(experiment.hypernet, ModulationHypernet)
+    again = build_target(experiment.target, shape.input_shape, shape.num_outputs, networks.import_paths, modulated)
     if not same_fingerprint(target.fingerprint(), again.fingerprint()):
         raise UserError(
             "target: it differs each time it is built: its constants or initial weights come from a generator without "

@@ -38,10 +38,14 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "frozen": CHUNKS | {"chunk_size": 7, "generated": ("head",), "others": "frozen"},
         "task": CHUNKS | {"chunk_size": 7, "generated": ("1.*",), "others": "task"},
     },
+    "modulation": {
+        "shared": {"hidden": (4,), "task_embedding": 3},
+        "task": {"hidden": (), "task_embedding": 3, "others": "task"},
+    },
     "composed": {
         "": {
             "parts": (
-                {"weights": ("norm.*",), "net": "shared"},
+                {"weights": ("norm.*", "0.modulation"), "net": "shared"},
                 {"weights": ("1",), "net": {"name": "full", "hidden": (), "task_embedding": 2, "noise": 1}},
                 {"weights": ("0.bias",), "net": "task"},
                 {"weights": ("head", "0.weight"), "net": {"name": "structured", **CHUNKS, "chunk_size": 6}},
@@ -56,6 +60,8 @@ MODELS: dict[str, type[Section]] = {kind_of(model): model for model in models_in
 SHAPES = (
     ("0.weight", (4, 3)),
     ("0.bias", (4,)),
+    ("0.modulation.gain", (4,)),
+    ("0.modulation.shift", (4,)),
     ("norm.weight", (4,)),
     ("norm.bias", (4,)),
     ("1.weight", (6, 3)),
@@ -238,6 +244,7 @@ _HYPERNETS: dict[str, dict[str, Any]] = {
     "task_chunked": SMALL,
     "structured": SMALL,
     "partial": SMALL | {"generated": ["layers.0"], "others": "task"},
+    "modulation": {"hidden": [6], "task_embedding": 4},
     "composed": {"parts": [*PARTS, {"weights": ["*"], "net": {"name": "perturbed", **SMALL}}]},
 }
 for _name, _settings in _HYPERNETS.items():

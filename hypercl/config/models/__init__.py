@@ -14,6 +14,7 @@ from hypercl.config.models.hypernet import (
     HyperfanOut,
     Hypernet,
     Initialization,
+    ModulationHypernet,
     Normal,
     OwnWeights,
     PartialHypernet,

@@ -11,6 +11,7 @@ from hypercl.config.models.hypernet import (
     ChunkedHypernet,
     ComposedHypernet,
     Hypernet,
+    ModulationHypernet,
     OwnWeights,
     PartialHypernet,
     StructuredHypernet,
@@ -35,6 +36,8 @@ from hypercl.config.models.target import MLP, LeNet, Target, ZenkeNet
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
 
+_SEVERAL = (StructuredHypernet, PartialHypernet, ComposedHypernet, ModulationHypernet)
+"""Hypernetworks that are several."""
 _METHODS = {kind_of(model): model for model in models_in(Method) if issubclass(model, AnyMethod)}
 _OWN_WEIGHTS = frozenset(
     kind for kind, model in _METHODS.items() if model.generated is False or model is ImportedMethod
@@ -186,7 +189,7 @@ class Experiment(Section):
 
     def _pairs_of_one_hypernetwork(self) -> None:
         pairs = self.method.regularizer.pairs if isinstance(self.method, HypernetMethod) else None
-        if pairs is not None and isinstance(self.hypernet, StructuredHypernet | PartialHypernet | ComposedHypernet):
+        if pairs is not None and isinstance(self.hypernet, _SEVERAL):
             raise ValueError(
                 f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
                 f"{self.hypernet.name} is several: use method.regularizer.tasks"

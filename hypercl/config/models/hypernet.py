@@ -169,7 +169,7 @@ class FullHypernet(Hypernet):
 
 
 class PerturbedHypernet(ChunkedHypernet):
-    """As chunked, with noise on the generated weights in training, which makes the task's loss flat around them."""
+    """As chunked, with noise on the generated weights in training."""
 
     name: Literal["perturbed"] = "perturbed"  # pyright: ignore[reportIncompatibleVariableOverride]
     perturbation: Positive = 0.02
@@ -195,6 +195,13 @@ class TaskWeights(Section):
     name: Literal["task"] = "task"
 
 
+Others = Literal["shared", "frozen", "task"]
+
+
+def _others(kind: Others) -> SharedWeights | FrozenWeights | TaskWeights:
+    return {"shared": SharedWeights(), "frozen": FrozenWeights(), "task": TaskWeights()}[kind]
+
+
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 
 
@@ -204,10 +211,10 @@ class PartialHypernet(Hypernet):
     name: Literal["partial"] = "partial"
     generated: Patterns = Field(examples=[["head", "blocks.1.*"]])
     """Layers or tensors of the target to generate, by their names in the module, where * stands for anything."""
-    others: Literal["shared", "frozen", "task"] = "shared"
-    """All other weights. shared: one set for all tasks, trained along and held fixed by the output regulariser. frozen:
-    as the target initialises them from a fixed seed, in every run alike. task: each task's own, trained with its task
-    embedding, of which they count as a part."""
+    others: Others = "shared"
+    """The weights that are not generated. shared: one set for all tasks, trained along and held fixed by the output
+    regulariser. frozen: as the target initialises them from a fixed seed, in every run alike. task: each task's own,
+    trained with its task embedding, of which they count as a part."""
     chunk_size: Count = 42_000
     """Weights per chunk; the last chunk is cut."""
     chunk_embedding: Units = 96
@@ -223,11 +230,40 @@ class PartialHypernet(Hypernet):
         """The same as a composition."""
         generating = {key: getattr(self, key) for key in ChunkedHypernet.model_fields if key in type(self).model_fields}
         chunked = ChunkedHypernet(**{**generating, "name": "chunked"})
-        others = {"shared": SharedWeights(), "frozen": FrozenWeights(), "task": TaskWeights()}[self.others]
         return ComposedHypernet(
             parts=(
                 ComposedPart(weights=self.generated, net=chunked),
-                ComposedPart(weights=("*",), net=others),
+                ComposedPart(weights=("*",), net=_others(self.others)),
+            )
+        )
+
+
+class ModulationHypernet(Hypernet):
+    """Generates a gain and a shift of each unit of each hidden layer; the weights themselves are not generated.
+
+    A layer's outputs x become (1 + gain) x + shift. Source: conditional modulation of Perez et al. (2018).
+    """
+
+    name: Literal["modulation"] = "modulation"
+    others: Others = "shared"
+    """The weights that are not generated. shared: one set for all tasks, trained along and held fixed by the output
+    regulariser. frozen: as the target initialises them from a fixed seed, in every run alike. task: each task's own,
+    trained with its task embedding, of which they count as a part."""
+
+    @model_validator(mode="after")
+    def _no_weights_to_start(self) -> "ModulationHypernet":
+        if isinstance(self.init, HyperfanIn | HyperfanOut):
+            raise ValueError(f"init {self.init.name} is of weights, not of gains and shifts: use xavier or normal")
+        return self
+
+    @property
+    def composed(self) -> "ComposedHypernet":
+        """The same as a composition."""
+        generating = {key: getattr(self, key) for key in Hypernet.model_fields}
+        return ComposedHypernet(
+            parts=(
+                ComposedPart(weights=("*.modulation.*",), net=FullHypernet(**generating)),
+                ComposedPart(weights=("*",), net=_others(self.others)),
             )
         )
 
@@ -284,6 +320,7 @@ AnyHypernet = Annotated[
     | PerturbedHypernet
     | PartialHypernet
     | ComposedHypernet
+    | ModulationHypernet
     | FullHypernet
     | OwnWeights,
     Kinds(default=ChunkedHypernet),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, OwnWeights
+from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, ModulationHypernet, OwnWeights
 from hypercl.config.models.section import Count, Flag, ImportPath, Kinds, NotNegative, Number, Positive, Section, Units
 
 Scenarios = frozenset[str]
@@ -136,6 +136,8 @@ class ReplayHypernet(Autoencoder):
     def _is_generated(self) -> "ReplayHypernet":
         if isinstance(self.hypernet, OwnWeights):
             raise ValueError("hypernet none: this decoder is generated; give chunked or full, or use the method dgr")
+        if isinstance(self.hypernet, ModulationHypernet):
+            raise ValueError("hypernet modulation: a decoder has no gains and shifts; give chunked or full")
         return self
 
 
