@@ -82,7 +82,7 @@ class CompositeForm:
         embeddings: Tensor | None = None,
     ) -> Tensor:
         """As `OutputRegularizer.add_gradient_`."""
-        values = [next(iter(theta.values())).new_zeros(strength.shape if isinstance(strength, Tensor) else ())]
+        values: list[Tensor] = []
         for (number, part, form), before in zip(self.parts, anchor.parts, strict=True):
             into, at = tensors_of_part(number, gradient), None
             if embeddings is not None:

@@ -30,6 +30,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "": CHUNKS | {"chunk_size": 12},
         "linear": CHUNKS | {"hidden": (), "chunk_size": 6},
         "noisy": CHUNKS | {"chunk_size": 60, "noise": 2, "dropout": 0.3, "normalization": "layer"},
+        "hyperfan": CHUNKS | {"chunk_size": 12, "init": {"name": "hyperfan_in"}},
     },
     "full": {"": {"hidden": (4,), "task_embedding": 3}},
     "perturbed": {"": CHUNKS | {"chunk_size": 7, "perturbation": 0.5}},

@@ -15,6 +15,7 @@ from hypercl.config.models.hypernet import (
     OwnWeights,
     PartialHypernet,
     StructuredHypernet,
+    has_task_weights,
 )
 from hypercl.config.models.method import (
     ER,
@@ -112,6 +113,7 @@ class Experiment(Section):
         self._each_class_has_a_share()
         self._replay_fits()
         self._pairs_of_one_hypernetwork()
+        self._own_weights_stay()
         self._entropy_tells_something()
         self._tasks_may_come()
         self._nothing_before()
@@ -193,6 +195,17 @@ class Experiment(Section):
             raise ValueError(
                 f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
                 f"{self.hypernet.name} is several: use method.regularizer.tasks"
+            )
+
+    def _own_weights_stay(self) -> None:
+        if (
+            isinstance(self.method, HypernetMethod)
+            and self.method.train_earlier_embeddings
+            and has_task_weights(self.hypernet)
+        ):
+            raise ValueError(
+                "method.train_earlier_embeddings would train the own weights of earlier tasks, which are a part of their "
+                "embeddings: leave it out, or share these weights"
             )
 
     def _entropy_tells_something(self) -> None:

@@ -325,3 +325,9 @@ AnyHypernet = Annotated[
     | OwnWeights,
     Kinds(default=ChunkedHypernet),
 ]
+
+
+def has_task_weights(config: Section) -> bool:
+    """Whether some weights are each task's own."""
+    composed = config.composed if isinstance(config, PartialHypernet | ModulationHypernet) else config
+    return isinstance(composed, ComposedHypernet) and any(isinstance(part.net, TaskWeights) for part in composed.parts)

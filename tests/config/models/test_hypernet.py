@@ -32,6 +32,10 @@ def experiment(*overrides: str) -> Experiment:
         (["hypernet.name=task_chunked", "hypernet.init.name=hyperfan_in"], "here each task's own"),
         (["hypernet={name: modulation, init: hyperfan_in}"], "not of gains and shifts"),
         (["hypernet={name: partial}"], "generated"),
+        (
+            ["hypernet={name: partial, generated: [x], others: task}", "method.train_earlier_embeddings=true"],
+            "own weights of earlier tasks",
+        ),
         (["hypernet={name: composed, parts: [{weights: ['*'], net: task}]}"], "no part is generated"),
         (
             ["hypernet={name: composed, parts: [{weights: ['*'], net: {chunk_size: auto, compression_ratio: 1}}]}"],
