@@ -204,7 +204,7 @@ class Experiment(Section):
             and has_task_weights(self.hypernet)
         ):
             raise ValueError(
-                "method.train_earlier_embeddings would train the own weights of earlier tasks, which are a part of their "
+                "method.train_earlier_embeddings would train the own weights of earlier tasks, a part of their "
                 "embeddings: leave it out, or share these weights"
             )
 
