@@ -11,10 +11,18 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy  # pyright: ignore[reportUnknownVariableType]
 
 from hypercl.config import UserError
-from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet18, ResNet32, WideResNet, ZenkeNet
 from hypercl.targets.generated import GeneratedModel, find_head, generated_parameters
 from hypercl.targets.modulated import modulate
-from hypercl.targets.networks import LeNetModule, MLPNet, ResNet, WideResNetModule, ZenkeNetModule, require_images
+from hypercl.targets.networks import (
+    LeNetModule,
+    MLPNet,
+    ResNet,
+    WideResNetModule,
+    ZenkeNetModule,
+    require_images,
+    resnet18,
+)
 from hypercl.tensors import random_state_kept
 from hypercl.user_code import user_code
 
@@ -62,7 +70,7 @@ def _no_downloads(path: str) -> Generator[None]:
         torch.hub.download_url_to_file = download
 
 
-AnyTarget = MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget
+AnyTarget = MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | ImportedTarget
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 """Name and shape of each generated tensor, in the order of the flat vector."""
@@ -181,6 +189,8 @@ def _plain_module(
             return ZenkeNetModule(config, input_shape, num_outputs)
         case WideResNet():
             return WideResNetModule(config, input_shape, num_outputs)
+        case ResNet18():
+            return resnet18(config, input_shape, num_outputs)
         case ResNet32():
             require_images(config.name, input_shape)
             return ResNet(input_shape[0], num_outputs, blocks=5)

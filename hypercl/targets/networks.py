@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypercl.config import UserError
-from hypercl.config.models import MLP, LeNet, WideResNet, ZenkeNet
+from hypercl.config.models import MLP, LeNet, ResNet18, WideResNet, ZenkeNet
 
 
 def require_images(name: str, input_shape: tuple[int, ...]) -> None:
@@ -172,6 +172,20 @@ class _Block(nn.Module):
 
 def _conv(inputs: int, units: int, stride: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, units, kernel_size=3, stride=stride, padding=1, bias=bias)
+
+
+def resnet18(config: ResNet18, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+    """torchvision's ResNet-18 for images of any number of channels, with the stem of the config."""
+    require_images(config.name, input_shape)
+    # Imported here: torchvision takes a second, which other targets save.
+    from torchvision import models
+
+    network = models.resnet18(weights=None, num_classes=num_outputs)
+    if config.stem == "small":
+        network.conv1, network.maxpool = _conv(input_shape[0], 64, stride=1, bias=False), nn.Identity()
+    elif input_shape[0] != 3:
+        network.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
+    return network
 
 
 class WideResNetModule(nn.Module):

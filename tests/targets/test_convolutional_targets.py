@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from hypercl.config import UserError
-from hypercl.config.models.target import MLP, LeNet, WideResNet, ZenkeNet
+from hypercl.config.models.target import MLP, LeNet, ResNet18, WideResNet, ZenkeNet
 from hypercl.targets import build_target, count_weights
 
 
@@ -20,8 +20,10 @@ from hypercl.targets import build_target, count_weights
         (LeNet(channels=(192, 192), hidden=1000), (3, 32, 32), 10, 5_747_394),
         (ZenkeNet(), (3, 32, 32), 60, 1_276_508),
         (WideResNet(), (3, 32, 32), 10, 36_479_194),
+        (ResNet18(), (3, 32, 32), 10, 11_173_962),
+        (ResNet18(stem="large"), (3, 224, 224), 1000, 11_689_512),
     ],
-    ids=["lenet", "small lenet", "lenet for cifar", "zenkenet", "wrn-28-10"],
+    ids=["lenet", "small lenet", "lenet for cifar", "zenkenet", "wrn-28-10", "resnet18", "resnet18 for imagenet"],
 )
 def test_a_published_network_has_its_published_size(config, shape, outputs, weights):
     assert count_weights(config, shape, outputs) == weights

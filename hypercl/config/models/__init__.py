@@ -86,7 +86,7 @@ from hypercl.config.models.section import (
 from hypercl.config.models.space import KINDS, Distribution, key_of, label_of
 from hypercl.config.models.space_of_methods import METHOD
 from hypercl.config.models.sweep import Logging, Resources, SweepFile, Wandb, imports_of
-from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet18, ResNet32, WideResNet, ZenkeNet
 from hypercl.config.models.tasks import (
     ClassTasks,
     ImageFolder,

@@ -73,6 +73,15 @@ class WideResNet(Section):
     """Share of the activations dropped in training between the two convolutions of a block; the authors use 0.3."""
 
 
+class ResNet18(Section):
+    """torchvision's ResNet of 18 layers (He et al., 2016): 64 to 512 channels, 11,173,962 weights with ten outputs."""
+
+    name: Literal["resnet18"] = "resnet18"
+    stem: Literal["small", "large"] = "small"
+    """First layers. small: a 3 x 3 convolution, as is usual for images of 32 to 64 pixels; large: a 7 x 7 convolution
+    of stride 2 and max pooling, for ImageNet."""
+
+
 class ImportedTarget(Section):
     """Any `nn.Module` by import path; it need not know about hypernetworks."""
 
@@ -87,4 +96,4 @@ class ImportedTarget(Section):
     """The linear layer that makes the outputs, by its name in the module; otherwise the last that fits."""
 
 
-Target = Annotated[MLP | LeNet | ZenkeNet | ResNet32 | WideResNet | ImportedTarget, Kinds(default=MLP)]
+Target = Annotated[MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | ImportedTarget, Kinds(default=MLP)]
