@@ -178,7 +178,7 @@ def test_one_head_serves_all_tasks_and_cl1_has_a_head_a_task(cl1):
     learner = learner_of(RESNET_32.experiment(cl1), shape, CPU)
     assert learner.spec.heads[5] == (slice(50, 60) if cl1 else slice(0, 10))
     assert learner.spec.target.num_outputs == (60 if cl1 else 10)
-    assert (learner.gram.mask is not None) is cl1
+    assert (learner.regularizer.gram.mask is not None) is cl1
 
 
 def test_the_products_of_a_step_are_those_of_the_gram_form():
