@@ -17,8 +17,8 @@ from hypercl.config.models import (
     SplitFashionMNIST,
     SplitMNIST,
     Stream,
-    ToyRegression,
     TorchvisionSplit,
+    ToyRegression,
 )
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
 from hypercl.tasks.image_folder import folder_of, open_image_folder
@@ -27,8 +27,8 @@ from hypercl.tasks.inputs import Scaled
 from hypercl.tasks.mnist import FASHION_MNIST, HIGHEST_PIXEL, MNIST, load_digits, load_idx
 from hypercl.tasks.split_stream import PermutedStream, SplitStream, class_groups
 from hypercl.tasks.stream import DataFolder, NoTestData, Shape, Split, Task, TaskStream
-from hypercl.tasks.toy_regression import ToyStream
 from hypercl.tasks.torchvision_sets import open_torchvision, root_of
+from hypercl.tasks.toy_regression import ToyStream
 
 
 class PartOfStream(TaskStream):

@@ -23,8 +23,8 @@ from hypercl.config.models import (
     SplitFashionMNIST,
     SplitMNIST,
     Stream,
-    ToyRegression,
     TorchvisionSplit,
+    ToyRegression,
 )
 
 

@@ -102,8 +102,8 @@ from hypercl.config.models.tasks import (
     SplitMNIST,
     SplitTasks,
     Stream,
-    ToyRegression,
     TorchvisionSplit,
+    ToyRegression,
     task_count,
 )
 from hypercl.config.models.training import (
