@@ -228,7 +228,7 @@ def test_a_perturbed_hypernetwork_adds_noise_in_training_alone() -> None:
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ([("2", "full"), ("*", "full")], "'2' names no layer.*allowed: 0, norm, 1, head"),
+        ([("2", "full"), ("*", "full")], "'2' names no layer.*allowed: 0, 0.modulation, norm, 1, head"),
         ([("head", "full")], "no part names the weight 0.weight"),
         ([("*", "full"), ("head", "full")], r"names all weights of \['head'\]"),
     ],
