@@ -204,7 +204,7 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         assert not isinstance(config.hypernet, OwnWeights)
         tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
         size = config.latent + _condition_size(config)
-        decoder, own = plain_network(MLP(hidden=config.decoder), (size,), pixels, spec.device)
+        decoder, own = plain_network(MLP(hidden=config.decoder), (size,), pixels, spec.device, spec.experiment.method)
         shapes = [(name, tuple(shape)) for name, shape in decoder.shapes.items()]
         hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes, own.draw_weights)
         super().__init__(spec, [_generated(variant) for variant in spec.variants], (decoder, hypernet))
