@@ -20,5 +20,6 @@ if TYPE_CHECKING:
     from hypercl.training.replicas import WORST, seeds_name
     from hypercl.training.run_state import RunState
     from hypercl.training.run_summary import SUMMARY, RunSummary, SeedResult
+    from hypercl.training.trial_bundle import run_together
 
 __all__, __getattr__ = lazy(__name__, __file__)

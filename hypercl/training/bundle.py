@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hypercl.config.models import is_mapping
 from hypercl.methods import Batch, Decision, Learner, Losses, State, StepInfo, TaskContext, TaskData, TaskInference
-from hypercl.tensors import leaves
+from hypercl.tensors import copied, leaves
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,11 @@ class Bundle:
                 return group.learner, own, None if group.size == 1 else replica - group.start
         raise IndexError(replica)
 
+    def alone(self, state: State, replica: int) -> State:
+        """A copy of a replica's state, as a run of its own has it."""
+        _, own, place = self.member(state, replica)
+        return copied(own) if place is None else _replicas(own, place, place + 1)
+
     def _parts(self, state: State) -> Iterator[tuple[Group, State]]:
         if len(self._groups) == 1:
             yield self._groups[0], state
@@ -180,6 +185,33 @@ def in_halves(state: State, groups: Sequence[int]) -> State:
         own = state if len(groups) == 1 else state[_name(number)]
         parts += [own] if size == 1 else [_replicas(own, 0, (size + 1) // 2), _replicas(own, (size + 1) // 2, size)]
     return parts[0] if len(parts) == 1 else {_name(number): part for number, part in enumerate(parts)}
+
+
+def together(states: Sequence[State], groups: Sequence[int]) -> State:
+    """The state of a bundle of what were runs of their own, all at the same step.
+
+    Args:
+        states: of each.
+        groups: how many of them, in their order, are in each group.
+    """
+    ends = list(accumulate(groups))
+    parts = [_stacked(states[end - size : end]) for size, end in zip(groups, ends, strict=True)]
+    return parts[0] if len(parts) == 1 else {_name(number): part for number, part in enumerate(parts)}
+
+
+def _stacked(states: Sequence[State], in_optimizer: bool = False) -> State:
+    """States with a replica axis. An optimiser's steps, its only scalars, are those of all replicas."""
+    first = states[0]
+    if len(states) == 1:
+        return first
+    return {
+        key: _stacked([state[key] for state in states], in_optimizer or key == "optimizer")
+        if is_mapping(value)
+        else value
+        if in_optimizer and not value.dim()
+        else torch.stack([state[key] for state in states])
+        for key, value in first.items()
+    }
 
 
 def _replicas(state: State, first: int, end: int) -> State:

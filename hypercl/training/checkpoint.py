@@ -90,11 +90,20 @@ class Checkpoints:
 
     def save(self, step: int, content: Any) -> None:
         """Writes a checkpoint, then sweeps away what is older than the newest `keep` and what a kill left over."""
-        write(self.folder / f"step-{step:012d}.pt", content, self._allowed)
+        write(self._path(step), content, self._allowed)
         for old in self._found()[self.keep :]:
             old.unlink(missing_ok=True)
         for leftover in self.folder.glob("*.partial-*"):
             leftover.unlink(missing_ok=True)
+
+    @property
+    def steps(self) -> set[int]:
+        """The steps of the run of which there are checkpoints."""
+        return {int(match[1]) for path in self._found() if (match := _NAME.match(path.name))}
+
+    def at(self, step: int, device: torch.device | str, parsed: Callable[[Any], Any]) -> Any | None:
+        """The checkpoint of a step; None where it is broken, and is set aside."""
+        return self._sound(self._path(step), device, parsed)
 
     def newest(
         self, device: torch.device | str = "cpu", parsed: Callable[[Any], Any] = lambda content: content
@@ -111,17 +120,25 @@ class Checkpoints:
         unreadable: OSError | None = None
         for path in self._found():
             try:
-                return self._parsed(path, device, parsed)
-            except BrokenFile as error:
-                LOG.warning("%s; using the checkpoint before it", error)
-                path.replace(path.with_suffix(".broken"))
+                found = self._sound(path, device, parsed)
             except OSError as error:
                 LOG.warning("%s; using the checkpoint before it", error)
                 unreadable = error
+            else:
+                if found is not None:
+                    return found
         if unreadable is not None:
             fix = "mend the disk or the network, then rerun the command; or delete the file to start over"
             raise UserError(f"no checkpoint can be read: {unreadable}\n    fix:     {fix}")
         return None
+
+    def _sound(self, path: Path, device: torch.device | str, parsed: Callable[[Any], Any]) -> Any | None:
+        try:
+            return self._parsed(path, device, parsed)
+        except BrokenFile as error:
+            LOG.warning("%s; using the checkpoint before it", error)
+            path.replace(path.with_suffix(".broken"))
+            return None
 
     def _parsed(self, path: Path, device: torch.device | str, parsed: Callable[[Any], Any]) -> Any:
         content = read(path, device)
@@ -129,6 +146,9 @@ class Checkpoints:
             return parsed(content)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise BrokenFile(f"{path}: holds no state of a run: {type(error).__name__}: {error}") from None
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:012d}.pt"
 
     def _found(self) -> list[Path]:
         return sorted((path for path in self.folder.glob("step-*.pt") if _NAME.match(path.name)), reverse=True)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import ceil, isnan, nan
@@ -29,7 +29,7 @@ from hypercl.tasks import (
 )
 from hypercl.tensors import copied, numbers
 from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
-from hypercl.training.bundle import in_halves
+from hypercl.training.bundle import Bundle, in_halves
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import DivergenceDetector
@@ -96,18 +96,15 @@ def run(
     folder = RunFolder(place)
     opener = open_with_test if test else open_leaking if leak else open_stream
     with guard_test_data() if opener is open_stream else nullcontext(TestDataGuard()) as guard:
-        experiment = resolve(_as_begun(experiment, folder))
+        experiment = resolve(as_begun(experiment, folder))
         folder.require_same(experiment)
         require_buildable(experiment, place.import_paths)
         with computing(experiment.training) as device:
             keep_to_share(processes, device)
-            try:
-                stream = opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
-            except UserError as error:  # no setting that a sweep varies decides on data
-                raise MachineError(str(error)) from error
+            stream = opened(opener, experiment, place)
             folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
             own = [OwnMetric(one, place.import_paths) for one in metrics]
-            running = _Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard, own)
+            running = Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard, own)
             yield from running.progress(processes, fewer_at_once)
 
 
@@ -119,7 +116,16 @@ def report_steps(steps: int, reports: int) -> dict[int, int]:
     return {ceil(steps * index / reports): index for index in range(1, reports + 1)}
 
 
-def _as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
+def opened(opener: Callable[..., TaskStream], experiment: Experiment, place: RunFolders) -> TaskStream:
+    """The stream of an experiment; what is wrong with it is the machine's: no setting that a sweep varies decides on
+    data."""
+    try:
+        return opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
+    except UserError as error:
+        raise MachineError(str(error)) from error
+
+
+def as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
     """Thread count and device are part of a run: what is `auto` stays as it was when the run began."""
     stored = folder.stored()
     if stored is None:
@@ -130,6 +136,26 @@ def _as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
         if getattr(experiment.training, key) == "auto"
     }
     return assign(experiment, keep)
+
+
+def write_measured(folder: RunFolder, measured: Mapping[str, Matrices]) -> dict[str, AccuracyMatrix]:
+    """Writes the matrices of each data set; returns those of accuracies."""
+    written: dict[str, AccuracyMatrix] = {}
+    for data, matrices in measured.items():
+        file = MATRIX_FILES[data]
+        written[data] = folder.write_matrices(matrices.accuracies, file)
+        if matrices.inferred:
+            folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
+        if matrices.mse:
+            folder.write_matrices(matrices.mse, file.replace("accuracy", "mse"), instead=None)
+    return written
+
+
+def draw(folder: RunFolder, learner: Bundle, state: State, met: Sequence[Task], regression: bool) -> None:
+    """Writes pictures of what the first replica would replay, and the functions that a regression has learned."""
+    picture_of_samples(folder.path / "samples" / f"after-task-{len(met)}.png", learner, state, met)
+    if regression:
+        write_functions(folder.path, learner, state, met)
 
 
 @dataclass(frozen=True)
@@ -143,7 +169,9 @@ class _LossRow:
     """Replicas that had diverged."""
 
 
-class _Run:
+class Run:
+    """A run between its first step and its summary; `hypercl.training.run_together` is one of several trials."""
+
     def __init__(
         self,
         experiment: Experiment,
@@ -174,8 +202,8 @@ class _Run:
         self.began = time.monotonic()
         self.saved = self.ticked = self.began
 
-    def progress(self, processes: int, fewer_at_once: bool) -> Iterator[Progress]:
-        resumed = self.checkpoints.newest(self.device, RunState.of)
+    def progress(self, processes: int, fewer_at_once: bool) -> Generator[Progress, None, None]:
+        resumed = self._resumed(processes)
         groups = resumed.groups if resumed else self.networks.groups(at_task(self.experiment, -1), processes)
         if fewer_at_once:
             if resumed:
@@ -183,7 +211,7 @@ class _Run:
                 resumed.best = resumed.best and in_halves(resumed.best, groups)
                 resumed.groups = halved(groups)
             groups = halved(groups)
-        self.learner = self.networks.bundle(self.experiment, groups)
+        self.learner = self._bundle(groups)
         run_state = resumed or RunState(self.learner.init(), groups=groups)
         for task in range(len(run_state.spent) + 1):
             self._comes(task, run_state)
@@ -247,15 +275,27 @@ class _Run:
         except IndexError:
             return False
         self._build()
-        self.learner = self.networks.bundle(self.experiment, run_state.groups)
+        self.learner = self._bundle(run_state.groups)
         return True
+
+    def _resumed(self, processes: int) -> RunState | None:
+        """Where the run was left; None at its beginning."""
+        return self.checkpoints.newest(self.device, RunState.of)
+
+    def _bundle(self, groups: Sequence[int], task: int | None = None) -> Bundle:
+        """The learner of all replicas in groups, with the settings of a task."""
+        return self.networks.bundle(self.experiment if task is None else at_task(self.experiment, task), groups)
+
+    def _regrouped(self, run_state: RunState) -> bool:
+        """Whether the replicas are others than before a report."""
+        return False
 
     def _learn(self, run_state: RunState) -> Iterator[Progress]:
         """The rest of the task that the run state is in."""
         task, steps = run_state.task, self.steps[run_state.task]
         training = at_task(self.experiment, task).training
         if self.experiment.by_task:
-            self.learner = self.networks.bundle(at_task(self.experiment, task), run_state.groups)
+            self.learner = self._bundle(run_state.groups, task)
         if run_state.step == 0:
             run_state.state = self.learner.start_task(run_state.state, task)
             run_state.notes, run_state.best = {}, None
@@ -275,6 +315,8 @@ class _Run:
                 finite = self.learner.finite(self.learner.inference_state(run_state.state))
                 self._read(run_state, divergence, unread, finite)
                 yield from self._report(run_state, due)
+                if self._regrouped(run_state):
+                    return
                 continue
             factor = lr_factor(training.schedule, run_state.step, steps) * monitor.factor
             lr = training.optimizer.lr * factor
@@ -373,10 +415,7 @@ class _Run:
             data = Samples(self.stream.task(task).to(self.device))
             run_state.state = self.learner.end_task(run_state.state, task, data)
             self.guard.check()
-            picture = self.folder.path / "samples" / f"after-task-{task + 1}.png"
-            picture_of_samples(picture, self.learner, run_state.state, self.tasks[: task + 1])
-            if mse:
-                write_functions(self.folder.path, self.learner, run_state.state, self.tasks[: task + 1])
+            self._draw(run_state, mse)
             self._extend(run_state.matrices, found)
             self._extend(run_state.inferred, inferred)
             self._extend(run_state.mse, mse)
@@ -384,9 +423,17 @@ class _Run:
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test or self.keep:
                 self.kept.keep(task, self.learner.inference_state(run_state.state))
-        reported = run_state.tell(report)
+        reported = self._tell(run_state, report)
         self._save(run_state)
         yield reported
+
+    def _tell(self, run_state: RunState, report: Report) -> Report:
+        """Stores a report; returns it with its rows."""
+        return run_state.tell(report)
+
+    def _draw(self, run_state: RunState, mse: Sequence[object]) -> None:
+        """What is replayed of the tasks learned, as a picture; of a regression its functions."""
+        draw(self.folder, self.learner, run_state.state, self.tasks[: run_state.task + 1], bool(mse))
 
     def _finish(self, run_state: RunState, before: Finished | None) -> Generator[Progress, None, Finished]:
         """Summary and matrices; test data is read here and nowhere else. What was measured `before` on validation data
@@ -398,14 +445,7 @@ class _Run:
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
         self.fence.check()
-        written: dict[str, AccuracyMatrix] = {}
-        for data, matrices in measured.items():
-            file = MATRIX_FILES[data]
-            written[data] = self.folder.write_matrices(matrices.accuracies, file)
-            if matrices.inferred:
-                self.folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
-            if matrices.mse:
-                self.folder.write_matrices(matrices.mse, file.replace("accuracy", "mse"), instead=None)
+        written = write_measured(self.folder, measured)
         seconds = time.monotonic() - self.began
         summary = summary_of(measured, run_state, self.sizes, self.experiment, seconds, self.own_metrics)
         if before is not None:

@@ -30,7 +30,11 @@ def group_sizes(replicas: int, bytes_each: int, free: int | None) -> list[int]:
         bytes_each: what one of them takes in a step.
         free: bytes of free memory; None where it is not known, and then all are one group.
     """
-    room = replicas if free is None else max(1, int(SHARE * free) // max(1, bytes_each))
+    return even_groups(replicas, replicas if free is None else max(1, int(SHARE * free) // max(1, bytes_each)))
+
+
+def even_groups(replicas: int, room: int) -> list[int]:
+    """As few groups of at most `room` replicas as there can be, as even as can be."""
     groups = -(-replicas // room)
     return [replicas // groups + (number < replicas % groups) for number in range(groups)]
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 
@@ -153,13 +154,16 @@ class Networks:
             return [1]
         return group_sizes(replicas, self._bytes_each(experiment), room_for_one_of(processes, self.device))
 
-    def bundle(self, experiment: Experiment, groups: Sequence[int]) -> Bundle:
-        """The replicas of an experiment, in groups of these sizes."""
-        first = experiment.training.seed
+    def bundle(self, experiment: Experiment | Sequence[Experiment], groups: Sequence[int]) -> Bundle:
+        """The replicas of an experiment, or experiments that differ in scalars, in groups of these sizes."""
         learners: list[Learner] = []
-        for size in groups:
-            learners.append(self.learner(assign(experiment, {"training.seed": first, "training.replicas": size})))
-            first += size
+        for start, size in zip(accumulate(groups, initial=0), groups, strict=False):
+            if isinstance(experiment, Experiment):
+                seed = experiment.training.seed + start
+                own = assign(experiment, {"training.seed": seed, "training.replicas": size})
+            else:
+                own = experiment[start : start + size]
+            learners.append(self.learner(own))
         most = SAMPLES_OF_CONVOLUTIONS if self.target.convolves and self.device.type == "cpu" else SAMPLES
         in_all = 4 * SAMPLES if self.target.convolves else 16 * SAMPLES
         return Bundle(learners, groups, max(most // 8, min(most, in_all // sum(groups))))

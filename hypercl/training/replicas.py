@@ -58,6 +58,20 @@ def rows(measured: Mapping[str, Sequence[float]], instead: float | None = None) 
     return means | each
 
 
+def row_of(row: Row, place: int) -> Row:
+    """A replica's own row: its own values where `rows` told them apart, else those of all."""
+    common = {key: value for key, value in row.items() if not key.startswith("replica_")}
+    return {key: row.get(f"replica_{place + 1}/{key}", value) for key, value in common.items()}
+
+
+def joined_rows(replicas: Sequence[Sequence[Row]]) -> list[Row]:
+    """The rows of all replicas from those that each has by itself."""
+    return [
+        {**own[0], **{f"replica_{place}/{key}": row[key] for place, row in enumerate(own, start=1) for key in row}}
+        for own in zip(*replicas, strict=True)
+    ]
+
+
 def mean_matrix(matrices: Sequence[Matrix], instead: float | None = 0.0) -> Matrix:
     """The mean of the replicas' matrices, one that diverged counting `instead`; nan where no replica was measured."""
     if len(matrices) == 1:
