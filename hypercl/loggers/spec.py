@@ -31,6 +31,8 @@ class LoggerSpec:
     """Written by the first run that finds W&B unreachable: those that begin later are offline from the start."""
     import_paths: tuple[Path, ...] = ()
     """Folders in which the module of a user's own logger is looked for."""
+    beside_others: bool = False
+    """Whether the process may log other runs at the same time: those of a bundle."""
 
 
 class Logger:

@@ -191,7 +191,7 @@ class WandbLogger(Logger):
             dir=str(self._spec.results),
             mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow" if mode == "online" else None,
-            reinit="finish_previous",
+            reinit="create_new" if self._spec.beside_others else "finish_previous",
             settings=wandb.Settings(
                 silent=True,
                 console="off",

@@ -3,19 +3,8 @@
 from collections.abc import Sequence
 
 from hypercl.config import Experiment, UserError
+from hypercl.config.models import VARYING
 from hypercl.config.reading import known_paths, lookup
-
-VARYING = (
-    "training.seed",
-    "training.optimizer.lr",
-    "method.beta",
-    "method.generator.beta",
-    "method.strength",
-    "hypernet.embedding_scale",
-    "hypernet.init.std",
-    "hypernet.init.gain",
-)
-"""Keys in which replicas of a bundle may differ: scalars that change no shape, and steps only by a factor."""
 
 
 def replica_configs(experiment: Experiment) -> tuple[Experiment, ...]:

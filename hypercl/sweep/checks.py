@@ -45,6 +45,8 @@ def check_own_code(file: SweepFile, given: SweepOptions) -> None:
         from hypercl.training import require_buildable
 
         require_buildable(file.experiment, given.import_paths)
+        if file.search.bundle > 1:
+            require_buildable(assign(file.experiment, {"training.replicas": 2}), given.import_paths)
     if isinstance(file.experiment.method, ImportedMethod):
         from hypercl.methods import learner_class
 

@@ -240,7 +240,9 @@ class _Session:
 
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
-        searcher = StudySearcher(file, self.study, self.planner, self.bounds, self.control, self.listener, self._job)
+        searcher = StudySearcher(
+            file, self.study, self.planner, self.bounds, self.control, self.listener, self._job, lambda: self.slots.room
+        )
         scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
         storage = self.folder / RAY_FOLDER
         tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
@@ -343,6 +345,7 @@ class _Session:
             results=self.folder,
             offline_file=self.folder / WANDB_OFFLINE,
             import_paths=self.import_paths,
+            beside_others=kind == "trial" and self.file.search.bundle > 1,
         )
 
     def _tidy(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any
 
 import torch
 
@@ -75,7 +76,12 @@ def run_together(
         processes: that share the device.
         metrics: of the user's own.
     """
-    options = {"leak": leak, "reports_per_task": reports_per_task, "processes": processes, "metrics": metrics}
+    options: dict[str, Any] = {
+        "leak": leak,
+        "reports_per_task": reports_per_task,
+        "processes": processes,
+        "metrics": metrics,
+    }
     pairs = list(zip(experiments, folders, strict=True))
     left = [Member(*pair) for pair in pairs if not (pair[1].folder / SUMMARY).exists()]
     if len(left) < 2:
@@ -181,10 +187,8 @@ class BundledRun(Run):
         own_metrics: Sequence[OwnMetric],
     ) -> None:
         first = members[0]
-        super().__init__(
-            _as_replicas(members), first.folders, first.folder, device, reports_per_task, stream, test=False, keep=False,
-            guard=guard, own_metrics=own_metrics,
-        )  # fmt: skip
+        place = (first.folders, first.folder, device, reports_per_task)
+        super().__init__(_as_replicas(members), *place, stream, False, False, guard, own_metrics)
         others = [Fence(member.folders.folder) for member in members[1:]]
         self._fences = dict(zip(members, [self.fence, *others], strict=True))
         self.fence = _Fences(list(self._fences.values()))
@@ -319,8 +323,9 @@ class BundledRun(Run):
             summary = summary_of(measured, own, self.sizes, member.experiment, member.seconds, self.own_metrics)
             summary.write(folder.path, check)
             member.finished = Finished(summary, written)
-        assert member.finished is not None
-        return member.finished
+        last = self._members[-1].finished
+        assert last is not None
+        return last
 
     def _alone(self, run_state: RunState, place: int) -> RunState:
         """A member's run state, as a run of its own has it."""

@@ -191,6 +191,23 @@ def test_the_sync_command_is_named_while_runs_wait_for_it(tmp_path):
     assert sync_hint(tmp_path / "results") is None
 
 
+def test_trials_of_a_bundle_are_logged_side_by_side(tmp_path):
+    specs = [replace(spec(tmp_path), run_id=f"study-{number}", beside_others=True) for number in (1, 2)]
+    loggers = [WandbLogger(one, tmp_path / one.run_id) for one in specs]
+    for logger, one in zip(loggers, specs, strict=True):
+        logger.started(started(tmp_path / one.run_id))
+    for report in reports():
+        for logger in loggers:
+            logger.report(report)
+    for logger in loggers:
+        logger.close("finished")
+    found = files(tmp_path)
+    assert {file.id for file in found} == {"study-1", "study-2"}
+    steps = [[row["_step"] for row in file.history] for file in found]
+    assert steps[0] == steps[1] != []
+    assert [file.exit_code for file in found] == [0, 0]
+
+
 def test_a_spec_can_be_pickled(tmp_path):
     assert pickle.loads(pickle.dumps(spec(tmp_path))) == spec(tmp_path)
 

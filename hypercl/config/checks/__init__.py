@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hypercl.faces import lazy
 
 if TYPE_CHECKING:
+    from hypercl.config.checks.bundle import are_alike, why_alone
     from hypercl.config.checks.check import check_sweep, load_sweep
     from hypercl.config.checks.conditions import (
         completed,

@@ -1,5 +1,6 @@
 """The search against the space: the sampler, and the settings that are to be tried first."""
 
+from hypercl.config.checks.bundle import bundle_problems
 from hypercl.config.checks.conditions import completed, with_tied
 from hypercl.config.models import (
     LENGTHS,
@@ -32,6 +33,7 @@ def search_problems(file: SweepFile) -> list[Problem]:
         *_confirm(file),
         *_race(file),
         *_enqueue(file),
+        *bundle_problems(file),
     ]
     search += _warm_start(file)
     return [*_goals(file), *search]

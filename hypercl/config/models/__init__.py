@@ -66,7 +66,7 @@ from hypercl.config.models.pruner import (
     PercentileRule,
     ThresholdRule,
 )
-from hypercl.config.models.search import LENGTHS, SAMPLER_SETTINGS, SETTINGS_OF, Search, shortened
+from hypercl.config.models.search import LENGTHS, SAMPLER_SETTINGS, SETTINGS_OF, VARYING, Search, shortened
 from hypercl.config.models.section import (
     Kinds,
     KindTag,

@@ -23,6 +23,18 @@ SAMPLER_SETTINGS = {setting for own in SETTINGS_OF.values() for setting in own}
 LENGTHS = {"training.iterations": "iterations", "training.epochs": "epochs", "tasks.num_tasks": "tasks"}
 """Key path of a length that `search.fidelity` may shorten -> its unit."""
 
+VARYING = (
+    "training.seed",
+    "training.optimizer.lr",
+    "method.beta",
+    "method.generator.beta",
+    "method.strength",
+    "hypernet.embedding_scale",
+    "hypernet.init.std",
+    "hypernet.init.gain",
+)
+"""Keys in which replicas of a bundle may differ: scalars that change no shape, and steps only by a factor."""
+
 
 def shortened(length: int, share: float) -> int:
     """A fraction of a length, rounded, at least 1."""
@@ -41,6 +53,10 @@ class Search(Section):
     of Optuna's or your own, `{import: "my_sampler:Mine"}`."""
     trials: Count = 100
     """Total number of trained trials, over all resumes; suggestions outside the constraints do not count."""
+    bundle: Annotated[Count, at_most(1000)] = 1
+    """Maximum number of trials trained together as one bundle; 1 trains each by itself. The trials of a bundle differ
+    only in seed, learning rate, strength of the regulariser and initial scales; whatever else the space varies is the
+    same in all of them."""
     startup_trials: Annotated[Whole, Field(ge=0)] | None = None
     """Settings drawn at random before tpe, gp or cmaes starts to model; default 10."""
     population: Annotated[Whole, Field(ge=2)] | None = Field(default=None, examples=[20])

@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile, assign, lookup
 from hypercl.config.checks import conditions_in_words
-from hypercl.config.models import LENGTHS
+from hypercl.config.models import LENGTHS, VARYING, key_of
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
@@ -50,6 +50,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         *_methods(file),
         *(planner_of(file).plan_rows() or _searched(file, given)),
         *_replicas(file),
+        *_bundles(file),
         *fidelity_rows(asked),
         *_resumed(file, given),
         *feasible_rows(file, bounds),
@@ -93,6 +94,14 @@ def _replicas(file: SweepFile) -> Rows:
     last = training.seed + training.replicas - 1
     text = f"seeds {training.seed} to {last} in each trial, trained together and judged by their mean"
     return [("replicas", text)] if training.replicas > 1 else []
+
+
+def _bundles(file: SweepFile) -> Rows:
+    """Which trials are trained together."""
+    most = file.search.bundle
+    scalars = ", ".join(dict.fromkeys(key_of(entry) for entry in file.space if key_of(entry) in VARYING))
+    text = f"up to {most} trials that differ only in {scalars} are trained together, in the place of one"
+    return [("bundles", text)] if most > 1 else []
 
 
 def fidelity_rows(asked: SweepFile) -> Rows:

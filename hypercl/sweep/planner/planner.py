@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from optuna.trial import FrozenTrial
 
 from hypercl.config import SweepFile
-from hypercl.config.models import StabilityDecay
+from hypercl.config.models import VARYING, StabilityDecay, key_of
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep.study import REPEAT, Grid, Outcome, Suggestion, SweepStudy, settings_of
 
@@ -42,6 +42,11 @@ class Planner(Protocol):
 
     def next(self, study: SweepStudy) -> Suggestion | None:
         """The next trial, enqueued ones first; None where nothing is left, or running trials must end first."""
+        ...
+
+    def beside(self, study: SweepStudy, first: Suggestion) -> Suggestion | None:
+        """A trial to be trained in one bundle with another: the scalars of `VARYING` are suggested, all else is the
+        other's. Enqueued ones come first, whatever they are. None where there is none."""
         ...
 
     def over(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -114,6 +119,19 @@ class SamplerPlanner:
     def next(self, study: SweepStudy) -> Suggestion | None:
         return study.ask()
 
+    def beside(self, study: SweepStudy, first: Suggestion) -> Suggestion | None:
+        if not study.waiting:
+            held = {path: value for path, value in first.params.items() if key_of(path) not in VARYING}
+            params = None if len(held) == len(first.params) else self._beside(study, held)
+            if params is None:
+                return None
+            study.enqueue(params)
+        return study.ask()
+
+    def _beside(self, study: SweepStudy, held: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The parameters of a trial that has these; those left out are suggested."""
+        return held
+
     def over(self, trials: Sequence[FrozenTrial]) -> bool:
         return False
 
@@ -173,3 +191,6 @@ class GridPlanner(SamplerPlanner):
                 return None
             study.enqueue(cell)
         return study.ask()
+
+    def _beside(self, study: SweepStudy, held: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return self._grid.next_cell(study.trials(), held)

@@ -10,6 +10,7 @@ SWEEP_YAML = "sweep.yaml"
 MAY_CHANGE = (
     "name",
     "search.trials",
+    "search.bundle",
     "search.enqueue",
     "search.warm_start",
     "search.confirm",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from warnings import catch_warnings
 
@@ -205,11 +206,14 @@ class Grid:
             raise UserError(f"the grid has {cells:,} cells, more than {MOST_CELLS:,}: use fewer values, or tpe")
         self._order = random.Random(seed).sample(range(cells), cells)
 
-    def next_cell(self, trials: Iterable[FrozenTrial]) -> dict[str, Any] | None:
-        """The first cell that no trial has, or None."""
+    def next_cell(
+        self, trials: Iterable[FrozenTrial], held: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any] | None:
+        """The first cell that no trial has and that has the values held, or None."""
         taken = {self._key(trial.params) for trial in trials}
         cells = (cell for index in self._order if (cell := self._cell(index)) is not None)
-        return next((cell for cell in cells if self._key(cell) not in taken), None)
+        fitting = (cell for cell in cells if held.items() <= cell.items())
+        return next((cell for cell in fitting if self._key(cell) not in taken), None)
 
     def _key(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(repr(params[path]) if path in params else "" for path in self._values)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 PLANNED = "attempt"
 """The user attribute of a trial whose values its planner set itself; none is suggested."""
-_UID = "uid"
+_UID, _BUNDLE = "uid", "bundle"
 
 
 @dataclass(frozen=True)
@@ -235,6 +235,14 @@ class SweepStudy:
         if before:
             trial.set_user_attr(REPEAT, before)
         return Suggestion(trial.number, params)
+
+    def bundle_of(self, number: int) -> int | None:
+        """The first trial of the bundle that a trial was last trained in; None where it was trained by itself."""
+        return self.trial(number).user_attrs.get(_BUNDLE)
+
+    def set_bundle(self, number: int, first: int) -> None:
+        """Writes which bundle a trial is trained in."""
+        self._trial(number).set_user_attr(_BUNDLE, first)
 
     def constrain(self, number: int, violations: Mapping[str, float]) -> None:
         """Writes constraint values of a running trial, zero and below being within; written ones stay."""

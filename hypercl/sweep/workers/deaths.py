@@ -87,6 +87,12 @@ def death_of(trial: Trial) -> Death:
     return Death("process", f"its process died: {' '.join(text.split())[:500]}")
 
 
+def in_short(why: str) -> str:
+    """A failure on one line: of a traceback the last, of a message the first."""
+    lines = why.strip().splitlines() or ["no reason is known"]
+    return (lines[-1] if lines[0].startswith("Traceback") else lines[0]).strip()
+
+
 def _last_failure(trial: Trial) -> str:
     """The newest failure in Ray's own record of a trial's processes."""
     path = Path(trial.error_file) if trial.error_file else None

@@ -43,12 +43,26 @@ class TrialJob:
     """Whether memory did not suffice before: half as many replicas are computed at once."""
     parent: Path | None = None
     """The folder of the run from whose newest checkpoint the trial starts."""
+    beside: "tuple[TrialJob, ...]" = ()
+    """Trials that are trained with it as one bundle."""
+
+    @property
+    def bundle(self) -> "tuple[TrialJob, ...]":
+        """All trials that are trained together, itself first."""
+        return (self, *self.beside)
+
+    @property
+    def pruned_file(self) -> Path:
+        """A file that appears where a trial of a bundle is pruned: the others continue."""
+        return self.folder / ".pruned"
 
 
 STEP, VALUE, HISTORY = "step", "value", "history"
 """A report: its step, its value, and the (step, value) pairs of the reports before a restart."""
 OUTCOME, WHY, METRICS = "outcome", "why", "metrics"
 """The last result: how the trial ended, a sentence, pairs of a metric's key and its value."""
+MEMBERS = "members"
+"""Of a bundle: pairs of a trial's number and its own result."""
 NOTES = "notes"
 """Of any result: what a person should know, as sentences."""
 SECONDS, FLOPS = "seconds", "flops"
@@ -67,3 +81,8 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE, BLIND 
 """What stands under OUTCOME; `machine` where a device, a disk or data failed: that says nothing about the setting;
 `learned` where the trial ended with `until_task`, before the end of the stream;
 `blind` where its node does not see the results."""
+
+
+def results_of(job: TrialJob, result: dict[str, Any]) -> tuple[tuple[Any, dict[str, Any]], ...]:
+    """The result of each trial that a result is of, by number."""
+    return result.get(MEMBERS, ()) if job.beside else ((job.number, result),)

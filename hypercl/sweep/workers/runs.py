@@ -18,7 +18,7 @@ from hypercl.control import Control
 from hypercl.files import write_text
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.deaths import Death, Deaths, death_of
+from hypercl.sweep.workers.deaths import Death, Deaths, death_of, in_short
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun, RanRun, as_begun
 from hypercl.sweep.workers.resources import Slots
 from hypercl.sweep.workers.scheduler import let_go_after_fault
@@ -121,11 +121,11 @@ class RunQueue(Stateless):
         elif ended == job.FINISHED and run.summary is not None:
             self._say(f"{run.name}: {self.done} of {len(self.runs)} runs done")
         elif ended == job.DIVERGED:
-            self._lose(run, f"diverged: {_in_short(why)}")
+            self._lose(run, f"diverged: {in_short(why)}")
         elif ended == job.OUT_OF_MEMORY:
-            self._fail(run, f"out of memory: {_in_short(why)}")
+            self._fail(run, f"out of memory: {in_short(why)}")
         elif ended == job.FAILED:
-            self._fail(run, _in_short(why), whole=why)
+            self._fail(run, in_short(why), whole=why)
         elif ended == job.FINISHED:
             self._fail(run, "it left no summary.json")
 
@@ -193,9 +193,3 @@ class RunScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._queue.deaths[trial.config["job"].folder] = death_of(trial)
-
-
-def _in_short(why: str) -> str:
-    """A failure on one line: of a traceback the last, of a message the first."""
-    lines = why.strip().splitlines() or ["no reason is known"]
-    return (lines[-1] if lines[0].startswith("Traceback") else lines[0]).strip()

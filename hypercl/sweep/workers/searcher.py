@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from hypercl.config import Experiment, assign
+from hypercl.config.checks import are_alike, why_alone
 from hypercl.config.models import SweepFile
 from hypercl.control import Control
 from hypercl.sweep.listener import Listener
@@ -24,10 +25,11 @@ from hypercl.sweep.study import (
     violations_of,
 )
 from hypercl.sweep.workers import job
-from hypercl.sweep.workers.deaths import Death, Deaths
+from hypercl.sweep.workers.deaths import Death, Deaths, in_short
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.session import Stateless
 
+UNKNOWN = Death("process", "its process died")
 MOST_INFEASIBLE = 50
 """Suggestions out of bounds in a row after which the sweep stops."""
 
@@ -47,6 +49,7 @@ class StudySearcher(Stateless):
         control: whether the sweep is stopping.
         listener: hears of starts and ends.
         job_of: makes a worker's job from a trial's number and experiment.
+        room: how many bundles, or trials by themselves, can be trained at once now.
     """
 
     def __init__(
@@ -58,12 +61,16 @@ class StudySearcher(Stateless):
         control: Control,
         listener: Listener,
         job_of: Callable[[int, Experiment], job.TrialJob],
+        room: Callable[[], int] = lambda: 1,
     ) -> None:
         super().__init__()
         self._file, self._study, self._planner, self._bounds = file, study, planner, bounds
-        self._control, self._listener, self._job_of = control, listener, job_of
+        self._control, self._listener, self._job_of, self._room = control, listener, job_of, room
         self._leftovers = study.leftovers()
-        self._open: dict[str, Suggestion] = {}
+        self._open: dict[str, dict[int, Suggestion]] = {}
+        """Ray's name of a trial -> the study's trials that it trains, by number."""
+        self._held: list[Suggestion] = []
+        """Suggestions that did not fit into a bundle: they are next."""
         self._infeasible_in_row = 0
         self._waited = False
         self._deaths = Deaths(file.search.retries, control)
@@ -84,25 +91,36 @@ class StudySearcher(Stateless):
             verdict = self._judged(suggestion)
             if verdict is None or verdict.experiment is None:
                 continue
-            self._open[trial_id] = suggestion
-            trial = self._study.trial(suggestion.number)
-            task = {name: value for name, value in self._planner.columns(trial).items() if name == "task"}
-            self._listener.trial_started(suggestion.number, task | self._planner.tried(trial), again)
-            return {"job": self._planned_job(trial, verdict.experiment)}
-        if self._control.reason is None and (self._open or self._others_run()):
+            members = self._bundle(suggestion, verdict.experiment, again)
+            self._open[trial_id] = {one.number: one for one, _ in members}
+            first, *others = [self._started(one, experiment, again) for one, experiment in members]
+            return {"job": replace(first, beside=tuple(others)) if others else first}
+        if self._control.reason is None and (self._running or self._others_run()):
             return None
         return Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study: by the outcome in the last result, by the written decision of a stop, or as failed."""
-        suggestion = self._open.pop(trial_id, None)
-        if suggestion is None:
-            return
+        told, members = result or {}, self._open.pop(trial_id, {})
+        own = dict(told[job.MEMBERS]) if job.MEMBERS in told else dict.fromkeys(members, told)
+        if len(members) > 1:
+            members = self._without_failed(members, own, error)
+        for number, suggestion in members.items():
+            self._ended(suggestion, own.get(number, {}), error)
+
+    def member_ended(self, trial_id: str, number: int, told: dict[str, Any]) -> None:
+        """Tells the study of a trial of a bundle that ended before the others, as `on_trial_complete`."""
+        self._ended(self._open[trial_id].pop(number), told, error=False)
+
+    def runs(self, trial_id: str) -> bool:
+        """Whether a trial of this bundle is being trained."""
+        return bool(self._open.get(trial_id))
+
+    def _ended(self, suggestion: Suggestion, told: dict[str, Any], error: bool) -> None:
         number = suggestion.number
-        for step, value in (result or {}).get(job.HISTORY, ()):
+        for step, value in told.get(job.HISTORY, ()):
             self._study.report(number, step, value)
-        told = result or {}
-        death = self.deaths.pop(number, Death("process", "its process died")) if error else _death_in(told)
+        death = self.deaths.pop(number, UNKNOWN) if error else _death_in(told)
         outcome = self._outcome(told) if death is None else self._after(suggestion, death)
         if outcome is not None:
             self._study.decide(number, self._planner.judged(self._study.trial(number), outcome))
@@ -114,12 +132,17 @@ class StudySearcher(Stateless):
         self._count_failures(settled)
         self._listener.trial_ended(number, settled)
 
+    @property
+    def _running(self) -> int:
+        """Trials that are being trained."""
+        return sum(map(len, self._open.values()))
+
     def _budget_left(self) -> bool:
         """Whether a trial may be begun: one that this driver began before or takes over, or a new one."""
         budget = self._file.search.trials
         if self._leftovers and self._study.unmet(budget):
             return True
-        if self._study.room(len(self._open), budget):
+        if self._study.room(self._running, budget):
             return True
         abandoned = self._study.taken_over()
         if abandoned is None:
@@ -142,7 +165,52 @@ class StudySearcher(Stateless):
     def _next(self) -> tuple[Suggestion | None, bool]:
         if self._leftovers:
             return self._leftovers.pop(0), True
-        return self._planner.next(self._study), False
+        return self._held.pop(0) if self._held else self._planner.next(self._study), False
+
+    def _bundle(self, first: Suggestion, experiment: Experiment, again: bool) -> list[tuple[Suggestion, Experiment]]:
+        """A trial and those that are trained with it: suggested for that, or those it was trained with before."""
+        members = [(first, experiment)]
+        if self._file.search.bundle == 1 or why_alone(experiment)[0]:
+            return members
+        most = self._file.search.bundle if again else self._largest_bundle()
+        while len(members) < most and self._control.reason is None:
+            other = self._of_same_bundle(first) if again else self._suggested_beside(first, len(members))
+            if other is None:
+                break
+            verdict = self._judged(other)
+            if verdict is None or verdict.experiment is None:
+                continue
+            if not are_alike(experiment, verdict.experiment):
+                self._held.append(other)
+                break
+            members.append((other, verdict.experiment))
+        if len(members) > 1:
+            for one, _ in members:
+                self._study.set_bundle(one.number, first.number)
+        return members
+
+    def _largest_bundle(self) -> int:
+        """Trials of a new bundle: no more than leave as many for each of those that can be trained beside it."""
+        free = max(1, self._room() - sum(map(bool, self._open.values())))
+        left = self._file.search.trials - self._study.trained - self._running
+        return min(self._file.search.bundle, -(-left // free))
+
+    def _of_same_bundle(self, first: Suggestion) -> Suggestion | None:
+        bundle = self._study.bundle_of(first.number)
+        others = [one for one in self._leftovers if bundle is not None and self._study.bundle_of(one.number) == bundle]
+        if others:
+            self._leftovers.remove(others[0])
+        return others[0] if others else None
+
+    def _suggested_beside(self, first: Suggestion, members: int) -> Suggestion | None:
+        more = self._running + members + len(self._held)
+        return self._planner.beside(self._study, first) if self._study.room(more, self._file.search.trials) else None
+
+    def _started(self, suggestion: Suggestion, experiment: Experiment, again: bool) -> TrialJob:
+        trial = self._study.trial(suggestion.number)
+        task = {name: value for name, value in self._planner.columns(trial).items() if name == "task"}
+        self._listener.trial_started(suggestion.number, task | self._planner.tried(trial), again)
+        return self._planned_job(trial, experiment)
 
     def _planned_job(self, trial: FrozenTrial, experiment: Experiment) -> TrialJob:
         """A trial's job, of the part of its experiment that the planner says."""
@@ -178,8 +246,37 @@ class StudySearcher(Stateless):
 
     def _to_wait(self) -> bool:
         """Whether what runs, or is to run next, must have the machine for itself."""
-        concerned = {suggestion.number for suggestion in (*self._open.values(), *self._leftovers[:1])}
-        return bool(self._open) and not self._alone.isdisjoint(concerned)
+        concerned = {number for members in self._open.values() for number in members}
+        concerned |= {suggestion.number for suggestion in self._leftovers[:1]}
+        return bool(self._running) and not self._alone.isdisjoint(concerned)
+
+    def _without_failed(
+        self, members: dict[int, Suggestion], own: dict[int, dict[str, Any]], error: bool
+    ) -> dict[int, Suggestion]:
+        """Puts the trials of a bundle that failed in line again, in two bundles of half the size: one of them may be
+        the reason. Returns the others; the machine's failures are nobody's."""
+        failed: dict[int, Suggestion] = {}
+        why = ""
+        for number, suggestion in members.items():
+            told = own.get(number, {})
+            death = self.deaths.get(number, UNKNOWN) if error else _death_in(told)
+            code = not error and told.get(job.OUTCOME) == job.FAILED
+            if code or (death is not None and death.cause not in ("machine", "node")):
+                failed[number] = suggestion
+                why = death.why if death is not None else in_short(str(told.get(job.WHY, "")))
+        if self._control.reason is not None:
+            for number in failed:
+                self._listener.trial_interrupted(number)
+        elif failed:
+            numbers = sorted(failed)
+            half = (len(numbers) + 1) // 2
+            for part in (numbers[:half], numbers[half:]):
+                for number in part:
+                    self._study.set_bundle(number, part[0])
+            self._leftovers[:0] = [failed[number] for number in numbers]
+            then = f"again in bundles of {half}" if half > 1 else "again, each by itself"
+            self._listener.said(f"trials {', '.join(map(str, numbers))}: {why}; they are trained {then}")
+        return {number: one for number, one in members.items() if number not in failed}
 
     def _after(self, suggestion: Suggestion, death: Death) -> Outcome | None:
         """The outcome of a trial that died; None where it is restarted, or stays for the next session."""

@@ -1,53 +1,42 @@
-"""A trial's process: a run inside a Ray trainable. Imports nothing of the driver's."""
+"""A trial's process: its run, or those of a bundle, inside a Ray trainable. Imports nothing of the driver's."""
 
 import logging
 import os
-import socket
-import traceback
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from ray import tune
 
-from hypercl.config import Experiment, UserError
-from hypercl.control import Control
-from hypercl.folder_lock import Superseded
-from hypercl.loggers import Ending, build, ending_of, reports_of
-from hypercl.machine import MachineError, machine_fault
+from hypercl.config import Experiment
+from hypercl.machine import MachineError
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
 from hypercl.sweep.workers.stall import StallWatch
-from hypercl.sweep.workers.task_segment import TaskSegment, lost_in_words
-from hypercl.training import Progress, Report, Started
-
-SECONDS_TO_DRAW = 60.0
-"""Training time from which on a trial's matrix is drawn: that takes 0.3 s, and once a process 1.5 s of imports."""
+from hypercl.sweep.workers.trial_run import TrialRun
+from hypercl.training import Progress, RunFolders
 
 
 class RunTrainable(tune.Trainable):
-    """Advances a run to its next report with every step; the run writes its own checkpoints.
-
-    Nothing escapes a step: an exception of the code is an outcome, so that Ray retries only what died.
-    """
+    """Advances a run, or all runs of a bundle, to the next report with every step."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._clean, self._notes = CleanProcess(), _Notes()
         self._take(config["job"])
 
     def _take(self, given: TrialJob) -> None:
-        self._job, self._segment = given, TaskSegment(given)
+        self._job = given
         self._stall = StallWatch(given.folder, given.stall_timeout)
-        self._control = Control(requested=self._asked_to_stop)
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        self._reports: Generator[Started | Report, None, Ending] | None = None
-        self._history: tuple[tuple[int, float], ...] = ()
-        self._seconds: float | None = None
-        self._flops: int | None = None
+        alone = not given.beside
+        starts = [self.start] if alone else [partial(self._start_of, place) for place in range(len(given.bundle))]
+        runs = [TrialRun(one, start, self._stall, alone) for one, start in zip(given.bundle, starts, strict=True)]
+        self._open = list(zip(given.bundle, runs, strict=True))
+        self._started: Sequence[Iterator[Progress]] = ()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Another trial in the same process, whose imports are kept; one still open was stopped by the pruner."""
@@ -57,124 +46,80 @@ class RunTrainable(tune.Trainable):
         return True
 
     def cleanup(self) -> None:
-        """Ends a run that the pruner stopped, which writes a checkpoint, and its loggers."""
-        reports, self._reports = self._reports, None
-        if reports is not None:
-            with suppress(Superseded):
-                reports.close()
+        """Ends runs that the pruner stopped."""
+        for _, run in self._open:
+            run.close()
+        self._started = ()
         self._stall.close()
 
     def step(self) -> dict[str, Any]:
         """The next report, or the end, with what was logged as a warning since the one before."""
-        result = self._step()
-        return result | ({job.NOTES: notes} if (notes := self._notes.taken()) else {})
-
-    def _step(self) -> dict[str, Any]:
         try:
-            return self._advance()
-        except Superseded:
-            return self._end(job.INTERRUPTED)
-        except Exception as error:
-            fault = machine_fault(error)
-            if fault is not None:
-                return self._end(job.MACHINE, f"{socket.gethostname()}: {fault}")
-            if isinstance(error, UserError):
-                return self._failed(str(error))
-            ending = ending_of(error)
-            return self._failed(traceback.format_exc()) if ending is None else self._end(ending.how, ending.why)
+            result = self._step_of_bundle() if self._job.beside else self._open[0][1].step()
         finally:
             self._stall.pause()
+        if result.get("done"):
+            self._stall.close()
+        return result | ({job.NOTES: notes} if (notes := self._notes.taken()) else {})
 
-    def _asked_to_stop(self) -> bool:
-        if self._reports is not None:
-            self._stall.alive()
-        return self._job.stop_file.exists()
+    def _step_of_bundle(self) -> dict[str, Any]:
+        """The results of all trials that are still trained."""
+        for given, run in [one for one in self._open if one[0].pruned_file.exists()]:
+            run.close()
+            given.pruned_file.unlink(missing_ok=True)
+            self._open.remove((given, run))
+        results = [(given.number, run.step()) for given, run in self._open]
+        self._open = [one for one, (_, own) in zip(self._open, results, strict=True) if job.OUTCOME not in own]
+        return {job.MEMBERS: tuple(results), "done": not self._open}
 
     def start(self) -> Iterator[Progress]:
-        """The run of this trial."""
-        from hypercl.training import RunFolders, run
+        """The run of a trial that is trained by itself."""
+        from hypercl.training import run
 
-        own = self._job
-        folders = RunFolders(own.folder, own.data_dir, own.offline, own.import_paths, own.name)
-        experiment = Experiment.model_validate(own.experiment)
-        if own.gpus and experiment.training.device == "auto" and not torch.cuda.is_available():
-            raise MachineError(
-                f"the trial has a share of a GPU, and PyTorch finds none: {_why_no_gpu()}\n"
-                "    fix:     mend that node, or train on CPUs: --set resources.gpus=0"
-            )
         return run(
-            experiment,
-            folders,
-            test=own.data == "report",
-            leak=own.data == "leak",
-            reports_per_task=own.reports_per_task,
-            processes=own.processes,
-            fewer_at_once=own.fewer_at_once,
-            metrics=own.metrics,
+            _experiment(self._job),
+            _folders(self._job),
+            test=self._job.data == "report",
+            fewer_at_once=self._job.fewer_at_once,
+            **_options(self._job),
         )
 
-    def _advance(self) -> dict[str, Any]:
-        if self._reports is None:
-            sweep = self._job.stop_file.parent
-            if not sweep.is_dir():
-                return self._end(job.BLIND, f"{socket.gethostname()} does not see {sweep}")
-            if self._control.stopping:
-                return self._end(job.INTERRUPTED)
-            self._segment.take_over()
-            loggers = build(self._job.loggers, self._job.folder)
-            self._reports = reports_of(self.start(), loggers, self._control, lambda: self._segment.over)
-        self._stall.alive()
-        while True:
-            try:
-                item = next(self._reports)
-            except StopIteration as end:
-                return self._ended(end.value)
-            if isinstance(item, Report):
-                return self._reported(item)
-            self._history = tuple((report.step, report.value) for report in item.history)
-            self._segment.started(item)
-            for report in item.history[-1:]:
-                self._seconds, self._flops = self._segment.spent(report)
+    def start_bundle(self) -> Sequence[Iterator[Progress]]:
+        """The runs of all trials of a bundle."""
+        from hypercl.training import run_together
 
-    def _ended(self, ending: Ending) -> dict[str, Any]:
-        if ending.how != "finished":
-            return self._end(ending.how, ending.why)
-        if ending.finished is None:
-            return self._end(job.LEARNED, self._segment.why) | {job.METRICS: tuple(self._segment.metrics.items())}
-        summary = ending.finished.summary
-        if (self._seconds or 0.0) >= SECONDS_TO_DRAW:
-            from hypercl.analysis import write_matrix_png
+        bundle = self._job.bundle
+        return run_together(
+            [_experiment(one) for one in bundle], [_folders(one) for one in bundle], **_options(self._job)
+        )
 
-            write_matrix_png(self._job.folder, ending.finished.matrices)
-        metrics = summary.measures() | self._segment.metrics  # pairs, since Ray flattens mappings
-        return self._end(job.FINISHED, lost_in_words(summary.diverged)) | {job.METRICS: tuple(metrics.items())}
+    def _start_of(self, place: int) -> Iterator[Progress]:
+        self._started = self._started or self.start_bundle()
+        return self._started[place]
 
-    def _reported(self, item: Report) -> dict[str, Any]:
-        self._segment.reported(item)
-        self._seconds, self._flops = self._segment.spent(item)
-        history, self._history = self._history, ()
-        return {
-            job.STEP: item.step,
-            job.VALUE: item.value,
-            job.HISTORY: history,
-            job.SECONDS: self._seconds,
-            job.FLOPS: self._flops,
-            "accuracies": item.accuracies,
-            "task": item.task,
-            "iteration": item.iteration,
-        }
 
-    def _end(self, outcome: str, why: str = "") -> dict[str, Any]:
-        self._reports = None
-        self._stall.close()
-        spent = {job.SECONDS: self._seconds, job.FLOPS: self._flops}
-        result = {"done": True, job.OUTCOME: outcome, job.WHY: why, **spent}
-        return result | ({job.HISTORY: self._history} if self._history else {})
+def _folders(given: TrialJob) -> RunFolders:
+    return RunFolders(given.folder, given.data_dir, given.offline, given.import_paths, given.name)
 
-    def _failed(self, text: str) -> dict[str, Any]:
-        self._job.folder.mkdir(parents=True, exist_ok=True)
-        (self._job.folder / "error.txt").write_text(text, encoding="utf-8")
-        return self._end(job.FAILED, text)
+
+def _options(given: TrialJob) -> dict[str, Any]:
+    """What is the same for all trials of a sweep."""
+    return {
+        "leak": given.data == "leak",
+        "reports_per_task": given.reports_per_task,
+        "processes": given.processes,
+        "metrics": given.metrics,
+    }
+
+
+def _experiment(given: TrialJob) -> Experiment:
+    experiment = Experiment.model_validate(given.experiment)
+    if given.gpus and experiment.training.device == "auto" and not torch.cuda.is_available():
+        raise MachineError(
+            f"the trial has a share of a GPU, and PyTorch finds none: {_why_no_gpu()}\n"
+            "    fix:     mend that node, or train on CPUs: --set resources.gpus=0"
+        )
+    return experiment
 
 
 def _why_no_gpu() -> str:

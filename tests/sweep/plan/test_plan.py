@@ -55,6 +55,12 @@ def test_the_plan_says_what_replicas_are(sweep_file: Files, given: SweepOptions)
     assert rows["replicas"] == "seeds 5 to 7 in each trial, trained together and judged by their mean"
 
 
+def test_the_plan_says_which_trials_are_trained_together(sweep_file: Files, given: SweepOptions) -> None:
+    rows = dict(plan_rows(sweep_file("search.bundle=4"), given, FakeEngine()))
+    assert rows["bundles"] == "up to 4 trials that differ only in method.beta are trained together, in the place of one"
+    assert "bundles" not in dict(plan_rows(sweep_file(), given, FakeEngine()))
+
+
 def test_the_plan_says_how_short_trials_are(sweep_file: Files, given: SweepOptions) -> None:
     file = sweep_file("search.fidelity={training.iterations: 0.1, tasks.num_tasks: 0.6}", "training.iterations=3000")
     rows = dict(plan_rows(file, given, FakeEngine()))
