@@ -182,7 +182,8 @@ def resnet18(config: ResNet18, input_shape: tuple[int, ...], num_outputs: int) -
 
     network = models.resnet18(weights=None, num_classes=num_outputs)
     if config.stem == "small":
-        network.conv1, network.maxpool = _conv(input_shape[0], 64, stride=1, bias=False), nn.Identity()
+        network.conv1 = _conv(input_shape[0], 64, stride=1, bias=False)
+        network.add_module("maxpool", nn.Identity())
     elif input_shape[0] != 3:
         network.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
     return network

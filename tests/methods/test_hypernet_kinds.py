@@ -75,7 +75,7 @@ HEADS = torch.tensor([[0, 1], [1, 3], [3, 4]])
 
 
 def built(name: str, label: str, num_tasks: int = 3) -> Any:
-    config: Any = MODELS[name](name=name, **SETTINGS[name][label])
+    config: Any = MODELS[name].model_validate(SETTINGS[name][label])
     return build_hypernet(config, NUM_WEIGHTS, num_tasks, SHAPES, own_weights)
 
 
@@ -234,7 +234,8 @@ def test_a_perturbed_hypernetwork_adds_noise_in_training_alone() -> None:
     ],
 )
 def test_parts_that_do_not_fit_the_target_are_refused(parts: list[tuple[str, str]], words: str) -> None:
-    config: Any = MODELS["composed"](parts=[{"weights": [pattern], "net": net} for pattern, net in parts])
+    content = {"parts": [{"weights": [pattern], "net": net} for pattern, net in parts]}
+    config: Any = MODELS["composed"].model_validate(content)
     with pytest.raises(UserError, match=re.compile(words, re.DOTALL)):
         build_hypernet(config, NUM_WEIGHTS, 3, SHAPES)
 

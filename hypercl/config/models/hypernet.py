@@ -229,7 +229,7 @@ class PartialHypernet(Hypernet):
     def composed(self) -> "ComposedHypernet":
         """The same as a composition."""
         generating = {key: getattr(self, key) for key in ChunkedHypernet.model_fields if key in type(self).model_fields}
-        chunked = ChunkedHypernet(**{**generating, "name": "chunked"})
+        chunked = ChunkedHypernet.model_validate({**generating, "name": "chunked"})
         return ComposedHypernet(
             parts=(
                 ComposedPart(weights=self.generated, net=chunked),
@@ -262,7 +262,7 @@ class ModulationHypernet(Hypernet):
         generating = {key: getattr(self, key) for key in Hypernet.model_fields}
         return ComposedHypernet(
             parts=(
-                ComposedPart(weights=("*.modulation.*",), net=FullHypernet(**generating)),
+                ComposedPart(weights=("*.modulation.*",), net=FullHypernet.model_validate(generating)),
                 ComposedPart(weights=("*",), net=_others(self.others)),
             )
         )
