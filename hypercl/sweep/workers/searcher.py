@@ -140,7 +140,7 @@ class StudySearcher(Stateless):
     def _budget_left(self) -> bool:
         """Whether a trial may be begun: one that this driver began before or takes over, or a new one."""
         budget = self._file.search.trials
-        if self._leftovers and self._study.unmet(budget):
+        if (self._leftovers or self._held) and self._study.unmet(budget):
             return True
         if self._study.room(self._running, budget):
             return True
