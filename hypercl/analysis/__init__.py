@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.final_table import final_rows, title
     from hypercl.analysis.final_text import (
         BASE,
+        JOINT,
         LEAK,
         SCRATCH,
         Content,

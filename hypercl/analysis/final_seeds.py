@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hypercl.analysis.final_text import SCRATCH
+from hypercl.analysis.final_text import JOINT, SCRATCH
 from hypercl.config.models import Goal
 from hypercl.training import WORST, RunSummary
 
@@ -79,8 +79,12 @@ METRICS = (
     "backward_transfer",
     "forward_transfer",
     "task_inference_accuracy",
+    "calibration_error",
+    "intransigence",
 )
 """Of the package, beside the user's own. Definitions: `hypercl.training.metrics`."""
+REFERENCE_OF = {"forward_transfer": SCRATCH, "intransigence": JOINT}
+"""Metrics that compare with the during accuracy of a reference on the same seed."""
 COSTS = ("seconds", "seeds_together", "flops")
 """Of the run a seed belongs to, which trained `seeds_together` seeds at once."""
 
@@ -104,7 +108,7 @@ def seeds_of_all(reported: Sequence[Reported], goals: Sequence[Goal]) -> pd.Data
 
     A seed that is lost counts as the worst value (`hypercl.training.replicas.WORST`; of a user's own metric the worst
     that is there) of every measure that the others of its setting, or else any, have. Forward transfer is the during
-    accuracy minus that of `scratch` on the same seed.
+    accuracy minus that of `scratch` on the same seed, intransigence that of `joint` minus it.
     """
     parts, measures, signs = _parts(goals), measures_of(goals), {goal.metric: goal.sign for goal in goals}
     rows = [row for setting in reported for row in sorted(_rows(setting, parts), key=lambda row: row["seed"])]
@@ -113,7 +117,7 @@ def seeds_of_all(reported: Sequence[Reported], goals: Sequence[Goal]) -> pd.Data
     worst_of = {
         key: WORST[metric] if metric in METRICS else (sign := signs[f"validation/{metric}"]) * (sign * frame[key]).max()
         for key, (_, metric) in parts.items()
-        if metric != "forward_transfer"
+        if metric not in REFERENCE_OF
     }
     alive = np.asarray(frame["lost"] == "")
     for label in dict.fromkeys(frame["setting"]):
@@ -122,12 +126,14 @@ def seeds_of_all(reported: Sequence[Reported], goals: Sequence[Goal]) -> pd.Data
         worst = {key: worst_of[key] for key in parts if key in known}
         worst["compression_ratio"] = next(iter(frame.loc[own, "compression_ratio"].dropna()), nan)
         frame.loc[own & ~alive, list(worst)] = list(worst.values())
-    scratch = frame[(frame["setting"] == SCRATCH) & alive]
-    for data in DATA:
-        during = f"{data}/during_accuracy"
-        of_scratch = dict(zip(scratch["seed"], scratch[during], strict=True))
-        gained = frame[during] - [of_scratch.get(seed, nan) for seed in frame["seed"]]
-        frame[f"{data}/forward_transfer"] = gained.where(frame["setting"] != SCRATCH)
+    for metric, label in REFERENCE_OF.items():
+        reference = frame[(frame["setting"] == label) & alive]
+        for data in DATA:
+            during = f"{data}/during_accuracy"
+            of_seed = dict(zip(reference["seed"], reference[during], strict=True))
+            gained = frame[during] - [of_seed.get(seed, nan) for seed in frame["seed"]]
+            gained = -gained if label == JOINT else gained
+            frame[f"{data}/{metric}"] = gained.where(frame["setting"] != label)
     return frame
 
 
@@ -152,10 +158,14 @@ def why_unknown(reported: Reported, key: str, seeds: pd.DataFrame) -> str | None
         seeds: as from `seeds_of_all`.
     """
     data, _, metric = key.partition("/")
-    if metric == "forward_transfer" and reported.label != SCRATCH:
-        gone = seeds["seed"][(seeds["setting"] == SCRATCH) & (seeds["lost"] != "")].tolist()
+    reference = REFERENCE_OF.get(metric)
+    if reference is not None and reported.label != reference:
+        gone = seeds["seed"][(seeds["setting"] == reference) & (seeds["lost"] != "")].tolist()
         none = "needs the same target trained from scratch on the same seeds (final.from_scratch)"
-        return f"seed {gone[0]} from scratch is lost" if gone else none
+        lost = "from scratch"
+        if reference == JOINT:
+            none, lost = "needs the same target trained jointly on the same seeds (final.joint)", "of joint training"
+        return f"seed {gone[0]} {lost} is lost" if gone else none
     results = (result for summary in reported.summaries for result in summary.seeds if not result.diverged)
     return next(
         (why[metric] for result in results if metric in (why := result.metrics.get(data, {}).get("why", {}))), None

@@ -5,8 +5,10 @@ from typing import Any
 
 from hypercl.formatting import duration, is_fraction, operations, percent
 
-BASE, SCRATCH = "base", "scratch"
-"""Labels of the experiment as written, and of its target trained from scratch on each task; others: `trial-7`, ..."""
+BASE, SCRATCH, JOINT = "base", "scratch", "joint"
+"""Labels of the experiment as written, and of its target trained from scratch on each task, or on all tasks met so far
+together; others: `trial-7`, ..."""
+REFERENCES = (SCRATCH, JOINT)
 Content = Mapping[str, Any]
 """As in final.json."""
 LEAK = "TEST LEAK"
@@ -44,7 +46,7 @@ def counterpart(metric: str) -> str:
 def leading(content: Content) -> Mapping[str, Any]:
     """The setting that the claim is on: the first one, as the search ordered them."""
     settings = content["settings"]
-    return next((setting for setting in settings if setting["label"] != SCRATCH), settings[0])
+    return next((setting for setting in settings if setting["label"] not in REFERENCES), settings[0])
 
 
 def quotable_sentence(content: Content) -> str:
@@ -112,7 +114,8 @@ def marked(content: Content, text: str) -> str:
 
 def label_in_words(label: str) -> str:
     """`trial-7` -> 'trial 7'."""
-    return {BASE: "the setting as written", SCRATCH: "training from scratch"}.get(label, label.replace("-", " "))
+    names = {BASE: "the setting as written", SCRATCH: "training from scratch", JOINT: "joint training"}
+    return names.get(label, label.replace("-", " "))
 
 
 def number(key: str, value: float, digits: int = 2) -> str:

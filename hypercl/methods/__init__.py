@@ -15,6 +15,7 @@ from hypercl.methods.learner import (
     TaskContext,
     TaskData,
     TaskInference,
+    confidence_of,
 )
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.plain import own_weights

@@ -22,6 +22,7 @@ from hypercl.methods.learner import (
     TaskContext,
     TaskData,
     TaskInference,
+    confidence_of,
 )
 from hypercl.methods.plain import plain_network
 from hypercl.methods.replay import ReplayContext, Replayed, ReplayLearner
@@ -198,14 +199,16 @@ class InferenceNetwork(ReplayLearner):
 def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
     """The inferred task of each sample; outputs are not decided yet."""
     tasks = infer(inputs, before).outputs
-    return Decision(torch.zeros_like(tasks), tasks)
+    return Decision(torch.zeros_like(tasks), tasks, confidence=torch.zeros(tasks.shape, device=tasks.device))
 
 
 def _predicted(
     predict: Callable[[Tensor], Tensor], task: int, first_output: int, inputs: Tensor, before: Decision | None
 ) -> Decision:
     """A task's predictions for the samples inferred as its own."""
-    if before is None or before.tasks is None:
+    if before is None or before.tasks is None or before.confidence is None:
         raise ValueError("tasks are inferred first")
-    outputs = predict(inputs).argmax(-1) + first_output
-    return Decision(torch.where(before.tasks == task, outputs, before.outputs), before.tasks)
+    logits, own = predict(inputs), before.tasks == task
+    outputs, confidence = logits.argmax(-1) + first_output, confidence_of(logits)
+    outputs = torch.where(own, outputs, before.outputs)
+    return Decision(outputs, before.tasks, confidence=torch.where(own, confidence, before.confidence))

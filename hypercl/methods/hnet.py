@@ -11,7 +11,16 @@ from torch import Tensor
 
 from hypercl.config.models import HnetEnt, HypernetMethod
 from hypercl.hypernets import CompositeHypernetwork, Hypernetwork
-from hypercl.methods.learner import Decision, LearnerSpec, State, StepInfo, TaskContext, TaskData, TaskInference
+from hypercl.methods.learner import (
+    Decision,
+    LearnerSpec,
+    State,
+    StepInfo,
+    TaskContext,
+    TaskData,
+    TaskInference,
+    confidence_of,
+)
 from hypercl.methods.network_learner import NetworkLearner, Protection
 from hypercl.methods.regularizer import AnyAnchor, build_regularizer
 from hypercl.regularizers import GramAnchor, HeadMask, Point, Strength, draw_subset
@@ -140,13 +149,15 @@ def _decide_by_entropy(
     """Decides for a task where its network has lower entropy than all before; ties go to the earlier task."""
     logits = predict(inputs)
     entropy, outputs = relative_entropy(logits / temperature), logits.argmax(-1) + first_output
-    if before is None or before.tasks is None or before.entropy is None:
-        return Decision(outputs, torch.full_like(outputs, task), entropy)
+    confidence = confidence_of(logits)
+    if before is None or before.tasks is None or before.entropy is None or before.confidence is None:
+        return Decision(outputs, torch.full_like(outputs, task), entropy, confidence)
     lower = entropy < before.entropy
     return Decision(
         torch.where(lower, outputs, before.outputs),
         torch.where(lower, task, before.tasks),
         torch.where(lower, entropy, before.entropy),
+        torch.where(lower, confidence, before.confidence),
     )
 
 

@@ -54,6 +54,13 @@ class Decision:
     """The inferred task, if the method infers one; shaped as `outputs`."""
     entropy: Tensor | None = None
     """Entropy of the prediction; a later pass overrides it only with a lower one. Shaped as `outputs`."""
+    confidence: Tensor | None = None
+    """Probability that the network gives the predicted output; None where it is not known. Shaped as `outputs`."""
+
+
+def confidence_of(logits: Tensor) -> Tensor:
+    """The largest probability of the softmax: (..., classes) -> (...)."""
+    return logits.softmax(-1).amax(-1)
 
 
 TaskInference = Callable[[Tensor, Decision | None], Decision]

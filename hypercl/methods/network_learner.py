@@ -24,6 +24,7 @@ from hypercl.methods.learner import (
     StepInfo,
     TaskContext,
     TaskInference,
+    confidence_of,
 )
 from hypercl.methods.loss import autocast, classification_loss, squared_error
 from hypercl.regularizers import build_optimizer, clip_norm
@@ -198,7 +199,7 @@ class NetworkLearner(Learner):
             weights = self.spec.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
         known = slice(0, max(head.stop for head in self.spec.heads[:met]))
         predict = partial(self._predict, weights, state["buffers"]["0"], known)
-        yield lambda inputs, _: Decision(predict(inputs).argmax(-1))
+        yield lambda inputs, _: _decided(predict(inputs))
 
     def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._autocast():
@@ -337,6 +338,10 @@ class _Moved:
     """Their tasks."""
     gradient: Tensor
     """(tasks, dim)."""
+
+
+def _decided(logits: Tensor) -> Decision:
+    return Decision(logits.argmax(-1), confidence=confidence_of(logits))
 
 
 def _mean(losses: Sequence[Tensor]) -> Tensor:

@@ -3,7 +3,14 @@
 import shutil
 
 from hypercl.config import SweepFile, UserError, assign
-from hypercl.config.models import ImportedMethod, ImportedTarget, imports_of, task_count
+from hypercl.config.models import (
+    OF_EARLIER_TASKS,
+    WITHIN_TASKS,
+    ImportedMethod,
+    ImportedTarget,
+    imports_of,
+    task_count,
+)
 from hypercl.loggers import check_loggers
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.study import evaluator_of, pruner_of, sampler_of
@@ -16,13 +23,19 @@ def check_reachable(file: SweepFile) -> None:
     """Refuses an objective, or a bound, on what no trial of this stream can have.
 
     Raises:
-        UserError: forgetting and its like over one task.
+        UserError: forgetting and its like over one task, or what `training.evaluate_every` alone measures.
     """
     if task_count(file.experiment.tasks) < 2 and file.constraints.forgetting is not None:
         raise UserError("constraints: forgetting needs at least two tasks, and the stream has one")
     for goal in file.objective.goals if task_count(file.experiment.tasks) < 2 else ():
-        if goal.metric in ("validation/forgetting", "validation/backward_transfer"):
+        if goal.metric in OF_EARLIER_TASKS:
             raise UserError(f"objective: {goal.metric} needs at least two tasks, and the stream has one")
+    inside = [goal.metric for goal in file.objective.goals if goal.metric in WITHIN_TASKS]
+    if inside and file.experiment.training.evaluate_every is None:
+        raise UserError(
+            f"objective: {inside[0]} is measured inside tasks, and training.evaluate_every is null\n"
+            "    fix:     --set training.evaluate_every=50, or another number of steps"
+        )
 
 
 def check_own_code(file: SweepFile, given: SweepOptions) -> None:

@@ -234,17 +234,14 @@ def _apart(decision: Decision) -> Decision:
 
 
 def _each(of: Callable[[Tensor], Tensor], decision: Decision) -> Decision:
-    tasks, entropy = decision.tasks, decision.entropy
-    return Decision(
-        of(decision.outputs), None if tasks is None else of(tasks), None if entropy is None else of(entropy)
-    )
+    others = [decision.tasks, decision.entropy, decision.confidence]
+    return Decision(of(decision.outputs), *(None if value is None else of(value) for value in others))
 
 
 def _joined(decisions: Sequence[Decision]) -> Decision:
     """Those of all groups, one after the other."""
-    tasks, entropies = [one.tasks for one in decisions], [one.entropy for one in decisions]
-    outputs = torch.cat([one.outputs for one in decisions])
-    return Decision(outputs, _concatenated(tasks), _concatenated(entropies))
+    others = [[getattr(one, name) for one in decisions] for name in ("tasks", "entropy", "confidence")]
+    return Decision(torch.cat([one.outputs for one in decisions]), *map(_concatenated, others))
 
 
 def _concatenated(parts: Sequence[Tensor | None]) -> Tensor | None:

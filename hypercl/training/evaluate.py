@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hypercl.methods import Decision, State
+from hypercl.methods import Decision, State, confidence_of
 from hypercl.tasks import Split, Task
 from hypercl.tensors import numbers
 from hypercl.training.bundle import Bundle
@@ -23,6 +23,9 @@ class Measured:
     belongs to one task; None where no task is inferred."""
     mse: list[list[float]] | None = None
     """The mean squared error of a regression; None of classes."""
+    calibration: list[float] | None = None
+    """Each replica's calibration error, the mean over the tasks; None where it was not asked for, or a method's
+    decisions come without confidence."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Evaluation:
     splits: Sequence[Split]
     """One of each task."""
     scenario: str = "task"
+    calibration: bool = False
+    """Whether to measure the calibration error too."""
 
     @property
     def regression(self) -> bool:
@@ -77,11 +82,16 @@ def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None
         After each batch: the caller's turn.
     """
     counts: list[Tensor] = []
+    gaps: list[Tensor] = []
     predictors = bundle.predictors(state, [task.index for task in what.tasks])
     for place, predict in enumerate(predictors):
-        counts.append((yield from _summed(bundle, predict, what, place)))
+        total, gap = yield from _summed(bundle, predict, what, place)
+        counts.append(total)
+        gaps.append(gap)
     means = what.means(counts)
-    return Measured(what.explained(means), mse=means) if what.regression else Measured(means)
+    if what.regression:
+        return Measured(what.explained(means), mse=means)
+    return Measured(means, calibration=_calibration(gaps, what) if what.calibration else None)
 
 
 def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: int) -> Generator[None, None, Measured]:
@@ -108,29 +118,58 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
                 yield
     right: list[Tensor] = []
     inferred: list[Tensor] = []
+    gaps: list[Tensor] = []
     for place in places:
         task, decisions = what.tasks[place], [decision for (at, _), decision in decided.items() if at == place]
         outputs = torch.cat([decision.outputs for decision in decisions], dim=1)
-        right.append((outputs == what.splits[place].labels + task.head.start).sum(dim=1))
+        correct = outputs == what.splits[place].labels + task.head.start
+        right.append(correct.sum(dim=1))
+        confidences = [decision.confidence for decision in decisions if decision.confidence is not None]
+        if what.calibration and confidences:
+            gaps.append(_gaps(correct, torch.cat(confidences, dim=1)))
         tasks = [decision.tasks for decision in decisions if decision.tasks is not None]
         if tasks:
             inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
         elif what.scenario == "class":
             inferred.append(((outputs >= task.head.start) & (outputs < task.head.stop)).sum(dim=1))
-    return Measured(what.means(right), what.means(inferred) if inferred else None)
+    calibration = _calibration(gaps, what) if gaps else None
+    return Measured(what.means(right), what.means(inferred) if inferred else None, calibration=calibration)
 
 
 def _summed(
     bundle: Bundle, predict: Callable[[Tensor], Tensor], what: Evaluation, place: int
-) -> Generator[None, None, Tensor]:
-    """Samples that each replica classifies correctly, or its squared errors over all samples: (replicas,)."""
+) -> Generator[None, None, tuple[Tensor, Tensor]]:
+    """Samples that each replica classifies correctly, or its squared errors over all samples: (replicas,); and the sums
+    of `_gaps`, where calibration is asked for."""
     device = what.splits[place].rows.device
     total = torch.zeros(bundle.replicas, dtype=torch.float32 if what.regression else torch.int64, device=device)
+    gaps = torch.zeros(bundle.replicas, BINS, device=device)
     for inputs, labels in what.batches(place, bundle.samples):
         outputs = predict(inputs)
         if what.regression:
             total += (outputs - labels).square().mean(dim=2).sum(dim=1)
         else:
-            total += (outputs.argmax(dim=2) == labels).sum(dim=1)
+            correct = outputs.argmax(dim=2) == labels
+            total += correct.sum(dim=1)
+            if what.calibration:
+                gaps += _gaps(correct, confidence_of(outputs))
         yield
-    return total
+    return total, gaps
+
+
+BINS = 15
+"""Of equal width, as Guo et al. (2017) have them."""
+
+
+def _gaps(correct: Tensor, confidence: Tensor) -> Tensor:
+    """Sum of correctness - confidence over the samples of each bin of confidence: (replicas, BINS)."""
+    bins = (confidence * BINS).ceil().clamp(1, BINS) - 1
+    members = bins.unsqueeze(-1) == torch.arange(BINS, device=bins.device)
+    return ((correct.float() - confidence).unsqueeze(-1) * members).sum(dim=1)
+
+
+def _calibration(gaps: Sequence[Tensor], what: Evaluation) -> list[float]:
+    """Expected calibration error: sum over bins of (n_b / n) |accuracy - mean confidence|, the mean over tasks
+    (Guo et al., 2017, arXiv 1706.04599, eq. 3)."""
+    errors = [gap.abs().sum(dim=1) / len(split) for gap, split in zip(gaps, what.splits, strict=True)]
+    return numbers(torch.stack(errors).mean(dim=0))

@@ -47,6 +47,7 @@ from hypercl.training.run_state import RunState
 from hypercl.training.summary import Matrices, summary_of
 from hypercl.training.unchanged import digest, require_unchanged
 from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
+from hypercl.training.within_tasks import Point
 
 LOG = logging.getLogger(__name__)
 LOSS_ROWS_PER_TASK = 50
@@ -310,6 +311,10 @@ class Run:
                 self._read(run_state, divergence, unread)
                 yield from self._check(run_state, monitor)
                 continue
+            if self._evaluation_is_due(run_state, steps):
+                self._read(run_state, divergence, unread)
+                yield from self._evaluate(run_state)
+                continue
             due = self.reports_per_task if monitor.stopped else reports.get(run_state.step, 0)
             if due and self.reports_per_task * task + due > run_state.reported:
                 finite = self.learner.finite(self.learner.inference_state(run_state.state))
@@ -382,14 +387,35 @@ class Run:
         if monitor.see(run_state.step, accuracy):
             run_state.best = copied(self.learner.inference_state(run_state.state))
 
+    def _evaluation_is_due(self, run_state: RunState, steps: int) -> bool:
+        """Whether the tasks met are evaluated before the next step (`training.evaluate_every`)."""
+        every = self.experiment.training.evaluate_every
+        wanted = every is not None and run_state.step < steps and run_state.step % every == 0
+        return wanted and not run_state.is_evaluated
+
+    def _evaluate(self, run_state: RunState) -> Iterator[Progress]:
+        """A further point of the curves inside tasks, unless it is there already."""
+        if run_state.is_evaluated:
+            return
+        met = self._held_out(run_state.task + 1, self.experiment.training.report_samples)
+        measured = yield from self._measure(run_state, run_state.state, met, len(met))
+        found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
+        run_state.points.append({"task": run_state.task, "step": run_state.step, "accuracies": found})
+        if not run_state.rows or run_state.rows[-1]["iteration"] < run_state.iteration:
+            run_state.rows.append(self._row(run_state))
+        each = {f"within_task/task_{number}": row for number, row in enumerate(zip(*found, strict=True), start=1)}
+        run_state.rows[-1] |= rows(each, instead=0.0)
+
     def _report(self, run_state: RunState, index: int) -> Iterator[Progress]:
         """Measures, saves a checkpoint that covers what was measured, and only then tells it."""
         self.fence.check()
         task, learned = run_state.task, index == self.reports_per_task
         if learned and run_state.best is not None:
             run_state.state = {**run_state.state, **run_state.best}
+        if learned and self.experiment.training.evaluate_every is not None:
+            yield from self._evaluate(run_state)
         met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
-        measured = yield from self._measure(run_state, run_state.state, met, len(met))
+        measured = yield from self._measure(run_state, run_state.state, met, len(met), calibration=learned)
         found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
         inferred = without(measured.inferred or [], run_state.diverged, [nan] * len(met))
         mse = without(measured.mse or [], run_state.diverged, [nan] * len(met))
@@ -419,6 +445,7 @@ class Run:
             self._extend(run_state.matrices, found)
             self._extend(run_state.inferred, inferred)
             self._extend(run_state.mse, mse)
+            run_state.calibration = without(measured.calibration or [], run_state.diverged, nan)
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
             if self.test or self.keep:
@@ -441,7 +468,9 @@ class Run:
         for matrix in (*run_state.matrices, *run_state.inferred, *run_state.mse):
             for row in matrix:  # of a stream of unknown length
                 row += [nan] * (len(self.tasks) - len(row))
-        measured = {"validation": Matrices(run_state.matrices, run_state.inferred, run_state.mse)}
+        points = [_points_of(run_state, replica) for replica in range(len(self.seeds))]
+        matrices = Matrices(run_state.matrices, run_state.inferred, run_state.mse, run_state.calibration, points)
+        measured = {"validation": matrices}
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
         self.fence.check()
@@ -463,7 +492,9 @@ class Run:
         for after in range(len(self.tasks) + 1):
             state = self.kept.after(after - 1, self.device) if after else self.learner.init()
             splits = dict(enumerate(tests[:after] if after else tests))
-            found = yield from self._measure(run_state, state, splits, len(splits))
+            last = after == len(self.tasks)
+            found = yield from self._measure(run_state, state, splits, len(splits), calibration=last)
+            matrices.calibration = found.calibration or []
             gone = [place for place, known in enumerate(run_state.matrices) if isnan(known[after][0])]
             self._extend(matrices.accuracies, without(found.accuracies, gone, [nan] * len(splits)))
             self._extend(matrices.inferred, without(found.inferred or [], gone, [nan] * len(splits)))
@@ -481,10 +512,11 @@ class Run:
         return {index: split.first(limit, seed=0) for index, split in splits.items()} if limit else splits
 
     def _measure(
-        self, run_state: RunState, state: State, splits: Mapping[int, Split], met: int
+        self, run_state: RunState, state: State, splits: Mapping[int, Split], met: int, calibration: bool = False
     ) -> Generator[Progress, None, Measured]:
         """Each replica's accuracy on a split of some tasks, by the tasks' places, among `met` tasks."""
-        what = Evaluation([self.tasks[index] for index in splits], list(splits.values()), self.stream.shape.scenario)
+        tasks, scenario = [self.tasks[index] for index in splits], self.stream.shape.scenario
+        what = Evaluation(tasks, list(splits.values()), scenario, calibration)
         if what.scenario == "task":
             measuring = accuracies(self.learner, state, what)
         else:
@@ -542,3 +574,8 @@ class Run:
 
     def _row(self, run_state: RunState) -> Row:
         return {"iteration": run_state.iteration, "task": run_state.task + 1, "task_iteration": run_state.step}
+
+
+def _points_of(run_state: RunState, replica: int) -> list[Point]:
+    """One replica's points of the curves inside tasks."""
+    return [Point(point["task"], point["step"], point["accuracies"][replica]) for point in run_state.points]

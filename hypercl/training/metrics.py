@@ -16,12 +16,12 @@ PER_TASK = ("final_accuracy_per_task", "final_mse_per_task")
 
 def final_accuracy(matrix: Matrix) -> float:
     """Mean over the tasks after the last one: mean_j a[T][j]."""
-    return _mean(matrix[-1])
+    return mean_or_nan(matrix[-1])
 
 
 def during_accuracy(matrix: Matrix) -> float:
     """Mean over the tasks, each when it was just learned: mean_j a[j][j]."""
-    return _mean([matrix[task + 1][task] for task in range(len(matrix) - 1)])
+    return mean_or_nan([matrix[task + 1][task] for task in range(len(matrix) - 1)])
 
 
 def forgetting(matrix: Matrix) -> float:
@@ -31,17 +31,22 @@ def forgetting(matrix: Matrix) -> float:
         max(matrix[i][j] for i in range(1, tasks) if not isnan(matrix[i][j])) - matrix[tasks][j]
         for j in range(tasks - 1)
     ]
-    return _mean(falls)
+    return mean_or_nan(falls)
 
 
 def backward_transfer(matrix: Matrix) -> float:
     """What learning later tasks did to earlier ones: mean_{j<T} (a[T][j] - a[j][j]); nan for one task."""
     tasks = len(matrix) - 1
-    return _mean([matrix[tasks][j] - matrix[j + 1][j] for j in range(tasks - 1)])
+    return mean_or_nan([matrix[tasks][j] - matrix[j + 1][j] for j in range(tasks - 1)])
 
 
 def summarize(
-    matrix: Matrix, inferred: Matrix | None = None, scenario: str = "task", mse: Matrix | None = None
+    matrix: Matrix,
+    inferred: Matrix | None = None,
+    scenario: str = "task",
+    mse: Matrix | None = None,
+    more: Mapping[str, float | None] | None = None,
+    why_not: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The metrics of one accuracy matrix by their keys, fractions; null with a `why` where one cannot be known.
 
@@ -50,6 +55,8 @@ def summarize(
         inferred: the same of shares of samples whose task was inferred rightly.
         scenario: of the stream.
         mse: the same of a regression's mean squared errors, which give `final_mse` and `during_mse`.
+        more: metrics that were measured otherwise, nan where they need more tasks than there are.
+        why_not: why one of those is None.
     """
     values: dict[str, float | None] = {
         "final_accuracy": final_accuracy(matrix),
@@ -57,10 +64,14 @@ def summarize(
         "forgetting": forgetting(matrix),
         "backward_transfer": backward_transfer(matrix),
         "forward_transfer": None,
-        "task_inference_accuracy": _mean(inferred[-1]) if inferred else None,
+        "intransigence": None,
+        "task_inference_accuracy": mean_or_nan(inferred[-1]) if inferred else None,
+        **(more or {}),
     }
     why = {
         "forward_transfer": "needs the accuracies of the same target trained from scratch (method: scratch)",
+        "intransigence": "needs the accuracies of the same target trained on all tasks met together (method: joint)",
+        **(why_not or {}),
     }
     if not inferred:
         why["task_inference_accuracy"] = (
@@ -89,5 +100,6 @@ def _per_task(matrix: Matrix) -> dict[str, float]:
     return {f"task_{task + 1}": value for task, value in enumerate(matrix[-1])}
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean_or_nan(values: Sequence[float]) -> float:
+    """The mean; nan of nothing."""
     return sum(values) / len(values) if values else float("nan")

@@ -20,6 +20,12 @@ WORST = {
     "forgetting": 1.0,
     "backward_transfer": -1.0,
     "task_inference_accuracy": 0.0,
+    "calibration_error": 1.0,
+    "average_anytime_accuracy": 0.0,
+    "worst_case_accuracy": 0.0,
+    "stability_gap": 1.0,
+    "learning_curve_area": 0.0,
+    "zero_shot_transfer": -1.0,
 }
 """What a replica that diverged counts as in the means of the metrics."""
 

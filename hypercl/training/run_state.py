@@ -36,6 +36,10 @@ class RunState:
     """The same of the shares of samples whose task was inferred correctly; empty where no task is inferred."""
     mse: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
     """The same of the mean squared errors of a regression; empty of classes."""
+    points: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Evaluations of `training.evaluate_every`, as the arguments of `Point`; `accuracies` of each replica."""
+    calibration: list[float] = field(default_factory=list[float])
+    """Each replica's calibration error on validation data, as of the last task learned."""
     diverged: dict[int, str] = field(default_factory=dict[int, str])
     """A sentence on each replica that diverged, by its place."""
     groups: list[int] = field(default_factory=lambda: [1])
@@ -52,6 +56,12 @@ class RunState:
     """The newest report with its rows, until it is known to have been heard."""
     seconds: float = 0.0
     """Time so far, over all restarts."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether the last of the points is of this step."""
+        last = self.points[-1] if self.points else {}
+        return (last.get("task"), last.get("step")) == (self.task, self.step)
 
     @property
     def reported(self) -> int:

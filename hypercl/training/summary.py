@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,8 +15,10 @@ from hypercl.training.parts import Sizes, seeds_of
 from hypercl.training.replicas import mean_of
 from hypercl.training.run_state import RunState
 from hypercl.training.run_summary import Metrics, RunSummary, SeedResult
+from hypercl.training.within_tasks import Point, within_tasks
 from hypercl.version import __version__
 
+WHY_NOT = {"calibration_error": "what is predicted comes without confidence"}
 _BEGUN_BEFORE = "the run was begun by a version of hypercl that did not count them"
 
 
@@ -29,6 +31,16 @@ class Matrices:
     """Shares of samples whose task was inferred correctly; empty where no task is inferred."""
     mse: list[list[list[float]]]
     """Mean squared errors of a regression; empty of classes."""
+    calibration: list[float] = field(default_factory=list[float])
+    """Calibration errors, one a replica; empty where they were not measured."""
+    points: list[list[Point]] = field(default_factory=list[list[Point]])
+    """What was measured inside tasks; empty of test data."""
+
+    def more(self, replica: int) -> dict[str, float | None]:
+        """The metrics that the matrix does not give."""
+        points = self.points[replica] if self.points else []
+        inside = within_tasks(points, self.accuracies[replica]) if points else {}
+        return {"calibration_error": self.calibration[replica] if self.calibration else None, **inside}
 
 
 def summary_of(
@@ -92,7 +104,10 @@ def _of_replicas(
     mse = measured.mse or [None] * len(measured.accuracies)
     own: list[Metrics | None] = []
     for place, (accuracies, found, errors) in enumerate(zip(measured.accuracies, inferred, mse, strict=True)):
-        metrics = None if place in diverged else summarize(accuracies, found, scenario, errors)
+        metrics = None
+        if place not in diverged:
+            why_not = {} if measured.calibration else WHY_NOT
+            metrics = summarize(accuracies, found, scenario, errors, measured.more(place), why_not)
         if metrics:
             seen = SeedMeasures(accuracies, found, metrics, sizes.parameters, sizes.compression_ratio)
             metrics |= {one.name: one.value(seen) for one in asked}

@@ -169,6 +169,20 @@ def test_forward_transfer_is_what_is_gained_over_training_from_scratch_on_the_sa
     assert measure(result, "scratch", "test/forward_transfer")["mean"] is None
 
 
+def test_intransigence_is_what_joint_training_gains_on_the_same_seeds(tmp_path: Path) -> None:
+    joint = [0.97, 0.99] * 5
+    result = write_final(tmp_path, [*pair(), Reported("joint", {}, None, [bundle(joint)])], about())
+    expected = [other - own for own, other in zip(BETTER, joint, strict=True)]
+    assert measure(result, "trial-7", "test/intransigence")["mean"] == pytest.approx(sum(expected) / 10)
+    assert measure(result, "joint", "test/intransigence")["mean"] is None
+    alone = measure(write_final(tmp_path, pair(), about()), "trial-7", "test/intransigence")
+    assert alone["mean"] is None
+    assert "final.joint" in alone["why"]
+    lost = Reported("joint", {}, None, [bundle([0.9] * 9)], [(FIRST + 9, "its process died")])
+    found = measure(write_final(tmp_path, [*pair(), lost], about()), "trial-7", "test/intransigence")
+    assert found["why"] == f"seed {FIRST + 9} of joint training is lost"
+
+
 def test_without_runs_from_scratch_forward_transfer_is_unknown_and_says_why(tmp_path: Path) -> None:
     found = measure(write_final(tmp_path, pair(), about()), "trial-7", "test/forward_transfer")
     assert found["mean"] is None

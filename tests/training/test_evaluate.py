@@ -1,10 +1,12 @@
 """Accuracies are counted on the device, in batches, for all tasks."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from hypercl.methods import Decision
 from hypercl.tasks import Split, Task
-from hypercl.training.evaluate import Evaluation, accuracies
+from hypercl.training.evaluate import BINS, Evaluation, Measured, accuracies, accuracies_of_unknown
 
 
 class Knowing:
@@ -47,3 +49,65 @@ def test_every_sample_counts_once_and_each_batch_gives_a_turn() -> None:
     assert bundle.asked == [[2, 0]]
     assert bundle.sizes == [4, 4, 2, 3]
     assert turns == 4
+
+
+def measured(measuring) -> Measured:
+    while True:
+        try:
+            next(measuring)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_calibration_error_is_the_mean_over_tasks_of_how_far_confidence_lies_from_accuracy() -> None:
+    tasks, splits = zip(a_task(2, 10), a_task(0, 3), strict=True)
+    found = measured(accuracies(Knowing(), {}, Evaluation(tasks, splits, calibration=True)))
+    sure = 2.718281828 / (2.718281828 + 2)
+    wanted = [1 - sure, (abs(0.4 - sure) + abs(1 / 3 - sure)) / 2]
+    assert found.calibration == pytest.approx(wanted)
+    assert measured(accuracies(Knowing(), {}, Evaluation(tasks, splits))).calibration is None
+
+
+class Deciding(Knowing):
+    """Decides on random outputs with random confidence, of two replicas."""
+
+    def __init__(self, sure: bool) -> None:
+        draw = torch.Generator().manual_seed(1)
+        self.outputs, self.confidence = torch.randint(3, (2, 500), generator=draw), torch.rand(2, 500, generator=draw)
+        self.samples, self.sure = 64, sure
+
+    def task_inferences(self, state: None, met: int):
+        del state, met
+        at = 0
+
+        def decide(inputs: Tensor, before: Decision | None) -> Decision:
+            nonlocal at
+            del before
+            rows = slice(at, at := at + len(inputs))
+            return Decision(self.outputs[:, rows], confidence=self.confidence[:, rows] if self.sure else None)
+
+        yield decide
+
+
+def test_the_calibration_error_of_unknown_tasks_is_that_of_bins_counted_one_by_one() -> None:
+    (task, split), bundle = a_task(0, 250), Deciding(sure=True)
+    both = Evaluation([task, task], [split, split], "class", calibration=True)
+    found = measured(accuracies_of_unknown(bundle, {}, both, 1))
+    wanted = []
+    for replica in range(2):
+        errors = []
+        for part in (slice(0, 250), slice(250, 500)):
+            bins: dict[int, list[float]] = {}
+            for place, (output, confidence) in enumerate(
+                zip(bundle.outputs[replica, part].tolist(), bundle.confidence[replica, part].tolist(), strict=True)
+            ):
+                bins.setdefault(int(confidence * BINS), []).append((output == place % 3) - confidence)
+            errors.append(sum(abs(sum(gaps)) for gaps in bins.values()) / 250)
+        wanted.append(sum(errors) / 2)
+    assert found.calibration == pytest.approx(wanted, abs=1e-5)
+
+
+def test_decisions_without_confidence_have_no_calibration_error() -> None:
+    task, split = a_task(0, 250)
+    found = measured(accuracies_of_unknown(Deciding(sure=False), {}, Evaluation([task], [split], "class", True), 1))
+    assert found.calibration is None

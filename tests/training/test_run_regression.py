@@ -83,7 +83,10 @@ def test_replicas_have_their_mean_and_spread(tmp_path: Path) -> None:
 
 def test_predictions_are_written_after_each_task(tmp_path: Path) -> None:
     finished(tmp_path, test=False)
-    tables = [list(csv.DictReader((tmp_path / "functions" / f"after-task-{n}.csv").open())) for n in (1, 2, 3)]
+    tables = [
+        list(csv.DictReader((tmp_path / "functions" / f"after-task-{n}.csv").read_text().splitlines()))
+        for n in (1, 2, 3)
+    ]
     assert [len({row["task"] for row in table}) for table in tables] == [1, 2, 3]
     assert len(tables[-1]) == 3 * 20
     model, rows = TrainedModel(tmp_path), tables[-1][:20]

@@ -59,6 +59,9 @@ def _goals(file: SweepFile) -> list[Problem]:
             for metric in ("validation/final_mse", "validation/during_mse")
             if metric in asked
         ]
+    elif "validation/calibration_error" in asked:
+        message = f"tasks {file.experiment.tasks.name} is a regression, whose predictions have no confidence"
+        found.append(Problem("objective", message, "validation/calibration_error", fix="seek validation/final_mse"))
     if asked <= set(_COSTS):
         message = f"by {' and '.join(sorted(asked))} alone the best setting is one that learns nothing"
         found.append(Problem("objective", message, fix="add validation/final_accuracy to what is maximized"))

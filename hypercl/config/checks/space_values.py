@@ -39,6 +39,7 @@ _CLOSED = {
     "training.device": "the device is given by --device and the resources",
     "training.threads": "threads belong to the resources of a trial",
     "training.report_samples": "all trials must be measured alike",
+    "training.evaluate_every": "all trials must be measured alike",
 }
 """Keys that a space cannot vary -> why."""
 

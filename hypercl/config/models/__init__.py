@@ -54,7 +54,7 @@ from hypercl.config.models.method import (
     StoredReal,
     generator_of,
 )
-from hypercl.config.models.objective import METRICS, Bound, Goal, Objective
+from hypercl.config.models.objective import METRICS, OF_EARLIER_TASKS, WITHIN_TASKS, Bound, Goal, Objective
 from hypercl.config.models.protocol import Confirm, FirstK, FirstTask, Race, StabilityDecay, TestLeak, Transfer
 from hypercl.config.models.pruner import (
     ASHARule,

@@ -15,12 +15,27 @@ Metric = Literal[
     "validation/task_inference_accuracy",
     "validation/final_mse",
     "validation/during_mse",
+    "validation/calibration_error",
+    "validation/average_anytime_accuracy",
+    "validation/worst_case_accuracy",
+    "validation/stability_gap",
+    "validation/learning_curve_area",
+    "validation/zero_shot_transfer",
     "compression_ratio",
     "parameters",
     "seconds",
     "peak_memory_gib",
 ]
 METRICS: tuple[str, ...] = get_args(Metric)
+OF_EARLIER_TASKS = (
+    "validation/forgetting",
+    "validation/backward_transfer",
+    "validation/stability_gap",
+    "validation/zero_shot_transfer",
+)
+"""Metrics of a stream of at least two tasks."""
+WITHIN_TASKS = METRICS[METRICS.index("validation/average_anytime_accuracy") : METRICS.index("compression_ratio")]
+"""Metrics that are measured with `training.evaluate_every` alone."""
 AnyMetric = Metric | Imported
 
 

@@ -81,6 +81,8 @@ class Final(Section):
     """Fresh seeds of each setting, at least 5; from 10 on there is a bootstrap interval as well."""
     from_scratch: Flag = False
     """Also train a new target on each task alone: the reference of forward transfer."""
+    joint: Flag = False
+    """Also train the target on all tasks met so far together: the reference of intransigence."""
 
 
 class Confirm(Section):

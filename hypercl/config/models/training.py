@@ -196,6 +196,10 @@ class Training(Section):
     """Maximum norm of the gradient, applied to the sum of both gradients (and to the look-ahead's)."""
     report_samples: Count = 1000
     """Maximum number of validation samples per task that the reports within a task read."""
+    evaluate_every: Count | None = None
+    """Also evaluate the tasks met every this many steps of a task, before its first step and at its end, on at most
+    report_samples validation samples each: for stability gap, worst case, anytime accuracy, learning curve and
+    zero-shot transfer. Null: not measured. Each evaluation costs time."""
     seed: Whole = 1
     """Seed of initial weights, batches and augmentation."""
     replicas: Annotated[Whole, Field(ge=1, le=256)] = 1

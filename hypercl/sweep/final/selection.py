@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import BASE, SCRATCH
+from hypercl.analysis import BASE, JOINT, SCRATCH
 from hypercl.config import ConfigError, Experiment, SweepFile, UserError, assign
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import race_order
@@ -73,10 +73,17 @@ class FinalSelection:
     """Whether the target is also trained from scratch on each task."""
     cost: Mapping[str, float | None]
     """What the tuning had cost by then: `trials`, `hours`, `gpu_hours`, `flops`."""
+    joint: bool = False
+    """Whether the target is also trained on all tasks met so far together."""
     earlier: Mapping[str, float | None] | None = None
     """What the sweeps had cost that its sampler knew (`hypercl.sweep.study.warm_start.earlier_cost`)."""
     finished: str | None = None
     """When every run was done or lost."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Labels of what else is trained, beside the settings."""
+        return tuple(label for label, asked in ((SCRATCH, self.scratch), (JOINT, self.joint)) if asked)
 
 
 def check_final(file: SweepFile) -> None:
@@ -86,14 +93,15 @@ def check_final(file: SweepFile) -> None:
         file: as it was asked.
 
     Raises:
-        UserError: training from scratch where settings have targets of their own.
+        UserError: training from scratch or jointly where settings have targets of their own.
     """
     own = sorted(path for path in file.space if path.startswith("target."))
-    if file.final.from_scratch and own:
-        raise UserError(
-            f"final.from_scratch: forward transfer compares with the same target, and the space varies {own[0]}\n"
-            "    fix:     leave out final.from_scratch, or keep the target as it is"
-        )
+    for key, metric in (("from_scratch", "forward transfer"), ("joint", "intransigence")):
+        if getattr(file.final, key) and own:
+            raise UserError(
+                f"final.{key}: {metric} compares with the same target, and the space varies {own[0]}\n"
+                f"    fix:     leave out final.{key}, or keep the target as it is"
+            )
 
 
 def selections_of(attributes: Mapping[str, Any]) -> list[FinalSelection]:
@@ -115,7 +123,7 @@ def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent:
         concurrent: runs that fit at once; the seeds are cut into bundles that fill them.
     """
     asked = record.asked
-    count, scratch = asked.final.seeds, asked.final.from_scratch
+    count, scratch, joint = asked.final.seeds, asked.final.from_scratch, asked.final.joint
     start = sum(len(one.seeds) for one in selections_of(record.attributes))
     each = [final_config(asked, {}, start + place) for place in range(count)]
     orders = tuple(getattr(one.tasks, "order_seed", None) or 0 for one in each)
@@ -126,8 +134,9 @@ def current_selection(record: StudyRecord, chosen: Sequence[Chosen], concurrent:
         start=start,
         seeds=tuple(one.training.seed for one in each),
         orders=orders if len(set(orders)) == count else None,
-        parts=parts_of(count, len(chosen) + scratch, concurrent),
+        parts=parts_of(count, len(chosen) + scratch + joint, concurrent),
         scratch=scratch,
+        joint=joint,
         cost=tuning_cost(record),
         earlier=earlier_cost(kept_earlier(record.folder)),
     )
@@ -190,9 +199,9 @@ def runs_of(asked: SweepFile, opening: FinalSelection, folder: Path) -> list[Pla
         folder: the sweep's.
     """
     found = [(one.label, each) for one in opening.chosen for each in _bundles(asked, one.settings, opening)]
-    if opening.scratch:
-        alone: dict[str, Any] = {"method.name": "scratch", "hypernet.name": "none", "by_task": {}}
-        found += [(SCRATCH, assign(each, alone)) for each in _bundles(asked, {}, opening)]
+    for label in opening.references:  # named as their methods are
+        reference: dict[str, Any] = {"method.name": label, "hypernet.name": "none", "by_task": {}}
+        found += [(label, assign(each, reference)) for each in _bundles(asked, {}, opening)]
     return [PlannedRun.of(label, each, folder / FOLDER, "report") for label, each in found]
 
 

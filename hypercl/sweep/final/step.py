@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypercl.analysis import SCRATCH, About, FinalResult, Reported, counterpart, read_final, with_later, write_final
+from hypercl.analysis import About, FinalResult, Reported, counterpart, read_final, with_later, write_final
 from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.files import write_bytes
 from hypercl.formatting import shown, typed
@@ -156,7 +156,7 @@ class FinalStep:
             write_bytes(self.folder / FOLDER / f"opening-{count}" / path.name, path.read_bytes())
 
     def _opened_in_words(self, opening: FinalSelection) -> str:
-        settings = ", ".join([*(one.label for one in opening.chosen), *([SCRATCH] if opening.scratch else [])])
+        settings = ", ".join([*(one.label for one in opening.chosen), *opening.references])
         seeds = f"{len(opening.seeds)} fresh seeds ({opening.seeds[0]}-{opening.seeds[-1]})"
         again = f" once more, {len(self.openings)} times in all" if len(self.openings) > 1 else ""
         return f"test data is opened{again}: {settings} on {seeds} in {len(self._runs(opening))} runs"
@@ -165,7 +165,7 @@ class FinalStep:
         """Tables and sentences, into `final/`."""
         labels = {one.label: one for one in opening.chosen}
         reported: list[Reported] = []
-        for label in [*labels, *([SCRATCH] if opening.scratch else [])]:
+        for label in [*labels, *opening.references]:
             own = [one for one in ran if one.run.label == label]
             chosen = labels.get(label)
             reported.append(

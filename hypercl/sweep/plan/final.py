@@ -43,7 +43,7 @@ def final_plan(asked: SweepFile, slots: Slots) -> FinalPlan:
         slots: what fits at once.
     """
     final = asked.final
-    settings = (most_settings(asked) or 3) + 1 + final.from_scratch
+    settings = (most_settings(asked) or 3) + 1 + final.from_scratch + final.joint
     parts = parts_of(final.seeds, settings, slots.concurrent) if joined(asked, {}) else final.seeds
     return FinalPlan(settings, final.seeds, settings * parts)
 
@@ -56,6 +56,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
         given: on what machine.
     """
     first, scratch = most_settings(asked), " and training from scratch" if asked.final.from_scratch else ""
+    scratch += " and joint training" if asked.final.joint else ""
     best = "the whole front" if first is None else "the best setting" if first == 1 else f"the best {first} settings"
     if asked.methods:
         of_each = "the best setting of each method"

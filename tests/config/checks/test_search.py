@@ -89,3 +89,10 @@ def test_the_squared_error_is_sought_of_a_regression_alone() -> None:
     check_sweep(loads(BASE.replace("split_digits", "toy_regression") + goal, "file.yaml"), "file.yaml")
     with pytest.raises(ConfigError, match="have no squared error"):
         check_sweep(loads(BASE + goal, "file.yaml"), "file.yaml")
+
+
+def test_confidence_is_sought_of_classes_alone() -> None:
+    goal = "objective: {minimize: validation/calibration_error}\n"
+    check_sweep(loads(BASE + goal, "file.yaml"), "file.yaml")
+    with pytest.raises(ConfigError, match="have no confidence"):
+        check_sweep(loads(BASE.replace("split_digits", "toy_regression") + goal, "file.yaml"), "file.yaml")

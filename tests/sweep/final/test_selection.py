@@ -175,15 +175,14 @@ def test_settings_whose_seeds_take_their_steps_apart_are_trained_one_by_one(swee
     assert [len(run.seeds) for run in runs_of(file, opening, tmp_path)] == [1] * 20
 
 
-def test_training_from_scratch_has_the_same_target_and_seeds(sweep_file: Files, tmp_path: Path) -> None:
-    file = sweep_file("final.from_scratch=true")
+@pytest.mark.parametrize(("key", "label"), [("from_scratch", "scratch"), ("joint", "joint")])
+def test_a_reference_has_the_same_target_and_seeds(key: str, label: str, sweep_file: Files, tmp_path: Path) -> None:
+    file = sweep_file(f"final.{key}=true")
     opening = opened(file)
     *_, scratch = runs_of(file, opening, tmp_path)
-    assert (scratch.label, scratch.experiment.method.name, scratch.experiment.hypernet.name) == (
-        "scratch",
-        "scratch",
-        "none",
-    )
+    assert opening.references == (label,)
+    assert (scratch.label, scratch.experiment.method.name) == (label, label)
+    assert scratch.experiment.hypernet.name == "none"
     assert tuple(scratch.seeds) == opening.seeds
     assert scratch.experiment.target == file.experiment.target
     assert scratch.experiment.training.optimizer == file.experiment.training.optimizer

@@ -216,6 +216,15 @@ def test_forgetting_of_one_task_cannot_be_bound(sweep_file: Files) -> None:
     check_reachable(sweep_file(BOUND))
 
 
+def test_what_is_measured_inside_tasks_alone_is_refused_where_nothing_is(sweep_file: Files) -> None:
+    gap = "objective={minimize: validation/stability_gap}"
+    with pytest.raises(
+        UserError, match=r"stability_gap is measured inside tasks, and training\.evaluate_every is null"
+    ):
+        check_reachable(sweep_file(gap))
+    check_reachable(sweep_file(gap, "training.evaluate_every=10"))
+
+
 def test_a_sweep_of_which_no_trial_keeps_the_bounds_ends_by_saying_so(
     sweep_file: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
