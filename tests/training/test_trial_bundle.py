@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from every_step import NONE, REPLAY
 
 from hypercl.config import Experiment, assign, loads
 from hypercl.training import Diverged, Finished, Progress, Report, RunFolders, Started, Tick, run, run_together
 from hypercl.training.bundle import Bundle
 from hypercl.training.checkpoint import Checkpoints
+from tests.every_step import NONE, REPLAY
 
 ITERATIONS = 12
 CHANGES: tuple[dict[str, Any], ...] = (

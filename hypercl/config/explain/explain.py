@@ -189,8 +189,10 @@ def _setting(path: str, group: list[Entry]) -> Setting:
     if len(variants) > 1 and not all(variant.kind for variant in variants):  # a section that differs by an outer kind
         variants = tuple(replace(_variant(entry), kind=entry.kinds[-1][1]) for entry in group if entry.kinds)
     written = short(path)
-    example = _example(group[0])
-    free = path.startswith("experiment.") and not why_not_tunable(written)
+    outside = short(group[0].of_list)
+    closed = (outside and f"it stands in a list: {outside} is set and varied as a whole") or why_not_tunable(written)
+    example = None if outside else _example(group[0])
+    free = path.startswith("experiment.") and not closed
     around = distribution_around(example, _default(group[0]) is None, _branches(group[0])) if free else ""
     return Setting(
         path=written,
@@ -199,7 +201,7 @@ def _setting(path: str, group: list[Entry]) -> Setting:
         kinds=_kinds(group),
         example=None if path.startswith("space.") else example,
         space=f"{written}: {around}" if free and around else "",
-        closed=why_not_tunable(written) if path.startswith("experiment.") else "",
+        closed=closed if path.startswith("experiment.") else "",
     )
 
 

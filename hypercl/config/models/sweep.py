@@ -132,7 +132,7 @@ class SweepFile(Section):
     resources: Resources = Resources()
     """Resources of a trial."""
     study: Study = Study()
-    """Where the study lies."""
+    """The record of all trials: in the results folder, or in a database that several drivers share."""
     logging: Logging = Logging()
     """Loggers."""
 

@@ -20,6 +20,8 @@ class Entry:
     field: FieldInfo
     kinds: tuple[tuple[str, str], ...] = ()
     """(section, kind) that must hold for the key to exist, outermost first: `(("method", "hnet"),)`."""
+    of_list: str = ""
+    """The key of the list of sections in which this one stands; '' where it stands in none."""
 
     @property
     def sections(self) -> list[type[Section]]:
@@ -39,16 +41,17 @@ class Entry:
 
 
 def entries(
-    models: Sequence[type[Section]], path: str = "", kinds: tuple[tuple[str, str], ...] = ()
+    models: Sequence[type[Section]], path: str = "", kinds: tuple[tuple[str, str], ...] = (), of_list: str = ""
 ) -> Iterator[Entry]:
     """Every key of some models, sections before what they hold; `name` tells the kinds of a section apart."""
     for model in models:
         named = "name" in model.model_fields and len(models) > 1
         inside = (*kinds, (path.rstrip("."), kind_of(model))) if named else kinds
         for name, field in model.model_fields.items():
-            entry = Entry(f"{path}{field.alias or name}", model, field, inside)
+            entry = Entry(f"{path}{field.alias or name}", model, field, inside, of_list)
             yield entry
-            yield from entries(entry.sections, f"{entry.path}.", inside)
+            listed = of_list or entry.path * (get_origin(field.annotation) is tuple)
+            yield from entries(entry.sections, f"{entry.path}.", inside, listed)
 
 
 def sentence(text: str | None) -> str:

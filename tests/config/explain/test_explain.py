@@ -35,11 +35,14 @@ def test_kinds_of_a_section_with_other_defaults_are_told_apart() -> None:
     assert (defaults["split_digits"], defaults["permuted_mnist"], defaults["split_cifar"]) == ("5", "10", "6")
 
 
+INITIALISED = ("chunked", "task_chunked", "structured", "perturbed", "partial", "modulation", "full")
+
+
 def test_a_kind_within_kinds_is_listed_once() -> None:
     found = explain_key("hypernet.init.std")
     assert isinstance(found, Setting)
     assert [each.kind for each in found.variants] == ["normal"]
-    assert found.kinds == "hypernet chunked or full, hypernet.init normal"
+    assert found.kinds == f"hypernet {' or '.join(INITIALISED)}, hypernet.init normal"
 
 
 def test_a_section_lists_its_kinds_and_keys() -> None:
@@ -120,11 +123,14 @@ def test_a_named_source_is_the_last_sentence() -> None:
 
 
 NEEDED = {
+    "hypernet partial": ["hypernet.generated=[head]"],
+    "method.generator.hypernet.others": ["method.generator.hypernet.generated=[head]"],
     "method hnet_ent": ["tasks.scenario=class"],
     "method hnet_tir": ["tasks.scenario=class"],
     "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
     "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
     "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
+    "method.share_buffers": ["target.batch_norm=true"],
     "method.new_classes": ["tasks.scenario=class"],
     "training.early_stopping.patience": ["training.early_stopping.checks=100"],
     "training.early_stopping.checks": ["training.early_stopping.patience=2"],
@@ -163,6 +169,13 @@ def test_an_example_can_be_typed(found: Setting) -> None:
 def test_a_line_for_the_space_holds_the_default_and_can_be_searched(found: Setting) -> None:
     file = loads(TEXT.replace("method.beta: {uniform: [0, 1]}", found.space), "test", beside(found))
     assert sweep_problems(file) == []
+
+
+def test_a_key_in_a_list_of_sections_refers_to_the_list() -> None:
+    found = explain_key("hypernet.parts.net.hidden")
+    assert isinstance(found, Setting)
+    assert (found.override, found.space) == ("", "")
+    assert "hypernet.parts is set and varied as a whole" in found.closed
 
 
 def test_closed_keys_say_why() -> None:
