@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
-    "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus --gpus "
-    "--max-concurrent --prefer --fork --address --quiet --json --dry-run --show --status",
-    "submit": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus --gpus "
-    "--max-concurrent --prefer --address --pip --detach --follow --stop --status --list",
+    "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "
+    "--gpus --max-concurrent --prefer --fork --address --quiet --json --dry-run --show --status",
+    "submit": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "
+    "--gpus --max-concurrent --prefer --address --pip --detach --follow --stop --status --list",
     "enqueue": "results setting",
     "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --quiet --json "
     "--data-dir --offline --trust",
