@@ -140,9 +140,9 @@ def test_tasks_differ_in_every_chunk_of_a_chunked_hyperfan(trunk: str) -> None:
 
 
 def test_a_chunk_of_shifts_alone_gets_the_least_variance_of_the_others() -> None:
-    shapes = [("a.weight", (4, 5)), ("norm.weight", (20,)), ("norm.bias", (20,))]
-    assert chunk_variances(shapes, "in", 2.0, 20).tolist() == pytest.approx([0.4, 1.0, 0.4])
-    assert chunk_variances(shapes, "in", 2.0, 40).tolist() == pytest.approx([0.7, 0.7])
+    tensors = tensors_of([("a.weight", (4, 5)), ("norm.weight", (20,)), ("norm.bias", (20,))])
+    assert chunk_variances(tensors, "in", 2.0, 20).tolist() == pytest.approx([0.4, 1.0, 0.4])
+    assert chunk_variances(tensors, "in", 2.0, 40).tolist() == pytest.approx([0.7, 0.7])
 
 
 def test_a_tensor_is_known_by_its_shape_and_the_weight_beside_it() -> None:
