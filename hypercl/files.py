@@ -46,7 +46,8 @@ def locked(path: Path, timeout: float = -1) -> Generator[None]:
 def write_bytes(path: Path, content: bytes, allowed: Callable[[], None] = lambda: None) -> None:
     """Replaces a file's content: written beside it, synced, renamed, and the folder synced.
 
-    `allowed` is called before the rename, and raises where the file must stay as it is.
+    `allowed` is called before the rename, and raises where the file must stay as it is. A folder in the file's place is
+    renamed: what it holds is not ours to delete.
     """
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +57,8 @@ def write_bytes(path: Path, content: bytes, allowed: Callable[[], None] = lambda
             sink.flush()
             os.fsync(sink.fileno())
         allowed()
+        if path.is_dir():
+            path.rename(path.with_name(f"{path.name}.folder-{time.time_ns()}"))
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

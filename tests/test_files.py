@@ -35,3 +35,12 @@ def test_the_partial_file_of_a_writer_that_is_alive_stays_for_an_hour(tmp_path: 
     os.utime(partial, (0, 0))
     remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [other.name]
+
+
+def test_a_folder_in_a_files_place_is_renamed_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").mkdir()
+    (tmp_path / "summary.json" / "notes.txt").write_text("mine")
+    write_text(tmp_path / "summary.json", "new")
+    assert (tmp_path / "summary.json").read_text() == "new"
+    (kept,) = tmp_path.glob("summary.json.folder-*/notes.txt")
+    assert kept.read_text() == "mine"

@@ -151,4 +151,5 @@ class Checkpoints:
         return self.folder / f"step-{step:012d}.pt"
 
     def _found(self) -> list[Path]:
-        return sorted((path for path in self.folder.glob("step-*.pt") if _NAME.match(path.name)), reverse=True)
+        named = (path for path in self.folder.glob("step-*.pt") if _NAME.match(path.name))
+        return sorted((path for path in named if path.is_file()), reverse=True)

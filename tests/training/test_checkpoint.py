@@ -82,6 +82,16 @@ def test_a_write_that_fails_leaves_the_old_file(call: str, tmp_path: Path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
+def test_a_folder_named_as_a_checkpoint_is_none(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 5):
+        (tmp_path / f"step-{step:012d}.pt").mkdir()
+    for step in (2, 3, 4, 5):
+        checkpoints.save(step, {"step": step})
+    assert checkpoints.steps == {4, 5}
+    assert checkpoints.newest() == {"step": 5}
+
+
 def test_a_pickle_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
     write(tmp_path / "a.pt", {"code": Path("/")})
     with pytest.raises(BrokenFile, match="more than data"):
