@@ -52,7 +52,9 @@ def test_a_trial_whose_process_dies_every_time_fails_and_is_replaced(sweeps: Swe
     assert counts["complete"] + counts["pruned"] == TRIALS
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_one_signal_writes_checkpoints_and_leaves_a_sweep_to_go_on_with(
     sweeps: Sweeps, number: signal.Signals, code: int
 ) -> None:

@@ -283,7 +283,7 @@ def test_a_race_can_be_added_to_a_sweep_that_was_without(sessions: InThisProcess
     assert "won the race over 3 further seeds" in result.message
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_a_race_trains_its_seeds_with_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv(FAULT, "in:seeds-1000001-1000003:die")
