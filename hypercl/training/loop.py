@@ -44,10 +44,9 @@ from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.run_state import RunState
-from hypercl.training.summary import Matrices, summary_of
+from hypercl.training.summary import Matrices, matrices_of, summary_of
 from hypercl.training.unchanged import digest, require_unchanged
 from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
-from hypercl.training.within_tasks import Point
 
 LOG = logging.getLogger(__name__)
 LOSS_ROWS_PER_TASK = 50
@@ -468,9 +467,7 @@ class Run:
         for matrix in (*run_state.matrices, *run_state.inferred, *run_state.mse):
             for row in matrix:  # of a stream of unknown length
                 row += [nan] * (len(self.tasks) - len(row))
-        points = [_points_of(run_state, replica) for replica in range(len(self.seeds))]
-        matrices = Matrices(run_state.matrices, run_state.inferred, run_state.mse, run_state.calibration, points)
-        measured = {"validation": matrices}
+        measured = {"validation": matrices_of(run_state)}
         if self.test:
             measured["test"] = yield from self._test_matrices(run_state)
         self.fence.check()
@@ -574,8 +571,3 @@ class Run:
 
     def _row(self, run_state: RunState) -> Row:
         return {"iteration": run_state.iteration, "task": run_state.task + 1, "task_iteration": run_state.step}
-
-
-def _points_of(run_state: RunState, replica: int) -> list[Point]:
-    """One replica's points of the curves inside tasks."""
-    return [Point(point["task"], point["step"], point["accuracies"][replica]) for point in run_state.points]

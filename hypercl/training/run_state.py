@@ -1,11 +1,15 @@
 """The state of a run: all that a checkpoint holds."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hypercl.methods import State
 from hypercl.training.progress import Report, Row
 from hypercl.training.validation_monitor import Notes
+
+_OF_EACH = ("matrices", "inferred", "mse", "calibration")
+"""Fields of a run state that are lists with one item a replica, or empty."""
 
 
 @dataclass
@@ -81,6 +85,12 @@ class RunState:
         known = [count for count in self.flops_per_task if count is not None]
         return sum(known) if len(known) == len(self.flops_per_task) else None
 
+    def measured_of(self, replica: int) -> dict[str, Any]:
+        """What was measured of one replica, as arguments of a run state that has it alone."""
+        own = slice(replica, replica + 1)
+        points = [point | {"accuracies": point["accuracies"][own]} for point in self.points]
+        return {name: getattr(self, name)[own] for name in _OF_EACH} | {"points": points}
+
     def tell(self, report: Report) -> Report:
         """Stores a report; returns it with the rows that go with it."""
         self.untold = replace(report, rows=tuple(self.rows))
@@ -101,6 +111,16 @@ class RunState:
         untold = _report(content["untold"]) if content["untold"] else None
         values: dict[str, Any] = content | {"reports": reports, "untold": untold}
         return cls(**values)
+
+
+def measured_of_all(states: Sequence[RunState]) -> dict[str, Any]:
+    """What was measured of the replicas of several run states at the same step, as arguments of one that has them all:
+    what `RunState.measured_of` took apart."""
+    points = [
+        same[0] | {"accuracies": [row for point in same for row in point["accuracies"]]}
+        for same in zip(*(state.points for state in states), strict=True)
+    ]
+    return {name: [each for state in states for each in getattr(state, name)] for name in _OF_EACH} | {"points": points}
 
 
 def _report(content: dict[str, Any]) -> Report:

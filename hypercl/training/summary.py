@@ -43,6 +43,15 @@ class Matrices:
         return {"calibration_error": self.calibration[replica] if self.calibration else None, **inside}
 
 
+def matrices_of(run_state: RunState) -> Matrices:
+    """What was measured on validation data."""
+    points = [
+        [Point(point["task"], point["step"], point["accuracies"][replica]) for point in run_state.points]
+        for replica in range(len(run_state.matrices))
+    ]
+    return Matrices(run_state.matrices, run_state.inferred, run_state.mse, run_state.calibration, points)
+
+
 def summary_of(
     matrices: Mapping[str, Matrices],
     run_state: RunState,

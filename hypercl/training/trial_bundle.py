@@ -23,9 +23,9 @@ from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import require_buildable
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started
 from hypercl.training.replicas import joined_rows, row_of
-from hypercl.training.run_state import RunState
+from hypercl.training.run_state import RunState, measured_of_all
 from hypercl.training.run_summary import SUMMARY
-from hypercl.training.summary import Matrices, summary_of
+from hypercl.training.summary import matrices_of, summary_of
 
 
 @dataclass(eq=False)
@@ -317,7 +317,7 @@ class BundledRun(Run):
         self._count_time()
         for place, member in enumerate(self._members):
             own, folder, check = self._alone(run_state, place), member.folder, self._fences[member].check
-            measured = {"validation": Matrices(own.matrices, own.inferred, own.mse)}
+            measured = {"validation": matrices_of(own)}
             check()
             written = write_measured(folder, measured)
             summary = summary_of(measured, own, self.sizes, member.experiment, member.seconds, self.own_metrics)
@@ -334,9 +334,7 @@ class BundledRun(Run):
             run_state,
             state=self.learner.alone(run_state.state, place),
             flops_a_step=_times(run_state.flops_a_step, 1, len(self._members)),
-            matrices=run_state.matrices[place : place + 1],
-            inferred=run_state.inferred[place : place + 1],
-            mse=run_state.mse[place : place + 1],
+            **run_state.measured_of(place),
             diverged={},
             groups=[1],
             reports=member.reports,
@@ -389,9 +387,7 @@ def _joined(states: Sequence[RunState], groups: list[int]) -> RunState:
         state=together([one.state for one in states], groups),
         groups=groups,
         flops_a_step=_times(states[0].flops_a_step, len(states), 1),
-        matrices=[matrix for one in states for matrix in one.matrices],
-        inferred=[matrix for one in states for matrix in one.inferred],
-        mse=[matrix for one in states for matrix in one.mse],
+        **measured_of_all(states),
         rows=joined_rows([one.rows for one in states]),
         reports=list(states[0].reports),
         seconds=0.0,
