@@ -138,7 +138,11 @@ def test_memory_decides_how_many_are_computed_at_once(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ticking")
 @pytest.mark.parametrize("ticks", [9, 20])
 def test_an_interrupted_bundle_resumes_as_if_nothing_had_been(ticks: int, tmp_path: Path) -> None:
-    settings, whole, cut = experiments(), places(tmp_path / "whole"), places(tmp_path / "cut")
+    settings, whole, cut = (
+        experiments("training.evaluate_every=4"),
+        places(tmp_path / "whole"),
+        places(tmp_path / "cut"),
+    )
     in_turn(run_together(settings, whole))
     first = in_turn(run_together(settings, cut), ticks=ticks)
     assert not any(isinstance(item, Finished) for each in first for item in each)
