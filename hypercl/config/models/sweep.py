@@ -31,22 +31,22 @@ class Study(Section):
     """Where the study lies."""
 
     storage: str | None = Field(default=None, examples=["postgresql://me@host/studies"])
-    """Database that holds the study in place of `study.journal`, as an SQLAlchemy URL without a password (PGPASSWORD or
-    ~/.pgpass holds it). Several drivers can then work on it with --join; null is the journal."""
+    """Database that holds the study in place of `study.journal`: a PostgreSQL or SQLite URL without a password
+    (PGPASSWORD or ~/.pgpass holds it). Several drivers can then work on it with --join; null is the journal."""
 
     @field_validator("storage", mode="after")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        if not re.match(r"[a-z]+(\+\w+)?://.*/", value):
-            raise ValueError("give the URL of a database, such as postgresql://me@host/studies")
         before, _, after = value.partition("://")[2].rpartition("@")
         if ":" in before or re.search(r"[?&][^=&]*(pass|pwd)[^=&]*=", after, re.IGNORECASE):
             raise ValueError(
                 "a password in a file is read by everybody who gets the results: leave it out, and put it into the "
                 "environment variable PGPASSWORD or into ~/.pgpass"
             )
+        if not re.match(r"(postgresql(\+psycopg)?|sqlite)://.*/", value):
+            raise ValueError("give the URL of a PostgreSQL or SQLite database, such as postgresql://me@host/studies")
         return value
 
 

@@ -22,7 +22,6 @@ MEMBER = "study.json"
 BEGUN_BY, ASKED = "begun_by", "sweep"
 """The study's user attributes with the driver that began it, and with its file."""
 SECONDS_TO_CONNECT = 20
-_PACKAGES = {"postgresql": "'psycopg[binary]'", "mysql": "pymysql", "mariadb": "pymysql"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def connected(url: str) -> RDBStorage:
     try:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": arguments})
     except ImportError:
-        raise UserError(f"study.storage: {kind} needs a package\n    fix:     pip install {_PACKAGES[kind]}") from None
+        raise UserError("study.storage needs a package\n    fix:     pip install 'hypercl[postgres]'") from None
     except Exception as error:
         if not _of_database(error) and not isinstance(error, RuntimeError):  # as which Optuna refuses other versions
             raise

@@ -272,6 +272,12 @@ def test_a_password_in_a_file_is_refused_and_not_repeated(sweep_file: Callable[.
     assert "ter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["oracle://me@host/db", "mysql://me@host/db", "postgres://me@host/db", "studies.db"])
+def test_a_database_of_another_kind_is_refused(sweep_file: Callable[..., SweepFile], url: str) -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL or SQLite database, such as postgresql://me@host/studies"):
+        sweep_file(f"study.storage={url}")
+
+
 def test_a_database_that_does_not_answer_is_a_message(sweep_file: Callable[..., SweepFile], tmp_path: Path) -> None:
     file = sweep_file(f"study.storage=sqlite:///{tmp_path}/missing/studies.db")
     with pytest.raises(UserError, match="unable to open database file"):
