@@ -8,13 +8,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hypercl.config.models import WITHIN_TASKS
 from hypercl.formatting import duration, percent, shown
 from hypercl.loggers.spec import Logger
 from hypercl.training import MATRIX_FILES, AccuracyMatrix, Finished, Report, RunSummary, Started, Tick
 
 WIDEST = 10
 """Tasks whose accuracies fit into 80 columns."""
-METRICS = ("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy")
+METRICS = (
+    *("final_accuracy", "during_accuracy", "forgetting", "backward_transfer", "task_inference_accuracy"),
+    *(metric.removeprefix("validation/") for metric in WITHIN_TASKS),
+)
+"""Those that a run has are shown."""
 ERRORS = ("final_mse", "during_mse")
 """Of a regression."""
 

@@ -53,6 +53,14 @@ def test_the_end_shows_matrices_metrics_and_ratio(tmp_path):
     assert re.search(r"compression ratio +0.500", text)
 
 
+def test_metrics_inside_tasks_are_shown_where_they_were_measured(tmp_path):
+    end = finished(tmp_path)
+    assert "stability gap" not in screen(False, started(tmp_path), *reports(), end)
+    measured = dict(end.summary.metrics) | {"validation": {**end.summary.metrics["validation"], "stability_gap": 0.03}}
+    text = screen(False, started(tmp_path), *reports(), replace(end, summary=replace(end.summary, metrics=measured)))
+    assert re.search(r"stability gap +3.00 %", text)
+
+
 def test_a_resumed_run_says_where_it_goes_on(tmp_path):
     text = screen(False, started(tmp_path, after=3), *resumed(3)[:1])
     assert "resumes after step 15 of 30 (task 2" in text
