@@ -1,8 +1,10 @@
-"""What a sampler is shown of a study: samplers that read complete trials only learn of the others from a view, and all
-may learn from earlier sweeps."""
+"""What a sampler is shown of a study: samplers that read complete trials only learn of the others from a view, all may
+learn from earlier sweeps, and TPE sees a limited number of trials."""
 
 import copy
 from collections.abc import Callable, Container, Sequence
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from optuna.storages import BaseStorage
@@ -120,3 +122,76 @@ class _With:
             )
             for params, values in zip(one.params, one.values, strict=True)
         ]
+
+
+MOST, BEST = 1000, 25
+"""Ended trials that TPE sees, and how many of them are the best ones: as many as it calls good with one goal."""
+
+
+class SeenAtMost:
+    """Makes a study that reads and writes what another does, and in which the number of ended trials is limited, since
+    the time of a suggestion grows with it: the best `BEST` of each goal, then the newest. All others are there.
+
+    Args:
+        goals: in the study's order.
+        most: complete and pruned trials.
+    """
+
+    def __init__(self, goals: Sequence[Goal], most: int = MOST) -> None:
+        self._goals, self._most = goals, most
+        self._places: dict[int, list[tuple[float, ...]]] = {}
+        """Number of an ended trial -> its place in each goal; to work them out each time took as long as TPE."""
+
+    def __call__(self, study: Study) -> Study:
+        return _with_storage(study, lambda storage: _AtMost(storage, self.limited))
+
+    def limited(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Trials without the old ones that are not among the best."""
+        ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        if len(ended) <= self._most:
+            return trials
+        places = [self._placed(trial) for trial in ended]
+        best = {index for goal in range(len(self._goals)) for index in _smallest([each[goal] for each in places])}
+        others = (trial for index, trial in enumerate(ended) if index not in best)
+        gone = {id(trial) for trial in islice(others, len(ended) - self._most)}
+        return [trial for trial in trials if id(trial) not in gone]
+
+    def _placed(self, trial: FrozenTrial) -> list[tuple[float, ...]]:
+        if trial.number not in self._places or trial.number < 0:  # those of earlier sweeps have none, and move
+            self._places[trial.number] = [_place(trial, at, goal) for at, goal in enumerate(self._goals)]
+        return self._places[trial.number]
+
+
+class _AtMost:
+    """A study's storage without most of its old trials."""
+
+    def __init__(self, storage: BaseStorage, limited: Callable[[list[FrozenTrial]], list[FrozenTrial]]) -> None:
+        self._storage, self._limited = storage, limited
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As the storage's, of a limited number."""
+        trials = self._limited(self._storage.get_all_trials(study_id, deepcopy=False))
+        found = [trial for trial in trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+
+def _smallest(places: Sequence[tuple[float, ...]]) -> list[int]:
+    return nsmallest(BEST, range(len(places)), key=places.__getitem__)
+
+
+def _place(trial: FrozenTrial, index: int, goal: Goal) -> tuple[float, ...]:
+    """A trial's place in TPE's own order, lowest first (Optuna 5.0): by value, then pruned ones by how far they came,
+    then those that break a constraint by how far."""
+    sign = 1 if goal.direction == "minimize" else -1
+    broken = sum(value for value in trial.constraints.values() if value > 0)
+    if broken:
+        return 2, broken
+    if trial.state == TrialState.COMPLETE:
+        return 0, sign * trial.values[index]
+    step, value = max(trial.intermediate_values.items(), default=(-1, 0.0))
+    return 1, -step, sign * value

@@ -34,7 +34,7 @@ from hypercl.seeds import derive
 from hypercl.sweep.study.imported_parts import OwnSampler
 from hypercl.sweep.study.outcome import constraint_names
 from hypercl.sweep.study.prior import Believing
-from hypercl.sweep.study.sampler_view import seen_as_complete, seen_with
+from hypercl.sweep.study.sampler_view import MOST, SeenAtMost, seen_as_complete, seen_with
 from hypercl.sweep.study.space import distributions, listed, values_of
 from hypercl.sweep.study.warm_start import Earlier
 
@@ -81,7 +81,8 @@ def _sampler_of(file: SweepFile, trials_there: int, import_paths: Sequence[Path]
     if name == "tpe":
         groups = any(one.when for one in space.values())
         with catch_warnings(action="ignore", category=ExperimentalWarning):
-            return TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
+            tpe = TPESampler(n_startup_trials=startup, multivariate=True, group=groups, constant_liar=True, seed=seed)
+        return Viewing(tpe, SeenAtMost(file.objective.goals, max(MOST, startup)))
     if name == "qmc":
         fixed = derive(search.seed, "sampler") % 2**32
         with catch_warnings(action="ignore", category=ExperimentalWarning):
