@@ -26,6 +26,10 @@ class MachineError(UserError):
     """What a run needs of its machine is not there: a device, data."""
 
 
+class DataError(MachineError):
+    """Data is not there, or cannot be read."""
+
+
 def machine_fault(error: BaseException | None) -> str | None:
     """What of the machine failed, and what to do about it, where that is behind an exception; None where it is not."""
     while error is not None:

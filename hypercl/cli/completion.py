@@ -19,6 +19,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     yaml, folder = shtab.glob("*.yaml", "*.yml"), shtab.DIRECTORY
     completions = {
         ("train", "file"): yaml,
+        ("fetch", "file"): yaml,
         ("sweep", "file"): yaml,
         ("submit", "file"): yaml,
         ("report", "to"): folder,

@@ -141,9 +141,7 @@ def _enough(free: int, what: str) -> str:
 
 def _data(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return (
-        f"{folder.resolve()}: {', '.join(names) or 'nothing; hypercl train FILE --fetch downloads what a file needs'}"
-    )
+    return f"{folder.resolve()}: {', '.join(names) or 'nothing; hypercl fetch FILE downloads what a file needs'}"
 
 
 def _wandb(no_network: bool, needed: bool) -> str:

@@ -189,7 +189,7 @@ def parser_of_all() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hypercl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
+    for add in (_add_train, _add_fetch, _add_sweep, _add_submit, _add_enqueue, _add_final, _add_reproduce):
         add(commands)
     for add in (_add_analyse, _add_cluster, _add_dashboard, _add_doctor, _add_explain, _add_init, _add_list):
         add(commands)
@@ -221,7 +221,19 @@ def _add_train(commands: Commands) -> None:
         "--test", action="store_true", help="open the test data and measure on it too; not while you tune"
     )
     parser.add_argument("--fetch", action="store_true", help="download, decode and check the data only; train nothing")
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, nodes=None)
+
+
+def _add_fetch(commands: Commands) -> None:
+    purpose = "Download, decode and check the data of a file, here or on the nodes of a Ray cluster."
+    parser = _bare_command(commands, "fetch", purpose)
+    _add_file(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--nodes", metavar="NODES", help="all nodes of the cluster (all), or names separated by commas; default: here"
+    )
+    parser.add_argument("--address", metavar="A", help="Ray cluster of --nodes (also RAY_ADDRESS); default: auto")
+    parser.set_defaults(run=_runs("fetch", "fetch_command"))
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -362,6 +374,20 @@ def _command(
 ) -> argparse.ArgumentParser:
     """A command with what those that train share."""
     parser = _bare_command(commands, name, purpose, **_exit_codes())
+    _add_file(parser, needs_file, what)
+    parser.add_argument(
+        "--results",
+        type=path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where results folders are written; default: ./results",
+    )
+    parser.add_argument("--name", help="name of the results folder; default: the file's name")
+    _add_data(parser)
+    return parser
+
+
+def _add_file(parser: argparse.ArgumentParser, needs_file: bool = True, what: str = YAML_FILE) -> None:
     parser.add_argument(
         "file",
         nargs=None if needs_file else "?",
@@ -376,16 +402,6 @@ def _command(
         metavar="PATH=VALUE",
         help="change one key of the file, such as method.beta=0.1; repeatable",
     )
-    parser.add_argument(
-        "--results",
-        type=path,
-        default=Path("results"),
-        metavar="DIR",
-        help="where results folders are written; default: ./results",
-    )
-    parser.add_argument("--name", help="name of the results folder; default: the file's name")
-    _add_data(parser)
-    return parser
 
 
 def _exit_codes() -> dict[str, Any]:
@@ -421,7 +437,7 @@ def _add_data_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    return _runs("train", "fetch" if args.fetch else "train")(args)
+    return _runs("fetch", "fetch_command")(args) if args.fetch else _runs("train", "train")(args)
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from hypercl.analysis import write_functions_png, write_matrix_png
 from hypercl.cli.paths import import_paths, name_of, offline, results_of
-from hypercl.config import SweepFile, assign, load
+from hypercl.config import SweepFile, load
 from hypercl.control import Control
 from hypercl.exit_codes import ExitCode
 from hypercl.folder_lock import folder_lock
 from hypercl.loggers import How, Logger, LoggerSpec, Terminal, build, check_loggers, decide_mode, run_to_end, sync_hint
-from hypercl.tasks import TaskStream, data_place, open_with_test
 from hypercl.training import RunFolders, Started, require_buildable, run, seeds_name
 from hypercl.user_code import keep_code
 
@@ -128,38 +126,3 @@ def _spec(
     run_name = f"{name}-{seeds_name(file.experiment)}"
     folder = results_of(args) / name
     return LoggerSpec(file.logging, mode, None, run_id, run_name, "run", folder, import_paths=user_code)
-
-
-NAMED = 6
-"""Classes of a task named in the table."""
-
-
-def fetch(args: argparse.Namespace) -> int:
-    """Makes sure that training and test data of a file are there and whole, and prints how much of them there is.
-
-    Where the network may be used, what is missing is fetched, whether the file says `download: true` or not. Decoded
-    images are left in their cache. Nothing is written to the results.
-    """
-    console = Console(soft_wrap=True, highlight=False)
-    experiment = load(args.file, args.overrides).experiment
-    if hasattr(experiment.tasks, "download") and not offline(args):
-        experiment = assign(experiment, {"tasks.download": True}, args.file)
-    stream = open_with_test(experiment.tasks, args.data_dir, offline(args), import_paths(args))
-    console.print(_table(stream))
-    place = data_place(experiment.tasks, args.data_dir)
-    console.print(f"data: {'comes with scikit-learn' if place is None else place.resolve()}", markup=False)
-    return ExitCode.DONE
-
-
-def _table(stream: TaskStream) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("task", justify="right")
-    table.add_column("classes", overflow="fold")
-    for name in ("training", "validation", "test"):
-        table.add_column(name, justify="right")
-    for index in range(stream.shape.num_tasks):
-        task = stream.task(index)
-        names = ", ".join(task.classes[:NAMED]) + (", ..." if len(task.classes) > NAMED else "")
-        samples = (len(task.train), len(task.validation), len(stream.test(index)))
-        table.add_row(str(index + 1), f"{len(task.classes)}: {names}", *(f"{count:,}" for count in samples))
-    return table

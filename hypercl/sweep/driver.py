@@ -141,6 +141,8 @@ class _Session:
                 with suppress(AtOnce), self._ray() as there:
                     self.slots = self._slots(there)
                     self.logged = self._logged() if self._work_left() else "disabled"
+                    if self._searches():
+                        self._on_nodes(self.file.experiment)
                     self._tune()
                     self._report()
             except Exception as error:
@@ -234,6 +236,13 @@ class _Session:
             if self.control.reason is not None or exhausted:
                 return
 
+    def _on_nodes(self, experiment: Experiment) -> None:
+        """Has every node of a cluster open the data before a run needs it there."""
+        if self.nodes is not None:
+            check = self.engine.data_check(experiment, self.given, self.import_paths)
+            fetch = f"hypercl fetch {typed(Path(self.given.source or 'FILE'))}{data_option(self.given.data_dir)}"
+            self.nodes.require_data(check, fetch, self.control)
+
     def _search(self, trials: int) -> None:
         """Searches until this number of trials is trained."""
         from hypercl.sweep.workers import StudyScheduler, StudySearcher, tune_study
@@ -281,8 +290,10 @@ class _Session:
         if self.control.reason is not None or not self.final.due:
             return
         self.reporting = True
+        experiment = final_config(self.asked, {})
         if self.given.address is None:
-            self.engine.prepare(final_config(self.asked, {}), self.given)
+            self.engine.prepare(experiment, self.given)
+        self._on_nodes(experiment)
         self.final.go(self._runs("final step"), lambda one: self.engine.sizes(one, self.import_paths))
 
     def _runs(self, what: str) -> "RunSession":
@@ -317,6 +328,7 @@ class _Session:
             import_paths=self.import_paths,
             reports_per_task=self.file.pruner.reports_per_task,
             gpus=self.slots.gpus > 0,
+            cluster=self.nodes is not None,
             processes=self.slots.sharing,
             stall_timeout=None if self.file.search.stall_timeout == "auto" else self.file.search.stall_timeout,
             loggers=self._loggers("trial", str(number)),

@@ -115,7 +115,7 @@ def _socket_timeout(seconds: float) -> Generator[None]:
 
 def _missing(dataset: DataSet, folder: DataFolder, missing: Sequence[str], reason: str) -> UserError:
     folders = [str((folder.path / name).resolve()) for name in (dataset.elsewhere, dataset.folder) if name]
-    download = "let torchvision download it: `download: true` in the section `tasks`, or `hypercl train FILE --fetch`"
+    download = "let torchvision download it: `download: true` in the section `tasks`, or `hypercl fetch FILE`"
     fixes = [] if folder.download else [download]
     fixes += ["omit --offline and HYPERCL_OFFLINE"] if folder.offline else []
     fixes += ["set the data folder with --data-dir DIR or HYPERCL_DATA=DIR"]

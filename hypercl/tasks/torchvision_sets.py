@@ -133,7 +133,7 @@ class _Reader:
     def _failed(self, error: Exception, downloads: bool) -> str:
         fixes = [f"put its files there, as torchvision.datasets.{_name(self.config)} keeps them below its root"]
         if downloads and not self.folder.download:
-            fixes.append("let torchvision download them: `download: true` in tasks, or `hypercl train FILE --fetch`")
+            fixes.append("let torchvision download them: `download: true` in tasks, or `hypercl fetch FILE`")
         fixes += ["omit --offline and HYPERCL_OFFLINE"] if self.folder.offline else []
         fixes.append("set the data folder with --data-dir DIR or HYPERCL_DATA=DIR")
         return "\n".join(

@@ -12,7 +12,7 @@ import torch
 from hypercl.config import Experiment, UserError, assign, at_task
 from hypercl.config.models import Imported, ImportedTarget
 from hypercl.folder_lock import Fence
-from hypercl.machine import MachineError
+from hypercl.machine import DataError
 from hypercl.methods import Losses, State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
@@ -122,7 +122,7 @@ def opened(opener: Callable[..., TaskStream], experiment: Experiment, place: Run
     try:
         return opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
     except UserError as error:
-        raise MachineError(str(error)) from error
+        raise DataError(str(error)) from error
 
 
 def as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:

@@ -1,4 +1,4 @@
-"""`hypercl train FILE --fetch`."""
+"""`hypercl fetch FILE`, and `hypercl train FILE --fetch`."""
 
 import struct
 from pathlib import Path
@@ -33,13 +33,20 @@ def fake_mnist(_: str, root: Path) -> None:
 
 def test_it_prints_what_there_is_and_trains_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("name: split_digits, classes_per_task: [2, 3]")
-    assert main(["train", "file.yaml", "--fetch"]) == 0
+    assert main(["fetch", "file.yaml"]) == 0
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert printed[:3] == [
         ["task", "classes", "training", "validation", "test"],
         ["1", "2:", "0,", "1", "259", "29", "72"],
         ["2", "3:", "2,", "3,", "4", "390", "43", "108"],
     ]
+    assert [path.name for path in here.iterdir()] == ["file.yaml"]
+
+
+def test_an_address_without_nodes_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("name: split_digits")
+    assert main(["fetch", "file.yaml", "--address", "auto"]) == 2
+    assert "--nodes all" in capsys.readouterr().err
     assert [path.name for path in here.iterdir()] == ["file.yaml"]
 
 

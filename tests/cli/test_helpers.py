@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
+    "fetch": "file --set --data-dir --offline --trust --nodes --address",
     "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "
     "--gpus --max-concurrent --prefer --fork --address --quiet --json --dry-run --show --status",
     "submit": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "

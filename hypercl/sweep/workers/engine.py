@@ -1,8 +1,10 @@
 """What a sweep drives: the trainable of a trial, the sizes of a network, the data."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from hypercl.config import Experiment
+from hypercl.config import Experiment, resolved
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.study import Sized
 
@@ -31,3 +33,11 @@ class Engine:
         from hypercl.tasks import open_stream
 
         open_stream(experiment.tasks, given.data_dir, given.offline, given.import_paths)
+
+    def data_check(
+        self, experiment: Experiment, given: SweepOptions, import_paths: tuple[Path, ...]
+    ) -> Callable[[], str]:
+        """What a node of a cluster runs in the place of `prepare`; it returns why there is no data, or ''."""
+        from hypercl.sweep.workers.node_data import why_no_data
+
+        return partial(why_no_data, resolved(experiment), given.data_dir, given.offline, import_paths)

@@ -41,6 +41,8 @@ class TrialJob:
     """Seconds without progress after which the run is ended; None goes by its own pace."""
     fewer_at_once: bool = False
     """Whether memory did not suffice before: half as many replicas are computed at once."""
+    cluster: bool = False
+    """Whether it is trained on a node of a cluster: another may have the data that its own lacks."""
     parent: Path | None = None
     """The folder of the run from whose newest checkpoint the trial starts."""
     beside: "tuple[TrialJob, ...]" = ()
@@ -80,7 +82,7 @@ FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE, BLIND 
 )
 """What stands under OUTCOME; `machine` where a device, a disk or data failed: that says nothing about the setting;
 `learned` where the trial ended with `until_task`, before the end of the stream;
-`blind` where its node does not see the results."""
+`blind` where its node does not see the results, or has no data and is one of several."""
 
 
 def results_of(job: TrialJob, result: dict[str, Any]) -> tuple[tuple[Any, dict[str, Any]], ...]:

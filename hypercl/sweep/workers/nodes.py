@@ -1,23 +1,29 @@
-"""The nodes of a cluster: each is asked whether it sees the results, and those that do hold trials."""
+"""The nodes of a cluster: each is asked whether it sees the results and has the data, and those that do hold trials."""
 
+import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hypercl.config import UserError
+from hypercl.control import Control
 from hypercl.sweep.workers.resources import Machine, Slots
 
 SECONDS_TO_ANSWER = 120.0
 """How long the nodes that are there at the start may take to answer: on each a process has to start."""
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_ASK_AGAIN = 30.0
+"""After which a node that is left alone is asked again: a person may have mended it."""
+SECONDS_TO_SAY = 10.0
+"""Of waiting for data, after which a person is told."""
 _ACCELERATOR = "accelerator_type:"
 
 
 class Nodes:
-    """Which nodes a sweep uses: those that join while it runs, too, and none that does not see its results.
+    """Which nodes a sweep uses: those that join while it runs, too, and none without its results or its data.
 
     Args:
         folder: the results folder.
@@ -30,10 +36,13 @@ class Nodes:
         self._token.write_text(self._token.name, encoding="utf-8")
         self._asked: dict[str, Any] = {}
         """Node -> its answer to come."""
-        self._sees: dict[str, bool] = {}
-        self._room, self._next_look = 0, 0.0
+        self._wrong: dict[str, str] = {}
+        """Node -> why it is not used, '' of one that is."""
+        self._data: Callable[[], str] | None = None
+        self._fetch = ""
+        self._room, self._next_look, self._next_try = 0, 0.0, 0.0
         self._held: dict[str, Any] = {}
-        """Node that does not see the results -> an actor that takes all of it, so that no trial is placed there."""
+        """Node that is not used -> an actor that takes all of it, so that no trial is placed there."""
 
     def require_shared(self) -> None:
         """Waits until the present nodes have answered.
@@ -43,17 +52,42 @@ class Nodes:
         """
         import ray
 
-        nodes = self._alive()
+        nodes = alive()
         self._ask(nodes)
         ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=SECONDS_TO_ANSWER)
         self._hear()
-        if blind := [node["NodeManagerHostname"] for node in nodes if self._sees.get(node["NodeID"]) is False]:
-            raise UserError(self._not_shared(blind))
-        if not self._sees:
+        self._refuse(nodes)
+        if not self._wrong:
             raise UserError(
                 f"no node of the cluster has answered within {SECONDS_TO_ANSWER:g} s\n"
                 "    fix:     check the cluster with ray status"
             )
+
+    def require_data(self, check: Callable[[], str], fetch: str, control: Control) -> None:
+        """Waits until the present nodes have opened the data, which each fetches where it may.
+
+        Args:
+            check: runs on each node, also on one that joins later; says why there is no data, or ''.
+            fetch: the command that prepares nodes, without `--nodes`.
+            control: whether the sweep is stopping.
+
+        Raises:
+            UserError: a node has no data; the message names it.
+        """
+        self._data, self._fetch = check, fetch
+        nodes = alive()
+        self._wrong.clear()
+        self._asked.clear()
+        self._ask(nodes)
+        names = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes}
+        say_at = time.monotonic() + SECONDS_TO_SAY
+        while self._asked.keys() & names.keys() and not control.stopping:
+            wait_for_one(self._asked.values())
+            self._hear()
+            if time.monotonic() > say_at:
+                say_at = math.inf
+                self._say(f"waiting for the data on {', '.join(names[node] for node in self._asked if node in names)}")
+        self._refuse(nodes)
 
     def size(self) -> Machine:
         """All that the cluster has, or may get from its autoscaler."""
@@ -82,31 +116,37 @@ class Nodes:
         )
 
     def room(self, slots: Slots) -> int:
-        """How many trials fit on the nodes that see the results; of a cluster that grows on demand, once it has."""
-        if time.monotonic() < self._next_look:
+        """How many trials fit on the nodes that are used; of a cluster that grows on demand, once it has."""
+        now = time.monotonic()
+        if now < self._next_look:
             return self._room
-        nodes = self._alive()
+        nodes = alive()
+        if now >= self._next_try:
+            self._wrong = {node: why for node, why in self._wrong.items() if not why}
+            self._next_try = now + SECONDS_TO_ASK_AGAIN
         self._ask(nodes)
         self._hear()
         for node in nodes:
-            if self._sees.get(node["NodeID"]) is False and node["NodeID"] not in self._held:
-                self._held[node["NodeID"]] = _held(node)
-                self._say(self._not_shared([node["NodeManagerHostname"]]) + "\n    until then no trial runs there")
-        now = sum(slots.fitting(node["Resources"]) for node in nodes if self._sees.get(node["NodeID"]))
-        self._room, self._next_look = max(now, slots.fitting(_most())), time.monotonic() + SECONDS_BETWEEN_LOOKS
+            self._hold(node, self._wrong.get(node["NodeID"]))
+        there = sum(slots.fitting(node["Resources"]) for node in nodes if self._wrong.get(node["NodeID"]) == "")
+        self._room, self._next_look = max(there, slots.fitting(_most())), now + SECONDS_BETWEEN_LOOKS
         return self._room
 
-    def _alive(self) -> list[Mapping[str, Any]]:
+    def _hold(self, node: Mapping[str, Any], wrong: str | None) -> None:
+        """Takes a node that is not to be used, once; lets one go that has been mended."""
         import ray
 
-        return [node for node in ray.nodes() if node["Alive"]]
+        key = node["NodeID"]
+        if wrong and key not in self._held:
+            self._held[key] = _held(node)
+            self._say(self._in_words([node], wrong) + "\n    until then no trial runs there")
+        if wrong == "" and key in self._held:
+            ray.kill(self._held.pop(key))
+            self._say(f"{node['NodeManagerHostname']} is used from now on")
 
-    def _ask(self, nodes: list[Mapping[str, Any]]) -> None:
-        import ray
-
-        for node in {node["NodeID"] for node in nodes} - self._asked.keys() - self._sees.keys():
-            probe = ray.remote(num_cpus=0, max_retries=0)(_sees)
-            self._asked[node] = probe.options(scheduling_strategy=_only(node)).remote(str(self._token))
+    def _ask(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        for node in {node["NodeID"] for node in nodes} - self._asked.keys() - self._wrong.keys():
+            self._asked[node] = on_node(node, _answer, str(self._token), self._data)
 
     def _hear(self) -> None:
         import ray
@@ -116,13 +156,55 @@ class Nodes:
             if ray.wait([answer], timeout=0)[0]:
                 del self._asked[node]
                 with suppress(RayError):  # it is gone, or is asked again
-                    self._sees[node] = ray.get(answer)
+                    self._wrong[node] = ray.get(answer)
 
-    def _not_shared(self, blind: list[str]) -> str:
+    def _refuse(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        texts = [
+            self._in_words([node for node in nodes if self._wrong.get(node["NodeID"]) == wrong], wrong)
+            for wrong in dict.fromkeys(self._wrong.values())
+            if wrong
+        ]
+        if texts:
+            raise UserError("\n".join(texts))
+
+    def _in_words(self, nodes: Sequence[Mapping[str, Any]], wrong: str) -> str:
+        names = list(dict.fromkeys(node["NodeManagerHostname"] for node in nodes))
+        if wrong == _BLIND:
+            return (
+                f"the results folder {self._folder} is not shared: it is not there on {', '.join(names)}\n"
+                "    fix:     --results DIR with a folder that every node mounts at the same path"
+            )
         return (
-            f"the results folder {self._folder} is not shared: it is not there on {', '.join(blind)}\n"
-            "    fix:     --results DIR with a folder that every node mounts at the same path"
+            f"no data on {', '.join(names)}: {wrong}\n"
+            f"    fix:     {self._fetch} --nodes {','.join(names)} (or all)\n"
+            "    or:      --data-dir DIR with a folder that every node mounts at the same path"
         )
+
+
+def alive() -> list[Mapping[str, Any]]:
+    """The cluster's nodes, as Ray describes them."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs a function, or what can be called as one, on a node by its id; Ray's reference to what it returns."""
+    import ray
+
+    call = ray.remote(num_cpus=0, max_retries=0)(_called)
+    return call.options(scheduling_strategy=_only(node)).remote(function, *arguments)
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def wait_for_one(answers: Collection[Any]) -> None:
+    """Waits a second at most until one more of Ray's references has arrived."""
+    import ray
+
+    ray.wait(list(answers), num_returns=1, timeout=1.0)
 
 
 def _most() -> Mapping[str, float]:
@@ -148,7 +230,12 @@ def _held(node: Mapping[str, Any]) -> Any:
     return ray.remote(Held).options(**there, scheduling_strategy=_only(node["NodeID"])).remote()
 
 
-def _sees(token: str) -> bool:
-    """Runs on a node."""
+_BLIND = "blind"
+
+
+def _answer(token: str, data: Callable[[], str] | None) -> str:
+    """Runs on a node: what is wrong with it, '' where nothing is."""
     path = Path(token)
-    return path.exists() and path.read_text(encoding="utf-8") == path.name
+    if not path.exists() or path.read_text(encoding="utf-8") != path.name:
+        return _BLIND
+    return "" if data is None else data()

@@ -9,8 +9,9 @@ from typing import Any
 from hypercl.config import UserError
 from hypercl.control import Control
 from hypercl.folder_lock import Superseded
+from hypercl.formatting import first_line
 from hypercl.loggers import Ending, build, ending_of, reports_of
-from hypercl.machine import machine_fault
+from hypercl.machine import DataError, machine_fault
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.stall import StallWatch
@@ -58,6 +59,8 @@ class TrialRun:
         except Superseded:
             return self._end(job.INTERRUPTED)
         except Exception as error:
+            if self._job.cluster and isinstance(error, DataError):
+                return self._end(job.BLIND, f"no data on {socket.gethostname()}: {first_line(error)}")
             fault = machine_fault(error)
             if fault is not None:
                 return self._end(job.MACHINE, f"{socket.gethostname()}: {fault}")

@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from killed_sweeps import HERE, LIMIT, Sweeps, check_whole
+from PIL import Image
 from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).parents[3]
@@ -100,13 +102,56 @@ def test_a_node_that_does_not_see_the_results_gets_no_trial(cluster: Cluster, sw
 def test_a_results_folder_that_a_node_does_not_see_is_refused_at_the_start(cluster: Cluster, sweeps: Sweeps) -> None:
     sweeps.folder.mkdir(parents=True)
     with blind_node(cluster.address, sweeps.folder.parent):
-        end = time.monotonic() + LIMIT
-        while sum(node["Alive"] for node in cluster.global_state.node_table()) < 2:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for_two(cluster)
         code, said = sweeps.run(FAKE_ADDRESS=cluster.address)
     assert (code, "is not shared: it is not there on" in said, "--results DIR" in said) == (2, True, True), said
     assert not (sweeps.folder / "trials").exists()
+
+
+def of_images(folder: Path) -> list[str]:
+    """A file of two tasks on tiny images, and the options that name its data and a cluster's results."""
+    for name in ("cat", "owl", "cow", "elk"):
+        (folder / "data" / "pets" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (9, 9), (20 * number, 0, 0)).save(folder / "data" / "pets" / name / f"{number}.png")
+    tasks = "{name: image_folder, path: pets, num_tasks: 2, classes_per_task: 2, size: 8}"
+    space = "{method.beta: {log_uniform: [1e-3, 1]}}"
+    (folder / "pets.yaml").write_text(f"experiment: {{tasks: {tasks}, training: {{iterations: 5}}}}\nspace: {space}")
+    return [str(folder / "pets.yaml"), "--data-dir", str(folder / "data")]
+
+
+def hypercl(*words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "hypercl", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
+    return done.returncode, done.stdout
+
+
+def test_a_node_without_data_is_named_before_the_first_trial_and_by_fetch(cluster: Cluster, tmp_path: Path) -> None:
+    file = of_images(tmp_path)
+    with blind_node(cluster.address, tmp_path / "data"):
+        wait_for_two(cluster)
+        code, said = hypercl("sweep", *file, "--results", str(tmp_path / "results"), "--address", cluster.address)
+        assert code == 2, said
+        assert f"no data on {gethostname()}: " in said
+        assert str(tmp_path / "data" / "pets") in said
+        assert f"hypercl fetch {file[0]} --data-dir {file[2]} --nodes {gethostname()}" in said
+        assert not (tmp_path / "results" / "pets" / "trials").exists()
+        code, said = hypercl("fetch", *file, "--nodes", "all", "--address", cluster.address)
+        assert code == 2, said
+        assert said.count(": the data is there") == 1
+        assert said.count(str(tmp_path / "data" / "pets")) >= 1
+
+
+def test_fetch_prepares_every_node_and_one_of_those_that_share_a_folder_decodes(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.add_node(**NODE)
+    file = of_images(tmp_path)
+    code, said = hypercl("fetch", *file, "--nodes", "all", "--address", cluster.address)
+    assert code == 0, said
+    assert said.count(f"{gethostname()}: the data is there") == 2
+    caches = [path.name for path in (tmp_path / "data" / "pets" / ".hypercl-cache").iterdir() if path.is_dir()]
+    assert sorted(name.rpartition("-")[0] for name in caches) == ["test-rgb-8", "train-rgb-8"]
 
 
 def test_sigterm_leaves_a_checkpoint_of_the_current_step_on_every_node_within_15_seconds(
@@ -134,6 +179,13 @@ def test_sigterm_leaves_a_checkpoint_of_the_current_step_on_every_node_within_15
         newest = max((trial / "checkpoints").iterdir())
         assert int(newest.stem.removeprefix("step-")) > iterations(trial)[-1]  # which is that of the last report
         assert newest.stat().st_mtime > signalled
+
+
+def wait_for_two(cluster: Cluster) -> None:
+    end = time.monotonic() + LIMIT
+    while sum(node["Alive"] for node in cluster.global_state.node_table()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def iterations(trial: Path) -> list[int]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -112,6 +113,17 @@ def test_each_error_has_its_outcome(job: TrialJob, error: Exception, outcome: st
     last = raising(error)({"job": job}).step()
     assert last["outcome"] == outcome
     assert why in last["why"]
+
+
+@pytest.mark.parametrize(("cluster", "outcome"), [(False, "machine"), (True, "blind")])
+def test_missing_data_is_the_machines_affair_and_on_a_cluster_that_of_one_node(
+    job: TrialJob, cluster: bool, outcome: str
+) -> None:
+    experiment = job.experiment | {"tasks": {"name": "split_mnist"}}
+    last = RunTrainable({"job": replace(job, experiment=experiment, cluster=cluster)}).step()
+    assert last["outcome"] == outcome
+    assert "data set MNIST not found" in last["why"]
+    assert gethostname() in last["why"]
 
 
 def test_torch_running_out_of_memory_is_recognised(job: TrialJob) -> None:
