@@ -5,7 +5,6 @@ import os
 import platform
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_CGROUP = Path("/sys/fs/cgroup")
+from hypercl.training.cgroups import memory_limit, memory_room
+
 BYTES_OF_CONTEXT = 2**29
 """What a process takes of a GPU before its first tensor: context, workspaces of cuBLAS and cuDNN. A guess: no GPU has
 confirmed it."""
@@ -66,21 +66,18 @@ def _share(processes: int, device: torch.device) -> int:
 def _all_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            limits.append(int((_CGROUP / file).read_text()))
-    return min(limits)
+    there, limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), memory_limit()
+    return there if limit is None else min(there, limit)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that this process can still take on a device; on the CPU within its cgroup. None where it is unknown."""
+    """Bytes that this process can still take on a device; on the CPU within its cgroups. None where it is unknown."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type != "cpu":
         return None
-    found = [_available(Path("/proc/meminfo")), _cgroup_room(_CGROUP)]
+    found = [_available(Path("/proc/meminfo")), memory_room()]
     return min((room for room in found if room is not None), default=None)
 
 
@@ -128,21 +125,6 @@ def _available(meminfo: Path) -> int | None:
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _cgroup_room(folder: Path) -> int | None:
-    """What a cgroup's limit leaves, version 2 or 1; None without a limit. Idle pages of files can be taken back."""
-    for limit, used, stat, idle in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-    ):
-        try:
-            lines = dict(line.split() for line in (folder / stat).read_text().splitlines())
-            taken = int((folder / used).read_text()) - int(lines.get(idle, 0))
-            return max(0, int((folder / limit).read_text()) - taken)
-        except (OSError, ValueError):
-            continue
-    return None
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import secrets
 import signal
 import socket
@@ -115,7 +116,7 @@ def test_a_submitted_sweep_that_is_stopped_goes_on_when_submitted_again(tmp_path
         code, said = hypercl(*sweep, "400")
         assert (code, "is in use by process" in said) == (2, True), said
         code, said = hypercl("--list")
-        assert [line.split()[1] for line in said.splitlines()] == ["running", "failed"], said
+        assert re.findall(r"^raysubmit_\w+ +(\w+)", said, re.MULTILINE) == ["running", "failed"], said
         assert KEY not in said + hypercl("--status", job)[1]
         assert not any(KEY in file.read_text(errors="replace") for file in results.rglob("*") if file.is_file())
 

@@ -58,7 +58,7 @@ class Slots:
         cpus, gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
         fitting = int(cpus / self.cpus + 1e-9) if self.kind is None or there.get(self.kind) else 0
         if not self.gpus:
-            return fitting
+            return min(fitting, max(1, int(there.get("memory", GIB * GIB)) // TRIAL_MEMORY))
         return min(fitting, int(gpus) * int(1 / self.gpus + 1e-9) if self.gpus <= 1 else int(gpus / self.gpus))
 
     @property
@@ -128,7 +128,8 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
         fitting = slots.fitting({"CPU": there.cpus, "GPU": there.gpus})
     if there.memory is not None and not gpus and fitting * TRIAL_MEMORY > there.memory:
         fitting = max(1, there.memory // TRIAL_MEMORY)
-        notes.append(f"{there.memory / GIB:.1f} GiB of memory are free: {fitting} trials at once")
+        trials = "one trial" if fitting == 1 else f"{fitting} trials"
+        notes.append(f"{there.memory / GIB:.1f} GiB of memory are free: {trials} at once")
     return replace(slots, concurrent=_at_most(max(1, fitting), slots.most), notes=tuple(notes))
 
 

@@ -1,9 +1,6 @@
 """What fits on a machine."""
 
 import os
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -66,6 +63,11 @@ def test_on_a_cluster_as_many_trials_run_as_fit_on_its_nodes_one_by_one(wish: di
     assert ("accelerator_type:A100" in slots.of_ray) == ("accelerator" in wish)
 
 
+def test_a_node_with_little_memory_holds_fewer_trials_on_cpus_and_at_least_one() -> None:
+    slots = Slots(1, 0, 1)
+    assert [slots.fitting({"CPU": 8.0, "memory": float(free)}) for free in (64 * GIB, 3 * GIB, GIB // 2)] == [8, 3, 1]
+
+
 def test_a_trial_larger_than_any_node_is_refused() -> None:
     with pytest.raises(UserError, match=r"9 CPUs and 0\.25 GPUs, which no node of the cluster has"):
         fit_slots(Resources(cpus=9.0), Machine(11, 3), nodes=cast(Nodes, TwoNodes()))
@@ -100,17 +102,9 @@ def test_little_memory_means_fewer_trials_at_once() -> None:
     assert "memory" in slots.notes[0]
 
 
-def test_pages_of_files_that_can_be_taken_back_count_as_free_as_they_do_for_replicas(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in (("max", f"{3 * GIB}"), ("current", f"{3 * GIB - 40}"), ("stat", f"inactive_file {GIB // 4}")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    monkeypatch.setattr(memory, "_cgroup_room", partial(_cgroup_room_in, tmp_path))
-    assert this_machine().memory == memory.free_memory(torch.device("cpu")) == GIB // 4 + 40
-
-
-def _cgroup_room_in(folder: Path, _: Path, room: Callable[[Path], int | None] = memory._cgroup_room) -> int | None:
-    return room(folder)
+def test_trials_get_what_the_cgroup_leaves_as_replicas_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_room", lambda: GIB // 4)
+    assert this_machine().memory == memory.free_memory(torch.device("cpu")) == GIB // 4
 
 
 def test_threads_are_whole() -> None:
