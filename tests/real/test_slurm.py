@@ -67,7 +67,7 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
     quick = text.replace("seeds: 4", "seeds: 1").replace("confirm: {settings: 1}", "confirm: false")
     file.write_text(quick.replace("trials: 14", "trials: 400"))
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
-    options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--time=30", "--signal=B:USR1@30"]
+    options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--mem=3000", "--time=30", "--signal=B:USR1@30"]
     job = slurm("sbatch", *options, str(SCRIPT), file.name, "--no-final", "--results", str(results)).strip()
     output = tmp_path / f"hypercl-{job}.out"
 

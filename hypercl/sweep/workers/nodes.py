@@ -10,6 +10,7 @@ from typing import Any
 
 from hypercl.config import UserError
 from hypercl.control import Control
+from hypercl.sweep.workers.private_ray import grows_on_demand
 from hypercl.sweep.workers.resources import Machine, Slots
 
 SECONDS_TO_ANSWER = 120.0
@@ -41,6 +42,7 @@ class Nodes:
         self._data: Callable[[], str] | None = None
         self._fetch = ""
         self._room, self._next_look, self._next_try = 0, 0.0, 0.0
+        self._grows = grows_on_demand()
         self._held: dict[str, Any] = {}
         """Node that is not used -> an actor that takes all of it, so that no trial is placed there."""
 
@@ -90,25 +92,26 @@ class Nodes:
         self._refuse(nodes)
 
     def size(self) -> Machine:
-        """All that the cluster has, or may get from its autoscaler."""
+        """All that the cluster has now."""
         import ray
 
-        now, most = ray.cluster_resources(), _most()
-        cpus, gpus = (float(max(now.get(name, 0), most.get(name, 0))) for name in ("CPU", "GPU"))
-        return Machine(cpus, gpus)
+        there = ray.cluster_resources()
+        return Machine(float(there.get("CPU", 0)), float(there.get("GPU", 0)), grows=self._grows)
 
     def kind(self, name: str) -> str:
         """Ray's resource of a GPU model, or of a custom resource of that name.
 
         Raises:
-            UserError: no node has it.
+            UserError: no node has it, and none may come that has.
         """
         import ray
 
-        there = ray.cluster_resources().keys() | _most().keys()
+        there = ray.cluster_resources().keys()
         for resource in (f"{_ACCELERATOR}{name}", name):
             if resource in there:
                 return resource
+        if self._grows:
+            return f"{_ACCELERATOR}{name}"
         models = sorted(each.removeprefix(_ACCELERATOR) for each in there if each.startswith(_ACCELERATOR))
         raise UserError(
             f"resources.accelerator: no node of the cluster has {name}\n"
@@ -116,7 +119,8 @@ class Nodes:
         )
 
     def room(self, slots: Slots) -> int:
-        """How many trials fit on the nodes that are used; of a cluster that grows on demand, once it has."""
+        """How many trials fit on the nodes that are used. Where nodes come for what waits, as many wait, and at least one:
+        how large such a cluster may become, Ray does not say."""
         now = time.monotonic()
         if now < self._next_look:
             return self._room
@@ -129,7 +133,8 @@ class Nodes:
         for node in nodes:
             self._hold(node, self._wrong.get(node["NodeID"]))
         there = sum(slots.fitting(node["Resources"]) for node in nodes if self._wrong.get(node["NodeID"]) == "")
-        self._room, self._next_look = max(there, slots.fitting(_most())), now + SECONDS_BETWEEN_LOOKS
+        self._room = there + (max(1, there) if self._grows else 0)
+        self._next_look = now + SECONDS_BETWEEN_LOOKS
         return self._room
 
     def _hold(self, node: Mapping[str, Any], wrong: str | None) -> None:
@@ -179,39 +184,6 @@ class Nodes:
             f"    fix:     {self._fetch} --nodes {','.join(names)} (or all)\n"
             "    or:      --data-dir DIR with a folder that every node mounts at the same path"
         )
-
-
-def alive() -> list[Mapping[str, Any]]:
-    """The cluster's nodes, as Ray describes them."""
-    import ray
-
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs a function, or what can be called as one, on a node by its id; Ray's reference to what it returns."""
-    import ray
-
-    call = ray.remote(num_cpus=0, max_retries=0)(_called)
-    return call.options(scheduling_strategy=_only(node)).remote(function, *arguments)
-
-
-def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
-
-
-def wait_for_one(answers: Collection[Any]) -> None:
-    """Waits a second at most until one more of Ray's references has arrived."""
-    import ray
-
-    ray.wait(list(answers), num_returns=1, timeout=1.0)
-
-
-def _most() -> Mapping[str, float]:
-    """All that the cluster's autoscaler may reach; nothing without one."""
-    from ray._private.state import state
-
-    return state.get_max_resources_from_cluster_config() or {}
 
 
 def _only(node: str) -> Any:

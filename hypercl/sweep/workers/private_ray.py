@@ -1,5 +1,6 @@
-"""A Ray that nobody else can reach: on the loopback interface, behind a token."""
+"""What Ray does not say in public: how nobody else can reach it, and whether it grows."""
 
+import json
 import os
 import secrets
 from collections.abc import Generator
@@ -72,3 +73,21 @@ def require_loopback(address: str) -> None:
             f"Ray {ray.__version__} listens at {address}, where other machines reach it, though it was told not to\n"
             "    fix:     install the version of Ray that hypercl asks for"
         )
+
+
+def grows_on_demand() -> bool:
+    """Whether an autoscaler starts nodes of this Ray for trials that wait.
+
+    Ray's monitor writes down the type of each node. Where it only watches, that is `node_` and the node's ID; an
+    autoscaler knows the types of its file. The autoscaler's second version leaves them to the nodes' labels.
+    """
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    status = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}")
+    types: dict[str, str] = (status.get("autoscaler_report") or {}).get("node_type_mapping") or {}
+    if any(not name.startswith("node_") for name in types.values()):
+        return True
+    second_version = _internal_kv_get("__autoscaler_v2_enabled") == b"1"
+    return second_version and any("ray.io/node-group" in node.get("Labels", {}) for node in ray.nodes())

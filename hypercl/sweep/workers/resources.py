@@ -24,6 +24,8 @@ class Machine:
     gpus: float
     memory: int | None = None
     """Bytes free, where known."""
+    grows: bool = False
+    """Whether nodes come for trials that wait."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,13 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
     """
     notes: list[str] = []
     gpus = wish.gpus if wish.gpus != "auto" else (AUTO_GPUS if there.gpus else 0.0)
-    if gpus and not there.gpus:
+    if there.grows and wish.gpus == "auto" and not gpus:
+        notes.append("no GPU is here yet, and trials ask for CPUs alone; --set resources.gpus=0.25 asks for GPUs")
+    if gpus and not there.gpus and not there.grows:
         notes.append(f"there is no GPU here: the share of {gpus:g} a trial is dropped")
         gpus = 0.0
-    cpus = min(AUTO_CPUS, there.cpus) if wish.cpus == "auto" else wish.cpus
-    if cpus > there.cpus or gpus > there.gpus:
+    cpus = wish.cpus if wish.cpus != "auto" else AUTO_CPUS if there.grows else min(AUTO_CPUS, there.cpus)
+    if not there.grows and (cpus > there.cpus or gpus > there.gpus):
         wanted, found = _amount(cpus, gpus), _amount(there.cpus, there.gpus)
         raise UserError(
             f"a trial wants {wanted}, and this sweep may use {found}\n"

@@ -73,6 +73,15 @@ def test_a_trial_larger_than_any_node_is_refused() -> None:
         fit_slots(Resources(cpus=9.0), Machine(11, 3), nodes=cast(Nodes, TwoNodes()))
 
 
+def test_on_a_cluster_that_grows_what_a_trial_asks_for_need_not_be_there_yet() -> None:
+    empty = Machine(0, 0, grows=True)
+    slots = fit_slots(Resources(cpus=4.0, gpus=0.5), empty, nodes=cast(Nodes, TwoNodes()))
+    assert (slots.cpus, slots.gpus, slots.notes) == (4, 0.5, ())
+    slots = fit_slots(Resources(), empty, nodes=cast(Nodes, TwoNodes()))
+    assert (slots.cpus, slots.gpus) == (1, 0)
+    assert "--set resources.gpus=0.25 asks for GPUs" in slots.notes[0]
+
+
 def test_an_accelerator_on_one_machine_is_said_to_mean_nothing() -> None:
     assert "chooses nodes of a cluster" in fit_slots(Resources(accelerator="A100"), Machine(2, 0)).notes[0]
 
