@@ -39,6 +39,17 @@ def available_cpus() -> int:
     return min(cpu_count(), max(1, int(slurm))) if slurm.isdigit() else cpu_count()
 
 
+def available_gpus() -> int:
+    """GPUs that this process and those that it starts may use.
+
+    CUDA shows a process one slice of a GPU (MIG) at most. Of several that CUDA_VISIBLE_DEVICES lists, each counts here:
+    each is for a process of its own.
+    """
+    listed = [each for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip().startswith("MIG-")]
+    seen = torch.cuda.device_count()
+    return max(seen, len(listed)) if seen else 0
+
+
 def hardware(device: str) -> str:
     """The model of the GPU, or of the processor."""
     if device.startswith("cuda"):

@@ -43,6 +43,7 @@ class Bridge:
             import_paths=(),
             reports_per_task=4,
             gpus=False,
+            processes=2,
             loggers=None,
         )
 

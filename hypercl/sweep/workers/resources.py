@@ -78,9 +78,9 @@ def this_machine(cpus: float | None = None, gpus: float | None = None) -> Machin
     """What this process may really use: affinity, cgroup quota and SLURM's grant, cut to `--cpus` and `--gpus`."""
     import torch
 
-    from hypercl.training import available_cpus, free_memory
+    from hypercl.training import available_cpus, available_gpus, free_memory
 
-    there_cpus, there_gpus = available_cpus(), torch.cuda.device_count()
+    there_cpus, there_gpus = available_cpus(), available_gpus()
     return Machine(
         cpus=there_cpus if cpus is None else min(cpus, there_cpus),
         gpus=there_gpus if gpus is None else min(gpus, there_gpus),

@@ -217,8 +217,8 @@ class StudySearcher(Stateless):
         part = self._planner.part(trial)
         job = self._job_of(trial.number, assign(experiment, part.changes))
         parent = None if part.parent is None else job.folder.parent / str(part.parent)
-        fewer = trial.number in self._alone
-        return replace(job, until_task=part.until_task, parent=parent, fewer_at_once=fewer)
+        job = replace(job, until_task=part.until_task, parent=parent)
+        return replace(job, fewer_at_once=True, processes=1) if trial.number in self._alone else job
 
     def _judged(self, suggestion: Suggestion) -> Verdict | None:
         """The verdict on a feasible suggestion; an infeasible one is told at once."""

@@ -53,11 +53,8 @@ def file() -> SweepFile:
 
 @pytest.fixture(scope="module")
 def swept(folder: Path, file: SweepFile) -> tuple[SweepResult, list[str]]:
-    """The search alone, and afterwards the final step by the same command without --no-final."""
+    """A search and its final step; test_final_driver.py has both apart."""
     listener = Heard()
-    first = sweep(file, options(folder, final="no"))
-    assert "test data stays closed" in first.message
-    assert not (folder / "final").exists()
     return sweep(file, options(folder, listener=listener)), listener.lines
 
 

@@ -111,6 +111,18 @@ def test_little_memory_means_fewer_trials_at_once() -> None:
     assert "memory" in slots.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("visible", "seen", "counted"),
+    [("MIG-a,MIG-b", 1, 2), ("MIG-a", 1, 1), ("2,3", 2, 2), ("", 0, 0), ("MIG-gone", 0, 0)],
+)
+def test_each_slice_of_a_gpu_counts_though_cuda_shows_a_process_one(
+    visible: str, seen: int, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    assert this_machine().gpus == counted
+
+
 def test_trials_get_what_the_cgroup_leaves_as_replicas_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "memory_room", lambda: GIB // 4)
     assert this_machine().memory == memory.free_memory(torch.device("cpu")) == GIB // 4
