@@ -119,8 +119,8 @@ class Nodes:
         )
 
     def room(self, slots: Slots) -> int:
-        """How many trials fit on the nodes that are used. Where nodes come for what waits, as many wait, and at least one:
-        how large such a cluster may become, Ray does not say."""
+        """How many trials fit on the nodes that are used. Where nodes come for what waits, as many wait, and at least
+        one: how large such a cluster may become, Ray does not say."""
         now = time.monotonic()
         if now < self._next_look:
             return self._room
@@ -184,6 +184,32 @@ class Nodes:
             f"    fix:     {self._fetch} --nodes {','.join(names)} (or all)\n"
             "    or:      --data-dir DIR with a folder that every node mounts at the same path"
         )
+
+
+def alive() -> list[Mapping[str, Any]]:
+    """The cluster's nodes, as Ray describes them."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def on_node(node: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs a function, or what can be called as one, on a node by its id; Ray's reference to what it returns."""
+    import ray
+
+    call = ray.remote(num_cpus=0, max_retries=0)(_called)
+    return call.options(scheduling_strategy=_only(node)).remote(function, *arguments)
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def wait_for_one(answers: Collection[Any]) -> None:
+    """Waits a second at most until one more of Ray's references has arrived."""
+    import ray
+
+    ray.wait(list(answers), num_returns=1, timeout=1.0)
 
 
 def _only(node: str) -> Any:

@@ -30,6 +30,7 @@ class Pretended:
         self.names, self.here, self.silent = names.split(), "", set[str]()
         self.asked: list[str] = []
         self.killed: list[str] = []
+        patch.setattr(ray, "cluster_resources", dict)
         patch.setattr(ray, "nodes", lambda: [self._node(name) for name in self.names])
         patch.setattr(ray, "remote", lambda **_: lambda function: _Remote(self, function))
         patch.setattr(ray, "wait", lambda answers, **_: ([one for one in answers if one.name not in self.silent], []))
@@ -37,7 +38,7 @@ class Pretended:
         patch.setattr(ray, "kill", self.killed.append)
         patch.setattr(nodes, "_only", lambda node: node)
         patch.setattr(nodes, "_held", lambda node: node["NodeID"])
-        patch.setattr(nodes, "_most", dict)
+        patch.setattr(nodes, "grows_on_demand", lambda: False)
         self._patch = patch
 
     @staticmethod
@@ -181,3 +182,18 @@ def test_what_a_users_own_stream_raises_and_a_lost_node_are_reasons_too(
 
 def mnist(download: bool) -> dict[str, Any]:
     return resolved(Experiment.model_validate({"tasks": {"name": "split_mnist", "download": download}}))
+
+
+def test_on_a_cluster_that_grows_as_many_trials_wait_as_fit_and_at_least_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Pretended(monkeypatch, "")
+    monkeypatch.setattr(nodes, "grows_on_demand", lambda: True)
+    found = Nodes(tmp_path, pytest.fail)
+    assert (found.size().grows, found.kind("A100")) == (True, "accelerator_type:A100")
+    rooms: list[int] = []
+    for moment, names in enumerate(("", "one", "one other"), start=1):
+        cluster.names = names.split()
+        cluster.at(10.0 * moment)
+        rooms.append(found.room(TRIAL))
+    assert rooms == [1, 2 + 2, 4 + 4]
