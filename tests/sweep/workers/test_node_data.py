@@ -27,7 +27,8 @@ class Pretended:
     """Nodes by name; what is asked of one is answered at once, unless it is to stay silent."""
 
     def __init__(self, patch: pytest.MonkeyPatch, names: str) -> None:
-        self.names, self.here, self.silent = names.split(), "", set[str]()
+        self.names: list[str] = [*names.split()]
+        self.here, self.silent = "", set[str]()
         self.asked: list[str] = []
         self.killed: list[str] = []
         patch.setattr(ray, "cluster_resources", dict)
@@ -193,7 +194,7 @@ def test_on_a_cluster_that_grows_as_many_trials_wait_as_fit_and_at_least_one(
     assert (found.size().grows, found.kind("A100")) == (True, "accelerator_type:A100")
     rooms: list[int] = []
     for moment, names in enumerate(("", "one", "one other"), start=1):
-        cluster.names = names.split()
+        cluster.names = [*names.split()]
         cluster.at(10.0 * moment)
         rooms.append(found.room(TRIAL))
     assert rooms == [1, 2 + 2, 4 + 4]
