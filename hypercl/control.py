@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from hypercl.exit_codes import ExitCode
 
-Stop = Literal["sigint", "sigterm", "time", "failed", "infeasible", "requested", "machine"]
+Stop = Literal["sigint", "sigterm", "time", "budget", "failed", "infeasible", "requested", "machine"]
 CODES: dict[Stop, ExitCode] = {
     "sigint": ExitCode.INTERRUPTED,
     "sigterm": ExitCode.TERMINATED,
     "time": ExitCode.TIME_UP,
+    "budget": ExitCode.TIME_UP,
     "failed": ExitCode.FAILED,
     "infeasible": ExitCode.INFEASIBLE,
     "requested": ExitCode.TERMINATED,
@@ -58,6 +59,8 @@ class Control:
     first_failure: str = ""
     machine: str = ""
     """What of the machine failed, and what to do about it, where that is why work stops."""
+    limit: str = ""
+    """Which limit on GPU-hours or money is reached, with what was used, where that is why work stops."""
     _signalled: float | None = None
     """When the first signal came, on the monotonic clock."""
     _timers: list[threading.Timer] | None = None
@@ -75,6 +78,14 @@ class Control:
         if self.reason is None:
             self.machine = why
             self.stop("machine")
+
+    def used_up(self, limit: str) -> None:
+        """A limit on GPU-hours or money is reached: as at the time limit."""
+        if self.reason is None:
+            self.limit = limit
+            self.stop("budget")
+            self._tell(f"{limit}: what is running writes its checkpoints")
+            self._after(self.seconds_to_stop, self.end_at_once)
 
     def stop_asking(self, reason: Stop) -> None:
         """No more runs; running ones continue to their end."""

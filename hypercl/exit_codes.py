@@ -22,7 +22,7 @@ EXIT_CODES = {
     ExitCode.MISTAKE: "a mistake in the file, the options or the data; nothing was started",
     ExitCode.INFEASIBLE: "no setting within the constraints was found",
     ExitCode.MACHINE: "the machine failed (disk full, GPU or data gone, Ray ended); rerun the same command to resume",
-    ExitCode.TIME_UP: "time limit (--time or --budget) reached; rerun the same command to resume",
+    ExitCode.TIME_UP: "time limit (--time or --budget) or limit on cost reached; rerun the command to resume",
     ExitCode.INTERRUPTED: "Ctrl-C; rerun the same command to resume",
     ExitCode.TERMINATED: "SIGTERM; rerun the same command to resume",
 }

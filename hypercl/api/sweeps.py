@@ -132,6 +132,9 @@ def sweep(
     cpus: float | None = None,
     gpus: float | None = None,
     max_concurrent: int | None = None,
+    max_gpu_hours: float | None = None,
+    max_cost: float | None = None,
+    price_per_gpu_hour: float | None = None,
     address: str | None = None,
     quiet: bool = False,
 ) -> Sweep:
@@ -150,6 +153,9 @@ def sweep(
         cpus: maximum total number of CPUs.
         gpus: maximum total number of GPUs.
         max_concurrent: maximum number of trials at once.
+        max_gpu_hours: GPU-hours of the whole sweep after which it stops.
+        max_cost: the same in money.
+        price_per_gpu_hour: what `max_cost`, table and report go by.
         address: Ray cluster to attach to; as default this machine.
         quiet: print nothing.
 
@@ -164,8 +170,11 @@ def sweep(
     from hypercl.sweep import sweep as run_sweep
 
     machine = {"time": time, "cpus": cpus, "gpus": gpus, "max_concurrent": max_concurrent, "address": address}
+    limits = {"max_gpu_hours": max_gpu_hours, "max_cost": max_cost, "price_per_gpu_hour": price_per_gpu_hour}
     places = {"name": name, "results": results, "data_dir": data_dir, "offline": offline}
-    with options_of("sweep", source, set, trials=trials, no_final=final is False, **places, **machine) as options:
+    with options_of(
+        "sweep", source, set, trials=trials, no_final=final is False, **places, **machine, **limits
+    ) as options:
         options.overrides += ["final.auto=true"] if final else []
         file = asked(options)
         given = prepared(options, file, Console(soft_wrap=True, highlight=False, markup=False, quiet=quiet))

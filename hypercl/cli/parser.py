@@ -339,6 +339,13 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=amount, metavar="N", help="maximum total number of CPUs")
     parser.add_argument("--gpus", type=amount_or_none, metavar="N", help="maximum total number of GPUs")
     parser.add_argument("--max-concurrent", type=count, metavar="N", help="maximum number of trials at once")
+    parser.add_argument(
+        "--max-gpu-hours", type=amount, metavar="H", help="stop, resumable, once the whole sweep has used H GPU-hours"
+    )
+    parser.add_argument("--max-cost", type=amount, metavar="M", help="the same for money; needs --price-per-gpu-hour")
+    parser.add_argument(
+        "--price-per-gpu-hour", type=amount, metavar="X", help="price of a GPU-hour, for plan, table and report"
+    )
 
 
 def _add_address(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,17 @@ from hypercl.formatting import duration, shown, typed
 from hypercl.loggers import matrix_or_path, read_rows, task_accuracies
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.results import Running, bounds_in_words, broken_of, placed, state_words, status_of, status_rows
-from hypercl.sweep.study import StudyRecord, decided, progress_of, read_sweep, state_of
+from hypercl.sweep.study import (
+    GPUS,
+    PRICE,
+    StudyRecord,
+    decided,
+    gpu_seconds_of,
+    priced,
+    progress_of,
+    read_sweep,
+    state_of,
+)
 from hypercl.training import MATRIX_FILES, AccuracyMatrix
 
 MOST_LINES, BAR = 10, 50
@@ -86,6 +96,8 @@ def _head(record: StudyRecord, number: int) -> list[tuple[str, str]]:
         rows.append(("bounds", broken_of(record.file, outcome) or kept))
     if outcome.seconds is not None:
         rows.append(("training", duration(outcome.seconds)))
+    if gpu_seconds := gpu_seconds_of(trial, float(record.attributes.get(GPUS, 0.0))):
+        rows.append(("GPU-hours", priced(gpu_seconds / 3600, record.attributes.get(PRICE))))
     return rows
 
 
@@ -136,4 +148,5 @@ def _running_row(trial: Running) -> dict[str, str]:
         "accuracy so far": "" if trial.accuracy is None else f"{trial.accuracy:.4f}",
         "age": duration(trial.age_s),
         "last heard": "" if trial.heard_s is None else f"{duration(trial.heard_s)} ago",
+        **({"GPU-hours": f"{trial.gpu_hours:.3g}"} if trial.gpu_hours else {}),
     }

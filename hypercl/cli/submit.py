@@ -145,7 +145,11 @@ def entrypoint(args: argparse.Namespace, file: Path, data_dir: Path) -> str:
     common += [word for value in dict.fromkeys(trusted) if value for word in ("--trust", value)]
     common += ["--results", str(args.results), "--data-dir", str(data_dir), *(["--offline"] if offline(args) else [])]
     values = {
-        name: getattr(args, name) for name in ("name", "trials", "time", "cpus", "gpus", "max_concurrent", "prefer")
+        name: getattr(args, name)
+        for name in (
+            *("name", "trials", "time", "cpus", "gpus", "max_concurrent", "prefer"),
+            *("max_gpu_hours", "max_cost", "price_per_gpu_hour"),
+        )
     }
     more = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
     python = ["python", "-m", "hypercl"]

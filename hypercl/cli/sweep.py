@@ -18,7 +18,7 @@ from hypercl.sweep import SweepOptions, SweepResult, dry_run_rows, listener_for,
 from hypercl.sweep.final import selections_of
 from hypercl.sweep.plan import final_row
 from hypercl.sweep.results import JsonEvents, sought
-from hypercl.sweep.study import SWEEP_YAML, check_same, read_sweep, search_config
+from hypercl.sweep.study import SWEEP_YAML, GpuBudget, check_same, read_sweep, search_config
 
 SHOWN = 10
 
@@ -126,6 +126,7 @@ def _options(args: argparse.Namespace, file: SweepFile, folder: Path, console: C
         gpus=args.gpus,
         max_concurrent=args.max_concurrent,
         time_limit_s=args.time,
+        gpu_budget=GpuBudget(args.max_gpu_hours, args.max_cost, args.price_per_gpu_hour),
         listener=listener_for(search_config(file), Console() if args.telling == "json" else console, args.telling),
     )
 

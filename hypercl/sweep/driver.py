@@ -41,6 +41,7 @@ from hypercl.sweep.results import (
 )
 from hypercl.sweep.study import (
     JOURNAL,
+    PRICE,
     Bounds,
     SweepStudy,
     begun_by,
@@ -101,6 +102,7 @@ def sweep(file: SweepFile, given: SweepOptions, engine: Engine | None = None) ->
     check_own_code(tuned, given)
     check_final(file)
     check_preference(file, given.prefer)
+    given.gpu_budget.check()
     final_config(file, {})
     with folder_lock(given.folder):
         return _Session(file, given, engine or Engine()).run()
@@ -141,7 +143,7 @@ class _Session:
                 with suppress(AtOnce), self._ray() as there:
                     self.slots = self._slots(there)
                     self.logged = self._logged() if self._work_left() else "disabled"
-                    if self._searches():
+                    if self._searches() and self.control.reason is None:
                         self._on_nodes(self.file.experiment)
                     self._tune()
                     self._report()
@@ -171,14 +173,16 @@ class _Session:
             return
         there = this_machine(self.given.cpus, self.given.gpus)
         self._open(self._slots(there))
-        if not self._work_left():
+        if not self._work_left() or self.control.reason == "budget":
             yield there
             return
         with local_ray(there, self.folder / "ray_logs", self.control):
             yield there
 
     def _slots(self, there: Machine) -> Slots:
-        return fit_slots(self.file.resources, there, self.given.max_concurrent, self.nodes)
+        slots = fit_slots(self.file.resources, there, self.given.max_concurrent, self.nodes)
+        self.given.gpu_budget.require_gpus(slots.gpus)
+        return slots
 
     def _open(self, slots: Slots) -> None:
         for note in slots.notes:
@@ -195,7 +199,7 @@ class _Session:
         most = self.planner.most_trials
         keep_earlier(self.folder, earlier_of(self.folder, self.file))
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
-        note_gpus(self.study.optuna, slots.gpus)
+        self._count_gpus(slots.gpus)
         check_races(self.study.record())
         if self.study.joined and self.given.final in ("alone", "again"):
             where = begun_by(self.study.optuna.user_attrs)
@@ -208,6 +212,19 @@ class _Session:
         best = pareto_front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
         self.listener.begun(most, self.study.trained, front)
+
+    def _count_gpus(self, share: float) -> None:
+        """Counts on from what earlier commands have used; where that is all, nothing is trained."""
+        from hypercl.sweep.workers import GpuMeter
+
+        note_gpus(self.study.optuna, share)
+        budget, known = self.given.gpu_budget, self.study.optuna.user_attrs
+        if budget.price is not None and known.get(PRICE) != budget.price:
+            self.study.optuna.set_user_attr(PRICE, budget.price)
+        self.meter = GpuMeter(self.study, share, budget, self.control)
+        self.control.limit = budget.used_up(self.meter.hours()) if budget.limited else ""
+        if self.control.limit:
+            self.control.stop_asking("budget")
 
     def _finished(self) -> bool:
         over = self.study.trained >= self.file.search.trials or self.planner.over(self.study.trials())
@@ -222,7 +239,7 @@ class _Session:
 
     def _tune(self) -> None:
         """The search, followed by the confirming stage, or paused and followed by races."""
-        if not self._searches():
+        if not self._searches() or self.control.reason is not None:
             return
         if self.study.joined:
             self._search(self.file.search.trials)
@@ -259,7 +276,8 @@ class _Session:
     def _heartbeat(self) -> "Heartbeat":
         from hypercl.sweep.workers import Heartbeat
 
-        return Heartbeat(self.study, self.control, self.listener, partial(self._write, TrialsTable(self.file)))
+        write = partial(self._write, TrialsTable(self.file))
+        return Heartbeat(self.study, self.control, self.listener, write, self.meter)
 
     def _write(self, table: TrialsTable) -> None:
         """What people may look at while the sweep runs."""

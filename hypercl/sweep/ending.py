@@ -36,10 +36,11 @@ def ending_of(
     """
     reason = control.reason
     trained = study.trained
-    again = f"{progress_of(study)}; rerun the same command to resume"
-    stopped = reporting or (not searching and reason in ("sigint", "sigterm", "time"))
+    how = "the same command" if reason != "budget" else "with a larger limit"
+    again = f"{progress_of(study)}; rerun {how} to resume"
+    stopped = reporting or (not searching and reason in ("sigint", "sigterm", "time", "budget"))
     if stopped and reason is not None and final.due:
-        again = f"{trained} trials trained; final step: {final.progress}; rerun the same command to resume"
+        again = f"{trained} trials trained; final step: {final.progress}; rerun {how} to resume"
     elif reason is None or not searching:
         return _finished(study, planner, final)
     if reason == "failed" and reporting:
@@ -53,7 +54,8 @@ def ending_of(
             f"stopped: 50 suggestions in a row were out of bounds; of {drawn} settings drawn at random {share:.0%} "
             f"are within. Change the space or the constraints (under another --name)"
         )
-    return control.exit_code, f"{'time limit reached' if reason == 'time' else 'interrupted'}: {again}"
+    why = {"time": "time limit reached", "budget": control.limit}.get(reason, "interrupted")
+    return control.exit_code, f"{why}: {again}"
 
 
 def _finished(study: SweepStudy, planner: Planner, final: FinalStep) -> tuple[ExitCode, str]:

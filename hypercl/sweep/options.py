@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hypercl.exit_codes import ExitCode
 from hypercl.sweep.listener import Listener, Silent
+from hypercl.sweep.study import GpuBudget
 
 if TYPE_CHECKING:
     from hypercl.analysis import FinalResult
@@ -37,6 +38,8 @@ class SweepOptions:
     """Maximum number of trials at once."""
     time_limit_s: float | None = None
     """Seconds after which trials have written their checkpoints and the sweep has ended."""
+    gpu_budget: GpuBudget = field(default_factory=GpuBudget)
+    """Limits on GPU-hours and money, and the price of a GPU-hour."""
     final: FinalMode = "after the search"
     """Whether and when settings are retrained and test data is opened."""
     join: bool = False

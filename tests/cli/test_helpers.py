@@ -28,12 +28,14 @@ SURFACE = {
     "train": "file --set --results --name --data-dir --offline --trust --device --seed --threads --test --fetch",
     "fetch": "file --set --data-dir --offline --trust --nodes --address",
     "sweep": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "
-    "--gpus --max-concurrent --prefer --fork --address --quiet --json --dry-run --show --status",
+    "--gpus --max-concurrent --max-gpu-hours --max-cost --price-per-gpu-hour "
+    "--prefer --fork --address --quiet --json --dry-run --show --status",
     "submit": "file --set --results --name --data-dir --offline --trust --trials --no-final --join --time --cpus "
-    "--gpus --max-concurrent --prefer --address --pip --detach --follow --stop --status --list",
+    "--gpus --max-concurrent --max-gpu-hours --max-cost --price-per-gpu-hour "
+    "--prefer --address --pip --detach --follow --stop --status --list",
     "enqueue": "results setting",
-    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent --address --quiet --json "
-    "--data-dir --offline --trust",
+    "final": "results --settings --seeds --again --time --cpus --gpus --max-concurrent "
+    "--max-gpu-hours --max-cost --price-per-gpu-hour --address --quiet --json --data-dir --offline --trust",
     "reproduce": "file --set --results --name --data-dir --offline --trust --only --seeds --budget --dry-run --table",
     "analyse": "results --points --to --data-dir --offline --trust",
     "cluster": "what kind --to --image --claim --region --filesystem --project --head --workers --user",

@@ -2,7 +2,7 @@
 
 With FAKE_FINAL in its environment it has a final step, with FAKE_ADDRESS it runs on that Ray cluster. With FAKE_JOIN
 it joins a study that was begun elsewhere; FAKE_LEASE is how long other drivers of a study may be silent. With
-FAKE_RAY it trains in its own process.
+FAKE_GPU_HOURS it stops after these. With FAKE_RAY it trains in its own process.
 """
 
 import os
@@ -16,7 +16,7 @@ from in_this_process import InThisProcess, without_ray
 from hypercl.config import UserError, load
 from hypercl.sweep import SweepOptions, driver, sweep
 from hypercl.sweep.listener import Silent
-from hypercl.sweep.study import drivers
+from hypercl.sweep.study import GpuBudget, drivers
 
 
 class Printed(Silent):
@@ -34,6 +34,7 @@ def main() -> int:
         listener=Printed(),
         time_limit_s=float(rest[0]) if rest else None,
         join="FAKE_JOIN" in os.environ,
+        gpu_budget=GpuBudget(hours=float(hours) if (hours := os.environ.get("FAKE_GPU_HOURS")) else None),
         final="after the search" if "FAKE_FINAL" in os.environ else "no",
     )
     driver.SECONDS_TO_STOP = float(os.environ.get("FAKE_SECONDS_TO_STOP", driver.SECONDS_TO_STOP))

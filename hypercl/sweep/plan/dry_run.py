@@ -10,7 +10,7 @@ from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_step_row, race_time
 from hypercl.sweep.plan.plan import Rows, resources_row
 from hypercl.sweep.planner import planner_of
-from hypercl.sweep.study import Bounds, Verdict, draw, final_config, full_config, search_config
+from hypercl.sweep.study import Bounds, Verdict, draw, final_config, full_config, priced, search_config
 from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 SETTINGS = 20
@@ -68,9 +68,22 @@ def dry_run_rows(
             "the sweep",
             f"at most about {duration(seconds * steps * rounds)} for {trials} trials if all were so large{saved}",
         ),
+        *gpu_hours_row(slots, trials * seconds * steps, given.gpu_budget.price),
         *race_time(file, slots, full_trial),
         _final_step(asked, slots, full_seconds, given),
     ]
+
+
+def gpu_hours_row(slots: Slots, seconds: float, price: float | None) -> Rows:
+    """What the search takes of GPUs at most; nothing without GPUs.
+
+    Args:
+        slots: a trial's.
+        seconds: of training, of all trials.
+        price: of a GPU-hour.
+    """
+    hours = slots.gpus * seconds / 3600
+    return [("GPU-hours", f"at most about {priced(hours, price)}, of the search")] if hours else []
 
 
 def _at_full_length(trial: Experiment, asked: SweepFile) -> Experiment:

@@ -1,9 +1,11 @@
 """What a sweep will do, before it does it."""
 
+from contextlib import suppress
+
 import optuna
 from optuna.trial import TrialState
 
-from hypercl.config import Distribution, SweepFile, assign, lookup
+from hypercl.config import Distribution, SweepFile, UserError, assign, lookup
 from hypercl.config.checks import conditions_in_words
 from hypercl.config.models import LENGTHS, VARYING, key_of
 from hypercl.config.reading import value_in_words
@@ -23,10 +25,12 @@ from hypercl.sweep.study import (
     names_of,
     open_journal,
     outcome_of,
+    priced,
     protocol_in_words,
     pruner_in_words,
     read_sweep,
     search_config,
+    used_gpu_hours,
 )
 from hypercl.sweep.study import sampler_in_words as described_sampler
 from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
@@ -41,6 +45,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         UserError: a trial is larger than this machine, or what is preferred cannot be read.
     """
     check_preference(file, given.prefer)
+    given.gpu_budget.check()
     asked, file = file, search_config(file)
     bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
     tasks = asked.experiment.tasks
@@ -189,9 +194,24 @@ def _resumed(file: SweepFile, given: SweepOptions) -> Rows:
 
 def _resources(file: SweepFile, given: SweepOptions) -> Rows:
     if given.address is not None:
-        return [("resources", f"what fits on the Ray cluster at {given.address}")]
+        gpu_hours = _gpu_hours(given) if given.gpu_budget.options else []
+        return [("resources", f"what fits on the Ray cluster at {given.address}"), *gpu_hours]
     slots = fit_slots(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
-    return [resources_row(slots), *[("note", note) for note in slots.notes]]
+    given.gpu_budget.require_gpus(slots.gpus)
+    gpu_hours = _gpu_hours(given) if slots.gpus else []
+    return [resources_row(slots), *[("note", note) for note in slots.notes], *gpu_hours]
+
+
+def _gpu_hours(given: SweepOptions) -> Rows:
+    """What of GPUs is used so far, and where the sweep stops; nothing where neither is known."""
+    budget, used = given.gpu_budget, 0.0
+    with suppress(UserError):  # a damaged journal is refused later, or mended
+        record = read_sweep(given.folder)
+        used = used_gpu_hours(record.folder, record.trials, record.attributes)
+    price = [] if budget.price is None or used else [f"{budget.price:g} each"]
+    parts = [f"{priced(used, budget.price)} so far"] if used else price
+    parts += [f"stops at {budget.in_words}"] if budget.limited else []
+    return [("GPU-hours", "; ".join(parts))] if parts else []
 
 
 def _wandb(file: SweepFile) -> str:

@@ -1,22 +1,40 @@
 """What a sweep cost, in words."""
 
 from hypercl.formatting import duration, operations
-from hypercl.sweep.study import GPUS, StudyRecord, TuningCost, cost_of, cost_of_runs, earlier_cost, kept_earlier
+from hypercl.sweep.study import (
+    GPU_TIME,
+    GPUS,
+    PRICE,
+    StudyRecord,
+    TuningCost,
+    cost_of,
+    cost_of_runs,
+    earlier_cost,
+    kept_earlier,
+    priced,
+    used_gpu_hours,
+)
 
 
 def cost_rows(record: StudyRecord) -> list[tuple[str, str]]:
     """Rows of a name and a sentence: what the search cost so far; those of the confirming stage, of
-    races and of the final step, where there are any."""
-    gpus = float(record.attributes.get(GPUS, 0.0))
+    races and of the final step, where there are any; GPU-hours in all."""
+    gpus, known = float(record.attributes.get(GPUS, 0.0)), record.attributes.get(GPU_TIME, {})
     parts = {
         "spent": cost_of(record),
-        "spent on confirming": cost_of_runs(record.folder / "confirm", gpus),
-        "spent on races": cost_of_runs(record.folder / "race", gpus),
-        "spent on the final step": cost_of_runs(record.folder / "final", gpus),
+        "spent on confirming": cost_of_runs(record.folder / "confirm", gpus, known),
+        "spent on races": cost_of_runs(record.folder / "race", gpus, known),
+        "spent on the final step": cost_of_runs(record.folder / "final", gpus, known),
     }
     names = {"spent": "trials"}
     rows = [(name, cost_in_words(part, names.get(name, "runs"))) for name, part in parts.items() if part.trials]
-    return [*rows, *_before(record)]
+    return [*rows, *_gpu_hours(record), *_before(record)]
+
+
+def _gpu_hours(record: StudyRecord) -> list[tuple[str, str]]:
+    """GPU-hours of all of it, those of what is running too, and what they cost; nothing without GPUs."""
+    hours = used_gpu_hours(record.folder, record.trials, record.attributes)
+    return [("GPU-hours", priced(hours, record.attributes.get(PRICE)))] if hours else []
 
 
 def _before(record: StudyRecord) -> list[tuple[str, str]]:

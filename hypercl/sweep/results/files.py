@@ -217,6 +217,7 @@ def _row(file: SweepFile, trial: FrozenTrial) -> dict[str, Any]:
         **{path: _plain(value) for path, value in planner.tried(trial).items()},
         **planner.columns(trial),
         **outcome.metrics,
+        **({} if outcome.gpu_seconds is None else {"gpu_hours": round(outcome.gpu_seconds / 3600, 6)}),
     }
 
 

@@ -21,6 +21,7 @@ from hypercl.sweep.study import (
     TRAINED,
     StudyRecord,
     counts_in_words,
+    gpu_seconds_of,
     progress_of,
     read_sweep,
     state_of,
@@ -45,6 +46,8 @@ class Running:
     """Seconds since it first began."""
     heard_s: float | None
     """Seconds since its newest file was written; None where it has none."""
+    gpu_hours: float = 0.0
+    """So far, as last written."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ def _running(record: StudyRecord, trial: FrozenTrial, now: datetime) -> Running:
         accuracy=None if value is None else value * tasks / met,
         age_s=(now - began.astimezone(UTC)).total_seconds() if began else 0.0,
         heard_s=_heard(record.trial_folder(trial.number), now),
+        gpu_hours=gpu_seconds_of(trial, 0.0) / 3600,
     )
 
 

@@ -8,7 +8,7 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.sweep.study.belief import beliefs_of
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
-    from hypercl.sweep.study.cost import GPUS, TuningCost, cost_of, cost_of_runs, note_gpus, tuning_cost
+    from hypercl.sweep.study.cost import TuningCost, cost_of, cost_of_runs, note_gpus, tuning_cost
     from hypercl.sweep.study.database import (
         MEMBER,
         begun_by,
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
         member_of,
     )
     from hypercl.sweep.study.enqueue import Enqueued, enqueue_setting
+    from hypercl.sweep.study.gpu_budget import GpuBudget, priced
+    from hypercl.sweep.study.gpu_time import (
+        GPU_TIME,
+        GPUS,
+        PRICE,
+        GpuTime,
+        gpu_seconds_of,
+        run_key,
+        runs_of_earlier,
+        used_gpu_hours,
+    )
     from hypercl.sweep.study.imported_parts import evaluator_of
     from hypercl.sweep.study.journal import (
         JOURNAL,

@@ -1,7 +1,7 @@
 """What a sweep cost: hours of training, GPU-hours, floating-point operations; of the search, races and the final step
 apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from hypercl.config import UserError
+from hypercl.sweep.study.gpu_time import GPU_TIME, GPUS, run_key
 from hypercl.sweep.study.outcome import TRAINED
 from hypercl.sweep.study.record import StudyRecord, decided
 from hypercl.training import RunSummary
-
-GPUS = "gpus"
-"""The user attribute of a study that holds the share of GPUs of a trial."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class TuningCost:
     hours: float
     """Of training and of evaluation while it went on, over all restarts, each trial's own: two at once count twice."""
     gpu_hours: float
-    """The same times the share of GPUs of a trial."""
+    """The same times the share of GPUs that each had."""
     flops: int | None
     """Floating-point operations of training steps (`hypercl.training.flops` says which); None where none are known."""
     untimed: int = 0
@@ -50,26 +48,31 @@ def cost_of(found: StudyRecord | Iterable[FrozenTrial], gpus: float = 0.0) -> Tu
 
     Args:
         found: a sweep, or trials of one.
-        gpus: the share of GPUs of a trial; of a sweep its own holds.
+        gpus: the share of GPUs of a trial that does not hold its own GPU time; of a sweep its own holds.
     """
     if isinstance(found, StudyRecord):
         found, gpus = found.trials, float(found.attributes.get(GPUS, gpus))
     outcomes = [outcome for outcome in map(decided, found) if outcome is not None and outcome.kind != "infeasible"]
     trained = sum(outcome.kind in TRAINED for outcome in outcomes)
-    return _sum([(outcome.seconds, outcome.flops) for outcome in outcomes], trained, gpus)
+    return _sum([(outcome.seconds, outcome.flops, outcome.gpu_seconds) for outcome in outcomes], trained, gpus)
 
 
-def cost_of_runs(folder: Path, gpus: float = 0.0) -> TuningCost:
+def cost_of_runs(folder: Path, gpus: float = 0.0, known: Mapping[str, Sequence[float]] | None = None) -> TuningCost:
     """What the runs beside the study cost: those of races in `<results>/race/`, of the final step in
     `<results>/final/`. A run that was lost, or is not done, is not counted, and that is said.
 
     Args:
         folder: holds a folder for each setting, with one for each run.
-        gpus: the share of GPUs of a run.
+        gpus: the share of GPUs of a run whose GPU time is not known.
+        known: seconds and GPU-seconds of runs (`hypercl.sweep.study.gpu_time.run_key`).
     """
     runs = [path for path in sorted(folder.glob("*/*")) if path.is_dir()]
     summaries = [_summary(path) for path in runs]
-    each = [(summary.seconds, summary.flops) if summary else (None, None) for summary in summaries]
+    times = {path: own[1] for path in runs if (own := (known or {}).get(run_key(folder.parent, path)))}
+    each = [
+        (summary.seconds, summary.flops, times.get(path)) if summary else (None, None, 0.0)
+        for path, summary in zip(runs, summaries, strict=True)
+    ]
     return _sum(each, sum(summary is not None for summary in summaries), gpus)
 
 
@@ -77,7 +80,8 @@ def tuning_cost(record: StudyRecord) -> dict[str, float | None]:
     """What the tuning of a sweep has cost so far, trials and runs on further seeds: `trials`, `hours`, `gpu_hours`,
     `flops`."""
     gpus = float(record.attributes.get(GPUS, 0.0))
-    parts = [cost_of(record), *(cost_of_runs(record.folder / kind, gpus) for kind in ("confirm", "race"))]
+    known = record.attributes.get(GPU_TIME, {})
+    parts = [cost_of(record), *(cost_of_runs(record.folder / kind, gpus, known) for kind in ("confirm", "race"))]
     flops = [part.flops for part in parts if part.flops is not None]
     return {
         "trials": record.trained,
@@ -88,20 +92,22 @@ def tuning_cost(record: StudyRecord) -> dict[str, float | None]:
 
 
 def note_gpus(study: Study, gpus: float) -> None:
-    """Keeps the share of GPUs of a trial; of a sweep that went on elsewhere the last share counts for all of it."""
+    """Keeps the share of GPUs of a trial, which the table, the report and results of earlier versions go by."""
     if study.user_attrs.get(GPUS) != gpus:
         study.set_user_attr(GPUS, gpus)
 
 
-def _sum(each: Sequence[tuple[float | None, float | None]], trained: int, gpus: float) -> TuningCost:
-    seconds = [time for time, _ in each if time is not None]
-    counted = [int(flops) for _, flops in each if flops is not None]
+def _sum(each: Sequence[tuple[float | None, float | None, float | None]], trained: int, gpus: float) -> TuningCost:
+    """Of seconds, operations and GPU-seconds."""
+    seconds = [time for time, _, _ in each if time is not None]
+    counted = [int(flops) for _, flops, _ in each if flops is not None]
+    gpu_seconds = sum((time or 0.0) * gpus if known is None else known for time, _, known in each)
     hours = sum(seconds) / 3600
     return TuningCost(
         trials=len(each),
         trained=trained,
         hours=hours,
-        gpu_hours=hours * gpus,
+        gpu_hours=gpu_seconds / 3600,
         flops=sum(counted) if counted else None,
         untimed=len(each) - len(seconds),
         uncounted=len(each) - len(counted),

@@ -79,6 +79,8 @@ class Outcome:
     """Floating-point operations of its training; None where they are not known."""
     violations: dict[str, float] = field(default_factory=dict[str, float])
     """Bound on what training measures -> how far beyond it; above zero it is broken."""
+    gpu_seconds: float | None = None
+    """GPU-seconds of its training (`hypercl.sweep.study.gpu_time`); None where it had no GPU."""
 
     @property
     def feasible(self) -> bool:

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hypercl.config import SweepFile, UserError, to_yaml
 from hypercl.sweep.study.database import ASKED, BEGUN_BY, connected, database, database_fault, joined
+from hypercl.sweep.study.gpu_time import GPU_TIME, GpuTime
 from hypercl.sweep.study.journal import open_journal
 from hypercl.sweep.study.outcome import (
     AS_WRITTEN,
@@ -98,6 +99,8 @@ class SweepStudy:
             before = optuna.load_study(study_name=name, storage=storage)
             there = len(before.get_trials(deepcopy=False))
             self.joined = before.user_attrs.get(BEGUN_BY, own) != own
+        self.gpus = 0.0
+        """The share of GPUs of a trial that this driver trains."""
         drawn = there + (int(own, 16) if self.joined else 0)
         try:
             self.optuna = optuna.create_study(
@@ -283,9 +286,23 @@ class SweepStudy:
     def decide(self, number: int, outcome: Outcome) -> None:
         """Writes how a trial ends; `settle` tells the study. A second decision is ignored."""
         if self.decided(number) is None and self._owns(number):
+            outcome = self._with_gpu_time(number, outcome)
             for name, value in attributes(self.file, outcome).items():
                 self._trial(number).set_user_attr(name, value)
             self._trial(number).set_user_attr(OUTCOME, outcome.plain())
+
+    def keep_gpu_time(self, number: int, time: GpuTime) -> None:
+        """Writes the GPU time of a trial that has not ended; of one that has, its outcome holds it."""
+        if not self.trial(number).state.is_finished() and self.decided(number) is None and self._owns(number):
+            self._trial(number).set_user_attr(GPU_TIME, time.plain)
+
+    def _with_gpu_time(self, number: int, outcome: Outcome) -> Outcome:
+        kept = self.trial(number).user_attrs
+        if not self.gpus and GPU_TIME not in kept:
+            return outcome
+        time = GpuTime.of(kept)
+        time = time if outcome.seconds is None else time.at(outcome.seconds, self.gpus)
+        return replace(outcome, gpu_seconds=time.gpu_seconds)
 
     def decided(self, number: int) -> Outcome | None:
         """The written decision on a trial."""

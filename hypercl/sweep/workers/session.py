@@ -19,6 +19,7 @@ from hypercl.control import AtOnce, Control
 from hypercl.sweep.listener import Listener
 from hypercl.sweep.study import SweepStudy
 from hypercl.sweep.workers import job
+from hypercl.sweep.workers.gpu_meter import GpuMeter
 from hypercl.sweep.workers.resources import Slots
 
 
@@ -59,20 +60,26 @@ class AsManyAsFit(ConcurrencyLimiter):
 
 
 class Heartbeat(Callback):
-    """Runs with every turn of Ray Tune's loop, about ten times a second: time limit, trials.csv, the listener.
+    """Runs with every turn of Ray Tune's loop, about ten times a second: limits, trials.csv, the listener.
 
     Args:
         study: whose trials are trained.
         control: says when to stop.
         listener: gets a tick each turn.
         write_trials: writes trials.csv.
+        meter: counts GPU time.
     """
 
     def __init__(
-        self, study: SweepStudy, control: Control, listener: Listener, write_trials: Callable[[], None]
+        self,
+        study: SweepStudy,
+        control: Control,
+        listener: Listener,
+        write_trials: Callable[[], None],
+        meter: GpuMeter,
     ) -> None:
         self._study, self._control, self._listener = study, control, listener
-        self._write_trials = write_trials
+        self._write_trials, self._meter = write_trials, meter
         self._written, self._next_write = -1, 0.0
         self._said: set[str] = set()
 
@@ -84,16 +91,30 @@ class Heartbeat(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Says what a trial's process has to say: once, however many trials have the same to say."""
+        self._meter.reported(trial.trial_id, trial.config["job"], result)
         for text in result.get(job.NOTES, ()):
             if text not in self._said:
                 self._said.add(text)
                 self._listener.said(f"{trial.config['job'].name}: {text}")
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its process has begun, or was given to it by another trial."""
+        self._meter.started(trial.trial_id, trial.config["job"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It ended, or was stopped."""
+        self._meter.ended(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its process died."""
+        self._meter.ended(trial.trial_id)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._control.at_once:
             raise AtOnce
         _ = self._control.stopping  # looks at the time limit
         self._study.beat()
+        self._meter.tick()
         ended, now = self._study.ended, time.monotonic()
         if ended != self._written and now > self._next_write:
             self._write_trials()

@@ -12,6 +12,7 @@ from hypercl.sweep.results.cost import cost_in_words, cost_rows
 from hypercl.sweep.results.files import write_sweep
 from hypercl.sweep.results.status import status_of, status_rows
 from hypercl.sweep.study.cost import TuningCost, cost_of, cost_of_runs, note_gpus
+from hypercl.sweep.study.gpu_time import PRICE
 from hypercl.sweep.study.outcome import Outcome, outcome_of
 from hypercl.sweep.study.record import read_sweep
 from hypercl.sweep.study.study import SweepStudy
@@ -103,7 +104,10 @@ def test_the_status_tells_search_races_and_final_step_apart(sweep_file: Files, t
     assert rows["spent"] == "1 trial: 60 min of training, 0.25 GPU-hours, 1.0e15 floating-point operations"
     assert rows["spent on races"].startswith("1 run: 60 s of training")
     assert "spent on the final step" not in rows
-    assert list(dict(cost_rows(read_sweep(folder)))) == ["spent", "spent on races"]
+    assert list(dict(cost_rows(read_sweep(folder)))) == ["spent", "spent on races", "GPU-hours"]
+    assert rows["GPU-hours"] == "0.254"
+    study.optuna.set_user_attr(PRICE, 4.0)
+    assert dict(cost_rows(read_sweep(folder)))["GPU-hours"] == "0.254, 1.02 at 4 each"
 
 
 def test_the_share_of_gpus_is_written_once(sweep_file: Files, open_study: Studies, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from hypercl.config import SweepFile
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.results import TrialsTable, write_trials
 from hypercl.sweep.results import files as outputs
+from hypercl.sweep.study.gpu_budget import GpuBudget
 from hypercl.sweep.workers import session as tuning
+from hypercl.sweep.workers.gpu_meter import GpuMeter
 from hypercl.sweep.workers.session import Heartbeat
 
 TRIALS, EARLY = 2000, 20
@@ -53,6 +55,12 @@ class Work:
         return self.done - before
 
 
+def beating(bridge: Bridge, file: SweepFile) -> Heartbeat:
+    write = partial(write_trials, bridge.folder, bridge.study, TrialsTable(file))
+    meter = GpuMeter(bridge.study, 0.0, GpuBudget(), bridge.control)
+    return Heartbeat(bridge.study, bridge.control, Silent(), write, meter)
+
+
 def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
     sweep_file: Callable[..., SweepFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: Callable[..., dict]
 ) -> None:
@@ -70,15 +78,11 @@ def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
         return {"report": reported, "end": ended, "turn": work.of(heartbeat.on_step_begin, number, [])}
 
     bridge = Bridge(file, tmp_path)
-    heartbeat = Heartbeat(
-        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, bridge.study, TrialsTable(file))
-    )
+    heartbeat = beating(bridge, file)
     early = [trained(number) for number in range(EARLY)][-1]
     bridge.study.optuna.add_trials([bridge.study.trials()[-1]] * (TRIALS - EARLY - 2))
     bridge = Bridge(file, tmp_path)
-    heartbeat = Heartbeat(
-        bridge.study, bridge.control, Silent(), partial(write_trials, tmp_path, bridge.study, TrialsTable(file))
-    )
+    heartbeat = beating(bridge, file)
     _, late = trained(TRIALS - 2), trained(TRIALS - 1)
     assert bridge.start("ray-last") == "FINISHED"
 

@@ -188,6 +188,29 @@ def wait_for_two(cluster: Cluster) -> None:
         time.sleep(0.05)
 
 
+def test_a_sweep_stops_at_its_gpu_hours_and_resumes_with_more(cluster: Cluster, sweeps: Sweeps) -> None:
+    cluster.add_node(**NODE | {"num_gpus": 1})
+    sweeps.file.write_text(sweeps.file.read_text() + "resources: {gpus: 0.5}\n")
+    (sweeps.folder / "trials").mkdir(parents=True)
+    (sweeps.folder / "trials" / "go").touch()
+    of_each = {"FAKE_ADDRESS": cluster.address}
+    code, said = sweeps.run(FAKE_GPU_HOURS=str(0.25 / 3600), **of_each)
+    assert code == 75, said
+    assert "GPU-hours used up: " in said
+    assert "rerun with a larger limit to resume" in said
+    before = {trial.number: trial.user_attrs.get("gpu_time") for trial in sweeps.trials()}
+    assert any(before.values()), "what was interrupted keeps its time"
+    code, said = sweeps.run(FAKE_GPU_HOURS=str(0.25 / 3600), **of_each)
+    assert code == 75, said
+    assert len(sweeps.trials()) == len(before)
+    code, said = sweeps.run(FAKE_GPU_HOURS="1", **of_each)
+    assert code == 0, said
+    check_whole(sweeps)
+    for trial in sweeps.trials():
+        outcome = trial.user_attrs["outcome"]
+        assert outcome["gpu_seconds"] == pytest.approx(0.5 * outcome["seconds"], abs=1e-3)
+
+
 def iterations(trial: Path) -> list[int]:
     """Those of which the losses are written."""
     file = trial / "metrics.jsonl"
