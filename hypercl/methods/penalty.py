@@ -1,19 +1,17 @@
 """Quadratic penalties on a network's own weights: EWC, online EWC and SI."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from hypercl.config import UserError
 from hypercl.config.models import SI, Ewc, OnlineEwc
+from hypercl.methods.fisher import FisherInformation, Learned, of_replicas
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
-from hypercl.regularizers import Quadratic, diagonal_fisher, layer_by_layer, quickest
-from hypercl.seeds import generator
+from hypercl.regularizers import Quadratic
 from hypercl.tensors import Tensors
 
 
@@ -119,96 +117,30 @@ class SILearner(PenaltyLearner):
         return super()._protected(state, context.penalty, grads, info)
 
 
-SAMPLES, SAMPLES_OF_CONVOLUTIONS = 1000, 32
-"""Samples per pass; on a GPU convolutional networks take 8 times as many. An MLP was fastest at 1000; ResNet-32 takes
-16 MB a sample."""
-
-
 class EwcLearner(PenaltyLearner):
     """loss = L_task + strength * 1/2 sum_t sum_i F_ti (w_i - w_ti)^2 over earlier tasks t (Kirkpatrick et al., 2017).
 
-    F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it, of the outputs that
-    its loss covered; from the likelihood itself, without label smoothing, in evaluation mode and float32 whatever the
-    precision of training.
+    F_t is the diagonal Fisher information on task t's training data at w_t, the weights after it.
     Raises a UserError if the target cannot process a single sample.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
         super().__init__(spec)
-        self.config, target = cast(Ewc | OnlineEwc, self.configs[0]), spec.target
-        self._samples_at_once = SAMPLES
-        if target.convolves:
-            self._samples_at_once = SAMPLES_OF_CONVOLUTIONS * (1 if spec.device.type == "cpu" else 8)
-        likelihood = self._likelihood(target.initial_buffers(), slice(0, target.num_outputs))
-        example = torch.rand(3, *target.input_shape, generator=torch.Generator().manual_seed(0)).to(spec.device)
-        layers = layer_by_layer(target.module, target.shapes)
-        try:
-            labels = (
-                example.new_zeros(len(example), target.num_outputs) if self.spec.experiment.tasks.regression else None
-            )
-            self._squares = quickest(likelihood, layers, target.initial_weights(), example, labels)
-        except Exception as error:
-            raise UserError(
-                f"target: {type(target.module).__name__} cannot process a single sample, which the Fisher "
-                f"information requires: {error}"
-            ) from error
+        self.config = cast(Ewc | OnlineEwc, self.configs[0])
+        self.fisher = FisherInformation(spec, self.config.fisher_labels, self.config.fisher_samples)
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         if not self.remembers:
             return state
         weights, buffers = state["theta"]["weights"], state["buffers"][self._buffers_of(task)]
-        networks = [Network(weights, buffers)]
-        if self.bundled:
-            columns = [{name: value[replica] for name, value in buffers.items()} for replica in range(len(weights))]
-            networks = [Network(*network) for network in zip(weights, columns, strict=True)]
-        fishers = [
-            self._fisher(seed, network, task, data) for seed, network in zip(self.spec.seeds, networks, strict=True)
-        ]
-        fisher = torch.stack(fishers) if self.bundled else fishers[0]
+        networks = of_replicas(Network(weights, buffers), len(self.spec.seeds))
+        learned = [Learned(network.weights, None, network.buffers) for network in networks]
+        fisher = self.fisher.of(learned, task, self._trained_outputs(task, StepInfo(task, 0, 0.0)), data)
         return {**state, "held": held(self._joined(Quadratic(**state["held"]), fisher, weights))}
 
     def _joined(self, before: Quadratic, fisher: Tensor, weights: Tensor) -> Quadratic:
         """The penalty after one more task."""
         return before.plus(fisher, weights)
-
-    def _fisher(self, seed: int, network: Network, task: int, data: TaskData) -> Tensor:
-        """The diagonal Fisher information of one replica, on samples of its own: (num_weights,)."""
-        samples, count = torch.arange(len(data)), self.config.fisher_samples
-        if count is not None and count < len(data):
-            samples = torch.randperm(len(data), generator=generator(seed, "fisher", task))[:count]
-        outputs = self._trained_outputs(task, StepInfo(task, 0, 0.0))
-
-        def batches() -> Iterator[Batch]:
-            for block in torch.split(samples, self._samples_at_once):
-                inputs, labels = data[block]
-                inputs = inputs.to(network.weights.dtype)
-                if self.config.fisher_labels == "predicted":
-                    with torch.no_grad():
-                        logits, _ = self.spec.target(network.weights, network.buffers, inputs, training=False)
-                    yield inputs, _expected(logits[..., outputs], labels)
-                elif labels.is_floating_point():
-                    yield inputs, labels
-                else:
-                    yield inputs, labels + (self.spec.heads[task].start - outputs.start)
-
-        return diagonal_fisher(self._likelihood(network.buffers, outputs), network.weights, batches(), self._squares)
-
-    def _likelihood(self, buffers: Tensors, outputs: slice) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """The negative log-likelihood of each sample: the cross entropy; of a regression, half the squared error."""
-
-        def likelihood(weights: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
-            logits, _ = self.spec.target(weights, buffers, inputs, training=False)
-            if labels.is_floating_point():
-                return (logits[..., outputs] - labels).square().sum(-1) / 2
-            return cross_entropy(logits[..., outputs], labels, reduction="none")
-
-        return likelihood
-
-
-def _expected(outputs: Tensor, labels: Tensor) -> Tensor:
-    """The labels whose squared gradients are taken: the predicted classes; of a regression of one output the numbers
-    one standard deviation from the predicted ones, with which a squared gradient is its own expectation."""
-    return outputs - 1 if labels.is_floating_point() else outputs.argmax(-1)
 
 
 class OnlineEwcLearner(EwcLearner):
