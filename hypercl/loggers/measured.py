@@ -26,8 +26,10 @@ def _flatten(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def heat_map(data: str, matrix: AccuracyMatrix) -> Any:
-    """A picture of an accuracy matrix, (height, width, 4)."""
-    canvas = FigureCanvasAgg(matrix_figure(matrix, f"Accuracy on {data} data"))
+def heat_map(data: str, matrix: AccuracyMatrix, summary: RunSummary) -> Any:
+    """A picture of an accuracy matrix, of a regression of R^2, (height, width, 4)."""
+    regression = any("final_mse" in metrics for metrics in summary.metrics.values())
+    score = "R\u00b2" if regression else "Accuracy"
+    canvas = FigureCanvasAgg(matrix_figure(matrix, f"{score} on {data} data"))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())

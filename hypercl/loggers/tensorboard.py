@@ -46,7 +46,9 @@ class TensorBoard(Logger):
         for key, value in final_metrics(item.summary).items():
             self._writer.add_scalar(f"final/{key}", value, self._last)
         for data, matrix in item.matrices.items():
-            self._writer.add_image(f"{data}/accuracy_matrix", heat_map(data, matrix), self._last, dataformats="HWC")
+            self._writer.add_image(
+                f"{data}/accuracy_matrix", heat_map(data, matrix, item.summary), self._last, dataformats="HWC"
+            )
 
     def close(self, outcome: str) -> None:
         """Closes the files."""

@@ -215,7 +215,7 @@ class WandbLogger(Logger):
             cells = [[None if isnan(cell) else cell for cell in row] for row in matrix.cells]
             rows: list[Any] = [[after, *row] for after, row in zip(matrix.after, cells, strict=True)]
             values[f"{data}/accuracy_matrix"] = wandb.Table(columns=["after", *matrix.tasks], data=rows)
-            values[f"{data}/accuracy_matrix_map"] = wandb.Image(heat_map(data, matrix))
+            values[f"{data}/accuracy_matrix_map"] = wandb.Image(heat_map(data, matrix, item.summary))
         if values:
             # One step past the last row: W&B drops what comes at a step it has seen.
             self._run.log({"iteration": max(self._state.sent, 0), **values}, step=self._state.sent + 1)

@@ -44,6 +44,7 @@ def figures_of(
     return {
         "name": record.name,
         "goals": goals,
+        "score": file.experiment.tasks.score,
         "at": file.at_fidelity.strip(),
         "tasks": task_count(file.experiment.tasks),
         "reports": file.pruner.reports_per_task,
@@ -139,7 +140,7 @@ def _further_seeds(record: StudyRecord) -> list[dict[str, Any]]:
 
 
 def _final(final: FinalResult) -> list[dict[str, Any]]:
-    """Each setting's test accuracy on the fresh seeds; none of a final step without it."""
+    """Each setting's test accuracy (of a regression R^2) on the fresh seeds; none of a final step without it."""
     return [
         {"name": label_in_words(setting["label"]), "values": values}
         for setting in final.content["settings"]

@@ -29,7 +29,7 @@ FIGURES = {
     ),
     "final": (
         "The final step, on test data",
-        "Test accuracy on fresh seeds. A dot is a seed, the bar the mean with its 95 % t interval.",
+        "On fresh seeds. A dot is a seed, the bar the mean with its 95 % t interval.",
     ),
     "pruning": ("How far trials got", "Number of trials by the tasks that they had learned when they ended."),
     "together": ("Which search found what, and when", "The best value so far of each sweep."),

@@ -236,7 +236,7 @@
   }
 
   const seeds = sweep => seedDots(sweep.seeds, goalOf(sweep));
-  const final = sweep => seedDots(sweep.final, { words: "test accuracy", fraction: true });
+  const final = sweep => seedDots(sweep.final, { words: `test ${sweep.score}`, fraction: true });
 
   function pruning(sweep) {
     const c = colours(), reports = sweep.reports, count = {}, order = ["complete", "pruned", "diverged", "out_of_memory"];
@@ -269,7 +269,7 @@
     const z = rows.map(row => range(tasks).map(i => row[i] === null || row[i] === undefined || i > rows.indexOf(row) ? null : row[i] / 1000)), few = tasks <= 12;
     const names = range(tasks).map(i => few ? `task ${i + 1}` : `${i + 1}`), after = rows.map((_, i) => few ? `after ${i + 1}` : `${i + 1}`);
     return { traces: [{ type: "heatmap", z, x: names, y: after, zmin: 0, zmax: 1, colorscale: VIRIDIS.map((color, i) => [i / 9, color]), xgap: 2, ygap: 2, hoverongaps: false,
-      hovertemplate: "accuracy on %{x}, %{y}: %{z:.1%}<extra></extra>", ...(few ? { texttemplate: "%{z:.1%}" } : {}), showscale: !few, colorbar: { tickformat: ".0%", thickness: 12, outlinewidth: 0 } }],
+      hovertemplate: `${sweep.score} on %{x}, %{y}: %{z:.1%}<extra></extra>`, ...(few ? { texttemplate: "%{z:.1%}" } : {}), showscale: !few, colorbar: { tickformat: ".0%", thickness: 12, outlinewidth: 0 } }],
       layout: layout(Math.max(240, Math.min(420, 110 + 44 * rows.length)), { xaxis: axis("", { side: "bottom", showgrid: false, ticks: "" }), yaxis: axis("", { autorange: "reversed", showgrid: false, ticks: "" }) }) };
   }
 
@@ -280,7 +280,7 @@
       line: { color: paint(task), width: few ? 2 : 1.2, dash: task > 6 && few ? "dot" : "solid" }, marker: { size: 4, color: paint(task) }, showlegend: few,
       hovertemplate: `task ${task + 1}: %{y:.1%} after %{x} tasks<extra></extra>` }));
     return { traces, layout: layout(340, { shapes: few ? range(Math.max(0, sweep.tasks - 1)).map(i => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: i + 1, x1: i + 1, line: { color: c.line, width: 1, dash: "dot" } })) : [],
-      xaxis: axis("tasks learned", { range: [0, sweep.tasks], dtick: few ? 1 : undefined }), yaxis: axis("validation accuracy", { tickformat: ".0%", range: [-0.02, 1.02] }) }) };
+      xaxis: axis("tasks learned", { range: [0, sweep.tasks], dtick: few ? 1 : undefined }), yaxis: axis(`validation ${sweep.score}`, { tickformat: ".0%", range: [-0.02, 1.02] }) }) };
   }
 
   function loss(sweep, plot) {
@@ -338,7 +338,7 @@
       if (!course) parts.push(el("p", { textContent: "How this trial trained is not in this page: it has not reported, or the page is full. Its folder may have more." }));
       else {
         parts.push(el("div", { className: "pair" },
-          ...(course.matrix.length ? [figure("matrix", "Accuracy matrix", "Validation accuracy on each task after each task was learned" + (trial.goals ? "." : "; the last row is where the trial ended."), number)] : []),
+          ...(course.matrix.length ? [figure("matrix", `${sweep.score[0].toUpperCase()}${sweep.score.slice(1)} matrix`, `Validation ${sweep.score} on each task after each task was learned` + (trial.goals ? "." : "; the last row is where the trial ended."), number)] : []),
           ...(course.accuracy.length ? [figure("stream", "Each task over the stream", "A line begins where its task is learned; where it falls, the task is forgotten.", number)] : [])));
         if (Object.keys(course.loss).length > 1) parts.push(figure("loss", "Training loss", "Means of neighbouring iterations.", number));
         if (sweep.samples[number]) parts.push(el("figure", {}, el("figcaption", {}, el("h3", { textContent: "What it would replay" }), el("p", { textContent: "A row for each task learned." })), el("img", { className: "samples", src: sweep.samples[number], alt: "samples of replayed inputs" })));

@@ -67,6 +67,7 @@ class LiveTable(Score):
     def __init__(self, file: SweepFile, console: Console) -> None:
         super().__init__(file, console)
         self._running: dict[int | str, _Running] = {}
+        self.score = file.experiment.tasks.score
         self._tasks: dict[int | str, int] = {}
         """Of runs beside the study, which may have other streams than the trials."""
         self._news: list[str] = []
@@ -161,7 +162,7 @@ class LiveTable(Score):
     def _table(self) -> Table:
         """A row a trial; a curve and the setting where there is room for them, of the setting as many keys as fit."""
         kind = "run" if any(isinstance(name, str) for name in self._running) else "trial"
-        rows = [[kind, "task", "accuracy so far", "forgetting", "time"]]
+        rows = [[kind, "task", f"{self.score} so far", "forgetting", "time"]]
         for name, run in self._running.items():
             tasks = self._tasks.get(name, self.tasks) or 1
             task = f"{min(run.step // self.reports + 1, tasks)} of {tasks}"
