@@ -27,7 +27,8 @@ from hypercl.config.models import (
 )
 from hypercl.methods.er import ERLearner, StoredRealLearner
 from hypercl.methods.generative_replay import DGRLearner, HnetReplayLearner, HnetTirLearner
-from hypercl.methods.hnet import HnetEntLearner, HnetLearner
+from hypercl.methods.hnet import HnetLearner
+from hypercl.methods.hnet_ent import HnetEntLearner
 from hypercl.methods.learner import Learner, LearnerSpec
 from hypercl.methods.network_learner import NetworkLearner
 from hypercl.methods.penalty import EwcLearner, OnlineEwcLearner, SILearner

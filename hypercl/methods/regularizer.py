@@ -1,4 +1,4 @@
-"""The output regulariser of a hypernetwork of any kind, in the form that costs least."""
+"""The regulariser of a hypernetwork of any kind, in the form that costs least."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,23 @@ from torch import Tensor
 
 from hypercl.config.models import Regularizer
 from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, Part, tensors_of_part
-from hypercl.regularizers import DirectAnchor, DirectForm, GramAnchor, GramForm, HeadMask, Strength, cheaper_form
-from hypercl.tensors import Tensors
+from hypercl.methods.theta import ThetaForm
+from hypercl.regularizers import (
+    DirectAnchor,
+    DirectForm,
+    FirstOrder,
+    GramAnchor,
+    GramForm,
+    HeadMask,
+    Point,
+    Quadratic,
+    StepAnchor,
+    StepForm,
+    Strength,
+    ValuePreserving,
+    cheaper_form,
+)
+from hypercl.tensors import Tensors, add_all_
 
 
 class CheaperForm:
@@ -21,10 +36,11 @@ class CheaperForm:
         self.direct = DirectForm(hypernet, mask, store=config.tasks is None)
         self.gram = GramForm(hypernet, mask)
 
-    def anchor(self, theta: Tensors, embeddings: Tensor) -> GramAnchor | DirectAnchor:
-        """As `OutputRegularizer.anchor`, of the form that is chosen for this number of tasks."""
-        form = self.gram if self.form(embeddings.shape[-2]) == "gram" else self.direct
-        return form.anchor(theta, embeddings)
+    def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> GramAnchor | DirectAnchor:
+        """As `DirectForm.anchor`, of the form that is chosen for this number of tasks."""
+        if self.form(embeddings.shape[-2]) == "gram":
+            return self.gram.anchor(theta, embeddings)
+        return self.direct.anchor(theta, embeddings, importance)
 
     def add_gradient_(
         self, gradient: Tensors, theta: Tensors, anchor: GramAnchor | DirectAnchor, strength: Strength, **subset: Any
@@ -36,6 +52,8 @@ class CheaperForm:
     def form(self, task: int) -> str:
         """The form of the regulariser during a task."""
         config = self.config
+        if config.direct_alone is not None:
+            return "direct"
         if config.form != "auto":
             return config.form
         if config.pairs is not None and config.pairs < self.gram.num_pairs(task):
@@ -66,11 +84,13 @@ class CompositeForm:
                 own = None if mask is None else mask.of(part.weights, hypernet.num_weights)
                 self.parts.append((number, part, CheaperForm(part.net, own, config)))
 
-    def anchor(self, theta: Tensors, embeddings: Tensor) -> CompositeAnchor:
-        """As `OutputRegularizer.anchor`."""
-        return CompositeAnchor(
-            [form.anchor(tensors_of_part(n, theta), embeddings[..., part.columns]) for n, part, form in self.parts]
-        )
+    def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> CompositeAnchor:
+        """As `DirectForm.anchor`."""
+        anchors: list[GramAnchor | DirectAnchor] = []
+        for number, part, form in self.parts:
+            own = part.of(importance) if importance is not None and importance.shape[-1] > 1 else importance
+            anchors.append(form.anchor(tensors_of_part(number, theta), embeddings[..., part.columns], own))
+        return CompositeAnchor(anchors)
 
     def add_gradient_(
         self,
@@ -93,20 +113,75 @@ class CompositeForm:
         return torch.stack(values).sum(0)
 
 
-AnyForm = CheaperForm | CompositeForm
-AnyAnchor = GramAnchor | DirectAnchor | CompositeAnchor
+@dataclass(frozen=True)
+class Step:
+    """A step, mostly a look-ahead: R is evaluated where it leads to."""
+
+    origin: Point
+    ahead: Point
+    gradient: Tensors | None = None
+    """If not None, beta times R's gradient with respect to the step of theta is added to it."""
+
+    def of_replica(self, index: int) -> "Step":
+        origin, ahead = (
+            Point(of_replica(index, point.theta), None if point.embeddings is None else point.embeddings[index])
+            for point in (self.origin, self.ahead)
+        )
+        return Step(origin, ahead, None if self.gradient is None else of_replica(index, self.gradient))
+
+
+def of_replica(index: int, tensors: Tensors) -> Tensors:
+    """A replica's part of tensors by name."""
+    return {name: value[index] for name, value in tensors.items()}
+
+
+AnyForm = CheaperForm | CompositeForm | StepForm | ThetaForm
+AnyAnchor = GramAnchor | DirectAnchor | CompositeAnchor | StepAnchor | Quadratic
+
+
+def add_gradient_(
+    form: AnyForm, gradient: Tensors, step: Step, anchor: AnyAnchor, strength: Strength, **subset: Tensor
+) -> Tensor:
+    """R of a step; adds `strength` times its gradient, at a constant step, to `gradient` in place.
+
+    Args:
+        form: the regulariser.
+        gradient: by the names in theta; with embeddings of the step also `embeddings` (tasks, dim).
+        step: from where to where.
+        anchor: the form's, of the task.
+        strength: beta; one per replica if there are several.
+        subset: the compared `tasks` or `pairs`, as of the form's `add_gradient_`.
+    """
+    compare: Any = form.add_gradient_
+    options: dict[str, Any] = {**subset, "embeddings": step.ahead.embeddings}
+    if isinstance(form, StepForm):
+        options |= {"origin": step.origin, "of_step": step.gradient}
+    if isinstance(form, StepForm) or step.gradient is None:
+        return compare(gradient, step.ahead.theta, anchor, strength, **options)
+    own = {name: torch.zeros_like(value) for name, value in gradient.items()}
+    value = compare(own, step.ahead.theta, anchor, strength, **options)
+    for totals in (gradient, step.gradient):  # theta moves what the step leads to as much as the step does
+        add_all_(list(totals.values()), [own[name] for name in totals])
+    return value
+
+
+_STEP_FORMS = {"value_preserving": ValuePreserving, "first_order": FirstOrder}
 
 
 def build_regularizer(
     hypernet: Hypernetwork | CompositeHypernetwork, mask: HeadMask | None, config: Regularizer
 ) -> AnyForm:
-    """The output regulariser of a hypernetwork.
+    """The regulariser of a hypernetwork.
 
     Args:
         hypernet: the hypernetwork.
         mask: which weights count; None counts all.
         config: the section `method.regularizer`.
     """
+    if config.kind == "ewc":
+        return ThetaForm(hypernet.shapes)
+    if config.of_step:
+        return _STEP_FORMS[config.kind](hypernet, mask)
     if isinstance(hypernet, CompositeHypernetwork):
         return CompositeForm(hypernet, mask, config)
     return CheaperForm(hypernet, mask, config)

@@ -99,17 +99,27 @@ class DirectAnchor(Anchor):
     """The same, cut: (tasks, weights)."""
     drops: Tensor | None
     """What the mask leaves out, of the weights of its span: bool (tasks, span)."""
+    importance: Tensor | None
+    """Factors of the squares, (tasks, chunks * chunk_size), or (tasks, 1) where a task's weights share one."""
 
     def of_replica(self, index: int) -> "DirectAnchor":
-        theta = {name: value[index] for name, value in self.theta.items()}
-        whole, targets = self.whole, self.targets
-        if whole is not None and targets is not None:
-            whole, targets = whole[index], targets[index]
-        return replace(self, embeddings=self.embeddings[index], theta=theta, whole=whole, targets=targets)
+        def own(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[index]
+
+        return replace(
+            self,
+            embeddings=self.embeddings[index],
+            theta={name: value[index] for name, value in self.theta.items()},
+            whole=own(self.whole),
+            targets=own(self.targets),
+            importance=own(self.importance),
+        )
 
 
 class DirectForm(OutputRegularizer[DirectAnchor]):
     """Generates the earlier tasks' weights and compares them: all tasks in one batched pass.
+
+    It can also multiply each square (...)_jw^2 by an importance f_jw, which is part of the anchor.
 
     With `store` it keeps the targets of all earlier tasks, (tasks, weights); otherwise those of the compared tasks are
     generated again at each step, which pays where a step compares few of many tasks.
@@ -120,7 +130,11 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         self.store = store
 
     @torch.no_grad()
-    def anchor(self, theta: Tensors, embeddings: Tensor) -> DirectAnchor:
+    def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> DirectAnchor:
+        """As of the base class.
+
+        `importance` are the factors f of the squares: (tasks, num_weights), or (tasks, 1) for one a task.
+        """
         theta = {name: parameter.detach().clone() for name, parameter in theta.items()}
         embeddings = embeddings.detach().clone()
         drops = None if self.mask is None else self.mask.drops(slice(embeddings.shape[-2]))
@@ -128,7 +142,10 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         if self.store:
             whole = self._generated(theta, embeddings)
             targets = whole[..., : self.hypernet.num_weights]
-        return DirectAnchor(embeddings, theta, whole, targets, drops)
+        if importance is not None and importance.shape[-1] > 1:  # what the last chunk has too much counts as nothing
+            padding = self.hypernet.num_chunks * self.hypernet.chunk_size - self.hypernet.num_weights
+            importance = functional.pad(importance, (0, padding))
+        return DirectAnchor(embeddings, theta, whole, targets, drops, importance)
 
     @torch.no_grad()
     def add_gradient_(
@@ -144,15 +161,20 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
         leaves = {name: value.detach().requires_grad_() for name, value in theta.items() if name != "head"}
         moved, head = None if embeddings is None else embeddings.detach().requires_grad_(), theta["head"].detach()
         with torch.enable_grad():
-            compared = _of(tasks, anchor.embeddings if moved is None else moved)
+            compared = of_tasks(tasks, anchor.embeddings if moved is None else moved)
             hidden = self.hypernet.hidden_activations(leaves, compared).flatten(-3, -2)
         extended = _with_one(hidden.detach())
         residual = self._residual(extended, head, self._targets(anchor, tasks))
         if self.mask is not None and anchor.drops is not None:
-            self.mask.apply_(residual, _of(tasks, anchor.drops))
+            self.mask.apply_(residual, of_tasks(tasks, anchor.drops))
         count = residual.shape[-2]
         # a float32 vector_norm of ten million numbers was off by 7e-4, this sum by 6e-8
-        value = residual.square().sum((-2, -1)) * (1 / count)
+        if anchor.importance is None:
+            value = residual.square().sum((-2, -1)) * (1 / count)
+        else:
+            weighted = residual * of_tasks(tasks, anchor.importance)
+            value = residual.mul_(weighted).sum((-2, -1)) * (1 / count)
+            residual = weighted
         factor = for_matrices(strength) * (2 / count)
         if isinstance(factor, Tensor):
             residual, factor = residual.mul_(factor), 1.0
@@ -184,8 +206,8 @@ class DirectForm(OutputRegularizer[DirectAnchor]):
     def _targets(self, anchor: DirectAnchor, tasks: Tensor | None) -> Tensor:
         """What the tasks' weights are compared with, the last chunk whole."""
         if anchor.whole is not None:
-            return _of(tasks, anchor.whole)
-        return self._generated(anchor.theta, _of(tasks, anchor.embeddings))
+            return of_tasks(tasks, anchor.whole)
+        return self._generated(anchor.theta, of_tasks(tasks, anchor.embeddings))
 
     def _generated(self, theta: Tensors, embeddings: Tensor) -> Tensor:
         """Weights of tasks, the last chunk whole: (tasks, chunks * chunk_size)."""
@@ -198,8 +220,8 @@ def _with_one(hidden: Tensor) -> Tensor:
     return functional.pad(hidden, (0, 1), value=1.0)
 
 
-def _of(tasks: Tensor | None, rows: Tensor) -> Tensor:
-    """The rows of some tasks, or of all."""
+def of_tasks(tasks: Tensor | None, rows: Tensor) -> Tensor:
+    """The rows (tasks, n) of some tasks, or of all."""
     return rows if tasks is None else rows.index_select(-2, tasks)
 
 

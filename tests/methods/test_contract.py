@@ -29,6 +29,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "stored_real": {},
 }
 WITH_HYPERNET = ("finetune", "scratch", "joint")
+PROTECTED: dict[str, dict[str, Any]] = {
+    "first_order": {"regularizer": {"kind": "first_order"}, "backpropagate_lookahead": True},
+    "proximal": {"regularizer": {"kind": "value_preserving"}, "proximal": {"steps": 2}},
+    "fisher": {"regularizer": {"importance": "fisher", "task_factors": [1, 2, 3]}},
+    "theta": {"regularizer": {"kind": "ewc"}, "beta": 100},
+}
+"""Options of hnet."""
 BUILT = {kind_of(model) for model in LEARNERS} - {kind_of(ImportedMethod)}
 
 
@@ -43,6 +50,12 @@ for _name in SETTINGS:
         globals()[f"Test_{_name}"] = contract(_name, **own)
 for _name in WITH_HYPERNET:
     globals()[f"Test_{_name}_generated"] = contract(_name, sections={"hypernet": SMALL}, scenarios=("task",))
+for _name, _options in PROTECTED.items():
+    _attributes = {"method": {"name": "hnet", "beta": 0.5, **_options}, "__module__": __name__}
+    if _name == "theta":  # some gradients are 0 up to rounding, which Adam would make steps of
+        _training = {"iterations": 4, "batch_size": 16, "optimizer": {"name": "sgd", "lr": 1e-2}}
+        _attributes["sections"] = {"training": _training}
+    globals()[f"Test_hnet_{_name}"] = type(f"Test_hnet_{_name}", (MethodContract,), _attributes)
 
 
 @pytest.mark.parametrize("model", models_in(Method), ids=kind_of)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_learners import learner, trained
 
 from hypercl.methods import Decision
-from hypercl.methods.hnet import relative_entropy
+from hypercl.methods.hnet_ent import relative_entropy
 
 ENT = ("method.name=hnet_ent", "tasks.scenario=class")
 

@@ -15,7 +15,7 @@ from hypercl.config.models.section import Section, kind_of, models_in
 from hypercl.hypernets import build_hypernet
 from hypercl.hypernets.not_generated import TaskWeights
 from hypercl.methods.regularizer import build_regularizer
-from hypercl.regularizers import HeadMask
+from hypercl.regularizers import HeadMask, Point
 from hypercl.testing import MethodContract
 
 CHUNKS: dict[str, Any] = {"hidden": (4,), "task_embedding": 3, "chunk_embedding": 2, "activation": "tanh"}
@@ -203,6 +203,37 @@ class TestEveryKind:
             torch.testing.assert_close(gradient[key], 1 + 0.5 * grad, rtol=1e-9, atol=1e-9)
         if moving:
             torch.testing.assert_close(gradient["embeddings"], 0.5 * of_embeddings, rtol=1e-9, atol=1e-9)
+
+    @pytest.mark.parametrize("kind", ["first_order", "value_preserving"])
+    def test_has_regularisers_of_the_step(self, name: str, label: str, kind: Any) -> None:
+        net = built(name, label)
+        before, e = parameters(net, 1), embeddings(net, 3)
+        names, step = list(before), {key: 0.1 * value for key, value in parameters(net, 2).items()}
+
+        def weights(at: dict[str, Tensor], share: float) -> Tensor:
+            return net({key: value + share * step[key] for key, value in at.items()}, e)
+
+        def value_at(at: dict[str, Tensor]) -> Tensor:
+            if kind == "first_order":  # the derivative along the step, by differences
+                moved = (weights(at, 1e-4) - weights(at, -1e-4)) / 2e-4
+                moved = (4 * moved - (weights(at, 2e-4) - weights(at, -2e-4)) / 4e-4) / 3
+            else:
+                moved = weights(at, 1.0) - weights(at, 0.0)
+            return moved.square().sum() / 3
+
+        leaves = {key: tensor.clone().requires_grad_() for key, tensor in before.items()}
+        value = value_at(leaves)
+        grads = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+        regularizer: Any = build_regularizer(net, None, Regularizer(kind=kind))
+        ahead, gradient = (
+            {key: before[key] + step[key] for key in names},
+            {key: torch.zeros_like(before[key]) for key in names},
+        )
+        anchor = regularizer.anchor(before, e)
+        found = regularizer.add_gradient_(gradient, ahead, anchor, origin=Point(before, None))
+        exact = 1e-8 if kind == "first_order" else 1e-9
+        torch.testing.assert_close(found, value.detach(), rtol=exact, atol=exact)
+        torch.testing.assert_close(list(gradient.values()), list(grads), rtol=exact, atol=exact)
 
 
 def test_weights_that_are_not_generated_start_as_the_targets_own() -> None:

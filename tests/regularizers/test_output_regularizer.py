@@ -32,7 +32,14 @@ class Setting:
         self.now = {name: parameter + steps[name] for name, parameter in self.before.items()}
         self.embeddings = torch.randn(TASKS, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
-    def loop(self, theta: dict[str, Tensor], tasks: list[int], masked: bool, moved: Tensor | None = None) -> Tensor:
+    def loop(
+        self,
+        theta: dict[str, Tensor],
+        tasks: list[int],
+        masked: bool,
+        moved: Tensor | None = None,
+        importance: Tensor | None = None,
+    ) -> Tensor:
         """The definition, one task and one weight at a time."""
         total = torch.zeros((), dtype=torch.float64)
         for task in tasks:
@@ -42,7 +49,8 @@ class Setting:
             for weight in range(NUM_WEIGHTS):
                 own = OUTPUT_OF[weight]
                 if not masked or own == -1 or HEADS[task, 0] <= own < HEADS[task, 1]:
-                    total = total + (old[weight] - new[weight]) ** 2
+                    factor = 1 if importance is None else importance[task, weight % importance.shape[1]]
+                    total = total + factor * (old[weight] - new[weight]) ** 2
         return total / len(tasks)
 
 
@@ -54,18 +62,22 @@ class Setting:
     masked=st.booleans(),
     store=st.booleans(),
     moving=st.booleans(),
+    factors=st.sampled_from([None, 1, NUM_WEIGHTS]),
 )
-def test_value_and_gradient_equal_a_loop_over_tasks_and_weights(hidden, chunk_size, tasks, masked, store, moving):
+def test_value_and_gradient_equal_a_loop_over_tasks_and_weights(
+    hidden, chunk_size, tasks, masked, store, moving, factors
+):
     setting = Setting(hidden, chunk_size)
     form = DirectForm(setting.hypernet, HeadMask(OUTPUT_OF, HEADS) if masked else None, store)
-    anchor = form.anchor(setting.before, setting.embeddings)
+    importance = None if factors is None else torch.rand(TASKS, factors, dtype=torch.float64)
+    anchor = form.anchor(setting.before, setting.embeddings, importance)
     moved = setting.embeddings + 0.1 if moving else None
     subset = None if tasks is None else torch.tensor(tasks)
     value, gradient = form.value_and_grad(setting.now, anchor, tasks=subset, embeddings=moved)
     leaves = {name: parameter.clone().requires_grad_() for name, parameter in setting.now.items()}
     if moved is not None:
         leaves["embeddings"] = moved = moved.clone().requires_grad_()
-    expected = setting.loop(leaves, list(range(TASKS)) if tasks is None else tasks, masked, moved)
+    expected = setting.loop(leaves, list(range(TASKS)) if tasks is None else tasks, masked, moved, importance)
     torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-12)
     grads = torch.autograd.grad(expected, list(leaves.values()))
     assert gradient.keys() == leaves.keys()

@@ -11,9 +11,19 @@ from hypercl.training import RunFolders, run
 GRAM = "method.regularizer.form=gram"
 
 
-@pytest.mark.parametrize("option", ["hypernet.hidden=[6]", "hypernet.hidden=[]", "method.regularizer.pairs=4"])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, option: str) -> None:
-    setting = experiment(GRAM, option, "training.iterations=12")
+@pytest.mark.parametrize(
+    "options",
+    [
+        (GRAM, "hypernet.hidden=[6]"),
+        (GRAM, "hypernet.hidden=[]"),
+        (GRAM, "method.regularizer.pairs=4"),
+        ("method.regularizer.kind=first_order", "method.backpropagate_lookahead=true"),
+        ("method.regularizer.importance=fisher", "method.proximal=true"),
+        ("method.regularizer.kind=ewc",),
+    ],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, options: tuple[str, ...]) -> None:
+    setting = experiment(*options, "training.iterations=12")
     assert_interruptions_change_nothing(setting, tmp_path)
 
 

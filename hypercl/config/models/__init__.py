@@ -47,7 +47,6 @@ from hypercl.config.models.method import (
     Method,
     OnlineEwc,
     OwnNetworks,
-    Regularizer,
     ReplayHypernet,
     ReplayMethod,
     Scratch,
@@ -66,6 +65,7 @@ from hypercl.config.models.pruner import (
     PercentileRule,
     ThresholdRule,
 )
+from hypercl.config.models.regularizer import Proximal, Regularizer
 from hypercl.config.models.search import LENGTHS, SAMPLER_SETTINGS, SETTINGS_OF, VARYING, Search, shortened
 from hypercl.config.models.section import (
     Kinds,

@@ -113,6 +113,7 @@ class Experiment(Section):
         self._each_class_has_a_share()
         self._replay_fits()
         self._pairs_of_one_hypernetwork()
+        self._a_factor_for_each()
         self._own_weights_stay()
         self._entropy_tells_something()
         self._tasks_may_come()
@@ -195,6 +196,19 @@ class Experiment(Section):
             raise ValueError(
                 f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
                 f"{self.hypernet.name} is several: use method.regularizer.tasks"
+            )
+
+    def _a_factor_for_each(self) -> None:
+        factors = self.method.regularizer.task_factors if isinstance(self.method, HypernetMethod) else ()
+        if not factors:
+            return
+        tasks = self.tasks.num_tasks
+        if tasks is None:
+            raise ValueError("method.regularizer.task_factors has a factor for each task: give tasks.num_tasks")
+        if len(factors) != tasks:
+            raise ValueError(
+                f"method.regularizer.task_factors needs a factor for each task: {len(factors)} are given, the stream "
+                f"has {tasks} (the last one's counts once more tasks come)"
             )
 
     def _own_weights_stay(self) -> None:

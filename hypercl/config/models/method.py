@@ -5,41 +5,23 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hypercl.config.models.hypernet import AnyHypernet, ChunkedHypernet, ModulationHypernet, OwnWeights
-from hypercl.config.models.section import Count, Flag, ImportPath, Kinds, NotNegative, Number, Positive, Section, Units
+from hypercl.config.models.regularizer import Proximal, Regularizer
+from hypercl.config.models.section import (
+    Count,
+    Flag,
+    ImportPath,
+    Kinds,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+    Units,
+    switched,
+)
 
 Scenarios = frozenset[str]
 TASK, ALL = frozenset({"task"}), frozenset({"task", "domain", "class"})
 UNKNOWN = frozenset({"domain", "class"})
-
-
-class Regularizer(Section):
-    """The output regulariser: (1/|S|) sum over earlier tasks j in S of |h(e_j, theta + dtheta) - h(e_j*, theta*)|^2.
-
-    Source: von Oswald et al. (2020).
-    """
-
-    form: Literal["auto", "gram", "direct"] = "auto"
-    """How it is computed: `direct` generates the earlier tasks' weights at each step, `gram` gets the same value and
-    gradient, up to rounding, from products of the hypernetwork's last layer and its inputs, without generating them.
-    `auto` takes at each task the one that costs less."""
-    tasks: Count | None = None
-    """Earlier tasks compared at each step, drawn without replacement; null compares all. S is then these tasks."""
-    pairs: Count | None = None
-    """Pairs of an earlier task and a chunk compared at each step, drawn without replacement and scaled to stand
-    for all: an unbiased estimate of the whole sum at the same cost for any number of tasks. Null compares all."""
-    mask_heads: Flag = True
-    """With per-task heads, leave out the heads that an earlier task does not use."""
-
-    @model_validator(mode="after")
-    def _one_subset(self) -> "Regularizer":
-        if self.pairs is not None and self.tasks is not None:
-            raise ValueError(f"give tasks ({self.tasks}) or pairs ({self.pairs}), not both: each says what is compared")
-        if self.pairs is not None and self.form == "direct":
-            raise ValueError(
-                f"pairs {self.pairs} cannot be compared in the direct form, which generates whole tasks: use form auto "
-                "or gram, or tasks instead of pairs"
-            )
-        return self
 
 
 class AnyMethod(Section):
@@ -62,11 +44,52 @@ class HypernetMethod(AnyMethod):
 
     Source: von Oswald et al. (2020).
     """
+    backpropagate_lookahead: Flag = False
+    """Count how the look-ahead step depends on the parameters: the gradient of the regulariser then also goes through
+    the step's own optimiser and gradient, at the cost of a second derivative. Source: the code of von Oswald et al.
+    (2020)."""
     train_earlier_embeddings: Flag = False
     """Keep training the embeddings of earlier tasks, on the regulariser alone, so that they follow the hypernetwork;
     its look-ahead then includes their own drift."""
+    proximal: Annotated[Proximal | None, switched] = None
+    """Find each step of theta by several: true, or the keys that differ from the defaults; null takes one."""
     regularizer: Regularizer = Regularizer()
     """What the regulariser compares, always without noise and dropout: what is kept is the network that predicts."""
+
+    @model_validator(mode="after")
+    def _has_a_step(self) -> "HypernetMethod":
+        if not self.lookahead and self.backpropagate_lookahead:
+            raise ValueError("backpropagate_lookahead would have no effect without the look-ahead: leave it out")
+        if not self.lookahead and self.regularizer.of_step:
+            raise ValueError(
+                f"regularizer.kind {self.regularizer.kind} compares what the look-ahead step changes, and without "
+                "lookahead there is none: use kind output"
+            )
+        if self.regularizer.of_step and not self.backpropagate_lookahead and self.proximal is None:
+            raise ValueError(
+                f"regularizer.kind {self.regularizer.kind} is a function of the step, and at a constant step it hardly "
+                "changes with the parameters: give backpropagate_lookahead: true, or proximal: true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _proximal_alone(self) -> "HypernetMethod":
+        if self.proximal is not None and not self.lookahead:
+            raise ValueError("lookahead false has no meaning with proximal, which looks ahead by itself: leave it out")
+        for key in ("backpropagate_lookahead", "train_earlier_embeddings"):
+            if self.proximal is not None and getattr(self, key):
+                raise ValueError(f"{key} and proximal are two ways to take a step: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_is_generated(self) -> "HypernetMethod":
+        if self.regularizer.kind == "ewc":
+            for key in ("backpropagate_lookahead", "train_earlier_embeddings"):
+                if getattr(self, key):
+                    raise ValueError(
+                        f"{key} would have no effect with regularizer.kind ewc, which keeps theta itself: leave it out"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _earlier_need_beta(self) -> "HypernetMethod":

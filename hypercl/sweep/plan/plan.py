@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile, UserError, assign, lookup
 from hypercl.config.checks import conditions_in_words
-from hypercl.config.models import LENGTHS, VARYING, key_of
+from hypercl.config.models import LENGTHS, VARYING, HypernetMethod, key_of
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
@@ -53,6 +53,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),
         ("protocol", protocol_in_words(asked)),
         *_methods(file),
+        *_regularizer(asked),
         *(planner_of(file).plan_rows() or _searched(file, given)),
         *_replicas(file),
         *_bundles(file),
@@ -92,6 +93,15 @@ def _methods(file: SweepFile) -> Rows:
     bounded = "; the bound on the compression ratio does not concern them" if file.constraints.compression_ratio else ""
     parts += [f"{', '.join(own)}: the target's own weights, no hypernetwork{bounded}"] if own else []
     return [("methods", ". ".join(parts))] if file.methods else []
+
+
+def _regularizer(file: SweepFile) -> Rows:
+    """What keeps the regulariser from its cheaper form."""
+    method = file.experiment.method
+    why = method.regularizer.direct_alone if isinstance(method, HypernetMethod) else None
+    if why is None or why == "kind ewc":
+        return []
+    return [("regulariser", f"{why}: in the direct form, which generates the earlier tasks' weights at each step")]
 
 
 def _replicas(file: SweepFile) -> Rows:

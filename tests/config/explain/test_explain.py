@@ -132,6 +132,9 @@ NEEDED = {
     "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
     "method.share_buffers": ["target.batch_norm=true"],
     "method.new_classes": ["tasks.scenario=class"],
+    "method.regularizer.fisher_": ["method.regularizer.importance=fisher"],
+    "method.proximal.steps": ["method.proximal.weight=1"],
+    "method.proximal.weight": ["method.proximal.steps=5"],
     "training.early_stopping.patience": ["training.early_stopping.checks=100"],
     "training.early_stopping.checks": ["training.early_stopping.patience=2"],
     "search.population": ["search.sampler=nsga2"],
@@ -141,9 +144,10 @@ ALONE = {
     "hypernet.compression_ratio",
     "method.generator.hypernet.compression_ratio",
     "method.generator.decoder",
+    "method.regularizer.kind",
 }
 """Keys that cannot be varied with all else as it was: null means nothing beside chunk_size auto, a ratio nothing
-beside a number; and the methods begin with other decoders."""
+beside a number; the methods begin with other decoders; two kinds of regulariser need what another one refuses."""
 
 
 def beside(found: Setting) -> list[str]:
