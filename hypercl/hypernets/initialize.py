@@ -223,7 +223,10 @@ def initial_theta(
         elif name.endswith(".scale"):
             parameter.fill_(1.0)
         elif name.endswith("weight") and isinstance(config, Xavier):
-            nn.init.xavier_uniform_(parameter, generator=generator)
+            per_tensor = config.per_tensor and name == "head.weight"
+            sizes = [tensor.size for tensor in fan.tensors] if per_tensor else [len(parameter)]
+            for part in torch.split(parameter, sizes):
+                nn.init.xavier_uniform_(part, generator=generator)
         elif name.endswith("weight") and isinstance(config, Normal):
             parameter.normal_(std=config.std, generator=generator)
     if isinstance(config, HyperfanIn | HyperfanOut):

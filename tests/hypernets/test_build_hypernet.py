@@ -1,6 +1,8 @@
 import pytest
+import torch
+from pydantic import ValidationError
 
-from hypercl.config.models.hypernet import ChunkedHypernet, FullHypernet
+from hypercl.config.models.hypernet import ChunkedHypernet, FullHypernet, Xavier
 from hypercl.hypernets import build_hypernet
 
 
@@ -35,3 +37,16 @@ def test_a_full_section_makes_one_chunk_of_all_weights():
 
 def test_a_chunk_is_never_larger_than_the_target():
     assert build_hypernet(section((), 5000, 2, 3), 90, 1).chunk_size == 90
+
+
+def test_a_full_hypernetwork_can_begin_as_if_each_tensor_had_a_layer_of_its_own() -> None:
+    config = FullHypernet(hidden=(10,), task_embedding=2, init=Xavier(per_tensor=True))
+    net = build_hypernet(config, 1020, 1, [("0.weight", (50, 20)), ("1.weight", (20, 1))])
+    head = net.init(torch.Generator().manual_seed(1))["head"]
+    weights, bias = head[:, :-1], head[:, -1]
+    for part, size in ((weights[:1000], 1000), (weights[1000:], 20)):
+        bound = (6 / (10 + size)) ** 0.5
+        assert 0.95 * bound < part.abs().max() <= bound
+    assert not bias.any()
+    with pytest.raises(ValidationError, match="per_tensor needs hypernet full"):
+        ChunkedHypernet(init=Xavier(per_tensor=True))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hypercl.config.models.section import Count, Fraction, Kinds, Positive, Section, Units, Whole, at_most
+from hypercl.config.models.section import Count, Flag, Fraction, Kinds, Positive, Section, Units, Whole, at_most
 from hypercl.config.models.target import Activation
 
 
@@ -12,6 +12,9 @@ class Xavier(Section):
     """Weights uniform with variance 2 / (inputs + outputs), biases zero (Glorot and Bengio, 2010)."""
 
     name: Literal["xavier"] = "xavier"
+    per_tensor: Flag = False
+    """Of hypernet full: count the outputs of the last layer by generated tensor, as if each had a layer of its own.
+    Source: von Oswald et al. (2020), toy regression."""
 
 
 class Normal(Section):
@@ -70,6 +73,16 @@ class Hypernet(Section):
     """previous: from the second task on, a task's embedding starts as a copy of the one before, as learned."""
     init: Annotated[Xavier | Normal | HyperfanIn | HyperfanOut, Kinds(default=Xavier)] = Xavier()
     """Initialisation of trunk and head; the paper's runs use xavier."""
+
+    @model_validator(mode="after")
+    def _per_tensor(self) -> "Hypernet":
+        kind = getattr(self, "name", "")
+        if isinstance(self.init, Xavier) and self.init.per_tensor and kind != "full":
+            raise ValueError(
+                f"init.per_tensor needs hypernet full, whose outputs are whole tensors; those of {kind} are chunks: "
+                "leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _trunk_options(self) -> "Hypernet":
