@@ -267,8 +267,9 @@ class _Session:
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
         searcher = StudySearcher(
-            file, self.study, self.planner, self.bounds, self.control, self.listener, self._job, lambda: self.slots.room
-        )
+            file, self.study, self.planner, self.bounds, self.control, self.listener, self._job,
+            lambda: self.slots.room, self.slots.enlarge,
+        )  # fmt: skip
         scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
         storage = self.folder / RAY_FOLDER
         tune_study(self.engine.trainable(), self.slots, searcher, scheduler, self._heartbeat(), storage)
@@ -345,7 +346,7 @@ class _Session:
             offline=self.given.offline,
             import_paths=self.import_paths,
             reports_per_task=self.file.pruner.reports_per_task,
-            gpus=self.slots.gpus > 0,
+            takes=self.slots.of_ray,
             cluster=self.nodes is not None,
             processes=self.slots.sharing,
             stall_timeout=None if self.file.search.stall_timeout == "auto" else self.file.search.stall_timeout,

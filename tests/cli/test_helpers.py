@@ -90,7 +90,7 @@ def swept(place: Path) -> Path:
         offline=True,
         import_paths=(),
         reports_per_task=4,
-        gpus=True,
+        takes={"CPU": 1.0},
         loggers=None,
     )
     trainable, result = RunTrainable({"job": job}), dict[str, Any]()

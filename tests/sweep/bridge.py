@@ -13,6 +13,7 @@ from hypercl.sweep.planner import planner_of
 from hypercl.sweep.study.constraints import Bounds
 from hypercl.sweep.study.study import SweepStudy
 from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.resources import Slots
 from hypercl.sweep.workers.scheduler import StudyScheduler
 from hypercl.sweep.workers.searcher import StudySearcher
 
@@ -27,7 +28,10 @@ class Bridge:
         self.study = SweepStudy(folder / "study.journal", "test", file, threads=1)
         file, listener = self.study.file, Silent()
         bounds = Bounds(file, sizes)
-        self.searcher = StudySearcher(file, self.study, planner_of(file), bounds, self.control, listener, self.job)
+        self.slots = Slots(1.0, 0.0, 2)
+        self.searcher = StudySearcher(
+            file, self.study, planner_of(file), bounds, self.control, listener, self.job, enlarge=self.slots.enlarge
+        )
         self.scheduler = StudyScheduler(file, self.study, self.searcher, listener)
         self.folder = folder
 
@@ -42,7 +46,7 @@ class Bridge:
             offline=True,
             import_paths=(),
             reports_per_task=4,
-            gpus=False,
+            takes=self.slots.of_ray,
             processes=2,
             loggers=None,
         )

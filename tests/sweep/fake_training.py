@@ -125,6 +125,8 @@ def _fault(kind: str, number: int, step: int, starts: int) -> None:
         raise Diverged(step, math.nan, 2)
     if kind == "memory" and number == 1:
         raise MemoryError("cannot allocate")
+    if kind == "memory_twice" and number == 1 and starts <= 2:
+        raise MemoryError("cannot allocate")
     if (kind == "hog" or (kind == "hog_once" and starts == 1)) and number == 1 and step == 7:
         held = []
         while True:  # until Ray's memory monitor kills the process

@@ -56,7 +56,8 @@ class Resources(Section):
     cpus: Positive | Literal["auto"] = "auto"
     """CPUs per trial; auto is one."""
     gpus: NotNegative | Literal["auto"] = "auto"
-    """GPUs per trial, fractions allowed; auto is a quarter. Ignored, with a note, on a machine without a GPU."""
+    """GPUs per trial, fractions allowed; auto is a quarter. Where memory does not suffice, trials get twice as much.
+    Ignored, with a note, on a machine without a GPU."""
     max_concurrent: Count | None = None
     """Maximum number of concurrent trials; null is as many as fit."""
     accelerator: str | None = None

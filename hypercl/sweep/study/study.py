@@ -100,7 +100,9 @@ class SweepStudy:
             there = len(before.get_trials(deepcopy=False))
             self.joined = before.user_attrs.get(BEGUN_BY, own) != own
         self.gpus = 0.0
-        """The share of GPUs of a trial that this driver trains."""
+        """The share of GPUs of a trial that this driver trains, at the start."""
+        self.shares: dict[int, float] = {}
+        """That of each trial, by number, once it is trained."""
         drawn = there + (int(own, 16) if self.joined else 0)
         try:
             self.optuna = optuna.create_study(
@@ -297,11 +299,11 @@ class SweepStudy:
             self._trial(number).set_user_attr(GPU_TIME, time.plain)
 
     def _with_gpu_time(self, number: int, outcome: Outcome) -> Outcome:
-        kept = self.trial(number).user_attrs
-        if not self.gpus and GPU_TIME not in kept:
+        kept, share = self.trial(number).user_attrs, self.shares.get(number, self.gpus)
+        if not share and GPU_TIME not in kept:
             return outcome
         time = GpuTime.of(kept)
-        time = time if outcome.seconds is None else time.at(outcome.seconds, self.gpus)
+        time = time if outcome.seconds is None else time.at(outcome.seconds, share)
         return replace(outcome, gpu_seconds=time.gpu_seconds)
 
     def decided(self, number: int) -> Outcome | None:

@@ -36,13 +36,13 @@ class GpuMeter:
 
     Args:
         study: keeps the time, with each trial and, of runs beside the study, by their folders.
-        share: of GPUs, of each trial; 0 counts nothing.
+        share: of GPUs, of a trial at the start; each is counted with its own.
         budget: what may be used.
         control: is told when it is.
     """
 
     def __init__(self, study: SweepStudy, share: float, budget: GpuBudget, control: Control) -> None:
-        self._study, self._share, self._budget, self._control = study, share, budget, control
+        self._study, self._budget, self._control = study, budget, control
         study.gpus = share
         self._open: dict[str, dict[str, _Clock]] = {}
         """Ray's name of a trial -> the runs that it trains."""
@@ -57,8 +57,9 @@ class GpuMeter:
 
     def started(self, ray_id: str, given: TrialJob) -> None:
         """Its process has begun with a run, or with those of a bundle."""
-        if self._share:
+        if given.gpus:
             self._open[ray_id] = {self._key(one): _Clock(one, self._kept(one)) for one in given.bundle}
+            self._study.shares |= {one.number: one.gpus for one in given.bundle if one.number is not None}
 
     def reported(self, ray_id: str, given: TrialJob, result: dict[str, Any]) -> None:
         """A report, or the end of one of several."""
@@ -116,7 +117,7 @@ class GpuMeter:
 
     def _now(self, clock: _Clock, together: int) -> GpuTime:
         since = (time.monotonic() - clock.heard) / together
-        return clock.kept.at(clock.seconds + since, self._share)
+        return clock.kept.at(clock.seconds + since, clock.job.gpus)
 
     def _keep(self, key: str, clock: _Clock, together: int) -> None:
         """Of a trial in the study at once, unless its outcome holds it; of a run here, to be written."""
@@ -126,7 +127,7 @@ class GpuMeter:
             return
         summary = RunSummary.read(clock.job.folder)
         seconds = None if summary is None else summary.seconds
-        self._runs[key] = found if seconds is None else clock.kept.at(seconds, self._share)
+        self._runs[key] = found if seconds is None else clock.kept.at(seconds, clock.job.gpus)
 
     def _write_runs(self, clocks: dict[str, _Clock]) -> None:
         if any(clock.job.number is None for clock in clocks.values()):

@@ -1,5 +1,6 @@
 """What a worker is told about a trial, and the keys of what it tells back: all that crosses between processes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +26,8 @@ class TrialJob:
     offline: bool
     import_paths: tuple[Path, ...]
     reports_per_task: int
-    gpus: bool
-    """Whether the trial may see a GPU."""
+    takes: Mapping[str, float]
+    """CPUs, its share of GPUs and what else it takes of its node, as Ray names it."""
     loggers: Any
     """A `hypercl.loggers.LoggerSpec`; None for metrics.jsonl alone."""
     data: Literal["tune", "report", "leak"] = "tune"
@@ -47,6 +48,11 @@ class TrialJob:
     """The folder of the run from whose newest checkpoint the trial starts."""
     beside: "tuple[TrialJob, ...]" = ()
     """Trials that are trained with it as one bundle."""
+
+    @property
+    def gpus(self) -> float:
+        """Its share of GPUs; without one it may see none."""
+        return self.takes.get("GPU", 0.0)
 
     @property
     def bundle(self) -> "tuple[TrialJob, ...]":

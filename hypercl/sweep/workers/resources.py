@@ -1,7 +1,7 @@
 """What one trial takes, and how many fit on what is there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hypercl.config import UserError
@@ -28,9 +28,9 @@ class Machine:
     """Whether nodes come for trials that wait."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Slots:
-    """What one trial takes, and how many run at once."""
+    """What one trial takes, and how many run at once; `enlarge` changes both."""
 
     cpus: float
     gpus: float
@@ -44,11 +44,27 @@ class Slots:
     """Of a cluster, whose size changes."""
     kind: str | None = None
     """Ray's resource that marks the nodes on which a trial may run."""
+    there: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of one machine, what it has, as Ray names it."""
 
     @property
     def of_ray(self) -> dict[str, float]:
-        """What one trial takes, as Ray Tune names it."""
-        return {"cpu": self.cpus, "gpu": self.gpus} | ({} if self.kind is None else {self.kind: 0.001})
+        """What one trial takes, as Ray names it."""
+        return {"CPU": self.cpus, "GPU": self.gpus} | ({} if self.kind is None else {self.kind: 0.001})
+
+    def enlarge(self, had: float) -> bool:
+        """A trial ran out of memory on this part of a GPU: the next ones get twice that, at most all of it.
+
+        Returns:
+            Whether the trial can have more than it had.
+        """
+        if not 0 < had < 1:
+            return False
+        if self.gpus <= had:
+            self.gpus = min(1.0, 2 * had)
+            if self.nodes is None:
+                self.concurrent = _at_most(max(1, self.fitting(self.there)), self.most)
+        return True
 
     @property
     def room(self) -> int:
@@ -120,7 +136,8 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
     kind = None if wish.accelerator is None or nodes is None else nodes.kind(wish.accelerator)
     if wish.accelerator is not None and nodes is None:
         notes.append(f"resources.accelerator: {wish.accelerator} chooses nodes of a cluster, and this is one machine")
-    slots = Slots(float(cpus), float(gpus), 1, (), most or wish.max_concurrent, nodes, kind)
+    machine = {"CPU": there.cpus, "GPU": there.gpus} if nodes is None else {}
+    slots = Slots(float(cpus), float(gpus), 1, (), most or wish.max_concurrent, nodes, kind, machine)
     if nodes is not None:
         fitting = nodes.room(slots)
         if not fitting:
@@ -129,7 +146,7 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
                 "    fix:     --set resources.cpus=N, --set resources.gpus=N; ray status lists the nodes' resources"
             )
     else:
-        fitting = slots.fitting({"CPU": there.cpus, "GPU": there.gpus})
+        fitting = slots.fitting(machine)
     if there.memory is not None and not gpus and fitting * TRIAL_MEMORY > there.memory:
         fitting = max(1, there.memory // TRIAL_MEMORY)
         trials = "one trial" if fitting == 1 else f"{fitting} trials"

@@ -81,6 +81,8 @@ class RunQueue(Stateless):
         """Ray's name of a trial -> its run."""
         self.deaths: dict[Path, Death] = {}
         """How the process of a run died, by its folder; written by the scheduler."""
+        self._shares: dict[Path, float] = {}
+        """What a run had of a GPU, by its folder."""
         self._session, self._control, self._listener = session, session.control, session.listener
         self._deaths = Deaths(session.retries, session.control)
         self._failed: dict[Path, str] = {}
@@ -102,6 +104,7 @@ class RunQueue(Stateless):
         run = self.waiting.popleft()
         self.open[trial_id] = run
         self._listener.run_started(run.name, run.experiment.tasks.num_tasks or 0)
+        self._shares[run.folder] = self._session.slots.gpus
         return {"job": self._session.job_of(run)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -123,7 +126,7 @@ class RunQueue(Stateless):
         elif ended == job.DIVERGED:
             self._lose(run, f"diverged: {in_short(why)}")
         elif ended == job.OUT_OF_MEMORY:
-            self._fail(run, f"out of memory: {in_short(why)}")
+            self._without_memory(run, f"out of memory: {in_short(why)}")
         elif ended == job.FAILED:
             self._fail(run, in_short(why), whole=why)
         elif ended == job.FINISHED:
@@ -136,13 +139,24 @@ class RunQueue(Stateless):
                 write_text(folder / LOST, why + "\n")
 
     def _died(self, run: PlannedRun, death: Death) -> None:
-        """A run that ran out of memory is treated as one that failed: a bundle is tried as its single seeds."""
-        then = "over" if death.cause == "memory" else self._deaths.then(run.folder, death)
+        if death.cause == "memory":
+            self._without_memory(run, death.why)
+            return
+        then = self._deaths.then(run.folder, death)
         if then == "again":
             self.waiting.appendleft(run)
             self._say(f"{run.name}: {death.retried}")
         elif then == "over":
             self._fail(run, death.why)
+
+    def _without_memory(self, run: PlannedRun, why: str) -> None:
+        """A run gets more of its GPU; where it had all, it has failed: a bundle is tried as its single seeds."""
+        share = self._shares.get(run.folder, 0.0)
+        if self._control.reason is None and self._session.slots.enlarge(share):
+            self.waiting.appendleft(run)
+            self._say(f"{run.name}: {why} with {share:g} of a GPU; runs get more from now on")
+        else:
+            self._fail(run, why)
 
     def _fail(self, run: PlannedRun, why: str, whole: str = "") -> None:
         self._failures += 1

@@ -50,6 +50,7 @@ class StudySearcher(Stateless):
         listener: hears of starts and ends.
         job_of: makes a worker's job from a trial's number and experiment.
         room: how many bundles, or trials by themselves, can be trained at once now.
+        enlarge: gives trials more of a GPU than one had that ran out of memory there, where that is to be had.
     """
 
     def __init__(
@@ -62,10 +63,14 @@ class StudySearcher(Stateless):
         listener: Listener,
         job_of: Callable[[int, Experiment], job.TrialJob],
         room: Callable[[], int] = lambda: 1,
+        enlarge: Callable[[float], bool] = lambda _: False,
     ) -> None:
         super().__init__()
         self._file, self._study, self._planner, self._bounds = file, study, planner, bounds
         self._control, self._listener, self._job_of, self._room = control, listener, job_of, room
+        self._enlarge = enlarge
+        self._shares: dict[int, float] = {}
+        """What a trial had of a GPU, by number."""
         self._leftovers = study.leftovers()
         self._open: dict[str, dict[int, Suggestion]] = {}
         """Ray's name of a trial -> the study's trials that it trains, by number."""
@@ -218,6 +223,7 @@ class StudySearcher(Stateless):
         job = self._job_of(trial.number, assign(experiment, part.changes))
         parent = None if part.parent is None else job.folder.parent / str(part.parent)
         job = replace(job, until_task=part.until_task, parent=parent)
+        self._shares[trial.number] = job.gpus
         return replace(job, fewer_at_once=True, processes=1) if trial.number in self._alone else job
 
     def _judged(self, suggestion: Suggestion) -> Verdict | None:
@@ -281,6 +287,11 @@ class StudySearcher(Stateless):
     def _after(self, suggestion: Suggestion, death: Death) -> Outcome | None:
         """The outcome of a trial that died; None where it is restarted, or stays for the next session."""
         number = suggestion.number
+        share = self._shares.get(number, 0.0) if death.cause == "memory" and self._control.reason is None else 0.0
+        if self._enlarge(share):
+            self._leftovers.insert(0, suggestion)
+            self._listener.said(f"trial {number}: {death.why} with {share:g} of a GPU; trials get more from now on")
+            return None
         then = self._deaths.then(number, death)
         if then == "again":
             self._leftovers.insert(0, suggestion)

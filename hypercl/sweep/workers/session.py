@@ -124,6 +124,10 @@ class Heartbeat(Callback):
         self._listener.tick()
 
 
+def _taken(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([dict(config["job"].takes)])
+
+
 def tune_study(
     trainable: type,
     slots: Slots,
@@ -136,14 +140,14 @@ def tune_study(
 
     Args:
         trainable: what runs a trial.
-        slots: what a trial takes, and how many run at once.
+        slots: how many run at once.
         searcher: hands out trials; of the study, or of a list of runs.
         scheduler: hears their reports.
         heartbeat: runs with every turn of the loop.
         storage: a folder that all nodes see, for what Ray insists on writing; nothing in it is read again.
     """
     tuner = tune.Tuner(
-        tune.with_resources(trainable, slots.of_ray),
+        tune.with_resources(trainable, _taken),
         tune_config=tune.TuneConfig(
             search_alg=AsManyAsFit(searcher, slots),
             scheduler=scheduler,

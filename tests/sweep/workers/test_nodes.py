@@ -20,10 +20,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head with one CPU, on which trials wait until they may go on."""
+def cluster(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A head with one CPU, on which trials wait until they may go on, or have another fault."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
-    monkeypatch.setenv("FAKE_FAULT", "wait")
+    monkeypatch.setenv("FAKE_FAULT", getattr(request, "param", "wait"))
     monkeypatch.setenv("FAKE_SECONDS_A_REPORT", "0.2")
     for key, value in {"AUTH_MODE": "disabled", "USAGE_STATS_ENABLED": "0", "worker_niceness": "0"}.items():
         monkeypatch.setenv(f"RAY_{key}", value)
@@ -206,9 +206,21 @@ def test_a_sweep_stops_at_its_gpu_hours_and_resumes_with_more(cluster: Cluster, 
     code, said = sweeps.run(FAKE_GPU_HOURS="1", **of_each)
     assert code == 0, said
     check_whole(sweeps)
-    for trial in sweeps.trials():
-        outcome = trial.user_attrs["outcome"]
-        assert outcome["gpu_seconds"] == pytest.approx(0.5 * outcome["seconds"], abs=1e-3)
+    outcomes = [trial.user_attrs["outcome"] for trial in sweeps.trials()]
+    for outcome in (one for one in outcomes if one["kind"] != "infeasible"):
+        assert outcome["gpu_seconds"] == pytest.approx(0.5 * outcome["seconds"], abs=5e-3)
+
+
+@pytest.mark.parametrize("cluster", ["memory_twice"], indirect=True)
+def test_trials_without_memory_on_their_part_of_a_gpu_get_more_of_it(cluster: Cluster, sweeps: Sweeps) -> None:
+    cluster.add_node(**NODE | {"num_cpus": 4, "num_gpus": 1})  # a GPU that only Ray believes in
+    code, said = sweeps.run(FAKE_ADDRESS=cluster.address)
+    assert code == 0, said
+    for share in (0.25, 0.5):
+        assert f"trial 1: out of memory: cannot allocate with {share} of a GPU; trials get more from now on" in said
+    assert "alone" not in said
+    check_whole(sweeps)
+    assert len(sweeps.starts(1)) == 3
 
 
 def iterations(trial: Path) -> list[int]:

@@ -85,7 +85,7 @@ def test_a_trial_in_a_used_process_ends_with_the_numbers_of_the_first(
     def job(number: int, of: SweepFile) -> TrialJob:
         folder = tmp_path / str(number)
         stop, name = tmp_path / ".stop", f"test-{number}"
-        return TrialJob(number, name, resolved(of.experiment), folder, stop, tmp_path, True, (), 2, False, None)
+        return TrialJob(number, name, resolved(of.experiment), folder, stop, tmp_path, True, (), 2, {"CPU": 1.0}, None)
 
     first = job(0, file)
     trainable = RunTrainable({"job": first})

@@ -63,6 +63,19 @@ def test_on_a_cluster_as_many_trials_run_as_fit_on_its_nodes_one_by_one(wish: di
     assert ("accelerator_type:A100" in slots.of_ray) == ("accelerator" in wish)
 
 
+def test_trials_that_need_more_of_a_gpu_get_twice_as_much_and_fewer_run_at_once() -> None:
+    slots = fit_slots(Resources(), Machine(16, 1))
+    assert (slots.gpus, slots.concurrent, slots.sharing) == (0.25, 4, 4)
+    assert slots.enlarge(0.25)
+    assert (slots.gpus, slots.concurrent, slots.sharing, slots.of_ray) == (0.5, 2, 2, {"CPU": 1, "GPU": 0.5})
+    assert slots.enlarge(0.25)  # which another had: it has more by now
+    assert slots.gpus == 0.5
+    assert slots.enlarge(0.5)
+    assert (slots.gpus, slots.concurrent, slots.sharing) == (1, 1, 1)
+    assert not slots.enlarge(1.0)
+    assert not slots.enlarge(0.0)
+
+
 def test_a_node_with_little_memory_holds_fewer_trials_on_cpus_and_at_least_one() -> None:
     slots = Slots(1, 0, 1)
     assert [slots.fitting({"CPU": 8.0, "memory": float(free)}) for free in (64 * GIB, 3 * GIB, GIB // 2)] == [8, 3, 1]

@@ -15,6 +15,7 @@ from hypercl.sweep.study.protocols import final_config
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.deaths import Death
 from hypercl.sweep.workers.planned_run import LOST, PlannedRun
+from hypercl.sweep.workers.resources import Slots
 from hypercl.sweep.workers.runs import RunQueue
 
 BROKEN = "Traceback (most recent call last):\n  ...\nRuntimeError: broken on purpose"
@@ -36,6 +37,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.control, self.listener = Control(folder / ".stop"), Heard()
+        self.slots = Slots(1.0, 0.0, 2)
 
     def job_of(self, run: PlannedRun) -> PlannedRun:
         return run
@@ -92,6 +94,19 @@ def test_what_is_done_is_not_trained_again(session: Session, bundle: PlannedRun,
     queue.on_trial_complete("a", finish(single))
     assert queue.suggest("b") == "FINISHED"
     assert session.listener.lines == ["final step: trial-7, seed 2000001: 2 of 2 runs done"]
+
+
+def test_a_run_without_memory_on_a_part_of_a_gpu_gets_more_of_it_before_it_has_failed(
+    session: Session, single: PlannedRun
+) -> None:
+    session.slots = Slots(1.0, 0.5, 2, there={"CPU": 4.0, "GPU": 1.0})
+    queue = queue_of(session, single)
+    for trial, share in (("a", 0.5), ("b", 1.0)):
+        assert (started(queue, trial), session.slots.gpus) == (single, share)
+        queue.on_trial_complete(trial, {"outcome": job.OUT_OF_MEMORY, "why": "CUDA out of memory"})
+    first, second = session.listener.lines
+    assert "out of memory: CUDA out of memory with 0.5 of a GPU; runs get more from now on" in first
+    assert "failed: out of memory: CUDA out of memory; tried once more" in second
 
 
 def test_a_bundle_that_fails_is_split_and_a_seed_that_fails_alone_is_lost(

@@ -153,6 +153,24 @@ def test_a_network_that_cannot_be_built_is_a_failure_not_a_crash(bridge: Callabl
     assert "no layer fits" in one.control.first_failure
 
 
+def test_a_trial_without_memory_on_a_part_of_a_gpu_gets_more_of_it_as_do_those_that_follow(
+    bridge: Callable[..., Bridge],
+) -> None:
+    one = bridge()
+    one.slots.gpus = 0.25
+    first, second = one.start("a")["job"], one.start("b")["job"]
+    one.end("a", "out_of_memory", why="CUDA out of memory")
+    assert one.start("a")["job"] == replace(first, takes={"CPU": 1.0, "GPU": 0.5})
+    one.end("b", "out_of_memory", why="CUDA out of memory")  # it had a quarter
+    assert one.start("b")["job"] == replace(second, takes={"CPU": 1.0, "GPU": 0.5})
+    one.end("b", "out_of_memory", why="CUDA out of memory")
+    assert one.start("b")["job"].takes["GPU"] == 1.0
+    one.end("a", "finished")
+    one.end("b", "out_of_memory", why="CUDA out of memory")
+    assert one.start("b")["job"].fewer_at_once
+    assert one.start("c") is None
+
+
 def test_a_trial_out_of_memory_is_tried_once_more_alone_with_fewer_replicas_at_once(
     bridge: Callable[..., Bridge],
 ) -> None:

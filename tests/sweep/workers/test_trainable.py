@@ -33,7 +33,7 @@ def job(tmp_path: Path, sweep_file: Callable[..., SweepFile], monkeypatch: pytes
         offline=True,
         import_paths=(),
         reports_per_task=2,
-        gpus=False,
+        takes={"CPU": 1.0},
         loggers=None,
     )
 
@@ -202,6 +202,6 @@ def test_a_trial_says_which_of_its_replicas_diverged(job: TrialJob) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_share_of_a_gpu_that_is_not_there_is_no_training_on_the_cpu(job: TrialJob) -> None:
-    last = RunTrainable({"job": replace(job, gpus=True)}).step()
+    last = RunTrainable({"job": replace(job, takes={"CPU": 1.0, "GPU": 0.25})}).step()
     assert last["outcome"] == "machine"
     assert "the trial has a share of a GPU" in last["why"]
