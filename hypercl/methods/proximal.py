@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from hypercl.config.models import Proximal
-from hypercl.regularizers import Rate
-from hypercl.regularizers.optimizers import Optimizer
+from hypercl.regularizers import Optimizer, Rate
 from hypercl.tensors import Tensors
 
 Clip = Callable[[Tensors], Tensors]

@@ -4,7 +4,7 @@
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
 from hypercl.regularizers.masks import HeadMask
-from hypercl.regularizers.optimizers import Rate, build_optimizer, clip_norm
+from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer, clip_norm
 from hypercl.regularizers.output import DirectAnchor, DirectForm, Strength, cheaper_form, draw_subset
 from hypercl.regularizers.quadratic import LayerByLayer, Quadratic, diagonal_fisher, layer_by_layer, quickest
 from hypercl.regularizers.step_back import step_back

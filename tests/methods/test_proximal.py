@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from hypercl.methods import StepInfo
 
-TASK, ALPHA, BETA = 2, 0.3, 2.0
+TASK, ALPHA, BETA, RATE = 2, 0.3, 0.1, 1e-3
 
 
 @pytest.mark.parametrize("kind", ["output", "value_preserving"])
@@ -18,7 +18,7 @@ TASK, ALPHA, BETA = 2, 0.3, 2.0
 def test_theta_takes_the_change_that_steps_find_and_the_embedding_a_step_after_it(
     kind: str, optimizer: str, torchs: Any
 ) -> None:
-    section = f"{{name: {optimizer}, lr: 0.01}}"
+    section = f"{{name: {optimizer}, lr: {RATE}}}"
     keywords = {"momentum": 0.9} if optimizer == "sgd" else {}
     changes = [f"method.regularizer.kind={kind}", f"method.beta={BETA}", f"training.optimizer={section}"]
     changes += ["method.regularizer.mask_heads=false", f"method.proximal={{steps: 3, weight: {ALPHA}}}"]
@@ -31,8 +31,8 @@ def test_theta_takes_the_change_that_steps_find_and_the_embedding_a_step_after_i
     olds = [hypernet(theta, row)[0] for row in rows]
     embedding = state["embeddings"][TASK : TASK + 1].clone().requires_grad_()
     change = {name: torch.zeros_like(value).requires_grad_() for name, value in theta.items()}
-    of_change = torchs(list(change.values()), lr=1e-2, **keywords)
-    of_embedding = torchs([embedding], lr=1e-2, **keywords)
+    of_change = torchs(list(change.values()), lr=RATE, **keywords)
+    of_embedding = torchs([embedding], lr=RATE, **keywords)
 
     def loss(at: dict[str, Any], inputs: Any, labels: Any) -> Any:
         outputs, _ = target(hypernet(at, embedding)[0], {}, inputs, training=True)
@@ -60,9 +60,11 @@ def test_theta_takes_the_change_that_steps_find_and_the_embedding_a_step_after_i
         after = loss(theta, inputs, labels)
         after.backward(inputs=[embedding])
         of_embedding.step()
-        state, losses = method.step(state, context, [(inputs, labels)], StepInfo(TASK, number, 1e-2))
-        torch.testing.assert_close(losses["regularizer"], held.detach(), rtol=1e-9, atol=1e-12)
-        torch.testing.assert_close(losses["task"], after.detach(), rtol=1e-9, atol=1e-12)
+        state, losses = method.step(state, context, [(inputs, labels)], StepInfo(TASK, number, RATE))
+        assert torch.isfinite(held)
+        # Adam divides by the size of gradients, and so enlarges the rounding of those that are nearly 0
+        torch.testing.assert_close(losses["regularizer"], held.detach(), rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(losses["task"], after.detach(), rtol=1e-7, atol=1e-10)
         for name, value in theta.items():
             torch.testing.assert_close(state["theta"][name], value, rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(state["embeddings"][TASK : TASK + 1], embedding.detach(), rtol=1e-9, atol=1e-9)

@@ -124,6 +124,8 @@ def test_a_named_source_is_the_last_sentence() -> None:
 
 NEEDED = {
     "hypernet partial": ["hypernet.generated=[head]"],
+    "hypernet.init.per_tensor": ["hypernet.name=full"],
+    "method.generator.hypernet.init.per_tensor": ["method.generator.hypernet.name=full"],
     "method.generator.hypernet.others": ["method.generator.hypernet.generated=[head]"],
     "method hnet_ent": ["tasks.scenario=class"],
     "method hnet_tir": ["tasks.scenario=class"],
