@@ -26,8 +26,9 @@ OPTIONS = {
     "value-preserving, back": ("method.regularizer.kind=value_preserving", "method.backpropagate_lookahead=true"),
     "Fisher, subsets": ("method.regularizer.importance=fisher", "method.regularizer.tasks=1"),
     "factors": ("method.regularizer.task_factors=[0.5, 2, 1]",),
-    "theta": ("method.regularizer.kind=ewc", "method.beta=100"),
-    "proximal": ("method.proximal=true",),
+    # Adam would make steps of what rounding leaves of gradients of 0
+    "theta": ("method.regularizer.kind=ewc", "method.beta=100", "training.optimizer.name=sgd"),
+    "proximal": ("method.proximal=true", "training.optimizer.name=sgd"),
     "proximal, value-preserving": ("method.proximal={steps: 2}", "method.regularizer.kind=value_preserving"),
     "back, subsets": ("method.backpropagate_lookahead=true", "method.regularizer.tasks=1"),
     "back, clipped": ("method.backpropagate_lookahead=true", "training.clip_norm=0.5"),

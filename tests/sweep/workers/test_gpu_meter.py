@@ -28,6 +28,7 @@ class Metered:
         self.now = 1000.0
         patch.setattr(gpu_meter, "time", SimpleNamespace(monotonic=lambda: self.now))
         self.bridge = Bridge(file, folder)
+        self.bridge.slots.gpus = share
         self.meter = GpuMeter(self.bridge.study, share, GpuBudget(**budget), self.bridge.control)
 
     def start(self, name: str) -> dict[str, Any]:
