@@ -150,8 +150,10 @@ class Nodes:
             self._say(f"{node['NodeManagerHostname']} is used from now on")
 
     def _ask(self, nodes: Sequence[Mapping[str, Any]]) -> None:
-        for node in {node["NodeID"] for node in nodes} - self._asked.keys() - self._wrong.keys():
-            self._asked[node] = on_node(node, _answer, str(self._token), self._data)
+        for node in nodes:
+            if (name := node["NodeID"]) not in self._asked and name not in self._wrong:
+                data = self._data if node["Resources"].get("CPU") else None  # a head without CPUs gets no trial
+                self._asked[name] = on_node(name, _answer, str(self._token), data)
 
     def _hear(self) -> None:
         import ray

@@ -44,7 +44,7 @@ class Pretended:
 
     @staticmethod
     def _node(name: str) -> dict[str, Any]:
-        address, cpus = f"10.0.0.{len(name)}", {"CPU": 2.0}
+        address, cpus = f"10.0.0.{len(name)}", dict[str, float]() if name == "idle" else {"CPU": 2.0}
         return {
             "NodeID": f"id-{name}",
             "NodeManagerHostname": name,
@@ -96,6 +96,14 @@ def test_a_node_without_data_is_named_with_path_and_remedy_at_the_start(cluster:
     assert "hypercl fetch my.yaml --nodes worker" in fix
     assert "--data-dir DIR" in other
     there.require_data(lacking(cluster), "hypercl fetch my.yaml", Control())
+    assert there.room(TRIAL) == 4
+
+
+def test_a_head_without_cpus_needs_no_data(cluster: Pretended, tmp_path: Path) -> None:
+    cluster.names.append("idle")
+    there = Nodes(tmp_path, pytest.fail)
+    there.require_shared()
+    there.require_data(lacking(cluster, "idle"), "hypercl fetch my.yaml", Control())
     assert there.room(TRIAL) == 4
 
 
