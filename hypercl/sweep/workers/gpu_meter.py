@@ -48,11 +48,9 @@ class GpuMeter:
         """Ray's name of a trial -> the runs that it trains."""
         kept = study.optuna.user_attrs.get(GPU_TIME, {})
         self._runs: dict[str, GpuTime] = {key: GpuTime(*time) for key, time in kept.items()}
-        gpus = float(study.optuna.user_attrs.get(GPUS, share))
-        self._gpus, self._earlier = (
-            gpus,
-            gpus * sum(time.seconds for time in runs_of_earlier(study.folder, self._runs).values()),
-        )
+        self._gpus = float(study.optuna.user_attrs.get(GPUS, share))
+        earlier = runs_of_earlier(study.folder, self._runs).values()
+        self._earlier = self._gpus * sum(time.seconds for time in earlier)
         self._next_write = self._next_look = 0.0
 
     def started(self, ray_id: str, given: TrialJob) -> None:
