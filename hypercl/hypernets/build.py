@@ -17,6 +17,7 @@ from hypercl.config.models import (
     ModulationHypernet,
     PartialHypernet,
     PerturbedHypernet,
+    SelfAttentionHypernet,
     StructuredHypernet,
     TaskChunkedHypernet,
 )
@@ -24,6 +25,7 @@ from hypercl.hypernets.compose import DrawWeights, composed
 from hypercl.hypernets.composite import CompositeHypernetwork, Part
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.initialize import Shapes, tensors_of
+from hypercl.hypernets.self_attention import SelfAttentionHypernetwork, map_sizes
 from hypercl.hypernets.structure import grouped
 from hypercl.tensors import Tensors
 
@@ -151,7 +153,7 @@ def build_hypernet(
     num_tasks: int,
     target_shapes: Shapes = (),
     draw_weights: DrawWeights | None = None,
-) -> Hypernetwork | CompositeHypernetwork:
+) -> Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork:
     """The hypernetwork of a section `hypernet`.
 
     Args:
@@ -187,6 +189,8 @@ def build_hypernet(
     )
     if isinstance(config, StructuredHypernet):
         return _structured(config, whole, target_shapes)
+    if isinstance(config, SelfAttentionHypernet):
+        return _of_images(config, whole)
     return _chunked(config, whole, num_tasks) if isinstance(config, ChunkedHypernet) else whole
 
 
@@ -202,6 +206,16 @@ def _structured(config: StructuredHypernet, whole: Hypernetwork, shapes: Shapes)
         )
         parts.append(Part(net, tuple(group.weights), slice(0, net.embedding_size)))
     return CompositeHypernetwork(tuple(parts))
+
+
+def _of_images(config: SelfAttentionHypernet, whole: Hypernetwork) -> SelfAttentionHypernetwork:
+    """Chunks are images, each of which begins as some small feature maps."""
+    height, width, channels = (*config.chunk_image, 1)[:3]
+    ((first_height, first_width), *_) = map_sizes((height, width), len(config.filters))
+    chunks, maps = ceil(whole.num_weights / (height * width * channels)), config.filters[0] * first_height * first_width
+    first = replace(whole, num_weights=chunks * maps, chunk_size=maps, chunk_embedding=config.chunk_embedding)
+    layers = config.filters, config.attention, config.kernel
+    return SelfAttentionHypernetwork(whole.num_weights, first, (channels, height, width), *layers)
 
 
 def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hypernetwork:

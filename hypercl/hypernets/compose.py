@@ -15,11 +15,12 @@ from hypercl.hypernets import not_generated
 from hypercl.hypernets.composite import CompositeHypernetwork, Net, Part
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.initialize import Shapes
+from hypercl.hypernets.self_attention import SelfAttentionHypernetwork
 
 DrawWeights = Callable[[int], Tensor]
 """A target's own initial weights (num_weights,) from a seed, on the CPU."""
 
-Build = Callable[..., Hypernetwork | CompositeHypernetwork]
+Build = Callable[..., Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork]
 """Makes a part's hypernetwork from its config, number of weights and shapes."""
 
 
@@ -46,9 +47,11 @@ def composed(
     return CompositeHypernetwork(tuple(parts))
 
 
-def _parts(net: Hypernetwork | CompositeHypernetwork, ranges: Sequence[slice]) -> Iterator[Part]:
+def _parts(
+    net: Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork, ranges: Sequence[slice]
+) -> Iterator[Part]:
     """The parts of a part's hypernetwork, whose weights are counted within these ranges."""
-    if isinstance(net, Hypernetwork):
+    if not isinstance(net, CompositeHypernetwork):
         yield Part(net, tuple(ranges), slice(0, net.embedding_size))
         return
     for part in net.parts:

@@ -11,9 +11,10 @@ from torch import Generator, Tensor
 from hypercl.config.models import Initialization
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.not_generated import FrozenWeights, TaskWeights
+from hypercl.hypernets.self_attention import SelfAttentionHypernetwork
 from hypercl.tensors import Tensors
 
-Net = Hypernetwork | TaskWeights | FrozenWeights
+Net = Hypernetwork | SelfAttentionHypernetwork | TaskWeights | FrozenWeights
 
 
 @dataclass(frozen=True)

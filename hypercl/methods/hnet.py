@@ -8,19 +8,16 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import HypernetMethod
-from hypercl.hypernets import CompositeHypernetwork, Hypernetwork
 from hypercl.methods.fisher import FisherInformation, Learned, of_replicas
 from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection, at_least_float32
 from hypercl.methods.penalty import held
 from hypercl.methods.proximal import ProximalSteps
-from hypercl.methods.regularizer import AnyAnchor, Step, add_gradient_, build_regularizer, of_replica
+from hypercl.methods.regularizer import AnyAnchor, AnyGenerating, Step, add_gradient_, build_regularizer, of_replica
 from hypercl.methods.theta import ThetaForm
 from hypercl.regularizers import GramAnchor, HeadMask, Point, Quadratic, StepForm, draw_subset, step_back
 from hypercl.seeds import generator
 from hypercl.tensors import Tensors, copied
-
-AnyGenerating = Hypernetwork | CompositeHypernetwork
 
 
 class HnetLearner(NetworkLearner):

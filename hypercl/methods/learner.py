@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hypercl.config import Experiment
 from hypercl.config.models import ALL, Training
-from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, OwnWeights
+from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, OwnWeights, SelfAttentionHypernetwork
 from hypercl.regularizers import Rate
 from hypercl.targets import GeneratedModel
 from hypercl.tasks import Shape
@@ -153,7 +153,7 @@ class Learner(ABC):
         """The part of the state that predictions need; tensors are shared with the state."""
 
 
-AnyHypernetwork = Hypernetwork | CompositeHypernetwork | OwnWeights
+AnyHypernetwork = Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork | OwnWeights
 
 
 @dataclass(frozen=True)

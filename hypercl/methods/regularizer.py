@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import Regularizer
-from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, Part, tensors_of_part
+from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, Part, SelfAttentionHypernetwork, tensors_of_part
 from hypercl.methods.theta import ThetaForm
 from hypercl.regularizers import (
     DirectAnchor,
     DirectForm,
     FirstOrder,
+    GeneratedForm,
     GramAnchor,
     GramForm,
     HeadMask,
@@ -26,6 +27,8 @@ from hypercl.regularizers import (
     cheaper_form,
 )
 from hypercl.tensors import Tensors, add_all_
+
+AnyGenerating = Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork
 
 
 class CheaperForm:
@@ -78,11 +81,11 @@ class CompositeForm:
     """
 
     def __init__(self, hypernet: CompositeHypernetwork, mask: HeadMask | None, config: Regularizer) -> None:
-        self.parts: list[tuple[int, Part, CheaperForm]] = []
+        self.parts: list[tuple[int, Part, CheaperForm | GeneratedForm]] = []
         for number, part in enumerate(hypernet.parts):
-            if isinstance(part.net, Hypernetwork):
+            if isinstance(part.net, Hypernetwork | SelfAttentionHypernetwork):
                 own = None if mask is None else mask.of(part.weights, hypernet.num_weights)
-                self.parts.append((number, part, CheaperForm(part.net, own, config)))
+                self.parts.append((number, part, _of_outputs(part.net, own, config)))
 
     def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> CompositeAnchor:
         """As `DirectForm.anchor`."""
@@ -109,7 +112,8 @@ class CompositeForm:
                 at = embeddings[..., part.columns]
                 into["embeddings"] = gradient["embeddings"][..., part.columns]
             own = tensors_of_part(number, theta)
-            values.append(form.add_gradient_(into, own, before, strength, tasks=tasks, embeddings=at))
+            add_gradient_: Any = form.add_gradient_
+            values.append(add_gradient_(into, own, before, strength, tasks=tasks, embeddings=at))
         return torch.stack(values).sum(0)
 
 
@@ -135,7 +139,15 @@ def of_replica(index: int, tensors: Tensors) -> Tensors:
     return {name: value[index] for name, value in tensors.items()}
 
 
-AnyForm = CheaperForm | CompositeForm | StepForm | ThetaForm
+def _of_outputs(
+    hypernet: Hypernetwork | SelfAttentionHypernetwork, mask: HeadMask | None, config: Regularizer
+) -> CheaperForm | GeneratedForm:
+    if isinstance(hypernet, Hypernetwork):
+        return CheaperForm(hypernet, mask, config)
+    return GeneratedForm(hypernet, mask, store=config.tasks is None)
+
+
+AnyForm = CheaperForm | GeneratedForm | CompositeForm | StepForm | ThetaForm
 AnyAnchor = GramAnchor | DirectAnchor | CompositeAnchor | StepAnchor | Quadratic
 
 
@@ -168,9 +180,7 @@ def add_gradient_(
 _STEP_FORMS = {"value_preserving": ValuePreserving, "first_order": FirstOrder}
 
 
-def build_regularizer(
-    hypernet: Hypernetwork | CompositeHypernetwork, mask: HeadMask | None, config: Regularizer
-) -> AnyForm:
+def build_regularizer(hypernet: AnyGenerating, mask: HeadMask | None, config: Regularizer) -> AnyForm:
     """The regulariser of a hypernetwork.
 
     Args:
@@ -184,4 +194,4 @@ def build_regularizer(
         return _STEP_FORMS[config.kind](hypernet, mask)
     if isinstance(hypernet, CompositeHypernetwork):
         return CompositeForm(hypernet, mask, config)
-    return CheaperForm(hypernet, mask, config)
+    return _of_outputs(hypernet, mask, config)

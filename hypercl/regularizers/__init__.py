@@ -1,6 +1,7 @@
 """What protects earlier tasks, and the steps of optimisers: functions of tensors."""
 # pyright: reportUnusedImport=false
 
+from hypercl.regularizers.generated import GeneratedForm
 from hypercl.regularizers.gram import GramForm
 from hypercl.regularizers.gram_step import GramAnchor, Point
 from hypercl.regularizers.masks import HeadMask

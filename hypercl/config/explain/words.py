@@ -54,7 +54,8 @@ def distribution_around(value: Any, nullable: bool, schemas: Sequence[Mapping[st
     if kind in ("integer", "number") and schema:
         return _range(value, schema)
     if kind == "array" and value and all(isinstance(each, int) for each in value):
-        return f"{{choice: [{value_in_words(value)}, {value_in_words([2 * each for each in value])}]}}"
+        other = schema.get("examples", [[2 * each for each in value]])[0]
+        return f"{{choice: [{value_in_words(value)}, {value_in_words(other)}]}}"
     return ""
 
 

@@ -19,6 +19,7 @@ from hypercl.config.models.hypernet import (
     OwnWeights,
     PartialHypernet,
     PerturbedHypernet,
+    SelfAttentionHypernet,
     SharedWeights,
     StructuredHypernet,
     TaskChunkedHypernet,

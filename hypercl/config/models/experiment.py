@@ -16,6 +16,7 @@ from hypercl.config.models.hypernet import (
     PartialHypernet,
     StructuredHypernet,
     has_task_weights,
+    without_gram_form,
 )
 from hypercl.config.models.method import (
     ER,
@@ -112,6 +113,7 @@ class Experiment(Section):
         self._has_buffers_to_share()
         self._each_class_has_a_share()
         self._replay_fits()
+        self._has_the_gram_form()
         self._pairs_of_one_hypernetwork()
         self._a_factor_for_each()
         self._own_weights_stay()
@@ -196,6 +198,17 @@ class Experiment(Section):
             raise ValueError(
                 f"method.regularizer.pairs {pairs} are pairs of a task and a chunk of one hypernetwork, and hypernet "
                 f"{self.hypernet.name} is several: use method.regularizer.tasks"
+            )
+
+    def _has_the_gram_form(self) -> None:
+        section = self.method.regularizer if isinstance(self.method, HypernetMethod) else None
+        if section is None or not without_gram_form(self.hypernet):
+            return
+        if section.form == "gram" or section.pairs is not None:
+            key = f"form {section.form}" if section.form == "gram" else f"pairs {section.pairs}"
+            raise ValueError(
+                f"method.regularizer.{key} needs linear last layers, and hypernet self_attention ends with a "
+                "convolution: use form auto or direct, and tasks instead of pairs"
             )
 
     def _a_factor_for_each(self) -> None:

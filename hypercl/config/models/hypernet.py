@@ -175,6 +175,52 @@ class StructuredHypernet(Hypernet):
         return self
 
 
+class SelfAttentionHypernet(Hypernet):
+    """Generates images of weights by transposed convolutions with self-attention, from a task and a chunk embedding.
+
+    A trunk and a linear layer make the first feature maps of a chunk; transposed convolutions then double their sides
+    up to the image, of which the weights are the pixels. The regulariser has no Gram form. Source: the CIFAR code of
+    von Oswald et al. (2020), after the generator of Zhang et al. (2019).
+    """
+
+    name: Literal["self_attention"] = "self_attention"
+    hidden: tuple[Units, ...] = ()
+    """Units of each layer of the trunk before the first feature maps."""
+    chunk_image: Annotated[tuple[Units, ...], Field(min_length=2, max_length=3)] = (36, 36)
+    """Height and width of a chunk, and its channels if it has more than one; the last chunk is cut."""
+    filters: Annotated[tuple[Units, ...], Field(min_length=1)] = (128, 512, 256, 128)
+    """Channels of the feature maps after each layer but the last, the linear layer first. An activation follows each.
+
+    Source: the CIFAR code of von Oswald et al. (2020).
+    """
+    attention: tuple[Count, ...] = Field(default=(1, 3), examples=[[3]])
+    """Layers that self-attention follows, counted from 1, the linear one.
+
+    Source: the CIFAR code of von Oswald et al. (2020).
+    """
+    kernel: Literal[3, 5, 7, 9] = 5
+    """Height and width of the filters.
+
+    Source: the CIFAR code of von Oswald et al. (2020).
+    """
+    chunk_embedding: Units = 96
+    """Size of a chunk embedding; chunk embeddings are shared by all tasks."""
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> "SelfAttentionHypernet":
+        wrong = [layer for layer in self.attention if layer > len(self.filters)]
+        if wrong:
+            raise ValueError(
+                f"attention names layer {wrong[0]}, and filters has {len(self.filters)}: give layers of 1 to "
+                f"{len(self.filters)}"
+            )
+        if len(set(self.attention)) < len(self.attention):
+            raise ValueError("attention names a layer twice: give each once")
+        if isinstance(self.init, HyperfanIn | HyperfanOut):
+            raise ValueError(f"init {self.init.name} is of a linear last layer: use xavier or normal")
+        return self
+
+
 class FullHypernet(Hypernet):
     """Generates all weights at once."""
 
@@ -290,6 +336,7 @@ class ComposedPart(Section):
         | TaskChunkedHypernet
         | StructuredHypernet
         | PerturbedHypernet
+        | SelfAttentionHypernet
         | FullHypernet
         | SharedWeights
         | FrozenWeights
@@ -334,6 +381,7 @@ AnyHypernet = Annotated[
     | PartialHypernet
     | ComposedHypernet
     | ModulationHypernet
+    | SelfAttentionHypernet
     | FullHypernet
     | OwnWeights,
     Kinds(default=ChunkedHypernet),
@@ -344,3 +392,9 @@ def has_task_weights(config: Section) -> bool:
     """Whether some weights are each task's own."""
     composed = config.composed if isinstance(config, PartialHypernet | ModulationHypernet) else config
     return isinstance(composed, ComposedHypernet) and any(isinstance(part.net, TaskWeights) for part in composed.parts)
+
+
+def without_gram_form(config: Section) -> bool:
+    """Whether the regulariser of some weights has no Gram form."""
+    parts = [part.net for part in config.parts] if isinstance(config, ComposedHypernet) else [config]
+    return any(isinstance(net, SelfAttentionHypernet) for net in parts)

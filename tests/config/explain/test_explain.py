@@ -35,7 +35,7 @@ def test_kinds_of_a_section_with_other_defaults_are_told_apart() -> None:
     assert (defaults["split_digits"], defaults["permuted_mnist"], defaults["split_cifar"]) == ("5", "10", "6")
 
 
-INITIALISED = ("chunked", "task_chunked", "structured", "perturbed", "partial", "modulation", "full")
+INITIALISED = ("chunked", "task_chunked", "structured", "perturbed", "partial", "modulation", "self_attention", "full")
 
 
 def test_a_kind_within_kinds_is_listed_once() -> None:

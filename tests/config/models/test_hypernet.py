@@ -31,6 +31,16 @@ def experiment(*overrides: str) -> Experiment:
         (["hypernet.name=structured", "method.regularizer.pairs=5"], "use method.regularizer.tasks"),
         (["hypernet.name=task_chunked", "hypernet.init.name=hyperfan_in"], "here each task's own"),
         (["hypernet={name: modulation, init: hyperfan_in}"], "not of gains and shifts"),
+        (["hypernet={name: self_attention, kernel: 4}"], "kernel"),
+        (["hypernet={name: self_attention, attention: [1, 5]}"], "attention names layer 5, and filters has 4"),
+        (["hypernet={name: self_attention, attention: [1, 1]}"], "a layer twice"),
+        (["hypernet={name: self_attention, init: hyperfan_in}"], "of a linear last layer"),
+        (["hypernet.name=self_attention", "method.regularizer.form=gram"], "form gram needs linear last layers"),
+        (["hypernet.name=self_attention", "method.regularizer.pairs=5"], "pairs 5 needs linear last layers"),
+        (
+            ["hypernet={name: composed, parts: [{weights: ['*'], net: self_attention}]}", "method.regularizer.pairs=5"],
+            "tasks instead of pairs",
+        ),
         (["hypernet={name: partial}"], "generated"),
         (
             ["hypernet={name: partial, generated: [x], others: task}", "method.train_earlier_embeddings=true"],
