@@ -165,12 +165,18 @@ def other_forms(value: Any) -> list[Any]:
 
 
 @cache
+def settings_of_experiments() -> list[Setting]:
+    """Of every kind."""
+    found = [explain_key(path) for path in known_keys() if path.partition(".")[0] in Experiment.model_fields]
+    return [each for each in found if isinstance(each, Setting)]
+
+
+@cache
 def settings_of(file: Path) -> list[tuple[str, Any]]:
     """Keys of the kinds that a file's experiment is of, with a value that may stand there."""
     experiment = load(file).experiment
-    found = [explain_key(path) for path in known_keys() if path.partition(".")[0] in Experiment.model_fields]
     there = set(known_paths(experiment))
-    settings = [each for each in found if isinstance(each, Setting) and each.path in there]
+    settings = [each for each in settings_of_experiments() if each.path in there]
     return [(each.path, lookup(experiment, each.path) if each.example is None else each.example) for each in settings]
 
 
