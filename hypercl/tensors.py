@@ -29,6 +29,11 @@ def copied(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: copied(value) if is_mapping(value) else value.clone() for key, value in tree.items()}
 
 
+def same_tensors(tree: dict[str, Any]) -> dict[str, Any]:
+    """New nested dicts that hold the same tensors."""
+    return {key: same_tensors(value) if is_mapping(value) else value for key, value in tree.items()}
+
+
 def rows_of(places: Sequence[int]) -> slice | list[int]:
     """Consecutive places as a slice: an accelerator makes the host wait for a list of indices."""
     first, end = places[0], places[-1] + 1

@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 
 from hypercl.config import Experiment, loads
-from hypercl.methods import Losses, StepInfo
+from hypercl.methods import Batch, Losses, StepInfo
 from hypercl.tasks import BundledBatches, Task
 from hypercl.tasks.inputs import FlipAndCrop
+from hypercl.training.capture import capturing, rate_on
 from hypercl.training.divergence import DivergenceDetector
 from hypercl.training.parts import Networks, seeds_of
 
@@ -57,6 +58,17 @@ CASES: dict[str, tuple[str, ...]] = {
     "augmented": ("method={name: finetune}",),
 }
 
+PAIRS = "method.regularizer.pairs: pairs are chosen on the host, in blocks of changing size"
+TASKS = "method.regularizer.tasks: what the Gram form compares of some tasks is chosen on the host"
+EAGER = {
+    "hnet, Gram, some tasks": TASKS,
+    "hnet, Gram, linear, some tasks": TASKS,
+    "hnet, Gram, some pairs": PAIRS,
+    "hnet, replicas, some pairs": PAIRS,
+    "hnet, random": "the target draws at random in each pass (dropout)",
+}
+"""Cases whose steps cannot be recorded, and why (`training.capture`)."""
+
 
 def experiment(*overrides: str) -> Experiment:
     text = """
@@ -69,13 +81,16 @@ experiment:
     return loads(text, "waits.yaml", overrides).experiment
 
 
-def steps(case: str, tasks: Sequence[Task], device: torch.device) -> Iterator[tuple[Losses, DivergenceDetector]]:
+def steps(
+    case: str, tasks: Sequence[Task], device: torch.device, outcomes: dict[int, str] | None = None
+) -> Iterator[tuple[Losses, DivergenceDetector]]:
     """Steps at the last of three tasks, one a turn, as a run makes them: batches are drawn, losses are seen.
 
     Args:
         case: of `CASES`.
         tasks: of the stream of `experiment`.
         device: where.
+        outcomes: if it is given, steps are recorded where they can be, and it says whether.
     """
     setting, last, number = experiment(*CASES[case]), 2, 0
     seeds = seeds_of(setting)
@@ -86,8 +101,14 @@ def steps(case: str, tasks: Sequence[Task], device: torch.device) -> Iterator[tu
     if case == "augmented":
         used = [replace(task, augment=FlipAndCrop(padding=1)) for task in used]
     batches = [BundledBatches(task, setting.training.batch_size, seeds) for task in used]
+
+    def batches_at(step: int) -> list[Batch]:
+        return [batch(step) for batch in batches]
+
+    taking = learner if outcomes is None else capturing(learner, setting, batches_at, device, outcomes)
     while True:
-        state, losses = learner.step(state, context, [batch(number) for batch in batches], StepInfo(last, number, 1e-3))
+        info = StepInfo(last, number, rate_on(device, 1e-3))
+        state, losses = taking.step(state, context, batches_at(number), info)
         number += 1
         divergence.see(losses, number)
         yield losses, divergence

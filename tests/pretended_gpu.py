@@ -154,7 +154,7 @@ class PretendedGpu(TorchDispatchMode):
             raise RuntimeError(f"{name}: expected a generator on {DEVICE}, found one on the CPU")
         if operation in ALWAYS_WAIT or (operation is aten.repeat_interleave and kwargs.get("output_size") is None):
             self.waits[name] += 1
-        if operation not in NO_KERNEL and not _is_view(func):
+        if operation not in NO_KERNEL and not is_view(func):
             self.kernels[name] += 1
 
 
@@ -177,7 +177,7 @@ def _moves(func: Any, given: list[Tensor], inside: bool, stays: bool) -> bool:
     return len({isinstance(leaf, PretendedTensor) for leaf in given}) == 2
 
 
-def _is_view(func: Any) -> bool:
+def is_view(func: Any) -> bool:
     """Whether an operation gives an alias of what it got, and writes nothing."""
     aliases = [returned.alias_info for returned in func._schema.returns]
     views = [alias is not None and not alias.is_write for alias in aliases]

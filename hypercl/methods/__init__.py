@@ -7,6 +7,7 @@ from hypercl.methods.learner import (
     AnyHypernetwork,
     Batch,
     Decision,
+    Drawn,
     Learner,
     LearnerSpec,
     Losses,

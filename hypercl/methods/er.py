@@ -103,9 +103,12 @@ class ERLearner(ReplayLearner):
 
     def _replay(self, source: Kept, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
         count, device = ceil(batch[1].shape[-1] / info.task), self.spec.device
-        draws = [generator(seed, "replayed", info.task, info.step, device=device) for seed in self.spec.seeds]
-        numbers = [torch.randint(2**62, (info.task, count), generator=draw, device=device) for draw in draws]
-        samples = (torch.stack(numbers) % source.sizes + source.starts).flatten(1)
+
+        def draw(at: StepInfo) -> Tensor:
+            draws = [generator(seed, "replayed", at.task, at.step, device=device) for seed in self.spec.seeds]
+            return torch.stack([torch.randint(2**62, (at.task, count), generator=d, device=device) for d in draws])
+
+        samples = (info.drawn(draw) % source.sizes + source.starts).flatten(1)
         if self.bundled:
             inputs = source.inputs[torch.arange(len(samples), device=device)[:, None], samples]
         else:

@@ -62,6 +62,9 @@ class GenerativeReplayLearner(ReplayLearner, Generic[AnyGenerator]):
         generator, costs = self.generator.step(state["generator"], context.source, batches, info)
         return {**state, "generator": generator}, losses | named("generator", costs)
 
+    def not_recordable(self, context: ReplayContext, task: int) -> str:
+        return super().not_recordable(context, task) or self.generator.not_recordable(context.source, task)
+
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         generator = self.generator.end_task(state["generator"], task, data)
         return {**super().end_task(state, task, data), "generator": generator}
@@ -150,6 +153,14 @@ class HnetTirLearner(HnetLearner):
             losses |= named("inference", costs)
         state["generator"], costs = self.generator.step(state["generator"], context.generator, batches, info)
         return state, losses | named("generator", costs)
+
+    def not_recordable(self, context: HnetTirContext, task: int) -> str:
+        parts = (
+            super().not_recordable(context.anchor, task),
+            self.inference.not_recordable(None, task),
+            self.generator.not_recordable(context.generator, task),
+        )
+        return next((why for why in parts if why), "")
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         inference = self.inference.end_task(state["inference"], task, data)

@@ -162,7 +162,8 @@ class GeneratorLearner(NetworkLearner):
 
     def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, info: StepInfo) -> Tensor:
         """Of each sample."""
-        noise = self._normal((inputs.shape[self.samples_axis], self.latent), "latent", info.task, info.step)
+        shape = inputs.shape[self.samples_axis], self.latent
+        noise = info.drawn(lambda at: self._normal(shape, "latent", at.task, at.step))
         with self._autocast():
             return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., info.task, :])
 
@@ -230,13 +231,17 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
     ) -> tuple[State, Losses]:
         return super().step(state, context.anchor, batches, info)
 
+    def not_recordable(self, context: HnetGeneratorContext, task: int) -> str:
+        return super().not_recordable(context.anchor, task)
+
     def draw(self, context: HnetGeneratorContext, count: int, info: StepInfo) -> Tensor:
         """Samples of every earlier task from its decoder before the current task, determined by the step.
 
         Returns:
             (tasks, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
         """
-        codes = self._normal((info.task, count, self.latent), "replayed", info.task, info.step)
+        shape = info.task, count, self.latent
+        codes = info.drawn(lambda at: self._normal(shape, "replayed", at.task, at.step))
         size = self._decoders_kept if context.decoders is None else info.task
         blocks: list[Tensor] = []
         for start in range(0, info.task, size):
@@ -291,7 +296,7 @@ class PlainGenerator(GeneratorLearner):
 
     def draw(self, context: Tensor, count: int, info: StepInfo) -> Tensor:
         """Samples of all earlier tasks jointly, from the decoder before the current task: (count, *input_shape)."""
-        code = self._normal((count, self.latent), "replayed", info.task, info.step)
+        code = info.drawn(lambda at: self._normal((count, self.latent), "replayed", at.task, at.step))
         with self._autocast():
             return self.autoencoder.decode(context, code, self.conditions[..., 0, :])
 

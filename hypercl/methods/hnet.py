@@ -13,11 +13,19 @@ from hypercl.methods.learner import Batch, LearnerSpec, Losses, State, StepInfo,
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection, at_least_float32
 from hypercl.methods.penalty import held
 from hypercl.methods.proximal import ProximalSteps
-from hypercl.methods.regularizer import AnyAnchor, AnyGenerating, Step, add_gradient_, build_regularizer, of_replica
+from hypercl.methods.regularizer import (
+    AnyAnchor,
+    AnyGenerating,
+    CompositeAnchor,
+    Step,
+    add_gradient_,
+    build_regularizer,
+    of_replica,
+)
 from hypercl.methods.theta import ThetaForm
 from hypercl.regularizers import GramAnchor, HeadMask, Point, Quadratic, StepForm, draw_subset, step_back
 from hypercl.seeds import generator
-from hypercl.tensors import Tensors, copied
+from hypercl.tensors import Tensors, copied, on_device
 
 
 class HnetLearner(NetworkLearner):
@@ -244,12 +252,33 @@ class HnetLearner(NetworkLearner):
         config, keys = self.config.regularizer, (info.task, info.step)
         if isinstance(anchor, GramAnchor) and config.pairs is not None and config.pairs < anchor.num_pairs:
             return {"pairs": draw_subset(anchor.num_pairs, config.pairs, generator(seed, "regularized pairs", *keys))}
-        if config.tasks is not None and config.tasks < info.task:
-            return {"tasks": draw_subset(info.task, config.tasks, generator(seed, "regularized tasks", *keys))}
-        return {}
+        if (size := config.tasks) is None or size >= info.task:
+            return {}
+
+        def draw(at: StepInfo) -> Tensor:
+            return draw_subset(at.task, size, generator(seed, "regularized tasks", at.task, at.step))
+
+        if _on_host(anchor):
+            return {"tasks": draw(info)}
+        return {"tasks": info.drawn(lambda at: on_device(draw(at), self.spec.device))}
+
+    def not_recordable(self, context: TaskContext, task: int) -> str:
+        config = self.config.regularizer
+        if context is not None and _on_host(context):
+            if config.pairs is not None:
+                return "method.regularizer.pairs: pairs are chosen on the host, in blocks of changing size"
+            if config.tasks is not None and config.tasks < task:
+                return "method.regularizer.tasks: what the Gram form compares of some tasks is chosen on the host"
+        return super().not_recordable(context, task)
 
     def _protects(self, task: int) -> bool:
         return task > 0 and max(self.betas) > 0
+
+
+def _on_host(anchor: AnyAnchor) -> bool:
+    """Whether a subset that a step compares decides on the host which pairs there are."""
+    parts = anchor.parts if isinstance(anchor, CompositeAnchor) else [anchor]
+    return any(isinstance(part, GramAnchor) for part in parts)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, OwnWeights, S
 from hypercl.regularizers import Rate
 from hypercl.targets import GeneratedModel
 from hypercl.tasks import Shape
+from hypercl.tensors import Tensors
 
 State = dict[str, Any]
 """The whole state of a learner: nested dicts of tensors, which is all that a checkpoint saves.
@@ -33,6 +34,9 @@ Batch = tuple[Tensor, Tensor]
 predict, float32, (samples, outputs of the task); both have a leading replica axis if there are several."""
 
 
+Drawn = TypeVar("Drawn", Tensor, Tensors)
+
+
 @dataclass(frozen=True)
 class StepInfo:
     """The position of a step in the stream."""
@@ -42,6 +46,14 @@ class StepInfo:
     """Steps already taken on this task."""
     lr: Rate
     """The scheduled learning rate, or one per replica."""
+
+    def drawn(self, draw: Callable[["StepInfo"], Drawn]) -> Drawn:
+        """What a step draws at random, on its device: all such draws are made here, from the position given.
+
+        A step that is recorded once and replayed (`training.capture`) finds the draws of each later step in the same
+        memory.
+        """
+        return draw(self)
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,15 @@ class Learner(ABC):
         The input state is consumed: its tensors are modified in place. Copying them would cost more than the step's
         arithmetic (two million parameters on two CPU cores: 60 ms against 3).
         """
+
+    def not_recordable(self, context: TaskContext, task: int) -> str:
+        """Why the task's steps after the first cannot be recorded once and replayed (`training.capture`); '' if they
+        can.
+
+        They can if a step calls the same operations on tensors of the same shapes whatever their values, its position
+        and its rate, and draws through `StepInfo.drawn` alone.
+        """
+        return "its class does not say that a step can be recorded"
 
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         """The state after a task is learned; `state` is not modified, and `data` is readable only during this call."""

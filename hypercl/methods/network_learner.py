@@ -127,7 +127,7 @@ class NetworkLearner(Learner):
     def step(
         self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
     ) -> tuple[State, Losses]:
-        if self.rates is not None and isinstance(info.lr, float):
+        if self.rates is not None and not isinstance(info.lr, Sequence):
             info = replace(info, lr=[info.lr * rate for rate in self.rates])
         losses, grads, of_embeddings, buffers = self._task_gradients(state, context, batches, info)
         protection = self._protected(state, context, grads, info)
@@ -136,6 +136,9 @@ class NetworkLearner(Learner):
             moved.append(_Moved("earlier", slice(0, info.task), protection.earlier))
         self._update_(state, protection.grads, moved if state["embeddings"].shape[-1] else [], info)
         return {**state, "buffers": buffers}, losses | protection.losses
+
+    def not_recordable(self, context: TaskContext, task: int) -> str:
+        return "the target draws at random in each pass (dropout)" if self.spec.target.random else ""
 
     def _update_(self, state: State, grads: Tensors, moved: Sequence["_Moved"], info: StepInfo) -> None:
         """One step of theta and of some embeddings by their gradients, each clipped by itself, in one call."""
@@ -265,8 +268,12 @@ class NetworkLearner(Learner):
         hypernet, device = self.spec.hypernet, self.spec.device
         if not hypernet.random:
             return None
-        keys = ("hypernetwork", info.task, info.step)
-        return self._of_each(lambda variant: hypernet.draw(tasks, _draw(variant, *keys, device=device)))
+
+        def draw(at: StepInfo) -> Tensors:
+            keys = ("hypernetwork", at.task, at.step)
+            return self._of_each(lambda variant: hypernet.draw(tasks, _draw(variant, *keys, device=device)))
+
+        return info.drawn(draw)
 
     def _task_gradients(
         self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo

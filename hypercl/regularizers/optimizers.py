@@ -16,7 +16,9 @@ from torch.optim.sgd import sgd
 from hypercl.config.models import SGD, Adam, AdamW, RMSprop
 from hypercl.tensors import Tensors, copied, copied_at_once, joint_norm, vector_norm
 
-Rate = float | Sequence[float]
+OneRate = float | Tensor
+"""A learning rate; a tensor () where a step is recorded once and replayed with other rates."""
+Rate = OneRate | Sequence[OneRate]
 """A learning rate, or one per replica where the first axis of all tensors is the replica."""
 
 
@@ -59,9 +61,9 @@ class Optimizer(ABC, Generic[Config]):
         return ahead
 
     @abstractmethod
-    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None: ...
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: OneRate) -> None: ...
 
-    def _step_each(self, params: Tensors, grads: Tensors, state: Tensors, rates: Sequence[float]) -> None:
+    def _step_each(self, params: Tensors, grads: Tensors, state: Tensors, rates: Sequence[OneRate]) -> None:
         """One replica after the other; they share their step counts, which have no replica axis."""
         counts = {name: value.clone() for name, value in state.items() if name.startswith("step/")}
         for replica, rate in enumerate(rates):
@@ -103,7 +105,7 @@ class _Adam(Optimizer[Adam]):
         return moments | {f"step/{name}": torch.zeros((), device=p.device) for name, p in params.items()}
 
     @torch.no_grad()
-    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: OneRate) -> None:
         adam(
             list(params.values()),
             list(grads.values()),
@@ -130,7 +132,7 @@ class _SGD(Optimizer[SGD]):
         return {f"momentum/{name}": torch.zeros_like(p) for name, p in params.items()} if self.config.momentum else {}
 
     @torch.no_grad()
-    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: OneRate) -> None:
         sgd(
             list(params.values()),
             list(grads.values()),
@@ -138,7 +140,7 @@ class _SGD(Optimizer[SGD]):
             fused=True,
             weight_decay=self.config.weight_decay,
             momentum=self.config.momentum,
-            lr=lr,
+            lr=lr,  # pyright: ignore[reportArgumentType]
             dampening=0.0,
             nesterov=self.config.nesterov,
             maximize=False,
@@ -155,7 +157,7 @@ class _RMSprop(Optimizer[RMSprop]):
         return {f"{kind}/{name}": torch.zeros_like(p) for name, p in params.items() for kind in kinds}
 
     @torch.no_grad()
-    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: float) -> None:
+    def _step(self, params: Tensors, grads: Tensors, state: Tensors, lr: OneRate) -> None:
         alpha, l2 = self.config.alpha, self.config.weight_decay
         for name, param in params.items():
             grad = grads[name].add(param, alpha=l2) if l2 else grads[name]
@@ -167,7 +169,10 @@ class _RMSprop(Optimizer[RMSprop]):
             direction = grad / spread.sqrt().add_(self.config.eps)
             if self.config.momentum:
                 direction = state[f"momentum/{name}"].mul_(self.config.momentum).add_(direction)
-            param.sub_(direction, alpha=lr)
+            if isinstance(lr, Tensor):
+                param.addcmul_(direction, lr, value=-1)
+            else:
+                param.sub_(direction, alpha=lr)
 
 
 def clip_norm(gradients: dict[str, Tensor], bound: float | None, replicas: bool = False) -> dict[str, Tensor]:

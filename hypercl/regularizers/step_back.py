@@ -43,7 +43,9 @@ def step_back(
     for name, value in reached.items():
         rate = lr
         if isinstance(rate, Sequence):
-            rate = torch.tensor(rate, dtype=value.dtype, device=value.device).view(-1, *[1] * (value.ndim - 1))
+            several = [one for one in rate if isinstance(one, Tensor)]
+            of_each = torch.stack(several) if several else torch.tensor(rate, dtype=value.dtype, device=value.device)
+            rate = of_each.view(-1, *[1] * (value.ndim - 1))
         decayed = grads[name].add(params[name], alpha=coupled)
         of_grads[name] = -rate * slope(decayed, partial(_part, state, name)) * value
         of_params[name] = coupled * of_grads[name] - rate * decoupled * value

@@ -89,6 +89,11 @@ class Bundle:
         joined = apart[0] if len(apart) == 1 else {name: torch.cat([loss[name] for loss in apart]) for name in apart[0]}
         return self._state(states), joined
 
+    def not_recordable(self, context: list[TaskContext], task: int) -> str:
+        """As of a learner, for the first group that cannot; '' if all can."""
+        reasons = (group.learner.not_recordable(own, task) for group, own in zip(self._groups, context, strict=True))
+        return next((why for why in reasons if why), "")
+
     def end_task(self, state: State, task: int, data: TaskData) -> State:
         """The state once a task is learned, given its training data."""
         return self._state(group.learner.end_task(own, task, data) for group, own in self._parts(state))

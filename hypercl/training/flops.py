@@ -2,29 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.config import Experiment
-from hypercl.config.models import is_mapping
 from hypercl.methods import Batch, Losses, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
-from hypercl.tensors import leaves, numbers
+from hypercl.tensors import leaves, numbers, same_tensors
+from hypercl.training.capture import Stepping
 from hypercl.training.device import computing, resolve
 from hypercl.training.folder import RunFolders
 from hypercl.training.parts import Networks, seeds_of
 from hypercl.training.run_state import RunState
-
-
-class Stepping(Protocol):
-    """What makes a step: a bundle of replicas."""
-
-    def step(self, state: State, context: Any, batches: Sequence[Batch], info: StepInfo) -> tuple[State, Losses]:
-        """The state after a step, and its losses."""
-        ...
 
 
 def step_(run_state: RunState, learner: Stepping, context: Any, batches: Sequence[Batch], info: StepInfo) -> Losses:
@@ -33,7 +25,7 @@ def step_(run_state: RunState, learner: Stepping, context: Any, batches: Sequenc
     Returns:
         The losses.
     """
-    if info.task in run_state.flops_a_step or run_state.uncounted:
+    if run_state.is_counted(info.task):
         run_state.state, losses = learner.step(run_state.state, context, batches, info)
         return losses
     run_state.state, losses, found = counted_step(learner, run_state.state, context, batches, info)
@@ -66,7 +58,7 @@ def counted_step(
     Returns:
         The new state; losses by name; operations of all replicas, or a sentence on why they are not counted.
     """
-    same, saved = _structure(state), [(leaf, leaf.to("cpu", copy=True)) for leaf in leaves(state)]
+    same, saved = same_tensors(state), [(leaf, leaf.to("cpu", copy=True)) for leaf in leaves(state)]
     try:
         with _Counter() as counter:
             new, losses = learner.step(state, context, batches, info)
@@ -77,11 +69,6 @@ def counted_step(
                 leaf.copy_(copy)
         new, losses = learner.step(same, context, batches, info)
         return new, losses, f"a step cannot be made under the counter: {type(error).__name__}: {error}".split("\n")[0]
-
-
-def _structure(tree: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts of the same tensors."""
-    return {key: _structure(value) if is_mapping(value) else value for key, value in tree.items()}
 
 
 class _Counter(TorchDispatchMode):

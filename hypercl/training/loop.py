@@ -13,7 +13,7 @@ from hypercl.config import Experiment, UserError, assign, at_task
 from hypercl.config.models import Imported, ImportedTarget
 from hypercl.folder_lock import Fence
 from hypercl.machine import DataError
-from hypercl.methods import Losses, State, StepInfo
+from hypercl.methods import Batch, Losses, State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
     Samples,
@@ -30,6 +30,7 @@ from hypercl.tasks import (
 from hypercl.tensors import copied, numbers
 from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
 from hypercl.training.bundle import Bundle, in_halves
+from hypercl.training.capture import capturing, rate_on
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.device import computing, resolve
 from hypercl.training.divergence import DivergenceDetector
@@ -304,6 +305,11 @@ class Run:
         batches = [self._batches(index) for index in self.learner.trains_on(task)]
         reports = report_steps(steps, self.reports_per_task)
         every = max(1, steps // LOSS_ROWS_PER_TASK)
+
+        def batches_at(step: int) -> list[Batch]:
+            return [batch(step) for batch in batches]
+
+        captured = capturing(self.learner, self.experiment, batches_at, self.device, run_state.capture)
         divergence, unread = DivergenceDetector(len(self.seeds), run_state.diverged), list[_LossRow]()
         while run_state.task == task:
             if monitor.due(run_state.step):
@@ -324,8 +330,9 @@ class Run:
                 continue
             factor = lr_factor(training.schedule, run_state.step, steps) * monitor.factor
             lr = training.optimizer.lr * factor
-            drawn = [batch(run_state.step) for batch in batches]
-            losses = step_(run_state, self.learner, context, drawn, StepInfo(task, run_state.step, lr))
+            info = StepInfo(task, run_state.step, rate_on(self.device, lr))
+            learner = captured if run_state.is_counted(task) else self.learner  # a recording cannot be counted
+            losses = step_(run_state, learner, context, batches_at(run_state.step), info)
             if run_state.diverged:
                 self.learner.blank_(run_state.state, run_state.diverged)
             run_state.step += 1

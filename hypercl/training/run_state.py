@@ -30,6 +30,8 @@ class RunState:
     """Task -> floating-point operations of one of its steps, of all replicas."""
     uncounted: str = ""
     """Why operations are not counted; '' while they are."""
+    capture: dict[int, str] = field(default_factory=dict[int, str])
+    """Task -> how its steps are taken, where they can be recorded (`training.capture`)."""
     notes: Notes = field(default_factory=Notes)
     """What the checks of this task have found."""
     best: State | None = None
@@ -60,6 +62,10 @@ class RunState:
     """The newest report with its rows, until it is known to have been heard."""
     seconds: float = 0.0
     """Time so far, over all restarts."""
+
+    def is_counted(self, task: int) -> bool:
+        """Whether the operations of a task's step are known, or that they cannot be."""
+        return task in self.flops_a_step or bool(self.uncounted)
 
     @property
     def is_evaluated(self) -> bool:

@@ -59,6 +59,8 @@ class RunSummary:
     flops_per_task: tuple[int | None, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict[str, str])
     """Why `flops` is None."""
+    capture: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Task, from 1 -> how its steps were taken; empty where none could be recorded, as on a CPU."""
     seconds: float = 0.0
     """Training time over all restarts."""
     peak_memory_bytes: int | None = None
@@ -80,7 +82,9 @@ class RunSummary:
         if others:
             replicas = [{"seed": one.seed, "diverged": one.diverged or None, **one.metrics} for one in self.seeds]
             several = {"spread": self.spread, "diverged_replicas": len(self.diverged), "replicas": replicas}
-        left_out = ("metrics", "seeds", "spread", *(["why"] if self.flops is not None else []))
+        left_out = ["metrics", "seeds", "spread"]
+        left_out += ["why"] if self.flops is not None else []
+        left_out += [] if self.capture else ["capture"]
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
         costs = {name: list(value) if is_list(value) else value for name, value in values.items()}
         return {"version": 1, **self.metrics, **several, "seed": first.seed, **costs}

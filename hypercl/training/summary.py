@@ -96,6 +96,7 @@ def summary_of(
         flops=run_state.flops,
         flops_per_task=tuple(run_state.flops_per_task),
         why={} if run_state.flops is not None else {"flops": run_state.uncounted or _BEGUN_BEFORE},
+        capture={str(task + 1): how for task, how in run_state.capture.items()},
         seconds=round(seconds, 3),
         peak_memory_bytes=_peak_memory(training.device),
         device=training.device,

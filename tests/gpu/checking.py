@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -19,12 +21,15 @@ from hypercl.config import Experiment, assign, load
 from hypercl.methods import StepInfo
 from hypercl.tasks import open_stream, shape_of
 from hypercl.training import Finished, RunFolders, build_bundle, build_learner, run
+from hypercl.training.capture import capturing, rate_on
 from hypercl.training.device import resolve
+from hypercl.training.recorder import RECORDERS
 from tests.benchmarks.kernels import SETTINGS
 from tests.benchmarks.settings import synthetic_batches
 from tests.benchmarks.timing import took
-from tests.every_step import CASES, experiment, steps
+from tests.every_step import CASES, EAGER, experiment, steps
 from tests.pretended_gpu import DEVICE, pretended_gpu
+from tests.pretended_graph import PretendedRecorder
 
 ROOT = Path(__file__).parents[2]
 TIMED = ("split_mnist", "permuted_mnist", "permuted_mnist_100", "split_mnist_tir", "cifar")
@@ -131,9 +136,29 @@ def marked_tests(check: Check) -> dict[str, Any]:
 
 
 def captured(check: Check) -> dict[str, Any]:
-    """Steps recorded as CUDA graphs against eager ones."""
-    del check
-    raise Skipped("training.capture is not built yet: every step is eager")
+    """Every method's steps recorded as CUDA graphs: what a run would write, by case; and milliseconds of both."""
+    stream, found = open_stream(experiment().tasks, check.data_dir, offline=True), dict[str, str]()
+    tasks = [stream.task(index) for index in range(3)]
+    with check.there(), _recorder(check):
+        for case in CASES:
+            outcomes = dict[int, str]()
+            turns = steps(case, tasks, check.device, outcomes)
+            for _ in range(4):
+                next(turns)
+            found[case] = outcomes[2]
+    unexpected = {case: how for case, how in found.items() if how.startswith("eager") != (case in EAGER)}
+    if unexpected:
+        raise RuntimeError(f"not recorded, or unexpectedly: {unexpected}")
+    with _recorder(check):
+        times = {name: _milliseconds(check, [_at_ten(name)], recorded=True) for name in TIMED}
+    return {"outcomes": dict(Counter(found.values())), "milliseconds": times}
+
+
+@contextmanager
+def _recorder(check: Check) -> Iterator[None]:
+    """While active, the device has a recorder of steps."""
+    with mock.patch.dict(RECORDERS, {DEVICE.type: PretendedRecorder} if check.pretend else {}):
+        yield
 
 
 def step_times(check: Check) -> dict[str, Any]:
@@ -162,7 +187,7 @@ def _at_ten(name: str) -> Experiment:
     return assign(setting, {"tasks.num_tasks": min(setting.tasks.num_tasks or 10, 10)})
 
 
-def _milliseconds(check: Check, settings: Sequence[Experiment]) -> float:
+def _milliseconds(check: Check, settings: Sequence[Experiment], recorded: bool = False) -> float:
     with check.there():
         shape, first = shape_of(settings[0].tasks), settings[0]
         if len(settings) > 1:
@@ -175,12 +200,15 @@ def _milliseconds(check: Check, settings: Sequence[Experiment]) -> float:
         inputs, labels = synthetic_batches(shape, size, check.device, number=1)[0]
         if count > 1:
             inputs, labels = torch.stack([inputs] * count), torch.stack([labels] * count)
-        batches = [(inputs, labels)] * len(learner.trains_on(task))
+        batches, lr = [(inputs, labels)] * len(learner.trains_on(task)), rate_on(check.device, 1e-4)
+        taking, outcomes = learner, dict[int, str]()
+        if recorded:
+            taking = capturing(learner, first, lambda _: batches, check.device, outcomes)
 
         def some(first_step: int, number: int) -> None:
             nonlocal state
             for step in range(first_step, first_step + number):
-                state, _ = learner.step(state, context, batches, StepInfo(task, step, 1e-4))
+                state, _ = taking.step(state, context, batches, StepInfo(task, step, lr))
 
         some(0, 2 if check.pretend else 20)
         return 1e3 * took(lambda: some(20, check.turns)) / check.turns

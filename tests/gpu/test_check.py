@@ -36,9 +36,11 @@ def test_every_stage_answers_or_says_why_it_was_skipped(tmp_path: Path) -> None:
     assert code == 0, (tmp_path / "check.log").read_text()
     assert list(found) == [stage.__name__ for stage in checking.STAGES]
     skipped = {name for name, each in found.items() if each["status"] == "skipped"}
-    assert skipped == {"marked_tests", "captured", "split_cifar"}
+    assert skipped == {"marked_tests", "split_cifar"}
     assert all(found[name]["why"] for name in skipped)
     assert found["no_waits"]["cases"] == len(FEW)
+    assert found["captured"]["outcomes"] == {"recorded, equal to eager steps bit for bit": len(FEW)}
+    assert found["captured"]["milliseconds"]["quickstart"] > 0
     assert found["step_times"]["quickstart"] > 0
     assert set(found["replica_times"]) >= {"1", "2"}
     assert 0 < found["split_mnist"]["final_accuracy"] < 1

@@ -212,6 +212,10 @@ class Training(Section):
     """tf32 lets CUDA round products of matrices and convolutions to 10 bits; bf16 runs the target and the
     hypernetwork in autocast, while parameters, optimiser and regulariser stay float32."""
 
+    capture: Literal["auto", False] = "auto"
+    """On a GPU a task's step is recorded once, as a CUDA graph, and replayed, if it then gives the result of steps that
+    are not recorded; `summary.json` says for each task which it is. false records nothing. On a CPU nothing changes."""
+
     @model_validator(mode="before")
     @classmethod
     def _length(cls, data: Any) -> Any:
