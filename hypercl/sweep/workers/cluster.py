@@ -1,6 +1,5 @@
 """Ray under a sweep: started here and ended here, or attached to and left alone."""
 
-import fcntl
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from hypercl.config import UserError
 from hypercl.control import AtOnce, Control
 from hypercl.formatting import first_line
 from hypercl.machine import MachineError
+from hypercl.sweep.workers.own_folder import own_folder
 from hypercl.sweep.workers.private_ray import closed_to_others, environment, require_loopback
 from hypercl.sweep.workers.ray_watch import cluster_failure, ray_failure, watched
 from hypercl.sweep.workers.resources import Machine
@@ -28,8 +28,6 @@ OBJECT_STORE = 100_000_000
 """Bytes; Ray's least is 75 MiB, and 80 to 100 MB was enough everywhere."""
 SOCKET_PATH, RAY_SUFFIX = 107, 75
 """The system's limit on a socket's path, and what Ray puts below its folder."""
-_OWNER = "owner"
-"""A file that a driver locks as long as it lives."""
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -60,7 +58,7 @@ def local_ray(there: Machine, logs: Path, control: Control) -> Generator[Machine
     import ray
 
     temporary = Path(tempfile.gettempdir())
-    with _quiet(), _own_folder(temporary) as temporary, _ray_folder() as folder, closed_to_others(temporary):
+    with _quiet(), own_folder(temporary) as temporary, _ray_folder() as folder, closed_to_others(temporary):
         with _deaf_children(), environment(TMPDIR=str(temporary)), _started_or_told(folder, logs):
             ray.init(
                 address="local",
@@ -247,49 +245,12 @@ def _ray_folder() -> Generator[Path]:
     Ray lets everybody write into its folder; the one around it is this user's alone.
     """
     base = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).expanduser().resolve()
-    with _own_folder(base) as private:
+    with own_folder(base) as private:
         folder = private / "r"
         if len(str(folder)) + RAY_SUFFIX <= SOCKET_PATH:
             yield folder
             return
         folder.mkdir()
-        with _own_folder(Path("/tmp")) as short:
+        with own_folder(Path("/tmp")) as short:
             (short / "r").symlink_to(folder)
             yield short / "r"
-
-
-def _end_orphans(folder: Path) -> None:
-    """Ends the processes of a killed driver's Ray, known by their token: agents that were just starting stay."""
-    mark = f"RAY_AUTH_TOKEN_PATH={folder / 'token'}".encode()
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (path / "environ").read_bytes().split(b"\0"):
-                os.kill(int(path.name), signal.SIGKILL)
-
-
-@contextmanager
-def _own_folder(base: Path) -> Generator[Path]:
-    """A folder of this driver's, gone afterwards; those of drivers that were killed go now."""
-    for abandoned in base.glob("hcl-*"):
-        with suppress(OSError):  # a process of Ray's wrote once more after its folder was removed
-            if abandoned.stat().st_uid == os.getuid() and not (abandoned / _OWNER).exists():
-                shutil.rmtree(abandoned, ignore_errors=True)
-        with suppress(OSError), (abandoned / _OWNER).open("r+") as owner:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _end_orphans(abandoned)
-            shutil.rmtree(abandoned, ignore_errors=True)
-    try:
-        made = Path(tempfile.mkdtemp(prefix=".hcl-", dir=base))
-    except OSError as error:
-        raise UserError(
-            f"{base} takes no temporary files: {error.strerror}\n"
-            "    fix:     set RAY_TMPDIR and TMPDIR to folders that exist and that you may write to, or unset them"
-        ) from None
-    with (made / _OWNER).open("w") as owner:
-        with suppress(OSError):  # a file system without locks, where nothing is taken for abandoned
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        folder = made.rename(made.with_name(made.name.removeprefix(".")))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -22,12 +22,12 @@ from hypercl.sweep.workers.cluster import (
     _QUIET,
     RAY_SUFFIX,
     SOCKET_PATH,
-    _own_folder,
     _quiet,
     _ray_folder,
     attached_ray,
     local_ray,
 )
+from hypercl.sweep.workers.own_folder import own_folder
 from hypercl.sweep.workers.private_ray import require_loopback
 from hypercl.sweep.workers.resources import Machine
 
@@ -35,8 +35,8 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 """127.0.0.1, the same as an IPv6 address, and ::1, as /proc/net writes them."""
 HOLD = """
 import pathlib, sys
-from hypercl.sweep.workers.cluster import _own_folder
-with _own_folder(pathlib.Path(sys.argv[1])) as folder:
+from hypercl.sweep.workers.own_folder import own_folder
+with own_folder(pathlib.Path(sys.argv[1])) as folder:
     print(folder.name, flush=True)
     sys.stdin.read()
 """
@@ -96,21 +96,21 @@ def test_a_driver_removes_the_folder_of_one_that_was_killed_and_none_of_one_aliv
         killed.kill()
         killed.wait()
         assert set(names.values()) <= {path.name for path in tmp_path.iterdir()}
-        with _own_folder(tmp_path) as own:
+        with own_folder(tmp_path) as own:
             assert {path.name for path in tmp_path.iterdir()} == {names[alive], own.name}
         alive.communicate("")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_of_the_ray_of_a_killed_driver_is_ended_and_none_of_one_alive(tmp_path: Path) -> None:
-    with _own_folder(tmp_path) as alive:
+    with own_folder(tmp_path) as alive:
         left, kept = (
             subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], "RAY_AUTH_TOKEN_PATH": str(token)})
             for token in (tmp_path / "hcl-killed" / "token", alive / "token")
         )
         (tmp_path / "hcl-killed").mkdir()
         (tmp_path / "hcl-killed" / "owner").touch()
-        with left, kept, _own_folder(tmp_path):
+        with left, kept, own_folder(tmp_path):
             assert left.wait(timeout=60) == -signal.SIGKILL
             assert kept.poll() is None
             kept.kill()
