@@ -1,7 +1,7 @@
 """Tests side by side: each of pytest-xdist's processes keeps to its share of the cores."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +26,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"texts changed: pytest --golden-write, then read {path}"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URI of a bucket on a server of S3's protocol, which this process and those that it starts then use."""
+    pytest.importorskip("moto")
+    from tests.s3_server import s3_server
+
+    with s3_server() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield "s3://bucket"

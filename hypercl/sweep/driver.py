@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +19,8 @@ from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import data_option, shown, typed
 from hypercl.loggers import LoggerSpec, Mode, decide_mode, sync_hint
-from hypercl.machine import machine_fault
+from hypercl.machine import MachineError, machine_fault
+from hypercl.remote import RemoteFolder
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.ending import ending_of, progress_of
 from hypercl.sweep.final import FinalStep, check_final
@@ -44,9 +46,12 @@ from hypercl.sweep.study import (
     PRICE,
     Bounds,
     SweepStudy,
+    begin_run_folders,
     begun_by,
+    bring_run,
     check_passed,
     check_preference,
+    check_run_folders,
     check_same,
     check_study,
     database_fault,
@@ -59,11 +64,13 @@ from hypercl.sweep.study import (
     pareto_front,
     read_sweep,
     search_config,
+    send_code,
 )
 from hypercl.sweep.workers import (
     Engine,
     Machine,
     Nodes,
+    RunStore,
     Slots,
     TrialJob,
     attached_ray,
@@ -119,6 +126,7 @@ class _Session:
         self.logged: Mode = "disabled"
         self.reporting = False
         self.nodes: Nodes | None = None
+        self.store: RunStore | None = None
         self.planner = planner_of(self.file)
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
@@ -131,6 +139,7 @@ class _Session:
         check_same(self.folder, self.asked)
         check_study(self.folder, self.asked, self.given.join)
         check_disk(self.given)
+        check_run_folders(self.asked, self.given.source)
         self._tidy()
         remove_partials(self.folder)
         mended = mend_journal(self.folder / JOURNAL)
@@ -165,7 +174,7 @@ class _Session:
     def _ray(self) -> Generator[Machine]:
         if self.given.address is not None:
             with attached_ray(self.given.address, self.control):
-                self.nodes = Nodes(self.folder, self.listener.said)
+                self.nodes = Nodes(self.folder, self.listener.said, self.asked.study.run_folders)
                 self.nodes.require_shared()
                 there = self.nodes.size()
                 self._open(self._slots(there))
@@ -189,6 +198,7 @@ class _Session:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name, self.given.command)
         replace_copy = not any(file.stat().st_size for file in self.folder.glob("trials/*/metrics.jsonl"))
+        replace_copy &= self.asked.study.run_folders is None or not (self.folder / JOURNAL).exists()
         kept = keep_code(
             self.file.experiment, self.given.import_paths, self.folder, replace_copy, imports_of(self.asked)
         )
@@ -199,6 +209,7 @@ class _Session:
         most = self.planner.most_trials
         keep_earlier(self.folder, earlier_of(self.folder, self.file))
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
+        self._begin_store()
         self._count_gpus(slots.gpus)
         check_races(self.study.record())
         if self.study.joined and self.given.final in ("alone", "again"):
@@ -212,6 +223,25 @@ class _Session:
         best = pareto_front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
         self.listener.begun(most, self.study.trained, front)
+
+    def _begin_store(self) -> None:
+        """Has runs at a URI where the file says so; brings what those of races and of the final step left there."""
+        uri = begin_run_folders(self.study.optuna, self.study.optuna.study_name, self.study.uid, self.asked)
+        if uri is None:
+            return
+        self.store = RunStore(uri, f".stop-{uuid.uuid4().hex[:8]}")
+        send_code(uri, self.folder)
+        for stage in ("race", "confirm", "final"):
+            self._bring(self.folder / stage)
+
+    def _bring(self, folder: Path) -> None:
+        bring_run(self.folder, self.study.optuna.user_attrs, folder)
+
+    def _say_stop(self) -> None:
+        """Tells trials on nodes that do not see the results folder."""
+        if self.store is not None and self.nodes is not None:
+            with suppress(MachineError):  # they are ended where they do not end by themselves
+                RemoteFolder(self.store.uri).write(self.store.stop, b"")
 
     def _count_gpus(self, share: float) -> None:
         """Counts on from what earlier commands have used; where that is all, nothing is trained."""
@@ -256,7 +286,7 @@ class _Session:
     def _on_nodes(self, experiment: Experiment) -> None:
         """Has every node of a cluster open the data before a run needs it there."""
         if self.nodes is not None:
-            check = self.engine.data_check(experiment, self.given, self.import_paths)
+            check = self.engine.data_check(experiment, self.given, self.import_paths, self.store)
             fetch = f"hypercl fetch {typed(Path(self.given.source or 'FILE'))}{data_option(self.given.data_dir)}"
             self.nodes.require_data(check, fetch, self.control)
 
@@ -278,7 +308,7 @@ class _Session:
         from hypercl.sweep.workers import Heartbeat
 
         write = partial(self._write, TrialsTable(self.file))
-        return Heartbeat(self.study, self.control, self.listener, write, self.meter)
+        return Heartbeat(self.study, self.control, self.listener, write, self.meter, self._say_stop)
 
     def _write(self, table: TrialsTable) -> None:
         """What people may look at while the sweep runs."""
@@ -323,7 +353,7 @@ class _Session:
         heartbeat, trainable = self._heartbeat(), self.engine.trainable()
         return RunSession(
             what, trainable, self.slots, self.control, self.listener, heartbeat, self._run_job, storage,
-            search.retries, search.max_failed,
+            search.retries, search.max_failed, self._bring,
         )  # fmt: skip
 
     def _run_job(self, run: "PlannedRun") -> TrialJob:
@@ -353,6 +383,7 @@ class _Session:
             loggers=self._loggers("trial", str(number)),
             data="leak" if leaks(self.file) else "tune",
             metrics=self.file.objective.own,
+            store=self.store,
         )
 
     def _logged(self) -> Mode:
@@ -386,6 +417,9 @@ class _Session:
         for file in (self.folder / STOP_FILE, self.folder / WANDB_OFFLINE, *self.folder.glob(".shared-*")):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
+        if self.store is not None and self.nodes is not None:
+            with suppress(MachineError):
+                RemoteFolder(self.store.uri).remove(self.store.stop)
 
     def _result(self) -> SweepResult:
         if self.control.reason == "machine":

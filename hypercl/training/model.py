@@ -11,6 +11,7 @@ from hypercl.config import UserError
 from hypercl.config import load as load_config
 from hypercl.config.models import at_task
 from hypercl.methods import Decision, Network, NetworkLearner
+from hypercl.remote import bring_checkpoints
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.export import write_target
 from hypercl.training.kept import KeptStates
@@ -44,6 +45,7 @@ class TrainedModel:
             raise UserError(f"{folder} holds no run (it has no config.yaml)")
         self.experiment = load_config(path).experiment
         self.device = torch.device(device)
+        bring_checkpoints(folder)
         content = Checkpoints(folder / "checkpoints").newest(self.device)
         run = RunState.of(content) if content else None
         if run is None or not run.spent:

@@ -68,6 +68,7 @@ class TrainedHere(_Sessions):
             while not stopped:
                 result = worker.step()
                 stopped = result.get("done", False) or scheduler.on_trial_result(None, trial, result) == "STOP"
+            worker.cleanup()
             searcher.on_trial_complete(name, result)
 
 

@@ -26,6 +26,12 @@ from hypercl.config.models.section import (
 from hypercl.config.models.space import Distribution
 from hypercl.config.models.space_of_methods import CHOOSING, with_conditions
 
+_NO_SECRET = (
+    "a key in a file is read by everybody who gets the results: leave it out, and put it where the cloud's own tools "
+    "look for it (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, GOOGLE_APPLICATION_CREDENTIALS, a role of the "
+    "machine)"
+)
+
 
 class Study(Section):
     """Where the study lies."""
@@ -33,6 +39,28 @@ class Study(Section):
     storage: str | None = Field(default=None, examples=["postgresql://me@host/studies"])
     """Database that holds the study in place of `study.journal`: a PostgreSQL or SQLite URL without a password
     (PGPASSWORD or ~/.pgpass holds it). Several drivers can then work on it with --join; null is the journal."""
+
+    run_folders: str | None = Field(default=None, examples=["s3://bucket/sweeps"])
+    """Where the folders of trials and other runs lie, with their checkpoints: a URI of S3 (`s3://`), Google Cloud
+    Storage (`gs://`) or any other file system that fsspec knows, without a key or password; null is the results
+    folder. A run then works in its node's temporary folder, and no node needs to see the results folder."""
+
+    @field_validator("run_folders", mode="after")
+    @classmethod
+    def _without_secret(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        place, _, query = value.partition("?")
+        if "@" in place.partition("://")[2].partition("/")[0] and not place.startswith(("abfs", "az")):
+            raise ValueError(_NO_SECRET)
+        if re.search(r"(secret|password|passwd|token|access_?key|credential)[^=&]*=", query, re.IGNORECASE):
+            raise ValueError(_NO_SECRET)
+        if not re.match(r"[a-z][a-z0-9+.-]+://[^?]*[^/?]", value):
+            raise ValueError(
+                "give a URI, such as s3://bucket/sweeps; for a folder that all nodes mount leave this out, and give "
+                "--results DIR"
+            )
+        return value
 
     @field_validator("storage", mode="after")
     @classmethod

@@ -87,6 +87,14 @@ if TYPE_CHECKING:
     )
     from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of, trials_in
     from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
+    from hypercl.sweep.study.run_folders import (
+        ENDED,
+        RUN_FOLDERS,
+        begin_run_folders,
+        bring_run,
+        check_run_folders,
+        send_code,
+    )
     from hypercl.sweep.study.samplers import Grid, sampler_in_words, sampler_of
     from hypercl.sweep.study.settings import best_experiment
     from hypercl.sweep.study.space import draw, method_of, settings_of

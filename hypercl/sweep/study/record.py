@@ -24,6 +24,7 @@ from hypercl.sweep.study.progress_study import names_of, with_progress
 from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.ranking import best_trial, deciding_race, further_values, races_of, ranked_trials
 from hypercl.sweep.study.resume_check import SWEEP_YAML
+from hypercl.sweep.study.run_folders import bring_run
 
 THREADS = "threads"
 """The study's user attribute that holds the CPU threads of a trial."""
@@ -136,8 +137,13 @@ class StudyRecord:
         return self.trials[number]
 
     def trial_folder(self, number: int) -> Path:
-        """The folder with a trial's files."""
-        return self.folder / "trials" / str(number)
+        """The folder with a trial's files; those that are at a URI (`study.run_folders`) are brought there first.
+
+        Raises:
+            UserError: they cannot be.
+        """
+        over = decided(self.trials[number]) is not None
+        return bring_run(self.folder, self.attributes, self.folder / "trials" / str(number), over)
 
 
 def read_sweep(folder: Path) -> StudyRecord:

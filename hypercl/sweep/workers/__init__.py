@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers.cluster import attached_ray, local_ray
     from hypercl.sweep.workers.engine import Engine
     from hypercl.sweep.workers.gpu_meter import GpuMeter
-    from hypercl.sweep.workers.job import TrialJob
+    from hypercl.sweep.workers.job import RunStore, TrialJob
     from hypercl.sweep.workers.node_data import fetch_on_nodes, why_no_data
     from hypercl.sweep.workers.nodes import Nodes
     from hypercl.sweep.workers.planned_run import PlannedRun, RanRun, as_begun

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypercl.config import Experiment, resolved
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.study import Sized
+from hypercl.sweep.workers.job import RunStore
 
 
 class Engine:
@@ -35,9 +36,18 @@ class Engine:
         open_stream(experiment.tasks, given.data_dir, given.offline, given.import_paths)
 
     def data_check(
-        self, experiment: Experiment, given: SweepOptions, import_paths: tuple[Path, ...]
+        self,
+        experiment: Experiment,
+        given: SweepOptions,
+        import_paths: tuple[Path, ...],
+        store: RunStore | None = None,
     ) -> Callable[[], str]:
         """What a node of a cluster runs in the place of `prepare`; it returns why there is no data, or ''."""
+        asked = (resolved(experiment), given.data_dir, given.offline, import_paths)
+        if store is not None:
+            from hypercl.sweep.workers.remote_run import why_no_data_here
+
+            return partial(why_no_data_here, store, *asked)
         from hypercl.sweep.workers.node_data import why_no_data
 
-        return partial(why_no_data, resolved(experiment), given.data_dir, given.offline, import_paths)
+        return partial(why_no_data, *asked)

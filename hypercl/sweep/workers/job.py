@@ -9,6 +9,16 @@ from hypercl.config.models import Imported
 
 
 @dataclass(frozen=True)
+class RunStore:
+    """Where the folders of a sweep's runs are, if not in its results (`study.run_folders`)."""
+
+    uri: str
+    """Of a folder that stands for the results folder: runs have the same paths in both."""
+    stop: str
+    """A file there that appears when the sweep is to stop, for nodes that do not see the results."""
+
+
+@dataclass(frozen=True)
 class TrialJob:
     """One trial as its worker gets it: plain data, pickled by Ray."""
 
@@ -46,6 +56,8 @@ class TrialJob:
     """Whether it is trained on a node of a cluster: another may have the data that its own lacks."""
     parent: Path | None = None
     """The folder of the run from whose newest checkpoint the trial starts."""
+    store: RunStore | None = None
+    """Where its folder is at a URI; `folder` is then where the driver has a part of it."""
     beside: "tuple[TrialJob, ...]" = ()
     """Trials that are trained with it as one bundle."""
 

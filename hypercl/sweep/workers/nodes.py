@@ -5,11 +5,13 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hypercl.config import UserError
 from hypercl.control import Control
+from hypercl.remote import RemoteError, RemoteFolder
 from hypercl.sweep.workers.private_ray import grows_on_demand
 from hypercl.sweep.workers.resources import Machine, Slots
 
@@ -29,12 +31,12 @@ class Nodes:
     Args:
         folder: the results folder.
         say: tells a person of a node that is not used.
+        uri: of the folders of runs, where nodes need to reach those instead of the results folder.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None], uri: str | None = None) -> None:
         self._folder, self._say = folder, say
-        self._token = folder / f".shared-{uuid.uuid4().hex}"
-        self._token.write_text(self._token.name, encoding="utf-8")
+        self._reach: Callable[[], str] = partial(_reaches, uri) if uri else partial(_sees, self._new_token())
         self._asked: dict[str, Any] = {}
         """Node -> its answer to come."""
         self._wrong: dict[str, str] = {}
@@ -46,11 +48,17 @@ class Nodes:
         self._held: dict[str, Any] = {}
         """Node that is not used -> an actor that takes all of it, so that no trial is placed there."""
 
+    def _new_token(self) -> str:
+        token = self._folder / f".shared-{uuid.uuid4().hex}"
+        token.write_text(token.name, encoding="utf-8")
+        return str(token)
+
     def require_shared(self) -> None:
         """Waits until the present nodes have answered.
 
         Raises:
-            UserError: one does not see the results folder, or none answers; the message names it.
+            UserError: one does not see the results folder, or does not reach the URI, or none answers; the message
+                names it.
         """
         import ray
 
@@ -153,7 +161,7 @@ class Nodes:
         for node in nodes:
             if (name := node["NodeID"]) not in self._asked and name not in self._wrong:
                 data = self._data if node["Resources"].get("CPU") else None  # a head without CPUs gets no trial
-                self._asked[name] = on_node(name, _answer, str(self._token), data)
+                self._asked[name] = on_node(name, _answer, self._reach, data)
 
     def _hear(self) -> None:
         import ray
@@ -181,6 +189,8 @@ class Nodes:
                 f"the results folder {self._folder} is not shared: it is not there on {', '.join(names)}\n"
                 "    fix:     --results DIR with a folder that every node mounts at the same path"
             )
+        if wrong.startswith(_CUT_OFF):
+            return f"{', '.join(names)}: study.run_folders: {wrong.removeprefix(_CUT_OFF)}"
         return (
             f"no data on {', '.join(names)}: {wrong}\n"
             f"    fix:     {self._fetch} --nodes {','.join(names)} (or all)\n"
@@ -230,12 +240,23 @@ def _held(node: Mapping[str, Any]) -> Any:
     return ray.remote(Held).options(**there, scheduling_strategy=_only(node["NodeID"])).remote()
 
 
-_BLIND = "blind"
+_BLIND, _CUT_OFF = "blind", "cut off: "
+"""What is wrong with a node that does not see the results folder, or does not reach the URI of its runs."""
 
 
-def _answer(token: str, data: Callable[[], str] | None) -> str:
+def _answer(reach: Callable[[], str], data: Callable[[], str] | None) -> str:
     """Runs on a node: what is wrong with it, '' where nothing is."""
+    return reach() or ("" if data is None else data())
+
+
+def _sees(token: str) -> str:
     path = Path(token)
-    if not path.exists() or path.read_text(encoding="utf-8") != path.name:
-        return _BLIND
-    return "" if data is None else data()
+    return "" if path.exists() and path.read_text(encoding="utf-8") == path.name else _BLIND
+
+
+def _reaches(uri: str) -> str:
+    try:
+        RemoteFolder(uri).exists(".reached")
+    except RemoteError as error:
+        return f"{_CUT_OFF}{error}"
+    return ""

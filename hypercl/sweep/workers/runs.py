@@ -44,6 +44,8 @@ class RunSession:
     """Maximum restarts of a run whose process died."""
     max_failed: int
     """So many failures before any run is done stop the session: the reason is not in the settings."""
+    bring: Callable[[Path], object] = lambda _: None
+    """Brings a run's files into the results, where its folder is at a URI."""
 
 
 def train_all(runs: Sequence[PlannedRun], session: RunSession) -> list[RanRun]:
@@ -113,6 +115,7 @@ class RunQueue(Stateless):
         if run is None:
             return
         self._listener.run_ended(run.name)
+        self._session.bring(run.folder)
         told = result or {}
         ended, why = told.get(job.OUTCOME), str(told.get(job.WHY, ""))
         if error:

@@ -11,6 +11,7 @@ from hypercl.sweep.study import Outcome, SweepStudy
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.deaths import death_of
 from hypercl.sweep.workers.job import TrialJob
+from hypercl.sweep.workers.remote_run import mark_pruned
 from hypercl.sweep.workers.searcher import StudySearcher
 
 _FAULTS = (job.FAILED, job.OUT_OF_MEMORY, job.MACHINE, job.BLIND)
@@ -36,13 +37,12 @@ class StudyScheduler(FIFOScheduler):
         given: TrialJob = trial.config["job"]
         if not given.beside:
             return TrialScheduler.STOP if self._pruned(given.number, result) else TrialScheduler.CONTINUE
-        pruned_files = {one.number: one.pruned_file for one in given.bundle}
+        jobs = {one.number: one for one in given.bundle}
         for number, own in job.results_of(given, result):
             if job.OUTCOME in own:
                 self._searcher.member_ended(trial.trial_id, number, own)
             elif self._pruned(number, own):
-                pruned_files[number].parent.mkdir(parents=True, exist_ok=True)
-                pruned_files[number].touch()
+                mark_pruned(jobs[number])
                 self._searcher.member_ended(trial.trial_id, number, own)
         return TrialScheduler.CONTINUE if self._searcher.runs(trial.trial_id) else TrialScheduler.STOP
 

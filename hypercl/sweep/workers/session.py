@@ -68,6 +68,7 @@ class Heartbeat(Callback):
         listener: gets a tick each turn.
         write_trials: writes trials.csv.
         meter: counts GPU time.
+        say_stop: tells trials that the sweep is stopping, beside the stop file.
     """
 
     def __init__(
@@ -77,9 +78,11 @@ class Heartbeat(Callback):
         listener: Listener,
         write_trials: Callable[[], None],
         meter: GpuMeter,
+        say_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._study, self._control, self._listener = study, control, listener
         self._write_trials, self._meter = write_trials, meter
+        self._say_stop: Callable[[], None] | None = say_stop
         self._written, self._next_write = -1, 0.0
         self._said: set[str] = set()
 
@@ -112,7 +115,9 @@ class Heartbeat(Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._control.at_once:
             raise AtOnce
-        _ = self._control.stopping  # looks at the time limit
+        if self._control.stopping and self._say_stop is not None:  # which also looks at the time limit
+            self._say_stop()
+            self._say_stop = None
         self._study.beat()
         self._meter.tick()
         ended, now = self._study.ended, time.monotonic()

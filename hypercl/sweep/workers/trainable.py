@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypercl.machine import MachineError
 from hypercl.sweep.workers import job
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.process import CleanProcess
+from hypercl.sweep.workers.remote_run import RemoteRun
 from hypercl.sweep.workers.stall import StallWatch
 from hypercl.sweep.workers.trial_run import TrialRun
 from hypercl.training import Progress, RunFolders
@@ -27,14 +29,18 @@ class RunTrainable(tune.Trainable):
         self._take(config["job"])
 
     def _take(self, given: TrialJob) -> None:
-        self._job = given
-        self._stall = StallWatch(given.folder, given.stall_timeout)
+        remotes = [None if one.store is None else RemoteRun(one, one.store) for one in given.bundle]
+        jobs = [one if at is None else at.job for one, at in zip(given.bundle, remotes, strict=True)]
+        here = jobs[0].folder if given.cluster else given.folder  # where the driver looks for stacks
+        self._job = given = replace(jobs[0], beside=tuple(jobs[1:]))
+        self._stall = StallWatch(here, given.stall_timeout)
         if not self._job.gpus:
             # Ray leaves a trial without a GPU share all GPUs of its node.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         alone = not given.beside
         starts = [self.start] if alone else [partial(self._start_of, place) for place in range(len(given.bundle))]
-        runs = [TrialRun(one, start, self._stall, alone) for one, start in zip(given.bundle, starts, strict=True)]
+        parts = zip(given.bundle, starts, remotes, strict=True)
+        runs = [TrialRun(one, start, self._stall, alone, at) for one, start, at in parts]
         self._open = list(zip(given.bundle, runs, strict=True))
         self._started: Sequence[Iterator[Progress]] = ()
 
@@ -64,9 +70,8 @@ class RunTrainable(tune.Trainable):
 
     def _step_of_bundle(self) -> dict[str, Any]:
         """The results of all trials that are still trained."""
-        for given, run in [one for one in self._open if one[0].pruned_file.exists()]:
+        for given, run in [one for one in self._open if one[1].was_pruned()]:
             run.close()
-            given.pruned_file.unlink(missing_ok=True)
             self._open.remove((given, run))
         results = [(given.number, run.step()) for given, run in self._open]
         self._open = [one for one, (_, own) in zip(self._open, results, strict=True) if job.OUTCOME not in own]

@@ -1,6 +1,8 @@
 """Sweeps on clusters of several nodes, which join, are lost, and may not see the results."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,10 @@ import pytest
 from killed_sweeps import HERE, LIMIT, Sweeps, check_whole
 from PIL import Image
 from ray.cluster_utils import Cluster
+
+from hypercl.cli import main
+from hypercl.remote import RemoteFolder
+from hypercl.sweep.study import read_sweep
 
 ROOT = Path(__file__).parents[3]
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
@@ -106,6 +112,67 @@ def test_a_results_folder_that_a_node_does_not_see_is_refused_at_the_start(clust
         code, said = sweeps.run(FAKE_ADDRESS=cluster.address)
     assert (code, "is not shared: it is not there on" in said, "--results DIR" in said) == (2, True, True), said
     assert not (sweeps.folder / "trials").exists()
+
+
+@pytest.mark.parametrize("cluster", ["die"], indirect=True)
+def test_on_s3_a_node_that_does_not_see_the_results_trains_and_each_trial_that_dies_resumes_from_there(
+    bucket: str, cluster: Cluster, sweeps: Sweeps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweeps.file.write_text(f"{sweeps.file.read_text()}study: {{run_folders: {bucket}/sweeps}}\n")
+    sweeps.folder.parent.mkdir(parents=True)
+    remote = RemoteFolder(f"{bucket}/sweeps/quick")
+    with blind_node(cluster.address, sweeps.folder.parent):
+        wait_for_two(cluster)
+        process = sweeps.start(FAKE_ADDRESS=cluster.address)
+        sweeps.wait_for(process, lambda: len(remote.files("trials")) > 20)
+        out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, out + err
+    record = read_sweep(sweeps.folder)
+    shutil.rmtree(sweeps.folder / "trials")
+    for trial in record.trials:
+        if trial.user_attrs["outcome"]["kind"] != "infeasible":
+            record.trial_folder(trial.number)
+            assert len(sweeps.starts(trial.number)) == (2 if trial.last_step >= 10 else 1)
+    check_whole(sweeps)
+    assert main(["report", "--html", str(sweeps.folder)]) == 0
+    assert main(["sweep", str(sweeps.folder), "--show", "0"]) == 0
+    assert "trial" in capsys.readouterr().out
+    assert not [name for name in remote.files() if name.startswith(".stop")]
+    for path in sweeps.folder.rglob("*"):
+        assert path.is_dir() or os.environ["AWS_SECRET_ACCESS_KEY"].encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("cluster", [""], indirect=True)
+def test_on_s3_a_sweep_that_is_stopped_resumes_from_its_checkpoints(
+    bucket: str, cluster: Cluster, sweeps: Sweeps
+) -> None:
+    sweeps.file.write_text(f"{sweeps.file.read_text()}study: {{run_folders: {bucket}/stopped}}\n")
+    sweeps.folder.parent.mkdir(parents=True)
+    remote = RemoteFolder(f"{bucket}/stopped/quick")
+    with blind_node(cluster.address, sweeps.folder.parent):
+        wait_for_two(cluster)
+        process = sweeps.start(FAKE_ADDRESS=cluster.address)
+        sweeps.wait_for(process, lambda: {"0/metrics.jsonl", "1/metrics.jsonl"} <= set(remote.files("trials")))
+        process.terminate()
+        out, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == 143, out + err
+        assert "ended at once" not in out + err
+        began = [(remote.read(f"trials/{number}/steps.txt") or b"").decode().split() for number in (0, 1)]
+        assert all(began)
+        code, said = sweeps.run(FAKE_ADDRESS=cluster.address)
+    assert code == 0, said
+    record = read_sweep(sweeps.folder)
+    for trial in record.trials:
+        record.trial_folder(trial.number)
+    check_whole(sweeps)
+    assert [len(sweeps.starts(number)) for number in (0, 1)] == [2, 2]
+
+
+def test_a_bucket_that_is_not_there_is_refused_before_the_sweep_begins(bucket: str, sweeps: Sweeps) -> None:
+    sweeps.file.write_text(f"{sweeps.file.read_text()}study: {{run_folders: {bucket}-of-nobody/sweeps}}\n")
+    code, said = sweeps.run()
+    assert (code, "study.run_folders: s3://bucket-of-nobody/sweeps" in said, "fix:" in said) == (2, True, True), said
+    assert not sweeps.folder.exists()
 
 
 def of_images(folder: Path) -> list[str]:

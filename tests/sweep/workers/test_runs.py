@@ -42,6 +42,8 @@ class Session:
     def job_of(self, run: PlannedRun) -> PlannedRun:
         return run
 
+    def bring(self, folder: Path) -> None: ...
+
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
