@@ -7,7 +7,7 @@ from tests.benchmarks.kernels import Counts, counts_of, shipped, written
 
 ALIKE = {"split_mnist_front", "split_mnist_stability", "split_mnist_ent", "permuted_mnist_ent", "cifar_cl3"}
 """They make the step of a setting that is counted here."""
-LARGE = {f"permuted_mnist_{each}" for each in ("100", "250", "tir", "replay")} | {"cifar", "cifar_fast", "cifar_zenke"}
+LARGE = {f"permuted_mnist_{each}" for each in ("100", "250", "tir", "replay")} | {"cifar", "cifar_zenke"}
 
 
 def settings() -> list[ParameterSet]:

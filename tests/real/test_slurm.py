@@ -1,18 +1,15 @@
-"""The shipped batch script on a SLURM of two nodes, unchanged: wall time, requeue, a step that is cancelled.
-
-HYPERCL_SLURM names a script that starts such a SLURM on this machine (`SCRIPT start DIR`, `SCRIPT stop DIR`, then
-SLURM_CONF=DIR/slurm.conf); without it, the SLURM that answers here is used.
-"""
+"""The shipped batch script on a SLURM of two nodes, unchanged: wall time, requeue, a step that is cancelled."""
 
 import csv
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.real.two_node_slurm import is_possible, two_nodes
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "launch" / "cluster" / "slurm.sbatch"
@@ -23,26 +20,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * LIMIT)]
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """Runs a command of SLURM's."""
-    starter = os.environ.get("HYPERCL_SLURM")
-    if shutil.which("sbatch") is None:
-        pytest.skip("no SLURM here: apt-get install slurm-wlm munge")
+    if not is_possible():
+        pytest.skip("needs root and apt-get install slurm-wlm munge")
 
     def ask(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
 
-    if starter is None:
-        if subprocess.run(["sinfo"], capture_output=True, check=False).returncode:
-            pytest.skip("no SLURM answers here, and HYPERCL_SLURM names no script that starts one")
-        yield ask
-        return
-    folder = tmp_path / "slurm"
-    subprocess.run([starter, "start", str(folder)], check=True, capture_output=True)
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    try:
+    with two_nodes(tmp_path / "slurm") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
         yield ask
         ask("scancel", "--signal=KILL", "--full", "--user", str(os.getuid()))
-    finally:
-        subprocess.run([starter, "stop", str(folder)], check=True)
 
 
 def states(results: Path) -> dict[str, str]:
@@ -50,6 +38,10 @@ def states(results: Path) -> dict[str, str]:
     file = results / "quickstart" / "trials.csv"
     rows = csv.DictReader(file.read_text().splitlines()) if file.exists() else ()
     return {row["number"]: row["state"] for row in rows}
+
+
+def folders_of_jobs() -> set[Path]:
+    return set(Path("/tmp").glob("hslurm-*"))
 
 
 def wait_for(met: Callable[[], object], output: Path) -> None:
@@ -62,7 +54,7 @@ def wait_for(met: Callable[[], object], output: Path) -> None:
 def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
     slurm: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, results = tmp_path / "quickstart.yaml", tmp_path / "results"
+    file, results, before = tmp_path / "quickstart.yaml", tmp_path / "results", folders_of_jobs()
     text = (ROOT / "search_spaces" / "quickstart.yaml").read_text()
     quick = text.replace("seeds: 4", "seeds: 1").replace("confirm: {settings: 1}", "confirm: false")
     file.write_text(quick.replace("trials: 14", "trials: 400"))
@@ -90,8 +82,9 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
 
     trained = sum(state in ("complete", "pruned") for state in states(results).values())
     file.write_text(file.read_text().replace("trials: 400", f"trials: {trained + 3}"))
-    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=30", "StartTime=now")
-    wait_for(lambda: said("resumed") >= 1, output)
+    # a node takes a job that starts in the very second of its requeue for the one that ended
+    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=30", "StartTime=now+5")
+    wait_for(lambda: of_job("JobState") and said("resumed"), output)
     steps = slurm("squeue", "--steps", "--noheader", "--format=%i %j").split()
     slurm("scancel", "--signal=KILL", steps[steps.index("ray-n2") - 1])
     wait_for(lambda: of_job("JobState") in ("COMPLETED", "CANCELLED"), output)
@@ -101,7 +94,7 @@ def test_a_sweep_on_two_nodes_outlives_its_wall_time_and_a_step(
     ends = list(states(results).values())
     assert set(ends) <= {"complete", "infeasible"}  # what is out of bounds is not trained
     assert ends.count("complete") == trained + 3
-    assert not list(Path("/tmp").glob(f"hslurm-{job}-*"))
+    assert folders_of_jobs() == before
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [command for command in commands if f"/tmp/hslurm-{job}-".encode() in command]
 
