@@ -1,10 +1,12 @@
-"""Two drivers on one study in a real PostgreSQL, each a process with a results folder of its own; without Ray."""
+"""Two drivers on one study in a real PostgreSQL, each a process with a results folder of its own."""
 
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,3 +87,54 @@ def test_two_drivers_share_a_search_and_one_that_is_killed_is_taken_over(
     for sweeps in (begun, joined):
         files = [path for path in sweeps.folder.rglob("*") if path.is_file()]
         assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+DIGITS = """
+experiment:
+  tasks: {name: split_digits, num_tasks: 2}
+  training: {iterations: 60, batch_size: 8}
+space: {method.beta: {log_uniform: [1e-3, 1]}}
+search: {trials: 8, startup_trials: 2, confirm: false}
+pruner: {name: none}
+"""
+
+
+@pytest.mark.timeout(1200)
+def test_two_commands_with_a_ray_each_train_a_study_together_each_trial_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    (tmp_path / "digits.yaml").write_text(DIGITS + f"study: {{storage: '{database}'}}\n")
+    command = [sys.executable, "-m", "hypercl", "sweep", str(tmp_path / "digits.yaml"), "--cpus", "1", "--no-final"]
+
+    def start(name: str, *more: str) -> "subprocess.Popen[str]":
+        with (tmp_path / f"{name}.log").open("w") as log:
+            words = [*command, "--results", str(tmp_path / name), *more]
+            return subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=tmp_path)
+
+    def said(name: str) -> str:
+        return (tmp_path / f"{name}.log").read_text()
+
+    drivers = [start("a")]
+    try:
+        end = time.monotonic() + 400
+        while not (tmp_path / "a" / "digits" / "trials" / "0").exists():
+            assert drivers[0].poll() is None, said("a")
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        drivers.append(start("b", "--join"))
+        codes = [driver.wait(700) for driver in drivers]
+    finally:
+        for driver in drivers:
+            driver.kill()
+            driver.wait()
+    assert codes == [0, 0], said("a") + said("b")
+    records = [read_sweep(tmp_path / name / "digits") for name in "ab"]
+    assert [record.trained for record in records] == [8, 8]
+    assert all(trial.state.is_finished() for trial in records[0].trials)
+    trained = [{int(run.name) for run in (record.folder / "trials").iterdir()} for record in records]
+    assert all(trained)
+    assert not trained[0] & trained[1]
+    assert trained[0] | trained[1] == set(range(8))
+    rows = {key: row for key, row in records[0].attributes.items() if key.startswith("driver:")}
+    assert {row["folder"] for row in rows.values()} == {str(record.folder) for record in records}
