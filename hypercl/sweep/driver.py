@@ -308,7 +308,9 @@ class _Session:
         from hypercl.sweep.workers import Heartbeat
 
         write = partial(self._write, TrialsTable(self.file))
-        return Heartbeat(self.study, self.control, self.listener, write, self.meter, self._say_stop)
+        return Heartbeat(
+            self.study, self.control, self.listener, write, self.meter, self._say_stop, self.slots.share_by
+        )  # fmt: skip
 
     def _write(self, table: TrialsTable) -> None:
         """What people may look at while the sweep runs."""

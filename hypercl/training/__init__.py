@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hypercl.training.flops import two_steps
     from hypercl.training.folder import RunFolders
     from hypercl.training.loop import run
-    from hypercl.training.memory import free_memory, give_back_freed_memory
+    from hypercl.training.memory import free_memory, give_back_freed_memory, gpu_need
     from hypercl.training.model import TrainedModel
     from hypercl.training.own_metric import SeedMeasures, try_metrics
     from hypercl.training.parts import Networks, build_bundle, build_learner, require_buildable, sizes

@@ -81,6 +81,15 @@ def free_memory(device: torch.device) -> int | None:
     return min((room for room in found if room is not None), default=None)
 
 
+def gpu_need() -> float | None:
+    """The part of its GPU's memory that this process needs, by the peak of its tensors so far, with room to spare; None
+    where it computes on none."""
+    if not torch.cuda.is_initialized():
+        return None
+    device = torch.device("cuda", torch.cuda.current_device())
+    return (torch.cuda.max_memory_allocated(device) / SHARE + BYTES_OF_CONTEXT) / _all_memory(device)
+
+
 def peak_of(action: Callable[[], object]) -> int:
     """The most bytes that tensors made during an action held at one moment, on whatever device."""
     with _Held() as held:

@@ -14,6 +14,7 @@ from hypercl.training.memory import (
     BYTES_OF_CONTEXT,
     _available,
     free_memory,
+    gpu_need,
     group_sizes,
     keep_to_share,
     peak_of,
@@ -95,6 +96,16 @@ def test_free_memory_is_what_the_machine_and_its_cgroups_leave(tmp_path: Path, m
     assert free_memory(torch.device("cpu")) == 1234
     monkeypatch.setattr(memory, "memory_room", lambda: None)
     assert (free_memory(torch.device("cpu")) or 0) > 1234
+
+
+def test_what_a_process_needs_of_its_gpu_is_its_peak_with_room_and_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpu_need() is None
+    gib = 2**30
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10 * gib, 80 * gib))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 4 * gib)
+    assert gpu_need() == pytest.approx((5 * gib + BYTES_OF_CONTEXT) / (80 * gib))
 
 
 def test_a_process_on_a_shared_gpu_plans_with_its_part_and_keeps_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

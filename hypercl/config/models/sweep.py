@@ -84,8 +84,9 @@ class Resources(Section):
     cpus: Positive | Literal["auto"] = "auto"
     """CPUs per trial; auto is one."""
     gpus: NotNegative | Literal["auto"] = "auto"
-    """GPUs per trial, fractions allowed; auto is a quarter. Where memory does not suffice, trials get twice as much.
-    Ignored, with a note, on a machine without a GPU."""
+    """GPUs per trial, fractions allowed; auto is a quarter until a trial has finished, whose peak of memory may then
+    let more share a GPU (at most 16). Where memory does not suffice, trials get twice as much. Ignored, with a note,
+    on a machine without a GPU."""
     max_concurrent: Count | None = None
     """Maximum number of concurrent trials; null is as many as fit."""
     accelerator: str | None = None

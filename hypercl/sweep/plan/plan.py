@@ -164,7 +164,8 @@ def resources_row(slots: Slots) -> tuple[str, str]:
     """What runs at once, in words."""
     each = f"{slots.cpus:g} CPU" + (f", {slots.gpus:g} GPU" if slots.gpus else "")
     threads = "thread" if slots.threads == 1 else "threads"
-    return "resources", f"{slots.concurrent} trials at once, each with {each} and {slots.threads} {threads}"
+    text = f"{slots.concurrent} trials at once, each with {each} and {slots.threads} {threads}"
+    return "resources", text + ("; how many share a GPU follows from the first to finish" if slots.by_need else "")
 
 
 def _trials(file: SweepFile) -> str:

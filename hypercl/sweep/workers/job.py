@@ -87,6 +87,8 @@ NOTES = "notes"
 """Of any result: what a person should know, as sentences."""
 SECONDS, FLOPS = "seconds", "flops"
 """Of any result: seconds of training and its floating-point operations so far; None where that is not known."""
+GPU_NEED = "gpu_need"
+"""Of the last result of a run that finished: the part of its GPU's memory that its process needs; else None."""
 
 FINISHED, LEARNED, DIVERGED, OUT_OF_MEMORY, FAILED, INTERRUPTED, MACHINE, BLIND = (
     "finished",

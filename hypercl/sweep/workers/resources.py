@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hypercl.sweep.workers.nodes import Nodes
 
 AUTO_CPUS, AUTO_GPUS = 1.0, 0.25
+MOST_A_GPU = 16
+"""Trials on one GPU, however little memory they need: they share its time."""
 GIB = 2**30
 TRIAL_MEMORY = int(0.9 * GIB)
 """A trial's process with torch on a CPU, measured at 0.7 GiB before its data."""
@@ -46,11 +48,33 @@ class Slots:
     """Ray's resource that marks the nodes on which a trial may run."""
     there: Mapping[str, float] = field(default_factory=dict[str, float])
     """Of one machine, what it has, as Ray names it."""
+    by_need: bool = False
+    """Whether the first trial that finishes decides how many share a GPU."""
 
     @property
     def of_ray(self) -> dict[str, float]:
         """What one trial takes, as Ray names it."""
         return {"CPU": self.cpus, "GPU": self.gpus} | ({} if self.kind is None else {self.kind: 0.001})
+
+    def share_by(self, need: float) -> str:
+        """Lets as many trials share a GPU as the memory of one that finished allows, where the file leaves that open.
+
+        Args:
+            need: the part of a GPU's memory that it needs.
+
+        Returns:
+            What changed, in a sentence; '' where nothing did.
+        """
+        if not self.by_need:
+            return ""
+        self.by_need = False
+        together = min(MOST_A_GPU, int(1 / need))
+        if together <= round(1 / self.gpus):
+            return ""
+        self.gpus = 10_000 // together / 10_000  # Ray counts in ten-thousandths, and rounds
+        if self.nodes is None:
+            self.concurrent = _at_most(max(1, self.fitting(self.there)), self.most)
+        return f"resources.gpus: a trial needs {need:.0%} of a GPU's memory: from now on {together} share one"
 
     def enlarge(self, had: float) -> bool:
         """A trial ran out of memory on this part of a GPU: the next ones get twice that, at most all of it.
@@ -60,6 +84,7 @@ class Slots:
         """
         if not 0 < had < 1:
             return False
+        self.by_need = False
         if self.gpus <= had:
             self.gpus = min(1.0, 2 * had)
             if self.nodes is None:
@@ -137,7 +162,8 @@ def fit_slots(wish: Resources, there: Machine, most: int | None = None, nodes: "
     if wish.accelerator is not None and nodes is None:
         notes.append(f"resources.accelerator: {wish.accelerator} chooses nodes of a cluster, and this is one machine")
     machine = {"CPU": there.cpus, "GPU": there.gpus} if nodes is None else {}
-    slots = Slots(float(cpus), float(gpus), 1, (), most or wish.max_concurrent, nodes, kind, machine)
+    by_need = wish.gpus == "auto" and bool(gpus)
+    slots = Slots(float(cpus), float(gpus), 1, (), most or wish.max_concurrent, nodes, kind, machine, by_need)
     if nodes is not None:
         fitting = nodes.room(slots)
         if not fitting:

@@ -69,6 +69,7 @@ class Heartbeat(Callback):
         write_trials: writes trials.csv.
         meter: counts GPU time.
         say_stop: tells trials that the sweep is stopping, beside the stop file.
+        share_by: is told what of a GPU's memory a trial needs that finished; says what follows from it.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Heartbeat(Callback):
         write_trials: Callable[[], None],
         meter: GpuMeter,
         say_stop: Callable[[], None] = lambda: None,
+        share_by: Callable[[float], str] = lambda _: "",
     ) -> None:
         self._study, self._control, self._listener = study, control, listener
         self._write_trials, self._meter = write_trials, meter
+        self._share_by = share_by
         self._say_stop: Callable[[], None] | None = say_stop
         self._written, self._next_write = -1, 0.0
         self._said: set[str] = set()
@@ -95,6 +98,9 @@ class Heartbeat(Callback):
     ) -> None:
         """Says what a trial's process has to say: once, however many trials have the same to say."""
         self._meter.reported(trial.trial_id, trial.config["job"], result)
+        for _, own in job.results_of(trial.config["job"], result):
+            if (need := own.get(job.GPU_NEED)) and (changed := self._share_by(need)):
+                self._listener.said(changed)
         for text in result.get(job.NOTES, ()):
             if text not in self._said:
                 self._said.add(text)

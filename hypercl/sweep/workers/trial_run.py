@@ -18,7 +18,7 @@ from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.remote_run import RemoteRun
 from hypercl.sweep.workers.stall import StallWatch
 from hypercl.sweep.workers.task_segment import TaskSegment, lost_in_words
-from hypercl.training import Progress, Report, Started
+from hypercl.training import Progress, Report, Started, gpu_need
 
 LOG = logging.getLogger(__name__)
 _OVER = (job.FINISHED, job.LEARNED, job.DIVERGED)
@@ -159,7 +159,8 @@ class TrialRun:
 
             write_matrix_png(self._job.folder, ending.finished.matrices)
         metrics = summary.measures() | self._segment.metrics  # pairs, since Ray flattens mappings
-        return self._end(job.FINISHED, lost_in_words(summary.diverged)) | {job.METRICS: tuple(metrics.items())}
+        ended = self._end(job.FINISHED, lost_in_words(summary.diverged)) | {job.METRICS: tuple(metrics.items())}
+        return ended | {job.GPU_NEED: gpu_need()}
 
     def _reported(self, item: Report) -> dict[str, Any]:
         self._segment.reported(item)

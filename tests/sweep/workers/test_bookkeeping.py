@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -11,12 +12,14 @@ from bridge import Bridge
 from optuna.storages.journal import JournalFileBackend
 
 from hypercl.config import SweepFile
+from hypercl.config.models import Resources
 from hypercl.sweep.listener import Silent
 from hypercl.sweep.results import TrialsTable, write_trials
 from hypercl.sweep.results import files as outputs
 from hypercl.sweep.study.gpu_budget import GpuBudget
 from hypercl.sweep.workers import session as tuning
 from hypercl.sweep.workers.gpu_meter import GpuMeter
+from hypercl.sweep.workers.resources import Machine, fit_slots
 from hypercl.sweep.workers.session import Heartbeat
 
 TRIALS, EARLY = 2000, 20
@@ -91,3 +94,22 @@ def test_no_report_and_no_ending_takes_more_work_at_2000_trials_than_at_20(
     assert not late["end"]["trials listed"]
     assert early["turn"]["rows made"] == late["turn"]["rows made"] == 1
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == TRIALS + 1
+
+
+def test_what_the_first_trial_to_finish_needs_of_a_gpu_is_told_and_said_once(
+    sweep_file: Callable[..., SweepFile], tmp_path: Path
+) -> None:
+    bridge, told = Bridge(sweep_file("constraints={}"), tmp_path), list[str]()
+
+    class Heard(Silent):
+        def said(self, text: str) -> None:
+            told.append(text)
+
+    slots = fit_slots(Resources(), Machine(32, 1))
+    meter = GpuMeter(bridge.study, 0.25, GpuBudget(), bridge.control)
+    heartbeat = Heartbeat(bridge.study, bridge.control, Heard(), lambda: None, meter, lambda: None, slots.share_by)
+    for number, result in enumerate([{"step": 1}, {"outcome": "finished", "gpu_need": None}, *[{"gpu_need": 0.1}] * 2]):
+        trial = SimpleNamespace(trial_id=str(number), config=bridge.start(f"ray-{number}"))
+        heartbeat.on_trial_result(number, [], trial, result)
+    said = "resources.gpus: a trial needs 10% of a GPU's memory: from now on 10 share one"
+    assert (told, slots.concurrent) == ([said], 10)

@@ -1,5 +1,6 @@
 """What fits on a machine."""
 
+import math
 import os
 from typing import cast
 
@@ -9,7 +10,7 @@ import torch
 from hypercl.config import UserError
 from hypercl.config.models.sweep import Resources
 from hypercl.sweep.workers.nodes import Nodes
-from hypercl.sweep.workers.resources import GIB, Machine, Slots, fit_slots, this_machine
+from hypercl.sweep.workers.resources import GIB, MOST_A_GPU, Machine, Slots, fit_slots, this_machine
 from hypercl.training import memory
 
 
@@ -74,6 +75,36 @@ def test_trials_that_need_more_of_a_gpu_get_twice_as_much_and_fewer_run_at_once(
     assert (slots.gpus, slots.concurrent, slots.sharing) == (1, 1, 1)
     assert not slots.enlarge(1.0)
     assert not slots.enlarge(0.0)
+
+
+@pytest.mark.parametrize(
+    ("need", "together"), [(0.1, 10), (0.15, 6), (0.001, MOST_A_GPU), (0.24, 4), (0.4, 4), (1.2, 4)]
+)
+def test_what_the_first_trial_to_finish_needs_decides_how_many_share_a_gpu(need: float, together: int) -> None:
+    slots = fit_slots(Resources(), Machine(32, 2))
+    said = slots.share_by(need)
+    assert (slots.concurrent, slots.sharing) == (2 * together, together)
+    assert slots.fitting({"CPU": 32, "GPU": 1}) == together
+    assert math.ceil(slots.gpus * 10_000) * together <= 10_000
+    changed = f"resources.gpus: a trial needs {need:.0%} of a GPU's memory: from now on {together} share one"
+    assert said == (changed if together > 4 else "")
+    assert slots.share_by(0.01) == ""
+
+
+def test_a_share_that_the_file_names_stays_as_does_one_that_did_not_suffice() -> None:
+    slots = fit_slots(Resources(gpus=0.5), Machine(32, 1))
+    assert (slots.share_by(0.01), slots.gpus) == ("", 0.5)
+    slots = fit_slots(Resources(), Machine(32, 1))
+    slots.enlarge(0.25)
+    assert (slots.share_by(0.01), slots.gpus) == ("", 0.5)
+    assert fit_slots(Resources(), Machine(32, 0)).share_by(0.01) == ""
+
+
+def test_trials_that_share_a_gpu_by_need_get_more_where_that_does_not_suffice() -> None:
+    slots = fit_slots(Resources(), Machine(32, 1))
+    slots.share_by(0.1)
+    assert slots.enlarge(slots.gpus)
+    assert (slots.gpus, slots.concurrent) == (pytest.approx(0.2), 5)
 
 
 def test_a_node_with_little_memory_holds_fewer_trials_on_cpus_and_at_least_one() -> None:
