@@ -23,7 +23,7 @@ from hypercl.methods.regularizer import (
     of_replica,
 )
 from hypercl.methods.theta import ThetaForm
-from hypercl.regularizers import GramAnchor, HeadMask, Point, Quadratic, StepForm, draw_subset, step_back
+from hypercl.regularizers import GramAnchor, HeadMask, Point, Quadratic, StepForm, draw_subset, speed_of, step_back
 from hypercl.seeds import generator
 from hypercl.tensors import Tensors, copied, on_device
 
@@ -49,7 +49,10 @@ class HnetLearner(NetworkLearner):
         heads = torch.tensor([[head.start, head.stop] for head in spec.heads], device=spec.device)
         masked = config.regularizer.mask_heads and len(heads.unique(dim=0)) > 1
         mask = HeadMask(spec.target.output_of().to(spec.device), heads) if masked else None
-        self.regularizer = build_regularizer(cast(AnyGenerating, spec.hypernet), mask, config.regularizer)
+        self.regularizer = build_regularizer(
+            cast(AnyGenerating, spec.hypernet), mask, config.regularizer, recorded=spec.training.capture == "auto"
+        )
+        speed_of(spec.device)  # measured here: memory is measured in a step
         self.proximal: ProximalSteps | None = None
         if config.proximal is not None:
             self.proximal = ProximalSteps(config.proximal, self.optimizer, self.bundled)

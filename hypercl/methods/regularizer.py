@@ -34,14 +34,17 @@ AnyGenerating = Hypernetwork | CompositeHypernetwork | SelfAttentionHypernetwork
 class CheaperForm:
     """The Gram form or the direct one of a hypernetwork with a linear head, as `form` of a config says."""
 
-    def __init__(self, hypernet: Hypernetwork, mask: HeadMask | None, config: Regularizer) -> None:
-        self.config = config
+    def __init__(
+        self, hypernet: Hypernetwork, mask: HeadMask | None, config: Regularizer, recorded: bool = False
+    ) -> None:
+        self.config, self.recorded = config, recorded
         self.direct = DirectForm(hypernet, mask, store=config.tasks is None)
         self.gram = GramForm(hypernet, mask)
 
     def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> GramAnchor | DirectAnchor:
         """As `DirectForm.anchor`, of the form that is chosen for this number of tasks."""
-        if self.form(embeddings.shape[-2]) == "gram":
+        replicas = len(embeddings) if embeddings.ndim > 2 else 1
+        if self.form(embeddings.shape[-2], embeddings.device, replicas) == "gram":
             return self.gram.anchor(theta, embeddings)
         return self.direct.anchor(theta, embeddings, importance)
 
@@ -52,8 +55,8 @@ class CheaperForm:
         form: Any = self.gram if isinstance(anchor, GramAnchor) else self.direct
         return form.add_gradient_(gradient, theta, anchor, strength, **subset)
 
-    def form(self, task: int) -> str:
-        """The form of the regulariser during a task."""
+    def form(self, task: int, device: torch.device, replicas: int = 1) -> str:
+        """The form of the regulariser during a task, on a device."""
         config = self.config
         if config.direct_alone is not None:
             return "direct"
@@ -61,7 +64,7 @@ class CheaperForm:
             return config.form
         if config.pairs is not None and config.pairs < self.gram.num_pairs(task):
             return "gram"
-        return cheaper_form(self.gram.sizes(min(task, config.tasks or task)))
+        return cheaper_form(self.gram.sizes(min(task, config.tasks or task)), device, self.recorded, replicas)
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,14 @@ class CompositeForm:
     Each part has the form that costs less for it. Weights that are frozen or a task's own stay as they are.
     """
 
-    def __init__(self, hypernet: CompositeHypernetwork, mask: HeadMask | None, config: Regularizer) -> None:
+    def __init__(
+        self, hypernet: CompositeHypernetwork, mask: HeadMask | None, config: Regularizer, recorded: bool = False
+    ) -> None:
         self.parts: list[tuple[int, Part, CheaperForm | GeneratedForm]] = []
         for number, part in enumerate(hypernet.parts):
             if isinstance(part.net, Hypernetwork | SelfAttentionHypernetwork):
                 own = None if mask is None else mask.of(part.weights, hypernet.num_weights)
-                self.parts.append((number, part, _of_outputs(part.net, own, config)))
+                self.parts.append((number, part, _of_outputs(part.net, own, config, recorded)))
 
     def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> CompositeAnchor:
         """As `DirectForm.anchor`."""
@@ -140,10 +145,10 @@ def of_replica(index: int, tensors: Tensors) -> Tensors:
 
 
 def _of_outputs(
-    hypernet: Hypernetwork | SelfAttentionHypernetwork, mask: HeadMask | None, config: Regularizer
+    hypernet: Hypernetwork | SelfAttentionHypernetwork, mask: HeadMask | None, config: Regularizer, recorded: bool
 ) -> CheaperForm | GeneratedForm:
     if isinstance(hypernet, Hypernetwork):
-        return CheaperForm(hypernet, mask, config)
+        return CheaperForm(hypernet, mask, config, recorded)
     return GeneratedForm(hypernet, mask, store=config.tasks is None)
 
 
@@ -180,18 +185,21 @@ def add_gradient_(
 _STEP_FORMS = {"value_preserving": ValuePreserving, "first_order": FirstOrder}
 
 
-def build_regularizer(hypernet: AnyGenerating, mask: HeadMask | None, config: Regularizer) -> AnyForm:
+def build_regularizer(
+    hypernet: AnyGenerating, mask: HeadMask | None, config: Regularizer, recorded: bool = False
+) -> AnyForm:
     """The regulariser of a hypernetwork.
 
     Args:
         hypernet: the hypernetwork.
         mask: which weights count; None counts all.
         config: the section `method.regularizer`.
+        recorded: whether steps on an accelerator are recorded and replayed (`training.capture`).
     """
     if config.kind == "ewc":
         return ThetaForm(hypernet.shapes)
     if config.of_step:
         return _STEP_FORMS[config.kind](hypernet, mask)
     if isinstance(hypernet, CompositeHypernetwork):
-        return CompositeForm(hypernet, mask, config)
-    return _of_outputs(hypernet, mask, config)
+        return CompositeForm(hypernet, mask, config, recorded)
+    return _of_outputs(hypernet, mask, config, recorded)

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hypercl.regularizers.costs import Sizes
 from hypercl.regularizers.gram_step import Compared, GramAnchor, GramSetting, GramStep, Point, grids, mixed
 from hypercl.regularizers.masks import HeadMask, OwnRows, divide_rows
-from hypercl.regularizers.output import OutputRegularizer, Sizes, Strength
+from hypercl.regularizers.output import OutputRegularizer, Strength
 from hypercl.regularizers.pairs import Grid, Listed, divide
 from hypercl.regularizers.trunk_pass import LinearHead
 from hypercl.tensors import Tensors, on_device
@@ -109,6 +110,9 @@ class GramForm(OutputRegularizer[GramAnchor]):
             rows=net.chunk_size,
             trunk=trunk,
             linear=net.additive,
+            layers=len(net.hidden),
+            widest=max(net.hidden, default=1),
+            blocks=len(self.setting.partition.rows),
         )
 
     def num_pairs(self, tasks: int) -> int:

@@ -15,20 +15,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hypercl.regularizers.costs import numbers_at_once
 from hypercl.regularizers.masks import OwnRows
 from hypercl.regularizers.output import Anchor, Strength, for_matrices
 from hypercl.regularizers.pairs import Grid, Listed, Pairs, Partition, Run, over_pairs
 from hypercl.regularizers.trunk_pass import LinearHead, TrunkPass
 from hypercl.tensors import Tensors, add_product_
-
-NUMBERS_AT_ONCE = 2_000_000
-"""Size of the largest tensor formed for a block of pairs, on the CPU.
-
-PermutedMNIST-100 at 99 earlier tasks on two cores, best of four: 4 million 0.71 s, 2 million 0.74, 250,000 0.84 and
-125,000 1.02; peak memory was 172 MiB with 2 million and 74 with 125,000.
-"""
-ON_ACCELERATORS = 4
-"""Factor for accelerators, where a call costs more than its arithmetic; an untested guess."""
 
 
 @dataclass(frozen=True)
@@ -328,5 +320,4 @@ def grids(net: LinearHead, grid: Grid, num_tasks: int, device: torch.device) -> 
 
 
 def pairs_at_once(net: LinearHead, device: torch.device) -> int:
-    numbers = NUMBERS_AT_ONCE * (1 if device.type == "cpu" else ON_ACCELERATORS)
-    return max(1, numbers // max(net.hidden, default=1))
+    return max(1, numbers_at_once(device) // max(net.hidden, default=1))

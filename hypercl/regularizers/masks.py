@@ -87,7 +87,7 @@ MOST_PARTS = 64
 OPERATIONS_OF_A_PART = 4_000_000
 """Cost of the calls of one more part, in multiply-adds."""
 OPERATIONS_OF_A_NUMBER = 384
-"""Cost of a generated weight beside its products: some twelve passes, as in `hypercl.regularizers.output`."""
+"""Cost of a generated weight beside its products: some twelve passes, as in `hypercl.regularizers.costs`."""
 
 
 @dataclass(frozen=True)

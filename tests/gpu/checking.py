@@ -10,7 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,6 +19,7 @@ import torch
 
 from hypercl.config import Experiment, assign, load
 from hypercl.methods import StepInfo
+from hypercl.regularizers.device_speed import cache_folder, speed_of
 from hypercl.tasks import open_stream, shape_of
 from hypercl.training import Finished, RunFolders, build_bundle, build_learner, run
 from hypercl.training.capture import capturing, rate_on
@@ -92,6 +93,11 @@ def machine(check: Check) -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(0)
         known |= {"gpu": properties.name, "bytes": properties.total_memory, "cuda": torch.version.cuda}
     return known
+
+
+def device_speed(check: Check) -> dict[str, Any]:
+    """What `method.regularizer.form: auto` decides by, measured or kept from before."""
+    return {"seconds": asdict(speed_of(check.device)), "kept_in": str(cache_folder())}
 
 
 def no_waits(check: Check) -> dict[str, Any]:
@@ -252,6 +258,7 @@ def _trained(check: Check, name: str, setting: Experiment) -> dict[str, Any]:
 
 STAGES: tuple[Callable[[Check], dict[str, Any]], ...] = (
     machine,
+    device_speed,
     no_waits,
     marked_tests,
     captured,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypercl.hypernets import Hypernetwork
-from hypercl.regularizers import DirectForm, GramForm, HeadMask, draw_subset, gram_step
+from hypercl.regularizers import DirectForm, GramForm, HeadMask, costs, draw_subset
 from hypercl.regularizers import masks as own_rows
 
 NUM_WEIGHTS, TASKS, DIM = 23, 4, 3
@@ -114,7 +114,7 @@ def test_value_and_gradient_equal_those_of_the_direct_form(hypernet, output_of, 
     direct, gram, now = DirectForm(hypernet, mask), GramForm(hypernet, mask), moved(before, 0.1)
     at = e + 0.1 if moving else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gram_step, "NUMBERS_AT_ONCE", at_once)
+        patch.setattr(costs, "NUMBERS_AT_ONCE", at_once)
         patch.setattr(own_rows, "OPERATIONS_OF_A_PART", part)  # at no cost, heads are compared in many parts
         found = gram.value_and_grad(now, gram.anchor(before, e), tasks=tasks, embeddings=at)
     assert_same(found, direct.value_and_grad(now, direct.anchor(before, e), tasks=tasks, embeddings=at))
@@ -218,7 +218,7 @@ def test_a_linear_hypernetwork_forms_nothing_of_tasks_times_chunks(masked):
 
 def test_a_step_forms_no_tensor_larger_than_a_block_of_pairs_or_the_head(monkeypatch):
     hypernet = Hypernetwork(300 * 50 - 9, 300, (20, 12), DIM, 4)
-    monkeypatch.setattr(gram_step, "NUMBERS_AT_ONCE", 2000)
+    monkeypatch.setattr(costs, "NUMBERS_AT_ONCE", 2000)
     few, many = (largest(GramForm(hypernet), tasks, hypernet) for tasks in (2, 80))
     assert few == many == 300 * 13
     assert largest(DirectForm(hypernet), 80, hypernet) >= 80 * hypernet.num_weights

@@ -23,8 +23,9 @@ class Regularizer(Section):
     form: Literal["auto", "gram", "direct"] = "auto"
     """How it is computed: `direct` generates the earlier tasks' weights at each step, `gram` gets the same value and
     gradient, up to rounding, from products of the hypernetwork's last layer and its inputs, without generating them.
-    `auto` takes at each task the one that costs less. Other kinds than output, importance and task_factors have the
-    direct form alone."""
+    `auto` takes at each task the one that costs less on the device: on a GPU by a short measurement of it, which is
+    kept in `~/.cache/hypercl/devices`. Other kinds than output, importance and task_factors have the direct form
+    alone."""
     tasks: Count | None = None
     """Earlier tasks compared at each step, drawn without replacement; null compares all. S is then these tasks."""
     pairs: Count | None = None
