@@ -136,16 +136,18 @@ def status_command(args: argparse.Namespace) -> int:
     status = status_of(args.status)
     console.print(pairs(status_rows(status)))
     if status.running:
-        console.print(Fitted([_running_row(trial) for trial in status.running], state_words(args.status)["running"]))
+        score = status.record.file.experiment.tasks.score
+        rows = [_running_row(trial, score) for trial in status.running]
+        console.print(Fitted(rows, state_words(args.status)["running"]))
     return 0
 
 
-def _running_row(trial: Running) -> dict[str, str]:
+def _running_row(trial: Running, score: str) -> dict[str, str]:
     return {
         "trial": str(trial.number),
         "task": f"{trial.task} of {trial.tasks}",
         "step": f"{trial.step} of {trial.steps}",
-        "accuracy so far": "" if trial.accuracy is None else f"{trial.accuracy:.4f}",
+        f"{score} so far": "" if trial.accuracy is None else f"{trial.accuracy:.4f}",
         "age": duration(trial.age_s),
         "last heard": "" if trial.heard_s is None else f"{duration(trial.heard_s)} ago",
         **({"GPU-hours": f"{trial.gpu_hours:.3g}"} if trial.gpu_hours else {}),

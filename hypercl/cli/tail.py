@@ -36,7 +36,7 @@ def lines_of(record: StudyRecord, number: int, last: int, wait: Callable[[float]
         reports = [row for row in rows if "step" in row]
         fresh = [row for row in reports if row["step"] > shown]
         for row in fresh if shown >= 0 else fresh[-last:]:
-            yield _line(row, rows)
+            yield _line(row, rows, record.file.experiment.tasks.score)
         if fresh:
             shown, quiet = int(fresh[-1]["step"]), 0.0
         outcome = decided(record.trial(number))
@@ -53,11 +53,11 @@ def lines_of(record: StudyRecord, number: int, last: int, wait: Callable[[float]
             record, quiet = read_sweep(record.folder), 0.0
 
 
-def _line(row: Row, rows: Sequence[Row]) -> str:
+def _line(row: Row, rows: Sequence[Row], score: str) -> str:
     """'task 2, iteration 150: accuracy 97.1 98.4, mean 97.8; loss 0.0213'."""
     accuracies = task_accuracies(row)
     losses = [one["loss/task"] for one in rows if "loss/task" in one and one["iteration"] <= row["iteration"]]
     loss = f"; loss {losses[-1]:.3g}" if losses else ""
     each = " ".join(percent(accuracy, 1) for accuracy in accuracies)
     mean = f", mean {percent(fmean(accuracies), 1)} %" if accuracies else ""
-    return f"task {row['task']}, iteration {row['iteration']}: accuracy {each}{mean}{loss}"
+    return f"task {row['task']}, iteration {row['iteration']}: {score} {each}{mean}{loss}"

@@ -41,7 +41,7 @@ class Running:
     steps: int
     """Reports in all."""
     accuracy: float | None
-    """Mean validation accuracy on the tasks met; None before the first report."""
+    """Mean validation accuracy, or R², on the tasks met; None before the first report."""
     age_s: float
     """Seconds since it first began."""
     heard_s: float | None
