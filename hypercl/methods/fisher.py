@@ -95,7 +95,7 @@ class FisherInformation:
                 if self.labels == "predicted":
                     with torch.no_grad():
                         logits, _ = self.spec.target(weights, network.buffers, inputs, training=False)
-                    yield inputs, _expected(logits[..., outputs], labels)
+                    yield inputs, _expected(self.spec.shape.labelled(logits)[..., outputs], labels)
                 elif labels.is_floating_point():
                     yield inputs, labels
                 else:
@@ -109,18 +109,23 @@ class FisherInformation:
         inputs = torch.rand(3, *self.spec.target.input_shape, generator=draws).to(self.spec.device)
         if self.spec.experiment.tasks.regression:
             return inputs, inputs.new_zeros(len(inputs), outputs.stop - outputs.start)
-        return inputs, torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
+        steps = (self.spec.shape.steps,) if self.spec.shape.steps else ()
+        return inputs, torch.zeros(len(inputs), *steps, dtype=torch.int64, device=inputs.device)
 
     def _likelihood(
         self, buffers: Tensors, outputs: slice, generate: Generate | None
     ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """The negative log-likelihood of each sample: the cross entropy; of a regression, half the squared error."""
+        """The negative log-likelihood of each sample: the cross entropy, summed over steps; of a regression, half the
+        squared error."""
 
         def likelihood(parameters: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
             weights = parameters if generate is None else generate(parameters)
             logits, _ = self.spec.target(weights, buffers, inputs, training=False)
             if labels.is_floating_point():
                 return (logits[..., outputs] - labels).square().sum(-1) / 2
+            if self.spec.shape.steps:
+                logits = self.spec.shape.labelled(logits)[..., outputs]
+                return cross_entropy(logits.mT, labels, reduction="none").sum(-1)
             return cross_entropy(logits[..., outputs], labels, reduction="none")
 
         return likelihood

@@ -316,6 +316,8 @@ class NetworkLearner(Learner):
     def _task_loss(self, task: int, outputs: Tensor, labels: Tensor, info: StepInfo) -> Tensor:
         """The loss of a task's samples from all outputs (samples, num_outputs)."""
         trained = self._trained_outputs(task, info)
+        if self.spec.shape.steps:
+            outputs, labels = outputs.flatten(-3, -2), labels.flatten(-2)
         if labels.is_floating_point():
             return squared_error(outputs[..., trained], labels)
         if shift := self.spec.heads[task].start - trained.start:
@@ -325,11 +327,16 @@ class NetworkLearner(Learner):
     def _outputs(
         self, weights: Tensor, buffers: Tensors, inputs: Tensor, seeds: Sequence[int] | None = None
     ) -> tuple[Tensor, Tensors]:
-        """The target's outputs, and its buffers after the pass; in training mode if there are `seeds`."""
+        """The target's outputs, and its buffers after the pass; in training mode if there are `seeds`.
+
+        Where steps have classes, the outputs are (samples, steps, num_outputs), of those steps.
+        """
         target, training = self.spec.target, seeds is not None
         if self.bundled:
-            return target.bundle(weights, buffers, inputs, training, seeds)
-        return target(weights, buffers, inputs, training, seeds[0] if seeds else None)
+            outputs, after = target.bundle(weights, buffers, inputs, training, seeds)
+        else:
+            outputs, after = target(weights, buffers, inputs, training, seeds[0] if seeds else None)
+        return self.spec.shape.labelled(outputs), after
 
     def _clipped(self, grads: Tensors) -> Tensors:
         return clip_norm(grads, self.spec.training.clip_norm, self.bundled)

@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy  # pyright: ignore[reportUnknownVariableType]
 
 from hypercl.config import UserError
-from hypercl.config.models import MLP, ImportedTarget, LeNet, ResNet18, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models import (
+    LSTM,
+    MLP,
+    ImportedTarget,
+    LeNet,
+    ResNet18,
+    ResNet32,
+    Transformer,
+    WideResNet,
+    ZenkeNet,
+)
 from hypercl.targets.generated import GeneratedModel, find_head, generated_parameters
 from hypercl.targets.modulated import modulate
 from hypercl.targets.networks import (
@@ -23,6 +33,7 @@ from hypercl.targets.networks import (
     require_images,
     resnet18,
 )
+from hypercl.targets.sequences import LSTMNet, TransformerNet
 from hypercl.tensors import random_state_kept
 from hypercl.user_code import user_code
 
@@ -70,7 +81,7 @@ def _no_downloads(path: str) -> Generator[None]:
         torch.hub.download_url_to_file = download
 
 
-AnyTarget = MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | ImportedTarget
+AnyTarget = MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | LSTM | Transformer | ImportedTarget
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 """Name and shape of each generated tensor, in the order of the flat vector."""
@@ -189,6 +200,10 @@ def _plain_module(
             return ZenkeNetModule(config, input_shape, num_outputs)
         case WideResNet():
             return WideResNetModule(config, input_shape, num_outputs)
+        case LSTM():
+            return LSTMNet(config, input_shape, num_outputs)
+        case Transformer():
+            return TransformerNet(config, input_shape, num_outputs)
         case ResNet18():
             return resnet18(config, input_shape, num_outputs)
         case ResNet32():

@@ -56,7 +56,10 @@ class GeneratedModel:
         if head is not None:
             find_head(module, num_outputs, head)
         parts = self.split(self.initial_weights().requires_grad_())
-        behavior = try_out(module, parts, self.initial_buffers(), self.input_shape, num_outputs)
+        self.output_steps: int = getattr(module, "output_steps", 0)
+        """Steps of the outputs (batch, steps, num_outputs); 0 where they are (batch, num_outputs)."""
+        outputs = (self.output_steps, num_outputs) if self.output_steps else (num_outputs,)
+        behavior = try_out(module, parts, self.initial_buffers(), self.input_shape, outputs)
         self.random: bool = behavior.random
         """Whether a training pass draws from the global random state (dropout and the like)."""
         self._draws = {True: behavior.random, False: behavior.random_in_evaluation}
@@ -108,7 +111,9 @@ class GeneratedModel:
     def __call__(
         self, weights: Tensor, buffers: dict[str, Tensor], inputs: Tensor, training: bool, seed: int | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One forward pass: outputs (batch, num_outputs), and buffers (new tensors in training, else the same dict).
+        """One forward pass: outputs and buffers (new tensors in training, else the same dict).
+
+        The outputs are (batch, num_outputs), or with `output_steps` (batch, steps, num_outputs).
 
         Args:
             weights: (num_weights,).

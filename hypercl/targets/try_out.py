@@ -36,7 +36,11 @@ class Behavior:
 
 
 def try_out(
-    module: nn.Module, parameters: Tensors, buffers: Mapping[str, Tensor], input_shape: tuple[int, ...], outputs: int
+    module: nn.Module,
+    parameters: Tensors,
+    buffers: Mapping[str, Tensor],
+    input_shape: tuple[int, ...],
+    outputs: tuple[int, ...],
 ) -> Behavior:
     """Runs a module in both modes with batches of 1, 2 and 5, with float32 weights that require a gradient.
 
@@ -45,7 +49,7 @@ def try_out(
         parameters: initial values of the generated ones, float32, views of one vector that requires a gradient.
         buffers: the initial ones.
         input_shape: of one input.
-        outputs: of the module, all heads together.
+        outputs: shape of the module's for an input, the last axis all heads together.
 
     Raises:
         UserError: a pass fails, returns something else than (batch, outputs), changes its weights, differs from an
@@ -61,7 +65,7 @@ class _TryOut:
         parameters: Tensors,
         buffers: Mapping[str, Tensor],
         input_shape: tuple[int, ...],
-        outputs: int,
+        outputs: tuple[int, ...],
     ) -> None:
         self.module, self.parameters, self.buffers = module, parameters, buffers
         self.input_shape, self.outputs = input_shape, outputs
@@ -110,11 +114,11 @@ class _TryOut:
         except Exception as error:
             raise self._failed(training, batch, str(error) or type(error).__name__) from error
         shape = (batch, *self.input_shape)
-        if not isinstance(outputs, Tensor) or outputs.shape != (batch, self.outputs):
+        if not isinstance(outputs, Tensor) or outputs.shape != (batch, *self.outputs):
             returned = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
             raise UserError(
                 f"target: {self.name} returned {returned} for inputs of shape {shape} in {_mode(training)}, not "
-                f"({batch}, {self.outputs}): a target maps (batch, ...) to (batch, outputs) in training and evaluation"
+                f"{(batch, *self.outputs)}: a target maps (batch, ...) to (batch, outputs) in training and evaluation"
             )
         if not outputs.is_floating_point():
             raise UserError(f"target: {self.name} returned {outputs.dtype} in {_mode(training)}, not floats")

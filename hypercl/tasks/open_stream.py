@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hypercl.config.models import (
+    CopyTasks,
+    GaussianBumps,
     ImageFolder,
     ImportedStream,
     PermutedFashionMNIST,
@@ -21,6 +23,8 @@ from hypercl.config.models import (
     ToyRegression,
 )
 from hypercl.tasks.cifar import CIFAR10, CIFAR100, open_split_cifar, open_split_cifar_set
+from hypercl.tasks.copy_task import CopyStream
+from hypercl.tasks.gaussian_bumps import BumpStream
 from hypercl.tasks.image_folder import folder_of, open_image_folder
 from hypercl.tasks.imported import open_imported
 from hypercl.tasks.inputs import Scaled
@@ -131,7 +135,7 @@ def guard_test_data() -> Generator[TestDataGuard]:
 def data_place(config: Stream, data_dir: Path) -> Path | None:
     """The folder of a stream's data; None if it comes with a package."""
     match config:
-        case SplitDigits() | ToyRegression():
+        case SplitDigits() | ToyRegression() | GaussianBumps() | CopyTasks():
             return None
         case ImageFolder():
             return folder_of(config, Path(data_dir))
@@ -170,6 +174,10 @@ def _open(config: Stream, folder: DataFolder, import_paths: Sequence[Path], with
             return open_split_cifar_set(config, CIFAR100, folder, with_test)
         case ToyRegression():
             return ToyStream(config, with_test)
+        case GaussianBumps():
+            return BumpStream(config, with_test)
+        case CopyTasks():
+            return CopyStream(config, with_test)
         case ImageFolder():
             return open_image_folder(config, folder.path, with_test)
         case TorchvisionSplit():

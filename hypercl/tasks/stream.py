@@ -13,6 +13,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from hypercl.config.models import (
     ClassTasks,
+    CopyTasks,
+    GaussianBumps,
     ImageFolder,
     ImportedStream,
     PermutedTasks,
@@ -48,8 +50,8 @@ class Split:
     rows: Tensor
     """int64, (samples,): which images belong to this split."""
     labels: Tensor
-    """int64, (samples,): class within the task, 0 .. classes - 1. Of a regression the numbers to predict: float32,
-    (samples, outputs of the task)."""
+    """int64, (samples,): class within the task, 0 .. classes - 1; (samples, steps) where the last steps of an
+    input have classes. Of a regression the numbers to predict: float32, (samples, outputs of the task)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -113,6 +115,13 @@ class Shape:
     """`task` and `class`: per-task heads; `domain`: all tasks share the outputs."""
     heads_shared: bool = False
     """With `task`: all tasks share the outputs."""
+
+    steps: int = 0
+    """Last steps of a sequence that have a class each; 0 where an input as a whole has one, or numbers."""
+
+    def labelled(self, outputs: Tensor) -> Tensor:
+        """The outputs of the steps that have classes: (..., all steps, outputs) -> (..., steps, outputs)."""
+        return outputs[..., -self.steps :, :] if self.steps else outputs
 
     @property
     def num_tasks(self) -> int:
@@ -181,7 +190,8 @@ def shape_of(config: Stream) -> Shape:
 
     For a stream of unknown length it has a single task; `TaskStream.shape` covers all tasks read so far.
     """
-    return Shape(_input_shape(config), _classes(config), config.scenario, config.heads == "shared")
+    steps = config.length if isinstance(config, CopyTasks) else 0
+    return Shape(_input_shape(config), _classes(config), config.scenario, config.heads == "shared", steps)
 
 
 def _classes(config: Stream) -> tuple[int, ...]:
@@ -190,8 +200,10 @@ def _classes(config: Stream) -> tuple[int, ...]:
             return config.classes
         case PermutedTasks() | SplitCIFAR():
             return (10,) * config.num_tasks
-        case ToyRegression():
+        case ToyRegression() | GaussianBumps():
             return (1,) * config.num_tasks
+        case CopyTasks():
+            return (config.symbols,) * config.num_tasks
         case _:
             raise TypeError(f"unknown stream {type(config).__name__}")
 
@@ -208,6 +220,10 @@ def _input_shape(config: Stream) -> tuple[int, ...]:
             return 3, 32, 32
         case ToyRegression():
             return (1,)
+        case GaussianBumps():
+            return (2,)
+        case CopyTasks(symbols=symbols, length=length):
+            return 2 * length + 1, symbols + 1
         case ImageFolder(size=size, mode=mode) | TorchvisionSplit(size=size, mode=mode):
             return (3 if mode == "rgb" else 1), size, size
         case ImportedStream(input_shape=shape):

@@ -62,10 +62,14 @@ class Evaluation:
             images, labels = split[samples]
             yield task.inputs(images), labels
 
+    def answers(self, split: Split) -> int:
+        """Classes to predict: one a sample, or one for each of some steps; of a regression the samples."""
+        return len(split) if self.regression else split.labels.numel()
+
     def means(self, counts: Sequence[Tensor]) -> list[list[float]]:
         """Sums over samples, (replicas,) of each task, as means; the host waits for them here."""
-        rows = numbers(torch.stack(list(counts), dim=1))
-        return [[right / len(split) for right, split in zip(row, self.splits, strict=True)] for row in rows]
+        rows, sizes = numbers(torch.stack(list(counts), dim=1)), [self.answers(split) for split in self.splits]
+        return [[right / size for right, size in zip(row, sizes, strict=True)] for row in rows]
 
 
 def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None, None, Measured]:
@@ -149,6 +153,7 @@ def _summed(
         if what.regression:
             total += (outputs - labels).square().mean(dim=2).sum(dim=1)
         else:
+            outputs, labels = outputs.flatten(1, -2), labels.flatten()  # steps with classes count one by one
             correct = outputs.argmax(dim=2) == labels
             total += correct.sum(dim=1)
             if what.calibration:
@@ -171,5 +176,5 @@ def _gaps(correct: Tensor, confidence: Tensor) -> Tensor:
 def _calibration(gaps: Sequence[Tensor], what: Evaluation) -> list[float]:
     """Expected calibration error: sum over bins of (n_b / n) |accuracy - mean confidence|, the mean over tasks
     (Guo et al., 2017, arXiv 1706.04599, eq. 3)."""
-    errors = [gap.abs().sum(dim=1) / len(split) for gap, split in zip(gaps, what.splits, strict=True)]
+    errors = [gap.abs().sum(dim=1) / what.answers(split) for gap, split in zip(gaps, what.splits, strict=True)]
     return numbers(torch.stack(errors).mean(dim=0))

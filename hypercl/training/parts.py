@@ -174,7 +174,8 @@ class Networks:
 
         def step() -> None:
             inputs = torch.zeros(size, *self.shape.input_shape, device=self.device)
-            labels = torch.zeros(size, dtype=torch.int64, device=self.device)
+            steps = (self.shape.steps,) if self.shape.steps else ()
+            labels = torch.zeros(size, *steps, dtype=torch.int64, device=self.device)
             batches = [(inputs, labels)] * len(learner.trains_on(last))
             state = learner.start_task(learner.init(), last)
             learner.step(state, learner.task_context(state, last), batches, StepInfo(last, 0, 0.0))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hypercl.config import UserError
-from hypercl.config.models.target import MLP, ImportedTarget, ResNet32
+from hypercl.config.models.target import LSTM, MLP, ImportedTarget, ResNet32, Transformer
 from hypercl.targets import build_target, count_weights
 from hypercl.targets.networks import ResNet
 
@@ -13,6 +13,8 @@ TARGETS = {
     "mlp": (MLP(hidden=(20, 10), activation="tanh"), (1, 8, 8), 64 * 20 + 20 + 210 + 66),
     "linear": (MLP(hidden=()), (1, 8, 8), 64 * 6 + 6),
     "resnet32": (ResNet32(), (3, 32, 32), 468_540 - 54 * 65),
+    "lstm": (LSTM(hidden=(5,)), (1, 8, 8), 4 * 5 * 14 + 36),
+    "transformer": (Transformer(width=8, layers=1), (1, 8, 8), 16 * 8 + 8 + 32 + 872 + 16 + 54),
     "import": (ImportedTarget(path="torchvision.models:resnet18"), (3, 32, 32), 11_179_590),
 }
 

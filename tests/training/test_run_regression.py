@@ -105,6 +105,14 @@ def test_baselines_learn_it_too(tmp_path: Path, method: str) -> None:
     assert summary["validation"]["during_mse"] < 0.25  # the targets' variances are 0.33 and 0.36
 
 
+def test_a_density_in_the_plane_is_learned(tmp_path: Path) -> None:
+    keys = ("tasks={name: gaussian_bumps, skip: 4, num_tasks: 1, samples: 400}", "method=finetune", "hypernet=none")
+    steps = ("target={name: mlp, hidden: [16]}", "training.iterations=300", "training.optimizer.lr=0.03")
+    _, summary = finished(tmp_path, *keys, *steps, test=False)
+    assert summary["validation"]["during_accuracy"] > 0.3  # R²
+    assert not (tmp_path / "functions").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

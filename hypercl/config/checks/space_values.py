@@ -34,6 +34,7 @@ from hypercl.config.reading import assign, known_paths, lookup, value_in_words
 MOST_CORNERS = 64
 
 _CLOSED = {
+    "target.predicts": "the stream decides whether a sequence or each of its steps has a class",
     "training.seed": "seeds are not settings: a space that varies them would pick the luckiest",
     "training.replicas": "all trials must be means of as many seeds: a mean of fewer is more often a lucky one",
     "training.device": "the device is given by --device and the resources",

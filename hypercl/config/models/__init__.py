@@ -87,9 +87,21 @@ from hypercl.config.models.section import (
 from hypercl.config.models.space import KINDS, Distribution, key_of, label_of
 from hypercl.config.models.space_of_methods import METHOD
 from hypercl.config.models.sweep import Logging, Resources, SweepFile, Wandb, imports_of
-from hypercl.config.models.target import MLP, ImportedTarget, LeNet, ResNet18, ResNet32, WideResNet, ZenkeNet
+from hypercl.config.models.target import (
+    LSTM,
+    MLP,
+    ImportedTarget,
+    LeNet,
+    ResNet18,
+    ResNet32,
+    Transformer,
+    WideResNet,
+    ZenkeNet,
+)
 from hypercl.config.models.tasks import (
     ClassTasks,
+    CopyTasks,
+    GaussianBumps,
     ImageFolder,
     ImportedStream,
     PermutedFashionMNIST,

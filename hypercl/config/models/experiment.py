@@ -34,7 +34,7 @@ from hypercl.config.models.method import (
     generator_of,
 )
 from hypercl.config.models.section import Number, Section, is_mapping, kind_of, models_in, name_in
-from hypercl.config.models.target import MLP, LeNet, Target, ZenkeNet
+from hypercl.config.models.target import LSTM, MLP, LeNet, Target, Transformer, ZenkeNet
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval
 from hypercl.config.models.training import Training
 
@@ -121,6 +121,7 @@ class Experiment(Section):
         self._tasks_may_come()
         self._nothing_before()
         self._more_than_one_sample()
+        self._answers_where_asked()
         if self.tasks.regression:
             self._regresses()
         return self
@@ -161,7 +162,9 @@ class Experiment(Section):
             raise ValueError(
                 "method.share_buffers would have no effect with hypernet none, whose tasks share all: leave it out"
             )
-        if isinstance(self.target, LeNet | ZenkeNet) or (isinstance(self.target, MLP) and not self.target.batch_norm):
+        if isinstance(self.target, LeNet | ZenkeNet | LSTM | Transformer) or (
+            isinstance(self.target, MLP) and not self.target.batch_norm
+        ):
             raise ValueError(
                 f"method.share_buffers would have no effect: target {self.target.name} has no batch normalisation here"
             )
@@ -277,6 +280,24 @@ class Experiment(Section):
             raise ValueError(
                 "hypernet.embedding_init previous has no meaning with method scratch: a new hypernetwork has learned "
                 "no embedding; use normal"
+            )
+
+    def _answers_where_asked(self) -> None:
+        each_step = isinstance(self.target, LSTM) and self.target.predicts == "each_step"
+        if self.tasks.labelled_steps and not each_step:
+            raise ValueError(
+                f"tasks {self.tasks.name} have a class at each of some steps, and target {self.target.name} predicts "
+                "one for a whole sequence: give target: {name: lstm, predicts: each_step}"
+            )
+        if each_step and not self.tasks.labelled_steps:
+            raise ValueError(
+                f"target.predicts each_step: tasks {self.tasks.name} have one class for a whole input: use last"
+            )
+        if self.tasks.labelled_steps and not self.method.regresses:
+            able = ", ".join(kind for kind, model in _METHODS.items() if model.regresses)
+            raise ValueError(
+                f"method {self.method.name} has one class for a whole input, and tasks {self.tasks.name} have one at "
+                f"each of some steps: use {able}"
             )
 
     def _regresses(self) -> None:

@@ -30,7 +30,7 @@ class AnyMethod(Section):
     generated: ClassVar[bool | None] = False
     """Whether the target's weights come from a hypernetwork, are its own, or either."""
     regresses: ClassVar[bool] = False
-    """Whether it also learns to predict numbers."""
+    """Whether it also learns to predict numbers, or a class at each step."""
 
 
 class HypernetMethod(AnyMethod):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from hypercl.config.models.section import Flag, Fraction, ImportPath, Kinds, Section, Units
 
@@ -82,6 +82,38 @@ class ResNet18(Section):
     of stride 2 and max pooling, for ImageNet."""
 
 
+class LSTM(Section):
+    """Layers of long short-term memory (Hochreiter and Schmidhuber, 1997) on sequences, or on the rows of an image."""
+
+    name: Literal["lstm"] = "lstm"
+    hidden: Annotated[tuple[Units, ...], Field(min_length=1)] = (128,)
+    """Units of each layer."""
+    predicts: Literal["last", "each_step"] = "last"
+    """last: a class for a sequence, after its last step; each_step: one at each step, which tasks copy need."""
+
+
+class Transformer(Section):
+    """A small transformer encoder on the patches of an image, or on the steps of a sequence; classifies their mean."""
+
+    name: Literal["transformer"] = "transformer"
+    width: Units = 64
+    """Numbers of a token, a multiple of heads."""
+    layers: Units = 2
+    """Blocks of self-attention and a hidden layer of 4 x width units."""
+    heads: Units = 4
+    """Heads of self-attention."""
+    patch: Units = 4
+    """Height and width in pixels of the patches of an image, which are its tokens."""
+    dropout: Fraction = 0.0
+    """Share of a block's additions dropped in training."""
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "Transformer":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}: make it one")
+        return self
+
+
 class ImportedTarget(Section):
     """Any `nn.Module` by import path; it need not know about hypernetworks."""
 
@@ -96,4 +128,6 @@ class ImportedTarget(Section):
     """The linear layer that makes the outputs, by its name in the module; otherwise the last that fits."""
 
 
-Target = Annotated[MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | ImportedTarget, Kinds(default=MLP)]
+Target = Annotated[
+    MLP | LeNet | ZenkeNet | ResNet18 | ResNet32 | WideResNet | LSTM | Transformer | ImportedTarget, Kinds(default=MLP)
+]
