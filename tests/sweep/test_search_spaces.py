@@ -37,7 +37,18 @@ METHODS = {
     "permuted_mnist_ent": "hnet_ent",
     "permuted_mnist_tir": "hnet_tir",
     "permuted_mnist_replay": "hnet_replay",
+    "permuted_mnist_lwf": "lwf",
+    "permuted_mnist_dgr": "dgr",
+    "permuted_mnist_dgr_distill": "dgr",
+    "permuted_mnist_100_online_ewc": "online_ewc",
+    "permuted_mnist_100_si": "si",
+    "permuted_mnist_100_dgr_distill": "dgr",
+    "permuted_mnist_100_tir": "hnet_tir",
+    "permuted_mnist_100_small": "hnet",
     "permuted_mnist_250": "hnet",
+    "cifar_zenke_soft": "hnet",
+    "cifar_zenke_si": "si",
+    "copy": "hnet",
     "cifar_cl3": "hnet_ent",
 }
 
