@@ -41,6 +41,13 @@ CASES: dict[str, tuple[str, ...]] = {
     "hnet, random": ("hypernet.dropout=0.1", "hypernet.noise=2", "target.dropout=0.2"),
     "hnet, normalised": ("hypernet.normalization=layer", "target.batch_norm=true"),
     "hnet, smoothed": ("training.label_smoothing=0.1",),
+    "hnet, full": ("hypernet={name: full, hidden: [6]}",),
+    "hnet, self-attention": ("hypernet={name: self_attention, task_embedding: 4, chunk_embedding: 3}",),
+    "hnet, structured": ("hypernet={name: structured, hidden: [6], task_embedding: 4, chunk_embedding: 3}",),
+    "hnet, chunks of each task": (
+        "hypernet={name: task_chunked, hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}",
+    ),
+    "hnet, modulation": ("hypernet={name: modulation, hidden: [6], task_embedding: 4}",),
     "hnet_ent": ("method={name: hnet_ent}", "tasks.scenario=class"),
     "hnet_tir": (f"method={{name: hnet_tir, {REPLAY}}}", "tasks.scenario=class"),
     "hnet_replay": (f"method={{name: hnet_replay, {REPLAY}}}", NONE),
