@@ -93,7 +93,8 @@ def _batches(shape: Shape) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
     draw = torch.Generator().manual_seed(SEED)
 
     def batch() -> tuple[torch.Tensor, torch.Tensor]:
-        labels = torch.randint(shape.classes[0], (BATCH,), generator=draw)
+        size = (BATCH, shape.steps) if shape.steps else (BATCH,)
+        labels = torch.randint(shape.classes[0], size, generator=draw)
         return torch.rand(BATCH, *shape.input_shape, generator=draw).to(DEVICE), labels.to(DEVICE)
 
     return batch

@@ -7,14 +7,16 @@ from tests.benchmarks.kernels import Counts, counts_of, shipped, written
 
 ALIKE = {"split_mnist_front", "split_mnist_stability", "split_mnist_ent", "permuted_mnist_ent", "cifar_cl3"}
 """They make the step of a setting that is counted here."""
-LARGE = {f"permuted_mnist_{each}" for each in ("100", "250", "tir", "replay")} | {"cifar", "cifar_zenke"}
+LARGE = ("cifar", *(f"permuted_mnist_{each}" for each in ("100", "250", "tir", "replay", "dgr", "lwf")))
+"""How the names of settings with large networks begin."""
 
 
 def settings() -> list[ParameterSet]:
     """The counts on file, and those of large networks marked."""
-    marks = {name: [pytest.mark.slow] for name in LARGE}
     kept = [counts for counts in written() if counts.setting not in ALIKE]
-    return [pytest.param(counts, id=counts.setting, marks=marks.get(counts.setting, [])) for counts in kept]
+    large = {counts.setting for counts in kept if counts.setting.startswith(LARGE)}
+    marks = {True: [pytest.mark.slow], False: []}
+    return [pytest.param(counts, id=counts.setting, marks=marks[counts.setting in large]) for counts in kept]
 
 
 def test_every_shipped_setting_is_written() -> None:

@@ -129,6 +129,7 @@ NEEDED = {
     "method.generator.hypernet.others": ["method.generator.hypernet.generated=[head]"],
     "method hnet_ent": ["tasks.scenario=class"],
     "method hnet_tir": ["tasks.scenario=class"],
+    "tasks copy": ["target={name: lstm, predicts: each_step}"],
     "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
     "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
     "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
