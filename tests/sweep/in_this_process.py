@@ -8,6 +8,8 @@ import pytest
 from fake_training import SECONDS, fake_run
 
 from hypercl.config import Experiment
+from hypercl.sweep import driver
+from hypercl.sweep.workers import runs, session
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.training import Finished
 
@@ -85,7 +87,8 @@ def in_this_process(patch: pytest.MonkeyPatch) -> InThisProcess:
 
 
 def without_ray(patch: pytest.MonkeyPatch, sessions: Sessions) -> Sessions:
-    patch.setattr("hypercl.sweep.workers.session.tune_study", sessions)
-    patch.setattr("hypercl.sweep.workers.runs.tune_study", sessions)
-    patch.setattr("hypercl.sweep.driver.local_ray", lambda *_: _NoRay())
+    # modules, not their names: one that were first imported in between would take the patched function for its own
+    patch.setattr(session, "tune_study", sessions)
+    patch.setattr(runs, "tune_study", sessions)
+    patch.setattr(driver, "local_ray", lambda *_: _NoRay())
     return sessions
