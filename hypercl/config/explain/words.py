@@ -14,7 +14,7 @@ _PLURAL = {"a whole number": "whole numbers", "a number": "numbers", "text": "te
 def type_in_words(schema: Mapping[str, Any]) -> str:
     """What may stand at a place: 'a whole number, 1 or more', 'one of relu, elu', 'a list of numbers, or null'."""
     if "enum" in schema:
-        return "one of " + ", ".join(str(value) for value in schema["enum"])
+        return "one of " + ", ".join("false" if value is False else str(value) for value in schema["enum"])
     if "const" in schema:
         return str(schema["const"])
     if "anyOf" in schema:

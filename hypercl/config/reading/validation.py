@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hypercl.config.models import Section, is_mapping, kind_of, kinds_of, models_in
+from hypercl.config.models import Section, is_mapping, kind_of, kinds_of, models_in, switched
 from hypercl.config.problems import MOST_PROBLEMS, Location, Problem, closest, did_you_mean, located
 from hypercl.config.reading.keys import entries
 
@@ -69,7 +69,9 @@ def _problem(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(path, "missing key", fix=f"add {example}")
     expected, about = str(context.get("expected", "")), _about(owner, keys[-1] if keys else "")
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", expected) + (["true", "false"] if "False" in expected else [])
+        field = _field(owner, keys[-1]) if owner else None
+        on = ["true"] if field is not None and switched in field.metadata else []
+        choices = re.findall(r"'([^']*)'", expected) + on + (["false"] if "False" in expected else [])
         allowed = ", ".join(choices) or expected
         return Problem(path, "unknown value", value, allowed, did_you_mean(value, choices), about=about)
     return Problem(path, _sentence(details), value, expected, about=about)

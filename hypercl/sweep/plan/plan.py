@@ -66,6 +66,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
         ("data", f"{shown(given.data_dir)}" + (" (offline)" if given.offline else "")),
         *chosen_rows(file, given.prefer),
         ("results", shown(given.folder)),
+        *([("runs", f"below {file.study.run_folders}")] if file.study.run_folders else []),
         ("W&B", _wandb(file)),
     ]
 

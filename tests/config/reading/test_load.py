@@ -224,3 +224,14 @@ def test_an_item_of_a_list_is_told_as_such() -> None:
 def test_a_key_in_the_wrong_section_is_told_its_full_path(override: str, fix: str) -> None:
     (problem,) = problems_of(SMALLEST, override).values()
     assert problem.endswith(f"fix:     {fix}")
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [("training.capture=true", "auto, false"), ("search.confirm=perhaps", "auto, true, false")],
+)
+def test_a_switch_is_told_the_words_that_it_takes_and_no_other(override: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads("experiment: {tasks: {name: split_digits}}", "test.yaml", [override])
+    (problem,) = caught.value.problems
+    assert problem.allowed == allowed

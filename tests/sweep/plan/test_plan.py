@@ -38,6 +38,12 @@ def test_the_plan_names_everything_that_matters(sweep_file: Files, given: SweepO
     assert not given.folder.exists()
 
 
+def test_the_plan_says_where_runs_lie_that_are_elsewhere(sweep_file: Files, given: SweepOptions) -> None:
+    assert "runs" not in dict(plan_rows(sweep_file(), given, FakeEngine()))
+    file = sweep_file("study.run_folders=s3://bucket/sweeps")
+    assert dict(plan_rows(file, given, FakeEngine()))["runs"] == "below s3://bucket/sweeps"
+
+
 def test_the_plan_counts_the_cells_of_a_grid(sweep_file: Files, given: SweepOptions) -> None:
     grid = ["search.sampler=grid", "search.startup_trials=null", "space={method.beta: {choice: [0.1, 1]}}"]
     found = ", suggested by grid"
