@@ -3,7 +3,6 @@
 import math
 import shutil
 import time
-import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -19,8 +18,7 @@ from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import data_option, shown, typed
 from hypercl.loggers import LoggerSpec, Mode, decide_mode, sync_hint
-from hypercl.machine import MachineError, machine_fault
-from hypercl.remote import RemoteFolder
+from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.ending import ending_of, progress_of
 from hypercl.sweep.final import FinalStep, check_final
@@ -41,14 +39,13 @@ from hypercl.sweep.results import (
     write_sweep,
     write_trials,
 )
+from hypercl.sweep.stored_runs import StoredRuns
 from hypercl.sweep.study import (
     JOURNAL,
     PRICE,
     Bounds,
     SweepStudy,
-    begin_run_folders,
     begun_by,
-    bring_run,
     check_passed,
     check_preference,
     check_run_folders,
@@ -64,13 +61,11 @@ from hypercl.sweep.study import (
     pareto_front,
     read_sweep,
     search_config,
-    send_code,
 )
 from hypercl.sweep.workers import (
     Engine,
     Machine,
     Nodes,
-    RunStore,
     Slots,
     TrialJob,
     attached_ray,
@@ -126,7 +121,6 @@ class _Session:
         self.logged: Mode = "disabled"
         self.reporting = False
         self.nodes: Nodes | None = None
-        self.store: RunStore | None = None
         self.planner = planner_of(self.file)
         self.control = Control(self.folder / STOP_FILE, say=given.listener.said, grace=SECONDS_AT_ONCE)
         self.control.seconds_to_stop = SECONDS_TO_STOP
@@ -166,6 +160,8 @@ class _Session:
             finally:
                 if hasattr(self, "study"):
                     self.study.leave()
+                if hasattr(self, "stored"):
+                    self.stored.end()
                 self._tidy()
                 self.listener.close()
         return self._result()
@@ -209,7 +205,7 @@ class _Session:
         most = self.planner.most_trials
         keep_earlier(self.folder, earlier_of(self.folder, self.file))
         self.study = SweepStudy(self.folder / JOURNAL, self.name, self.asked, slots.threads, self.import_paths)
-        self._begin_store()
+        self.stored = StoredRuns(self.study, self.asked, self.folder, on_nodes=self.nodes is not None)
         self._count_gpus(slots.gpus)
         check_races(self.study.record())
         if self.study.joined and self.given.final in ("alone", "again"):
@@ -223,25 +219,6 @@ class _Session:
         best = pareto_front(self.file, self.study.trials())[: None if several(self.file.objective) else 1]
         front = [(trial.number, trial.values) for trial in best]
         self.listener.begun(most, self.study.trained, front)
-
-    def _begin_store(self) -> None:
-        """Has runs at a URI where the file says so; brings what those of races and of the final step left there."""
-        uri = begin_run_folders(self.study.optuna, self.study.optuna.study_name, self.study.uid, self.asked)
-        if uri is None:
-            return
-        self.store = RunStore(uri, f".stop-{uuid.uuid4().hex[:8]}")
-        send_code(uri, self.folder)
-        for stage in ("race", "confirm", "final"):
-            self._bring(self.folder / stage)
-
-    def _bring(self, folder: Path) -> None:
-        bring_run(self.folder, self.study.optuna.user_attrs, folder)
-
-    def _say_stop(self) -> None:
-        """Tells trials on nodes that do not see the results folder."""
-        if self.store is not None and self.nodes is not None:
-            with suppress(MachineError):  # they are ended where they do not end by themselves
-                RemoteFolder(self.store.uri).write(self.store.stop, b"")
 
     def _count_gpus(self, share: float) -> None:
         """Counts on from what earlier commands have used; where that is all, nothing is trained."""
@@ -286,7 +263,7 @@ class _Session:
     def _on_nodes(self, experiment: Experiment) -> None:
         """Has every node of a cluster open the data before a run needs it there."""
         if self.nodes is not None:
-            check = self.engine.data_check(experiment, self.given, self.import_paths, self.store)
+            check = self.engine.data_check(experiment, self.given, self.import_paths, self.stored.store)
             fetch = f"hypercl fetch {typed(Path(self.given.source or 'FILE'))}{data_option(self.given.data_dir)}"
             self.nodes.require_data(check, fetch, self.control)
 
@@ -309,7 +286,7 @@ class _Session:
 
         write = partial(self._write, TrialsTable(self.file))
         return Heartbeat(
-            self.study, self.control, self.listener, write, self.meter, self._say_stop, self.slots.share_by
+            self.study, self.control, self.listener, write, self.meter, self.stored.say_stop, self.slots.share_by
         )  # fmt: skip
 
     def _write(self, table: TrialsTable) -> None:
@@ -355,7 +332,7 @@ class _Session:
         heartbeat, trainable = self._heartbeat(), self.engine.trainable()
         return RunSession(
             what, trainable, self.slots, self.control, self.listener, heartbeat, self._run_job, storage,
-            search.retries, search.max_failed, self._bring,
+            search.retries, search.max_failed, self.stored.bring,
         )  # fmt: skip
 
     def _run_job(self, run: "PlannedRun") -> TrialJob:
@@ -385,7 +362,7 @@ class _Session:
             loggers=self._loggers("trial", str(number)),
             data="leak" if leaks(self.file) else "tune",
             metrics=self.file.objective.own,
-            store=self.store,
+            store=self.stored.store,
         )
 
     def _logged(self) -> Mode:
@@ -419,9 +396,6 @@ class _Session:
         for file in (self.folder / STOP_FILE, self.folder / WANDB_OFFLINE, *self.folder.glob(".shared-*")):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.folder / RAY_FOLDER, ignore_errors=True)
-        if self.store is not None and self.nodes is not None:
-            with suppress(MachineError):
-                RemoteFolder(self.store.uri).remove(self.store.stop)
 
     def _result(self) -> SweepResult:
         if self.control.reason == "machine":
