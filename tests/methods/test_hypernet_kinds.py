@@ -65,6 +65,14 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Of each kind, by a label."""
 CASES = [pytest.param(name, label, id=f"{name} {label}") for name, kinds in SETTINGS.items() for label in kinds]
+FORMS = [
+    pytest.param(name, label, form, id=f"{name} {label} {form}")
+    for name, kinds in SETTINGS.items()
+    for label in kinds
+    for form in ("gram", "direct")
+    if (name, form) != ("self_attention", "gram")
+]
+"""Where the last layer is a convolution, there is the direct form alone."""
 MODELS: dict[str, type[Section]] = {kind_of(model): model for model in models_in(AnyHypernet)}
 
 SHAPES = (
@@ -179,42 +187,6 @@ class TestEveryKind:
         torch.testing.assert_close(list(of_theta.values()), grads)
         torch.testing.assert_close(of_embeddings, own)
 
-    @pytest.mark.parametrize("form", ["gram", "direct"])
-    @pytest.mark.parametrize("masked", [False, True])
-    @pytest.mark.parametrize(("tasks", "moving"), [(None, True), (torch.tensor([2, 0]), False)])
-    def test_is_regularised_as_autograd_says(
-        self, name: str, label: str, form: Any, masked: bool, tasks: Tensor | None, moving: bool
-    ) -> None:
-        if name == "self_attention" and form == "gram":
-            pytest.skip("its last layer is a convolution: it has the direct form alone")
-        net = built(name, label)
-        before, e = parameters(net, 1), embeddings(net, 3)
-        change = parameters(net, 2)
-        now = {key: (value + 0.1 * change[key]).requires_grad_() for key, value in before.items()}
-        step = 0.1 * embeddings(net, 3, 9) * ~trained_on_their_task(net)
-        at = (e + step if moving else e.clone()).requires_grad_()
-        subset = range(3) if tasks is None else tasks
-        residual = (net(now, at) - net(before, e))[subset]
-        if masked:
-            first, end = HEADS[subset, :1], HEADS[subset, 1:]
-            residual = residual * ((OUTPUT_OF < 0) | (first <= OUTPUT_OF) & (end > OUTPUT_OF))
-        value = residual.square().sum() / len(subset)
-        *grads, of_embeddings = torch.autograd.grad(value, [*now.values(), at])
-
-        mask = HeadMask(OUTPUT_OF, HEADS) if masked else None
-        regularizer: Any = build_regularizer(net, mask, Regularizer(form=form))
-        gradient = {key: torch.ones_like(shifted) for key, shifted in now.items()}
-        options: dict[str, Any] = {"tasks": tasks}
-        if moving:
-            options["embeddings"], gradient["embeddings"] = at.detach(), torch.zeros_like(e)
-        detached = {key: shifted.detach() for key, shifted in now.items()}
-        found = regularizer.add_gradient_(gradient, detached, regularizer.anchor(before, e), 0.5, **options)
-        torch.testing.assert_close(found, value.detach(), rtol=1e-9, atol=1e-9)
-        for key, grad in zip(now, grads, strict=True):
-            torch.testing.assert_close(gradient[key], 1 + 0.5 * grad, rtol=1e-9, atol=1e-9)
-        if moving:
-            torch.testing.assert_close(gradient["embeddings"], 0.5 * of_embeddings, rtol=1e-9, atol=1e-9)
-
     @pytest.mark.parametrize("kind", ["first_order", "value_preserving"])
     def test_has_regularisers_of_the_step(self, name: str, label: str, kind: Any) -> None:
         net = built(name, label)
@@ -296,3 +268,38 @@ for _name, _settings in _HYPERNETS.items():
     _sections = {"hypernet": {"name": _name, **_settings}}
     _contract = {"method": {"name": "hnet", "beta": 0.5}, "sections": _sections, "__module__": __name__}
     globals()[f"Test_{_name}"] = type(f"Test_{_name}", (MethodContract,), _contract)
+
+
+@pytest.mark.parametrize(("name", "label", "form"), FORMS)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("tasks", "moving"), [(None, True), (torch.tensor([2, 0]), False)])
+def test_is_regularised_as_autograd_says(
+    name: str, label: str, form: Any, masked: bool, tasks: Tensor | None, moving: bool
+) -> None:
+    net = built(name, label)
+    before, e = parameters(net, 1), embeddings(net, 3)
+    change = parameters(net, 2)
+    now = {key: (value + 0.1 * change[key]).requires_grad_() for key, value in before.items()}
+    step = 0.1 * embeddings(net, 3, 9) * ~trained_on_their_task(net)
+    at = (e + step if moving else e.clone()).requires_grad_()
+    subset = range(3) if tasks is None else tasks
+    residual = (net(now, at) - net(before, e))[subset]
+    if masked:
+        first, end = HEADS[subset, :1], HEADS[subset, 1:]
+        residual = residual * ((OUTPUT_OF < 0) | (first <= OUTPUT_OF) & (end > OUTPUT_OF))
+    value = residual.square().sum() / len(subset)
+    *grads, of_embeddings = torch.autograd.grad(value, [*now.values(), at])
+
+    mask = HeadMask(OUTPUT_OF, HEADS) if masked else None
+    regularizer: Any = build_regularizer(net, mask, Regularizer(form=form))
+    gradient = {key: torch.ones_like(shifted) for key, shifted in now.items()}
+    options: dict[str, Any] = {"tasks": tasks}
+    if moving:
+        options["embeddings"], gradient["embeddings"] = at.detach(), torch.zeros_like(e)
+    detached = {key: shifted.detach() for key, shifted in now.items()}
+    found = regularizer.add_gradient_(gradient, detached, regularizer.anchor(before, e), 0.5, **options)
+    torch.testing.assert_close(found, value.detach(), rtol=1e-9, atol=1e-9)
+    for key, grad in zip(now, grads, strict=True):
+        torch.testing.assert_close(gradient[key], 1 + 0.5 * grad, rtol=1e-9, atol=1e-9)
+    if moving:
+        torch.testing.assert_close(gradient["embeddings"], 0.5 * of_embeddings, rtol=1e-9, atol=1e-9)
