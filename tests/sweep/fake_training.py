@@ -160,3 +160,12 @@ class FakeEngine(Engine):
 
     def prepare(self, experiment: Experiment, given: SweepOptions) -> None:
         pass
+
+
+def steps_of(trainable: RunTrainable) -> Iterator[dict[str, Any]]:
+    """The results of a trial, to its end."""
+    while True:
+        result = trainable.step()
+        yield result
+        if result.get("done"):
+            return

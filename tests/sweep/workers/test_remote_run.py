@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_training import FAULT, FakeTrainable
+from fake_training import FAULT, FakeTrainable, steps_of
 
-from hypercl.config import Experiment, SweepFile, resolved
+from hypercl.config import Experiment
 from hypercl.remote import RemoteError, RemoteFolder
 from hypercl.sweep.workers import remote_run
 from hypercl.sweep.workers.job import RunStore, TrialJob
 from hypercl.sweep.workers.remote_run import RemoteRun, mark_pruned, why_no_data_here
-from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training.progress import Diverged, Progress, Started, Tick
 
 
@@ -25,35 +24,11 @@ def remote(tmp_path: Path) -> RemoteFolder:
 
 
 @pytest.fixture
-def job(
-    tmp_path: Path, remote: RemoteFolder, sweep_file: Callable[..., SweepFile], monkeypatch: pytest.MonkeyPatch
-) -> TrialJob:
+def job(job: TrialJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: RemoteFolder) -> TrialJob:
     """Of a node that does not see the results folder."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(remote_run, "SECONDS_TO_LOOK", 0.0)
-    return TrialJob(
-        number=3,
-        name="test-3",
-        experiment=resolved(sweep_file().experiment),
-        folder=tmp_path / "results" / "trials" / "3",
-        stop_file=tmp_path / "results" / ".stop",
-        data_dir=tmp_path,
-        offline=True,
-        import_paths=(),
-        reports_per_task=2,
-        takes={"CPU": 1.0},
-        loggers=None,
-        cluster=True,
-        store=RunStore(remote.uri, ".stop-1"),
-    )
-
-
-def steps_of(trainable: RunTrainable) -> Iterator[dict[str, Any]]:
-    while True:
-        result = trainable.step()
-        yield result
-        if result.get("done"):
-            return
+    results, store = tmp_path / "results", RunStore(remote.uri, ".stop-1")
+    return replace(job, folder=results / "trials" / "3", stop_file=results / ".stop", cluster=True, store=store)
 
 
 def there(remote: RemoteFolder, name: str) -> str:

@@ -6,44 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
-from typing import Any
 
 import pytest
 import torch
-from fake_training import FAULT, FakeTrainable
+from fake_training import FAULT, FakeTrainable, steps_of
 
-from hypercl.config import Experiment, SweepFile, UserError, resolved
+from hypercl.config import Experiment, SweepFile, UserError
 from hypercl.machine import MachineError
 from hypercl.sweep.workers.job import TrialJob
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import RunSummary
 from hypercl.training.progress import Diverged, Finished, Progress, Report
-
-
-@pytest.fixture
-def job(tmp_path: Path, sweep_file: Callable[..., SweepFile], monkeypatch: pytest.MonkeyPatch) -> TrialJob:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    return TrialJob(
-        number=3,
-        name="test-3",
-        experiment=resolved(sweep_file().experiment),
-        folder=tmp_path / "trials" / "3",
-        stop_file=tmp_path / ".stop",
-        data_dir=tmp_path,
-        offline=True,
-        import_paths=(),
-        reports_per_task=2,
-        takes={"CPU": 1.0},
-        loggers=None,
-    )
-
-
-def steps_of(trainable: RunTrainable) -> Iterator[dict[str, Any]]:
-    while True:
-        result = trainable.step()
-        yield result
-        if result.get("done"):
-            return
 
 
 def test_a_run_is_its_reports_and_its_summary(job: TrialJob) -> None:
