@@ -3,7 +3,7 @@
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.benchmarks.kernels import Counts, counts_of, shipped, written
+from tests.benchmarks.kernels import Counts, counts_of, report_share, shipped, written
 
 ALIKE = {"split_mnist_front", "split_mnist_stability", "split_mnist_ent", "permuted_mnist_ent", "cifar_cl3"}
 """They make the step of a setting that is counted here."""
@@ -29,3 +29,7 @@ def test_the_kernels_of_a_step_are_those_written(before: Counts) -> None:
     message = "python -m tests.benchmarks.kernels writes them"
     assert abs(found.kernels - before.kernels) <= 0.05 * before.kernels, message
     assert found.waits <= before.waits
+
+
+def test_an_evaluation_takes_a_small_part_of_the_kernels_of_the_steps_before_it() -> None:
+    assert report_share("split_mnist", kernels=70).met
