@@ -1,10 +1,11 @@
-"""The final step at the end of a sweep, with Ray."""
+"""The final step at the end of a sweep that trains for real, in the test's own process; one fault of it with Ray."""
 
 import json
 from pathlib import Path
 
 import pytest
 from fake_training import FAULT, TEXT, FakeEngine
+from in_this_process import TrainedHere, without_ray
 
 from hypercl.cli import main
 from hypercl.config import SweepFile, load, loads
@@ -53,9 +54,11 @@ def file() -> SweepFile:
 
 @pytest.fixture(scope="module")
 def swept(folder: Path, file: SweepFile) -> tuple[SweepResult, list[str]]:
-    """A search and its final step; test_final_driver.py has both apart."""
+    """A search and its final step; test_final_driver.py has both apart, test_driver.py both with Ray."""
     listener = Heard()
-    return sweep(file, options(folder, listener=listener)), listener.lines
+    with pytest.MonkeyPatch.context() as patch:
+        without_ray(patch, TrainedHere())
+        return sweep(file, options(folder, listener=listener)), listener.lines
 
 
 def test_a_sweep_ends_with_settings_measured_on_fresh_seeds(swept: tuple[SweepResult, list[str]], folder: Path) -> None:

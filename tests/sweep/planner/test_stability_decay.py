@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from bridge import Bridge
+from in_this_process import TrainedHere, without_ray
 
 from hypercl.config import SweepFile, load, loads
 from hypercl.exit_codes import ExitCode
@@ -207,7 +208,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[SweepResult, Path]:
     folder = tmp_path_factory.mktemp("results") / "decay"
     given = file("tasks.num_tasks=2", "training.iterations=30", "protocol.halvings=1")
     options = SweepOptions(folder=folder, data_dir=folder, offline=True, cpus=2, final="no")
-    return sweep(given, options), folder
+    with pytest.MonkeyPatch.context() as patch:
+        without_ray(patch, TrainedHere())
+        return sweep(given, options), folder
 
 
 def test_a_sweep_learns_the_stream_task_by_task_and_writes_what_it_found(swept: tuple[SweepResult, Path]) -> None:
