@@ -192,9 +192,8 @@ def told(study: SweepStudy, outcome: Outcome) -> None:
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepStudy:
+def study(tmp_path: Path) -> SweepStudy:
     """Complete trials: hnet the best two, then er, ewc; si diverged."""
-    monkeypatch.setattr("os.fsync", lambda _: None)
     given = [
         ({"method.name": "hnet", "method.beta": 1.0}, Outcome("complete", value=0.9, seconds=2.0)),
         ({"method.name": "si"}, Outcome("diverged")),
@@ -259,10 +258,7 @@ def test_where_the_setting_as_written_stays_the_best_of_each_other_method_still_
     }
 
 
-def test_of_several_goals_the_best_of_each_method_stands_beside_the_front(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
+def test_of_several_goals_the_best_of_each_method_stands_beside_the_front(tmp_path: Path) -> None:
     goals = "objective: {maximize: validation/final_accuracy, minimize: compression_ratio}\n"
     file = file_of(SPACE, HEAD + goals, "final.settings=1")
     study = SweepStudy(tmp_path / "study.journal", "t", file, 1)

@@ -35,11 +35,6 @@ FAR = {"validation/final_accuracy": 0.95, "validation/forgetting": 0.5}
 OWN = {"tpe": (), "nsga2": ("search.startup_trials=null", "search.population=6")}
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def told(bridge: Bridge, *each: dict[str, float]) -> Bridge:
     for place, metrics in enumerate(each):
         bridge.start(str(place))

@@ -38,11 +38,6 @@ FILE = loads(TEXT, "front.yaml")
 pytestmark = pytest.mark.usefixtures("in_the_order_of_values")
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def outcome_of(accuracy: float, ratio: float) -> Outcome:
     return Outcome("complete", "", accuracy, {ACCURACY: accuracy, RATIO: ratio, "seconds": 100 * ratio}, 100 * ratio)
 

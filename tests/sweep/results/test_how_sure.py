@@ -22,11 +22,6 @@ search: {sampler: random, trials: 40, seeds: 2}
 """
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def record_of(folder: Path, values: Sequence[float], *more: str, early: Sequence[float] | None = None) -> StudyRecord:
     """A sweep with these values (nan: best at beta = 3), the first of the setting as written; `early` after task 2."""
     folder.mkdir(exist_ok=True)

@@ -47,11 +47,6 @@ def file() -> SweepFile:
     return found
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def trained(study: SweepStudy, count: int) -> None:
     for _ in range(count):
         asked = study.ask()

@@ -24,11 +24,6 @@ search: {include_base: false}
 """
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def file_of(*more: str) -> SweepFile:
     file = loads(TEXT, "x", more)
     check_sweep(file, "x")

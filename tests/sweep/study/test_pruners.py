@@ -39,11 +39,6 @@ def stopped_at(study: SweepStudy, values: Sequence[float], end: bool = True) -> 
     return None
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 @pytest.mark.parametrize("pruner", ALL)
 @pytest.mark.parametrize("warmup", [1, 3])
 def test_nothing_is_stopped_before_the_warmup_and_a_bad_trial_is_after(

@@ -25,11 +25,6 @@ SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1)}
 UP, DOWN = (Goal(metric="validation/final_accuracy", direction=one) for one in ("maximize", "minimize"))
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def ended(rng: random.Random, complete: float, goals: int = 1) -> FrozenTrial:
     """A trial that is complete, pruned, or out of bounds."""
     broken = rng.random() < 0.2

@@ -34,11 +34,6 @@ search: {include_base: false}
 STARTUP = {"tpe": 8, "gp": 8, "cmaes": 8}
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def sweep_of(text: str, sampler: str, *more: str) -> SweepFile:
     startup = [f"search.startup_trials={STARTUP[sampler]}"] if sampler in STARTUP else []
     small = ["search.population=6"] if sampler == "nsga2" else []

@@ -36,11 +36,6 @@ def file_of(*overrides: str) -> SweepFile:
     return file
 
 
-@pytest.fixture(autouse=True)
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def complete(accuracy: float, ratio: float, **more: float) -> Outcome:
     return Outcome("complete", "", accuracy, {ACCURACY: accuracy, RATIO: ratio, **more})
 

@@ -48,8 +48,6 @@ class Work:
         patch.setattr(optuna.Study, "get_trials", counted_trials)
         patch.setattr(JournalFileBackend, "append_logs", counted_records)
         patch.setattr(outputs, "_row", counted_row)
-        # No file needs to survive this test.
-        patch.setattr("os.fsync", lambda _: None)
 
     def of(self, act: Callable[..., object], *given: object) -> Counter[str]:
         """What one call takes."""
