@@ -1,10 +1,10 @@
-"""The final step at the end of a sweep that trains for real, in the test's own process; one fault of it with Ray."""
+"""The final step at the end of a sweep that trains for real, in the test's own process."""
 
 import json
 from pathlib import Path
 
 import pytest
-from fake_training import FAULT, TEXT, FakeEngine
+from fake_training import FAULT, SECONDS, TEXT, FakeEngine
 from in_this_process import TrainedHere, without_ray
 
 from hypercl.cli import main
@@ -132,18 +132,14 @@ def test_hypercl_final_prints_the_table_of_a_folder_that_was_moved(
         moved.rename(folder)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> SweepFile:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    monkeypatch.setenv("FAKE_SECONDS_A_REPORT", "0")
-    return loads(TEXT.replace("trials: 6", "trials: 1"), "quick.yaml", ["final={settings: 1, seeds: 5}"])
-
-
-@pytest.mark.faults
 def test_a_seed_that_fails_alone_too_is_lost_and_the_others_of_its_bundle_are_not(
-    quick: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(SECONDS, "0")
     monkeypatch.setenv(FAULT, "in:seeds-2000001-2000002,seed-2000002:raise")
+    monkeypatch.setattr("hypercl.sweep.driver.write_report", lambda *_: None)
+    without_ray(monkeypatch, TrainedHere())
+    quick = loads(TEXT.replace("trials: 6", "trials: 1"), "quick.yaml", ["final={settings: 1, seeds: 5}"])
     listener = Heard()
     result = sweep(quick, options(tmp_path / "lossy", listener=listener), FakeEngine())
     assert result.exit_code == 0

@@ -78,6 +78,7 @@ def test_a_trial_in_a_used_process_ends_with_the_numbers_of_the_first(
     sweep_file: Callable[..., SweepFile], tmp_path: Path
 ) -> None:
     small = ("tasks.num_tasks=2", "training.iterations=6", "training.batch_size=16")
+    small += ("target.hidden=[12]", "hypernet.hidden=[6]", "hypernet.chunk_size=200")
     file = sweep_file(*small)
     other = sweep_file(*small, "hypernet.task_embedding=16", "training.seed=9")
     threads = torch.get_num_threads()
