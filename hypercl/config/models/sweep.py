@@ -154,7 +154,8 @@ class SweepFile(Section):
     search: Search = Search()
     """Sampler and budget of the search."""
     pruner: Pruner = NoPruner()
-    """Which trials are pruned; as default none: what survives pruning is lucky, and a sweep chooses worse for it."""
+    """Which trials are pruned; as default none: what survives pruning is lucky, and a sweep chooses worse for it. Keys
+    without a name are those of asha, but reports_per_task alone prunes nothing."""
     protocol: Protocol = StreamProtocol()
     """Which data is tuned on, and which is reported."""
     final: Final = Final()
@@ -165,6 +166,11 @@ class SweepFile(Section):
     """The record of all trials: in the results folder, or in a database that several drivers share."""
     logging: Logging = Logging()
     """Loggers."""
+
+    @field_validator("pruner", mode="before")
+    @classmethod
+    def _reports_prune_nothing(cls, value: Any) -> Any:
+        return {"name": "none", **value} if is_mapping(value) and value.keys() <= {"reports_per_task"} else value
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ SHORT = {
     "protocol=test_leak": "protocol={name: test_leak}",
     "protocol=stability_decay": "protocol={name: stability_decay}",
     "pruner=none": "pruner={name: none}",
+    "pruner.reports_per_task=2": "pruner={name: none, reports_per_task: 2}",
+    "pruner.warmup_tasks=3": "pruner={name: asha, warmup_tasks: 3}",
     "pruner={name: patient, rule: median}": "pruner={name: patient, rule: {name: median}}",
     "logging.wandb=true": "logging.wandb={}",
     "logging.wandb=false": "logging.wandb=null",
