@@ -16,6 +16,7 @@ from hypercl.training.parts import Networks, seeds_of
 NONE = "hypernet={name: none}"
 GENERATED = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"
 REPLAY = f"generator: {{encoder: [12], decoder: [12], latent: 4, condition_size: 3, hypernet: {GENERATED}}}"
+BY_CLASS = REPLAY.replace("condition_size: 3", "condition_size: 6, embedding: class")
 GRAM, DIRECT = ("method.regularizer.form=gram",), ("method.regularizer.form=direct",)
 CASES: dict[str, tuple[str, ...]] = {
     "hnet, Gram": GRAM,
@@ -51,6 +52,9 @@ CASES: dict[str, tuple[str, ...]] = {
     "hnet_ent": ("method={name: hnet_ent}", "tasks.scenario=class"),
     "hnet_tir": (f"method={{name: hnet_tir, {REPLAY}}}", "tasks.scenario=class"),
     "hnet_replay": (f"method={{name: hnet_replay, {REPLAY}}}", NONE),
+    "hnet_tir, classes": (f"method={{name: hnet_tir, {BY_CLASS}}}", "tasks.scenario=class"),
+    "hnet_replay, classes": (f"method={{name: hnet_replay, {BY_CLASS}}}", NONE, "training.replicas=2"),
+    "hnet_replay, labelled": (f"method={{name: hnet_replay, targets: hard, {BY_CLASS}}}", NONE, "tasks.scenario=class"),
     "finetune": ("method={name: finetune}",),
     "scratch": ("method={name: scratch}", NONE),
     "joint": ("method={name: joint}",),

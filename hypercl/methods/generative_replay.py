@@ -4,12 +4,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from hypercl.config.models import HnetReplay
 from hypercl.methods.generator import HnetGenerator, HnetGeneratorContext, PlainGenerator, reseeded
 from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import (
@@ -96,16 +96,36 @@ class DGRLearner(GenerativeReplayLearner[PlainGenerator]):
 
 
 class HnetReplayLearner(GenerativeReplayLearner[HnetGenerator]):
-    """HNET+R: a batch of B is joined by ceil(B / t) samples of each of the t earlier tasks, labelled by the teacher."""
+    """HNET+R: a batch of B is joined by ceil(B / n) samples of each of the n earlier tasks, labelled by the teacher.
+
+    With a decoder for each class: of each of the n earlier classes; the label is the class if targets are hard, and
+    then there is no teacher.
+    """
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        super().__init__(spec)
+        method = cast(HnetReplay, spec.experiment.method)
+        self.of_classes = method.generator.embedding == "class" and method.hard_targets
+        """Whether labels are the classes that samples are drawn of."""
+        if self.of_classes:
+            self.distillation = None
 
     def _generator(self) -> HnetGenerator:
         return HnetGenerator(self.spec)
 
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        inputs = self.generator.draw(source, ceil(batch[1].shape[-1] / info.task), info)
-        if self.spec.shape.scenario != "task":  # the same outputs are compared for all tasks
-            return [Replayed(inputs.flatten(self.samples_axis, self.samples_axis + 1), None)]
-        return [Replayed(samples, task) for task, samples in enumerate(inputs.unbind(self.samples_axis))]
+        (_, labels), axis = batch, self.samples_axis
+        count = self.generator.share_of(labels.shape[-1], info.task)
+        inputs = self.generator.draw(source, count, info)
+        if self.spec.shape.scenario != "task" and not self.of_classes:  # the same outputs are compared for all tasks
+            return [Replayed(inputs.flatten(axis, axis + 1), None)]
+        widths = [rows.stop - rows.start for rows in self.generator.rows[: info.task]]
+        of_tasks = [part.flatten(axis, axis + 1) for part in inputs.split(widths, axis)]
+        if not self.of_classes:
+            return [Replayed(samples, task) for task, samples in enumerate(of_tasks)]
+        classes = [torch.arange(width * count, device=labels.device) // count for width in widths]
+        labelled = [of.expand(*labels.shape[:-1], -1) for of in classes]
+        return [Replayed(*part) for part in zip(of_tasks, range(info.task), labelled, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -197,13 +217,16 @@ class InferenceNetwork(ReplayLearner):
         variants = tuple(reseeded(variant, "inference") for variant in spec.variants)
         super().__init__(replace(spec, target=network, hypernet=weights, shape=shape, variants=variants))
         self.generator = generator
+        tasks = [task for task, rows in enumerate(generator.rows) for _ in range(rows.start, rows.stop)]
+        self.task_of = torch.tensor(tasks, device=spec.device)
+        """The task of each decoder: int64, (decoders,)."""
 
     def _replay(self, source: HnetGeneratorContext, batch: Batch, info: StepInfo) -> Sequence[Replayed]:
-        """ceil(B / t) samples of each of the t earlier tasks, labelled by task: outputs from task 0's on."""
-        _, labels = batch
-        count, axis = ceil(labels.shape[-1] / info.task), self.samples_axis
+        """ceil(B / n) samples of each of the n earlier decoders, labelled by task: outputs from task 0's on."""
+        (_, labels), axis = batch, self.samples_axis
+        count = self.generator.share_of(labels.shape[-1], info.task)
         inputs = self.generator.draw(source, count, info).flatten(axis, axis + 1)
-        tasks = torch.arange(info.task * count, device=labels.device) // count
+        tasks = self.task_of[: self.generator.rows[info.task].start, None].expand(-1, count).flatten()
         return [Replayed(inputs, 0, tasks.expand(*labels.shape[:-1], -1))]
 
 

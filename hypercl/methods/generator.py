@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from itertools import accumulate
+from math import ceil, prod
 
 import torch
 from torch import Tensor
@@ -35,21 +36,49 @@ class VariationalAutoencoder:
     decoder: GeneratedModel
     """(samples, latent + condition) -> logits (samples, pixels)."""
 
-    def costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
+    def costs(
+        self,
+        weights: tuple[Tensor, Tensor],
+        inputs: Tensor,
+        noise: Tensor,
+        condition: Tensor,
+        labels: Tensor | None = None,
+    ) -> Tensor:
         """The negative evidence lower bound of each sample, divided by the number of pixels.
 
         Mean binary cross entropy of the pixels + KL / pixels, the code's prior being N(0, I).
 
-        Weights of encoder and decoder, inputs (samples, *input_shape) in 0 .. 1, noise from N(0, I), (samples, latent),
-        and one condition (size,) -> (samples,).
+        Args:
+            weights: of encoder and decoder, or of a decoder for each class, (classes, num_weights).
+            inputs: (samples, *input_shape), in 0 .. 1.
+            noise: from N(0, I), (samples, latent).
+            condition: the decoder's, (size,), or of each class, (classes, size).
+            labels: class of each sample, int64, (samples,), where each class has a decoder.
+
+        Returns:
+            (samples,).
         """
         encoder, decoder = weights
         mean, log_variance = _outputs(self.encoder, encoder, inputs).chunk(2, -1)
         code = mean + (log_variance / 2).exp() * noise
-        logits = _outputs(self.decoder, decoder, _conditioned(code, condition))
+        if labels is None:
+            logits = _outputs(self.decoder, decoder, _conditioned(code, condition))
+        else:
+            logits = self._by_own_class(decoder, code, condition, labels)
         pixels = inputs.flatten(-len(self.encoder.input_shape)).to(logits.dtype)
         reconstruction = binary_cross_entropy_with_logits(logits, pixels, reduction="none").mean(-1)
         return reconstruction + divergence(mean, log_variance) / logits.shape[-1]
+
+    def _by_own_class(self, decoders: Tensor, code: Tensor, conditions: Tensor, labels: Tensor) -> Tensor:
+        """Logits (samples, pixels), each sample's by the decoder of its class, of decoders (classes, num_weights).
+
+        Every decoder decodes every code, so that shapes depend on no label.
+        """
+        codes = code.unsqueeze(-3).expand(*decoders.shape[:-1], *code.shape[-2:])
+        inputs = _conditioned(codes, conditions).flatten(0, -3)
+        logits = torch.unflatten(_outputs(self.decoder, decoders.flatten(0, -2), inputs), 0, decoders.shape[:-1])
+        own = labels[..., None, :, None].expand(*labels.shape[:-1], 1, -1, logits.shape[-1])
+        return logits.gather(-3, own).squeeze(-3)
 
     @torch.no_grad()
     def decode(self, decoder: Tensor, code: Tensor, condition: Tensor) -> Tensor:
@@ -87,7 +116,7 @@ class GeneratorLearner(NetworkLearner):
     """An autoencoder that learns a task's inputs; the `target` of its spec is the decoder.
 
     It uses the classifier's optimiser settings and separate random numbers. The encoder has its own, unprotected
-    weights.
+    weights. A task has one decoder, or one for each of its classes, each with a row of `embeddings`.
     Adds to the state `encoder`, its weights, and their optimiser's state.
 
     Args:
@@ -100,8 +129,10 @@ class GeneratorLearner(NetworkLearner):
         self, spec: LearnerSpec, variants: Sequence[Experiment], decoder: tuple[GeneratedModel, AnyHypernetwork]
     ) -> None:
         network, hypernet = decoder
-        tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
-        shape = Shape(network.input_shape, (pixels,) * tasks, "domain")
+        self.rows = rows_of_tasks(spec.experiment, spec.shape)
+        """Of the embeddings of each task's decoders."""
+        pixels = prod(spec.shape.input_shape)
+        shape = Shape(network.input_shape, (pixels,) * self.rows[-1].stop, "domain")
         own = tuple(reseeded(variant, "generator") for variant in variants)
         super().__init__(LearnerSpec(network, hypernet, shape, spec.device, own))
         config = generator_of(spec.experiment.method)
@@ -111,7 +142,7 @@ class GeneratorLearner(NetworkLearner):
         encoder_network, self.encoder_weights = plain_network(*encoder, spec.device, spec.experiment.method)
         self.autoencoder = VariationalAutoencoder(encoder_network, network)
         self.conditions = self._conditions(config, network.input_shape[0] - config.latent)
-        """(tasks, size), or (replicas, tasks, size)."""
+        """(decoders, size), or (replicas, decoders, size)."""
 
     def init(self) -> State:
         def draw(variant: Experiment) -> Tensors:
@@ -127,10 +158,15 @@ class GeneratorLearner(NetworkLearner):
 
     @torch.no_grad()
     def sample(self, state: State, task: int, count: int) -> Tensor:
-        """Inputs of the first replica's decoder of a task as it is now: (count, *input_shape), in 0 .. 1."""
-        code = self._normal((count, self.latent), "shown", task)
-        weights = self.spec.hypernet(state["theta"], state["embeddings"][..., task : task + 1, :]).squeeze(-2)
-        inputs = self.autoencoder.decode(weights, code, self.conditions[..., task, :])
+        """Inputs of a task from the first replica as it is now: (count, *input_shape), in 0 .. 1.
+
+        Of several decoders equally many each, one after the other.
+        """
+        rows = self._rows(task)
+        codes = self._normal((count, self.latent), "shown", task).tensor_split(rows.stop - rows.start, -2)
+        weights = self.spec.hypernet(state["theta"], state["embeddings"][..., rows, :])
+        parts = zip(weights.unbind(-2), codes, self.conditions[..., rows, :].unbind(-2), strict=True)
+        inputs = torch.cat([self.autoencoder.decode(*part) for part in parts], self.samples_axis)
         return inputs[0] if self.bundled else inputs
 
     def _task_gradients(
@@ -138,42 +174,59 @@ class GeneratorLearner(NetworkLearner):
     ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
         """As the base class; the encoder, which depends on the batch only, takes its step here."""
         with self._autocast():
-            embeddings = state["embeddings"][..., info.task : info.task + 1, :]
-            weights, back = self.spec.hypernet.generate(state["theta"], embeddings, self._drawn(1, info))
-        decoder = at_least_float32(weights).squeeze(-2).requires_grad_()
+            embeddings = state["embeddings"][..., self._rows(info.task), :]
+            weights, back = self.spec.hypernet.generate(
+                state["theta"], embeddings, self._drawn(embeddings.shape[-2], info)
+            )
+        decoder = at_least_float32(weights).requires_grad_()
         encoder = state["encoder"]["weights"].detach().requires_grad_()
-        ((inputs, _),) = batches
+        (batch,) = batches
         if not info.step:
-            low, high = (float(value) for value in inputs.aminmax())
+            low, high = (float(value) for value in batch[0].aminmax())
             if low < 0 or high > 1:
                 raise UserError(
                     f"tasks: inputs lie in {low:.3g} .. {high:.3g}, but a generator requires 0 .. 1\n"
                     "    fix:     scale them, or use a method without a generator"
                 )
-        loss = self._cost((encoder, decoder), inputs, context, info)
+        loss = self._cost((encoder, decoder), batch, context, info)
         of_encoder, of_decoder = torch.autograd.grad(loss, [encoder, decoder], self.one.to(loss.dtype))
         of_encoder, moments = self._clipped({"weights": of_encoder}), state["optimizer"]["encoder"]
         self.optimizer.step_(state["encoder"], of_encoder, moments, info.lr)
-        return {"task": loss.detach()}, *back(of_decoder.unsqueeze(-2)), state["buffers"]
+        return {"task": loss.detach()}, *back(of_decoder), state["buffers"]
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
-        """The loss of encoder and decoder on a batch: a scalar, or (replicas,)."""
-        return self._costs(weights, inputs, info).mean(-1)
+    def _rows(self, task: int) -> slice:
+        return self.rows[task]
 
-    def _costs(self, weights: tuple[Tensor, Tensor], inputs: Tensor, info: StepInfo) -> Tensor:
-        """Of each sample."""
+    def _adapts(self, task: int) -> Sequence[int]:
+        rows = self._rows(task)
+        return range(rows.start, rows.stop)
+
+    def _cost(self, weights: tuple[Tensor, Tensor], batch: Batch, context: TaskContext, info: StepInfo) -> Tensor:
+        """The loss of the encoder and the task's decoders (decoders, num_weights) on a batch: a scalar, or
+        (replicas,)."""
+        inputs, labels = batch
+        return self._costs(weights, inputs, info, labels).mean(-1)
+
+    def _costs(
+        self, weights: tuple[Tensor, Tensor], inputs: Tensor, info: StepInfo, labels: Tensor | None = None
+    ) -> Tensor:
+        """Of each sample; labels are read where the task has several decoders."""
         shape = inputs.shape[self.samples_axis], self.latent
         noise = info.drawn(lambda at: self._normal(shape, "latent", at.task, at.step))
+        encoder, decoders = weights
+        conditions = self.conditions[..., self._rows(info.task), :]
         with self._autocast():
-            return self.autoencoder.costs(weights, inputs, noise, self.conditions[..., info.task, :])
+            if decoders.shape[-2] > 1:
+                return self.autoencoder.costs((encoder, decoders), inputs, noise, conditions, labels)
+            return self.autoencoder.costs((encoder, decoders.squeeze(-2)), inputs, noise, conditions.squeeze(-2))
 
     def _conditions(self, config: Autoencoder, size: int) -> Tensor:
-        """The decoder's condition for each task."""
-        tasks = len(self.spec.heads)
+        """The condition of each decoder."""
+        decoders = len(self.spec.heads)
         if isinstance(config, ReplayHypernet) and config.condition == "gaussian":
-            drawn = [self._normal((size,), "condition", task, device="cpu") for task in range(tasks)]
+            drawn = [self._normal((size,), "condition", decoder, device="cpu") for decoder in range(decoders)]
             return torch.stack(drawn, dim=-2).to(self.spec.device)
-        one_hot = torch.eye(tasks, size, device=self.spec.device)
+        one_hot = torch.eye(decoders, size, device=self.spec.device)
         return one_hot.expand(len(self.spec.seeds), -1, -1) if self.bundled else one_hot
 
     def _normal(self, shape: tuple[int, ...], *purpose: int | str, device: torch.device | str | None = None) -> Tensor:
@@ -193,37 +246,37 @@ class HnetGeneratorContext:
     before: State
     """theta and the earlier embeddings before the task."""
     decoders: Tensor | None
-    """Weights of the earlier decoders, (tasks, num_weights), if they fit `DECODERS_KEPT`."""
+    """Weights of the earlier decoders, (decoders, num_weights), if they fit `DECODERS_KEPT`."""
 
 
 class HnetGenerator(GeneratorLearner, HnetLearner):
-    """A decoder for each task, generated by a separate hypernetwork with its own output regulariser."""
+    """A decoder for each task, or class, generated by a separate hypernetwork with its own output regulariser."""
 
     def __init__(self, spec: LearnerSpec) -> None:
         config = generator_of(spec.experiment.method)
         assert isinstance(config, ReplayHypernet)
         assert not isinstance(config.hypernet, OwnWeights)
-        tasks, pixels = spec.shape.num_tasks, prod(spec.shape.input_shape)
+        decoders, pixels = rows_of_tasks(spec.experiment, spec.shape)[-1].stop, prod(spec.shape.input_shape)
         size = config.latent + _condition_size(config)
         decoder, own = plain_network(MLP(hidden=config.decoder), (size,), pixels, spec.device, spec.experiment.method)
         shapes = [(name, tuple(shape)) for name, shape in decoder.shapes.items()]
-        hypernet = build_hypernet(config.hypernet, decoder.num_weights, tasks, shapes, own.draw_weights)
+        hypernet = build_hypernet(config.hypernet, decoder.num_weights, decoders, shapes, own.draw_weights)
         super().__init__(spec, [_generated(variant) for variant in spec.variants], (decoder, hypernet))
 
     def start_task(self, state: State, task: int) -> State:
         state = super().start_task(state, task)
         if not task or state["anchor"]:
             return state
-        before = {"theta": copied(state["theta"]), "embeddings": state["embeddings"][..., :task, :].clone()}
-        return {**state, "anchor": before}
+        earlier = state["embeddings"][..., : self._rows(task).start, :].clone()
+        return {**state, "anchor": {"theta": copied(state["theta"]), "embeddings": earlier}}
 
     @torch.no_grad()
     def task_context(self, state: State, task: int) -> HnetGeneratorContext:
         anchor = super().task_context(state, task)
         decoders = anchor.targets if isinstance(anchor, DirectAnchor) else None
-        context = HnetGeneratorContext(anchor, state["anchor"], decoders)
-        if task and decoders is None and task <= self._decoders_kept:
-            return replace(context, decoders=self._decoders(context, slice(0, task)))
+        context, earlier = HnetGeneratorContext(anchor, state["anchor"], decoders), self._rows(task).start
+        if task and decoders is None and earlier <= self._decoders_kept:
+            return replace(context, decoders=self._decoders(context, slice(0, earlier)))
         return context
 
     def step(
@@ -234,31 +287,36 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
     def not_recordable(self, context: HnetGeneratorContext, task: int) -> str:
         return super().not_recordable(context.anchor, task)
 
+    def share_of(self, batch_size: int, task: int) -> int:
+        """Samples of each earlier decoder to replay beside a batch, rounded up."""
+        return ceil(batch_size / self.rows[task].start)
+
     def draw(self, context: HnetGeneratorContext, count: int, info: StepInfo) -> Tensor:
-        """Samples of every earlier task from its decoder before the current task, determined by the step.
+        """Samples of every earlier decoder as it was before the current task, determined by the step.
 
         Returns:
-            (tasks, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
+            (decoders, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
         """
-        shape = info.task, count, self.latent
+        earlier = self._rows(info.task).start
+        shape = earlier, count, self.latent
         codes = info.drawn(lambda at: self._normal(shape, "replayed", at.task, at.step))
-        size = self._decoders_kept if context.decoders is None else info.task
+        size = self._decoders_kept if context.decoders is None else earlier
         blocks: list[Tensor] = []
-        for start in range(0, info.task, size):
-            tasks = slice(start, min(start + size, info.task))
-            weights = self._decoders(context, tasks)
-            code, conditions = codes[..., tasks, :, :].flatten(0, -3), self.conditions[..., tasks, :].flatten(0, -2)
+        for start in range(0, earlier, size):
+            rows = slice(start, min(start + size, earlier))
+            weights = self._decoders(context, rows)
+            code, conditions = codes[..., rows, :, :].flatten(0, -3), self.conditions[..., rows, :].flatten(0, -2)
             with self._autocast():
                 inputs = self.autoencoder.decode(weights.flatten(0, -2), code, conditions)
             blocks.append(torch.unflatten(inputs, 0, weights.shape[:-1]))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=self.samples_axis)
 
     @torch.no_grad()
-    def _decoders(self, context: HnetGeneratorContext, tasks: slice) -> Tensor:
-        """Weights of some earlier decoders: (tasks, num_weights)."""
+    def _decoders(self, context: HnetGeneratorContext, rows: slice) -> Tensor:
+        """Weights of some earlier decoders: (decoders, num_weights)."""
         if context.decoders is not None:
-            return context.decoders[..., tasks, :]
-        return self.spec.hypernet(context.before["theta"], context.before["embeddings"][..., tasks, :])
+            return context.decoders[..., rows, :]
+        return self.spec.hypernet(context.before["theta"], context.before["embeddings"][..., rows, :])
 
     @property
     def _decoders_kept(self) -> int:
@@ -300,17 +358,17 @@ class PlainGenerator(GeneratorLearner):
         with self._autocast():
             return self.autoencoder.decode(context, code, self.conditions[..., 0, :])
 
-    def _cost(self, weights: tuple[Tensor, Tensor], inputs: Tensor, context: TaskContext, info: StepInfo) -> Tensor:
+    def _cost(self, weights: tuple[Tensor, Tensor], batch: Batch, context: TaskContext, info: StepInfo) -> Tensor:
         if context is None:
-            return super()._cost(weights, inputs, context, info)
-        axis, share = self.samples_axis, self.share(info.task)
+            return super()._cost(weights, batch, context, info)
+        (inputs, _), axis, share = batch, self.samples_axis, self.share(info.task)
         both = torch.cat([inputs, self.draw(context, inputs.shape[axis], info)], dim=axis)
         new, replayed = self._costs(weights, both, info).chunk(2, dim=-1)
         return (1 - share) * new.mean(-1) + share * replayed.mean(-1)
 
 
 def generator_parameters(experiment: Experiment, shape: Shape) -> int:
-    """Trainable parameters of the generator (encoder; decoder or its hypernetwork and task embeddings); 0 without one.
+    """Trainable parameters of the generator (encoder; decoder or its hypernetwork and embeddings); 0 without one.
 
     Raises:
         OutOfReach: no chunk size has a compression ratio as small as `method.generator.hypernet` requires.
@@ -324,8 +382,17 @@ def generator_parameters(experiment: Experiment, shape: Shape) -> int:
     decoder = sum(prod(size) for _, size in shapes)
     if not isinstance(config, ReplayHypernet) or isinstance(config.hypernet, OwnWeights):
         return encoder + decoder
-    hypernet = build_hypernet(config.hypernet, decoder, shape.num_tasks, shapes)
-    return encoder + hypernet.num_parameters + shape.num_tasks * hypernet.embedding_size
+    decoders = rows_of_tasks(experiment, shape)[-1].stop
+    hypernet = build_hypernet(config.hypernet, decoder, decoders, shapes)
+    return encoder + hypernet.num_parameters + decoders * hypernet.embedding_size
+
+
+def rows_of_tasks(experiment: Experiment, shape: Shape) -> tuple[slice, ...]:
+    """The rows that the embeddings of each task's decoders have: one, or one for each of its classes."""
+    config = generator_of(experiment.method)
+    of_classes = isinstance(config, ReplayHypernet) and config.embedding == "class"
+    widths = shape.classes if of_classes else (1,) * shape.num_tasks
+    return tuple(slice(end - width, end) for end, width in zip(accumulate(widths), widths, strict=True))
 
 
 def _generated(variant: Experiment) -> Experiment:

@@ -83,7 +83,7 @@ class HnetLearner(NetworkLearner):
             state["optimizer"]["change"] = self.optimizer.init(state["theta"])
         if not self._protects(task) or isinstance(self.regularizer, ThetaForm):
             return state
-        earlier = state["embeddings"][..., :task, :].clone()
+        earlier = state["embeddings"][..., : self._rows(task).start, :].clone()
         if self.config.train_earlier_embeddings:
             state["optimizer"]["earlier"] = self.optimizer.init({"embeddings": earlier})
         return {**state, "anchor": {"theta": copied(state["theta"]), "embeddings": earlier}}

@@ -116,8 +116,9 @@ class NetworkLearner(Learner):
         theta = copied(state["theta"])
         state = self._with_room_for(state, task)
         embeddings = state["embeddings"].clone()
+        rows = self._rows(task)
         if task and self.spec.hypernet.embedding_init == "previous":
-            embeddings[..., task, :] = embeddings[..., task - 1, :]
+            embeddings[..., rows, :] = embeddings[..., rows.start - 1 : rows.start, :]
         optimizer = {
             "theta": self._optimizer_of("theta", theta, state),
             "embeddings": self.optimizer.init({"embeddings": embeddings[..., rows_of(self._adapts(task)), :]}),
@@ -161,11 +162,12 @@ class NetworkLearner(Learner):
         return copied(state["optimizer"][name])
 
     def _with_room_for(self, state: State, task: int) -> State:
-        """Adds an embedding and buffers for a task beyond those known at `init`."""
-        if task < state["embeddings"].shape[-2]:
+        """Adds embeddings and buffers for a task beyond those known at `init`."""
+        known, needed = state["embeddings"].shape[-2], self._rows(task).stop
+        if needed <= known:
             return state
-        added = self._initial_embeddings(1, "embedding", task).to(state["embeddings"])
-        embeddings = torch.cat([state["embeddings"], added], dim=-2)
+        added = [self._initial_embeddings(1, "embedding", row) for row in range(known, needed)]
+        embeddings = torch.cat([state["embeddings"], *(row.to(state["embeddings"]) for row in added)], dim=-2)
         buffers = {self._buffers_of(task): self._initial_buffers()} | state["buffers"]
         return {**state, "embeddings": embeddings, "buffers": buffers}
 
@@ -215,6 +217,10 @@ class NetworkLearner(Learner):
     def _adapts(self, task: int) -> Sequence[int]:
         """The tasks whose loss a step minimises, each with its own batch and embedding."""
         return self.trains_on(task)
+
+    def _rows(self, task: int) -> slice:
+        """The embeddings of a task; those before them are of earlier tasks."""
+        return slice(task, task + 1)
 
     def _protected(self, state: State, context: TaskContext, grads: Tensors, info: StepInfo) -> Protection:
         """The task's gradient with respect to theta, plus the protection of earlier tasks: none here."""

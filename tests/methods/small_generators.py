@@ -9,9 +9,12 @@ HYPERNET = (
     "method.generator.condition_size=4",
     "method.generator.hypernet={name: chunked, hidden: [6], chunk_size: 200, task_embedding: 4, chunk_embedding: 3}",
 )
+CLASSES = ("method.generator.embedding=class", "method.generator.condition_size=6")
 OPTIONS = {
     "hnet_replay": ("method={name: hnet_replay}", "hypernet.name=none", *SMALL, *HYPERNET),
     "hnet_tir": ("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET),
+    "hnet_replay, classes": ("method={name: hnet_replay}", "hypernet.name=none", *SMALL, *HYPERNET, *CLASSES),
+    "hnet_tir, classes": ("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET, *CLASSES),
     "dgr": ("method={name: dgr}", "hypernet.name=none", *SMALL),
 }
 

@@ -36,6 +36,8 @@ PROTECTED: dict[str, dict[str, Any]] = {
     "theta": {"regularizer": {"kind": "ewc"}, "beta": 100},
 }
 """Options of hnet."""
+BY_CLASS = {"generator": {**GENERATOR, "condition_size": 6, "embedding": "class"}}
+"""Options of the methods with a generated decoder."""
 BUILT = {kind_of(model) for model in LEARNERS} - {kind_of(ImportedMethod)}
 
 
@@ -50,6 +52,9 @@ for _name in SETTINGS:
         globals()[f"Test_{_name}"] = contract(_name, **own)
 for _name in WITH_HYPERNET:
     globals()[f"Test_{_name}_generated"] = contract(_name, sections={"hypernet": SMALL}, scenarios=("task",))
+for _name in ("hnet_tir", "hnet_replay"):
+    _attributes = {"method": {"name": _name, **BY_CLASS}, "__module__": __name__}
+    globals()[f"Test_{_name}_classes"] = type(f"Test_{_name}_classes", (MethodContract,), _attributes)
 for _name, _options in PROTECTED.items():
     _attributes = {"method": {"name": "hnet", "beta": 0.5, **_options}, "__module__": __name__}
     if _name == "theta":  # some gradients are 0 up to rounding, which Adam would make steps of

@@ -14,7 +14,7 @@ from hypercl.methods import Decision, Learner, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
 from hypercl.training import build_bundle, build_learner
 
-NAMES = ("hnet_replay", "hnet_tir", "dgr")
+NAMES = ("hnet_replay", "hnet_tir", "dgr", "hnet_replay, classes", "hnet_tir, classes")
 NOW = StepInfo(2, 3, 1e-2)
 
 
@@ -71,6 +71,35 @@ def test_hnet_replay_shares_the_replay_among_the_earlier_tasks() -> None:
         assert [each.task for each in found] == [0, 1]
         assert [each.inputs.shape for each in found] == [(8, 1, 8, 8)] * 2  # ceil(B / t)
         assert all(each.labels is None for each in found)
+
+
+def test_hnet_replay_shares_the_replay_among_the_earlier_classes() -> None:
+    method: Any = generative("hnet_replay, classes")
+    _, context = memory_of(method)
+    for samples, of_task in ((16, 8), (15, 8), (17, 10)):  # ceil(B / 4) of each class
+        inputs, labels = (each[:samples] for each in batch(1)) if samples < 17 else (None, torch.zeros(17))
+        found = method._replay(context.source, (inputs, labels), NOW)
+        assert [each.task for each in found] == [0, 1]
+        assert [each.inputs.shape for each in found] == [(of_task, 1, 8, 8)] * 2
+        assert all(each.labels is None for each in found)
+
+
+@pytest.mark.parametrize("scenario", ["task", "domain", "class"])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_sample_of_a_class_has_it_as_hard_target(scenario: str, replicas: int) -> None:
+    changes = f"tasks.scenario={scenario}", "method.targets=hard", f"training.replicas={replicas}"
+    method: Any = generative("hnet_replay, classes", *changes)
+    state = method.start_task(method.init(), 2)
+    assert not state["teacher"]
+    source, leading = method.task_context(state, 2).source, (replicas,) if replicas > 1 else ()
+    found = method._replay(source, (None, torch.zeros(*leading, 16)), NOW)
+    drawn = method.generator.draw(source, 4, NOW)
+    assert [each.task for each in found] == [0, 1]
+    for task, each in enumerate(found):
+        assert torch.equal(each.labels, torch.tensor([0] * 4 + [1] * 4).expand(*leading, -1))
+        for label in range(2):
+            own = each.inputs[..., 4 * label : 4 * label + 4, :, :, :]
+            assert torch.equal(own, drawn[..., 2 * task + label, :, :, :, :])
 
 
 def test_dgr_replays_as_many_samples_as_are_new_of_no_known_task() -> None:
@@ -163,6 +192,15 @@ class TestTaskInference:
         assert method.inference.spec.heads == (slice(0, 1), slice(1, 2), slice(2, 3))
         assert method.inference.share(2) == 0.25
 
+    def test_samples_of_an_earlier_class_are_labelled_by_its_task(self) -> None:
+        method: Any = generative(
+            "hnet_tir, classes", "tasks.classes_per_task=[2, 3, 4]", "method.generator.condition_size=9"
+        )
+        _, context = memory_of(method)
+        (found,) = method.inference._replay(context.generator, batch(1), NOW)
+        assert found.inputs.shape == (20, 1, 8, 8)  # ceil(16 / 5) of each class
+        assert found.labels.tolist() == [0] * 8 + [1] * 12
+
 
 @pytest.mark.parametrize("name", ["finetune", *NAMES])
 def test_digits_of_earlier_tasks_are_told_apart_thanks_to_replay(name: str, tmp_path: Any) -> None:
@@ -171,7 +209,7 @@ def test_digits_of_earlier_tasks_are_told_apart_thanks_to_replay(name: str, tmp_
     options = [each for each in options if each not in SMALL]
     if name != "finetune":
         options += ["method.generator.encoder=[60]", "method.generator.decoder=[60]", "method.generator.latent=8"]
-    if name in ("hnet_replay", "hnet_tir"):
+    if name not in ("finetune", "dgr"):
         options += ["method.generator.hypernet.chunk_size=2000", "method.generator.hypernet.hidden=[10]"]
     config = experiment(*options, "tasks.scenario=class", "target.hidden=[40]")
     method, stream = build_learner(config, torch.device("cpu")), open_stream(config.tasks, tmp_path, offline=True)

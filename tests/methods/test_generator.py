@@ -10,7 +10,7 @@ from test_learners import batch, copied, learner, same, trained
 from hypercl.config import UserError
 from hypercl.methods import Learner, State, StepInfo
 
-NAMES = ("hnet_replay", "hnet_tir", "dgr")
+NAMES = ("hnet_replay", "hnet_tir", "dgr", "hnet_replay, classes", "hnet_tir, classes")
 NOW = StepInfo(2, 3, 1e-2)
 
 
@@ -53,7 +53,7 @@ def test_draws_are_new_at_each_step_and_of_the_seed(name: str) -> None:
     assert not torch.equal(drawn(generative(name, "training.seed=2"), state), first)
 
 
-@pytest.mark.parametrize("name", ["hnet_replay", "hnet_tir"])
+@pytest.mark.parametrize("name", ["hnet_replay", "hnet_tir", "hnet_replay, classes"])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_decoders_that_are_not_kept_draw_the_same(name: str, replicas: int, monkeypatch: pytest.MonkeyPatch) -> None:
     method: Any = generative(name, "method.generator.beta=0", f"training.replicas={replicas}")
@@ -62,7 +62,8 @@ def test_decoders_that_are_not_kept_draw_the_same(name: str, replicas: int, monk
     monkeypatch.setattr("hypercl.methods.generator.DECODERS_KEPT", 0)
     assert method.generator.task_context(state, 2).decoders is None
     torch.testing.assert_close(drawn(method, state), whole)
-    assert whole.shape == ((replicas,) if replicas > 1 else ()) + (2, 5, 1, 8, 8)
+    decoders = 4 if "classes" in name else 2
+    assert whole.shape == ((replicas,) if replicas > 1 else ()) + (decoders, 5, 1, 8, 8)
 
 
 def test_a_decoder_draws_of_its_task_what_it_was_before_the_next() -> None:
@@ -97,9 +98,12 @@ def test_a_gaussian_condition_stays_what_it_is() -> None:
     assert not torch.equal(first.generator.conditions, other.generator.conditions)
 
 
-def test_earlier_samples_stay_with_a_strong_regulariser() -> None:
+@pytest.mark.parametrize("name", ["hnet_replay", "hnet_replay, classes"])
+def test_earlier_samples_stay_with_a_strong_regulariser(name: str) -> None:
+    """Of a task with a decoder for each class, of both."""
+
     def drift(beta: float) -> float:
-        method = generative("hnet_replay", f"method.generator.beta={beta}")
+        method = generative(name, f"method.generator.beta={beta}")
         state = method.generator.start_task(trained(method, 1, steps=20)["generator"], 1)  # pyright: ignore[reportAttributeAccessIssue]
         shown = {"generator": copied(state)}, {"generator": go_on(method, copied(state), 30, task=1)}
         before, after = (method.replayed(each, 0, 10) for each in shown)
@@ -114,11 +118,59 @@ def test_the_plain_generator_learns_from_the_new_batch_and_from_its_former_self(
     method: Any = generative("dgr")
     generator, state = method.generator, begun(method)
     context, (inputs, _) = generator.task_context(state, 2), batch(1)
-    weights = state["encoder"]["weights"], state["theta"]["weights"]
+    weights = state["encoder"]["weights"], state["theta"]["weights"][None]
     both = torch.cat([inputs, generator.draw(context, 16, NOW)])
     costs = generator._costs(weights, both, NOW)
     expected = costs[:16].mean() / 3 + costs[16:].mean() * 2 / 3  # growing: 1 - 1 / t at the third task
-    torch.testing.assert_close(generator._cost(weights, inputs, context, NOW), expected)
+    torch.testing.assert_close(generator._cost(weights, (inputs, torch.empty(0)), context, NOW), expected)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_decoder_of_a_class_learns_from_its_samples_alone(replicas: int) -> None:
+    method: Any = generative("hnet_replay, classes", f"training.replicas={replicas}")
+    generator, draw = method.generator, torch.Generator().manual_seed(3)
+    leading = (replicas,) if replicas > 1 else ()
+    inputs = torch.rand(*leading, 16, 1, 8, 8, generator=draw)
+    labels = torch.randint(0, 2, (*leading, 16), generator=draw)
+    encoder = generator.init()["encoder"]["weights"]
+    decoders = 0.3 * torch.randn(*leading, 2, generator.spec.target.num_weights, generator=draw)
+    decoders.requires_grad_()
+    costs = generator._costs((encoder, decoders), inputs, NOW, labels)
+
+    noise = generator._normal((16, 3), "latent", NOW.task, NOW.step)
+    for label in range(2):
+        weights = encoder, decoders[..., label, :]
+        alone = generator.autoencoder.costs(weights, inputs, noise, generator.conditions[..., 4 + label, :])
+        torch.testing.assert_close(costs[labels == label], alone[labels == label])
+    (gradient,) = torch.autograd.grad(costs[labels == 0].sum(), decoders)
+    assert gradient[..., 0, :].any()
+    assert not gradient[..., 1, :].any()
+
+
+def test_a_step_moves_the_embeddings_of_its_own_classes_alone() -> None:
+    method = generative("hnet_replay, classes")
+    state = begun(method, 1)
+    after = go_on(method, copied(state), task=1)
+    moved = (after["embeddings"] != state["embeddings"]).any(-1)
+    assert moved.tolist() == [False, False, True, True, False, False]
+
+
+@pytest.mark.parametrize(("count", "of_first"), [(7, 4), (1, 1)])
+def test_samples_of_a_task_are_of_its_classes_in_order(count: int, of_first: int) -> None:
+    method: Any = generative("hnet_replay, classes")
+    state, generator = trained(method, 2)["generator"], method.generator
+    codes = generator._normal((count, 3), "shown", 1)
+    inputs = generator.sample(state, 1, count)
+    for row, of_class in ((2, slice(0, of_first)), (3, slice(of_first, count))):
+        weights = generator.spec.hypernet(state["theta"], state["embeddings"][row : row + 1])[0]
+        expected = generator.autoencoder.decode(weights, codes[of_class], torch.eye(6, 6)[row])
+        torch.testing.assert_close(inputs[of_class], expected)
+
+
+def test_an_embedding_may_begin_where_the_one_before_its_task_ended() -> None:
+    method: Any = generative("hnet_replay, classes", "method.generator.hypernet.embedding_init=previous")
+    state = begun(method, 1)
+    assert torch.equal(state["embeddings"][2:4], state["embeddings"][1:2].expand(2, -1))
 
 
 def test_a_generator_draws_numbers_of_its_own() -> None:

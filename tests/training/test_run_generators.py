@@ -19,9 +19,14 @@ from hypercl.training.folder import write_samples
 SMALL = "encoder: [12], decoder: [12], latent: 4"
 HYPERNET = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"
 GENERATED = f"{SMALL}, condition_size: 3, hypernet: {HYPERNET}"
+BY_CLASS = GENERATED.replace("condition_size: 3", "condition_size: 6, embedding: class")
 METHODS = {
     "hnet_replay": ("hypernet={name: none}", f"method={{name: hnet_replay, generator: {{{GENERATED}}}}}"),
     "hnet_tir": ("tasks.scenario=domain", f"method={{name: hnet_tir, generator: {{{GENERATED}}}}}"),
+    "hnet_replay, classes": (
+        "hypernet={name: none}",
+        f"method={{name: hnet_replay, generator: {{{BY_CLASS}}}}}",
+    ),
     "dgr": ("hypernet={name: none}", f"method={{name: dgr, generator: {{{SMALL}}}}}"),
 }
 BORDER, SIDE = 2, 8
@@ -70,6 +75,7 @@ def test_sizes_of_the_papers_generators() -> None:
 
     assert parameters("hnet_replay") == 554_600 + 553_288 + 96
     assert parameters("hnet_tir") == 554_600 + 552_712 + 96
+    assert parameters("hnet_replay, generator: {embedding: class}") == 554_600 + 553_288 + 6 * 96
     plain = (100 * 400 + 400) + (400 * 400 + 400) + (400 * 784 + 784)
     assert parameters("dgr") == 554_600 + plain
 

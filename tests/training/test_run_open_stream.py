@@ -121,6 +121,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(place: RunFolders, method: st
         ),
         (["hypernet.chunk_size=auto", "hypernet.compression_ratio=0.9"], "counts the embeddings of all tasks"),
         (["hypernet={name: none}", "method={name: hnet_replay}"], "one_hot has a place for each task"),
+        (
+            ["hypernet={name: none}", "method={name: hnet_replay, generator: {embedding: class, condition: gaussian}}"],
+            "an embedding for each class of the stream",
+        ),
     ],
 )
 def test_what_needs_the_number_of_tasks_is_refused(overrides: list[str], message: str) -> None:

@@ -185,14 +185,24 @@ class Experiment(Section):
         outside = outside_unit_interval(self.tasks)
         if outside:
             raise ValueError(f"method {self.method.name} replays inputs in 0 .. 1, and {outside}")
-        if (
-            isinstance(generator, ReplayHypernet)
-            and generator.condition == "one_hot"
-            and generator.condition_size < (self.tasks.num_tasks or 1)
-        ):
+        if not isinstance(generator, ReplayHypernet):
+            return
+        classes, decoders, of = classes_of(self.tasks), self.tasks.num_tasks or 1, "tasks"
+        if generator.embedding == "class":
+            if self.tasks.num_tasks is None:
+                raise ValueError(
+                    "method.generator.embedding class has an embedding for each class of the stream: give "
+                    "tasks.num_tasks, or use task"
+                )
+            if max(classes) == 1:
+                raise ValueError(
+                    "method.generator.embedding class would have no effect: each task has one class; leave it out"
+                )
+            decoders, of = sum(classes), "classes"
+        if generator.condition == "one_hot" and generator.condition_size < decoders:
             raise ValueError(
-                f"method.generator.condition_size {generator.condition_size} cannot tell {self.tasks.num_tasks} tasks "
-                "apart as one_hot: make it as large, or use gaussian"
+                f"method.generator.condition_size {generator.condition_size} cannot tell {decoders} {of} apart as "
+                "one_hot: make it as large, or use gaussian"
             )
 
     def _pairs_of_one_hypernetwork(self) -> None:

@@ -143,11 +143,15 @@ class ReplayHypernet(Autoencoder):
 
     decoder: tuple[Units, ...] = (250, 350)
     """Units of each hidden layer of the decoder. Source: von Oswald et al. (2020), HNET+R on Split MNIST."""
+    embedding: Literal["task", "class"] = "task"
+    """What has an embedding, and so a decoder: each task, or each class of each task. Class: a step decodes its batch
+    once for each of the task's classes, and as many samples of each earlier class are replayed. Source: the code of
+    von Oswald et al. (2020), single_class_replay, which trains the classes of a task one after another."""
     condition: Literal["one_hot", "gaussian", "none"] = "one_hot"
-    """What the decoder receives about the task beside its latent code: the task's number as a one-hot vector, a fixed
+    """What the decoder receives about its task or class beside the latent code: the number as a one-hot vector, a fixed
     random vector, or nothing. Source: von Oswald et al. (2020) use one_hot."""
     condition_size: Units = 100
-    """Numbers of the condition, where there is one; one_hot needs as many as there are tasks."""
+    """Numbers of the condition, where there is one; one_hot needs as many as there are embeddings."""
     beta: NotNegative = 0.01
     """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
@@ -242,7 +246,8 @@ class HnetReplay(DistillingMethod, OwnNetworks):
     Source: von Oswald et al. (2020) use 0.5.
     """
     targets: Literal["soft", "hard"] = "soft"
-    """Targets of replayed samples, from the classifier as it was before the task: its probabilities, or its answer."""
+    """Targets of replayed samples, from the classifier as it was before the task: its probabilities, or its answer.
+    With generator.embedding class, a hard target is the class that the sample was drawn of."""
 
     @property
     def hard_targets(self) -> bool:

@@ -31,6 +31,16 @@ DIGITS = "tasks: {name: split_digits, scenario: class}"
             "condition_size 100 cannot tell 120 tasks",
         ),
         (
+            "tasks: {name: permuted_mnist, num_tasks: 12}, method: {name: hnet_replay, generator: {embedding: class}}",
+            "condition_size 100 cannot tell 120 classes apart as one_hot: make it as large, or use gaussian",
+        ),
+        (
+            "tasks: {name: split_digits, scenario: class, num_tasks: 5, classes_per_task: 1}, "
+            "method: {name: hnet_tir, generator: {embedding: class}}",
+            "method.generator.embedding class would have no effect: each task has one class; leave it out",
+        ),
+        ("tasks: {name: split_digits}, method: {name: dgr, generator: {embedding: class}}", "unknown key"),
+        (
             "tasks: {name: split_digits}, method: {name: hnet_replay, generator: {hypernet: {name: none}}}",
             "give chunked or full, or use the method dgr",
         ),
