@@ -51,6 +51,11 @@ CASES: dict[str, tuple[str, ...]] = {
     "hnet, modulation": ("hypernet={name: modulation, hidden: [6], task_embedding: 4}",),
     "hnet_ent": ("method={name: hnet_ent}", "tasks.scenario=class"),
     "hnet_tir": (f"method={{name: hnet_tir, {REPLAY}}}", "tasks.scenario=class"),
+    "hnet_tir, gaussian": (
+        f"method={{name: hnet_tir, {REPLAY}}}",
+        "method.generator.likelihood=gaussian",
+        "tasks.scenario=domain",
+    ),
     "hnet_replay": (f"method={{name: hnet_replay, {REPLAY}}}", NONE),
     "hnet_tir, classes": (f"method={{name: hnet_tir, {BY_CLASS}}}", "tasks.scenario=class"),
     "hnet_replay, classes": (f"method={{name: hnet_replay, {BY_CLASS}}}", NONE, "training.replicas=2"),

@@ -110,12 +110,20 @@ def _add_doctor(commands: Commands) -> None:
 
 
 def _add_predict(commands: Commands) -> None:
-    purpose = "Classify image files with a trained run, or with a sweep's best trial: CSV on standard output."
+    purpose = (
+        "Classify image files, or predict numbers, with a trained run or a sweep's best trial: CSV on standard output."
+    )
     parser = _bare_command(commands, "predict", purpose)
     parser.add_argument("results", type=path, metavar="RUN", help="folder of a run, a trial or a sweep")
-    parser.add_argument("images", nargs="+", type=path, metavar="IMAGES", help="image files, or folders of them")
     parser.add_argument(
-        "--task", type=count, metavar="N", help="task that the images belong to, from 1; default: the method infers it"
+        "images",
+        nargs="+",
+        type=path,
+        metavar="IMAGES",
+        help="image files, or folders of them; for a regression CSV files, a row an input",
+    )
+    parser.add_argument(
+        "--task", type=count, metavar="N", help="task that the inputs belong to, from 1; default: the method infers it"
     )
     parser.add_argument("--device", metavar="D", help="cpu (default), cuda, cuda:1, mps")
     _add_data(parser)

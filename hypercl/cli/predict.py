@@ -1,12 +1,15 @@
-"""`hypercl predict RUN IMAGES ...`: the classes of image files, as CSV."""
+"""`hypercl predict RUN FILES ...`: the classes of image files, or a regression's predictions for numbers, as CSV."""
 
 import argparse
 import csv
 import sys
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from hypercl.cli.paths import paths_beside
 from hypercl.config import UserError
@@ -19,10 +22,10 @@ COLUMNS = ("file", "class", "probability", "task")
 
 def predict_command(args: argparse.Namespace) -> int:
     """Prints a row an image: its class (by name where the stream's data is at hand), the probability among the classes
-    of its task, and the task, given or inferred.
+    of its task, and the task, given or inferred. Of a regression a row an input, which is a row of a CSV file.
 
     Raises:
-        UserError: there is no trained run, no image, or the task is needed and not given.
+        UserError: there is no trained run, no image, a file that cannot be read, or the task is needed and not given.
     """
     folder = run_of(args.results.resolve())
     model = TrainedModel(folder, None, args.device or "cpu", paths_beside(folder / "config.yaml"))
@@ -30,7 +33,10 @@ def predict_command(args: argparse.Namespace) -> int:
     if task is not None and not 0 <= task < model.learned:
         raise UserError(f"--task: {args.task} is not learned; this run has learned tasks 1 to {model.learned}")
     if task is None and model.shape.scenario == "task":
-        raise UserError("tasks.scenario is task: the task of the images must be known\n    fix:     --task 1")
+        raise UserError("tasks.scenario is task: the task of the inputs must be known\n    fix:     --task 1")
+    if model.shape.regression:
+        _predict_numbers(model, args.images, task)
+        return 0
     form, files = form_of(config), list(_files(args.images))
     names = _names(model, args)
     out = csv.writer(sys.stdout, lineterminator="\n")
@@ -42,6 +48,41 @@ def predict_command(args: argparse.Namespace) -> int:
         for file, found, probability, one in zip(part, classes.tolist(), probabilities.tolist(), of, strict=True):
             out.writerow([file, names.get((one, found), found), f"{probability:.4f}", "" if one is None else one + 1])
     return 0
+
+
+def _predict_numbers(model: TrainedModel, files: list[Path], task: int | None) -> None:
+    """Prints the predictions of a regression for the rows of CSV files."""
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["file", "row", "prediction", "task"])
+    for file in files:
+        inputs = _inputs(file, model.shape.input_shape)
+        tasks = model.tasks_of(inputs, task)
+        of: list[int | None] = [None] * len(inputs) if tasks is None else tasks.tolist()
+        for number, (values, one) in enumerate(zip(model.predict(inputs, task).tolist(), of, strict=True), start=1):
+            prediction = " ".join(f"{value:.6g}" for value in values)
+            out.writerow([file, number, prediction, "" if one is None else one + 1])
+
+
+def _inputs(file: Path, shape: tuple[int, ...]) -> Tensor:
+    """The rows of a CSV file as inputs, (rows, *shape); a first row of names is left out."""
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    width, found = prod(shape), list[list[float]]()
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = [row for row in csv.reader(text) if row]
+    for number, row in enumerate(rows, start=1):
+        try:
+            values = [float(cell) for cell in row]
+        except ValueError:
+            if number == 1:
+                continue
+            raise UserError(f"{file}: row {number} is {','.join(row)}; allowed: {width} numbers") from None
+        if len(values) != width:
+            raise UserError(f"{file}: row {number} has {len(values)} numbers, and an input of this run has {width}")
+        found.append(values)
+    if not found:
+        raise UserError(f"{file} holds no row of numbers")
+    return torch.tensor(found).reshape(-1, *shape)
 
 
 def run_of(folder: Path) -> Path:

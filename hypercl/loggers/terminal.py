@@ -166,7 +166,8 @@ def _metrics_table(summary: RunSummary, score: str) -> Table:
         values = [metrics.get(metric) for metrics in summary.metrics.values()]
         if any(value is not None for value in values):
             spreads = [summary.spread.get(data, {}).get(metric) for data in summary.metrics]
-            table.add_row(metric.replace("_", " ").replace("accuracy", score), *map(_with_spread, values, spreads))
+            label = metric if metric == "task_inference_accuracy" else metric.replace("accuracy", score)
+            table.add_row(label.replace("_", " "), *map(_with_spread, values, spreads))
     for metric in ERRORS:
         values = [metrics.get(metric) for metrics in summary.metrics.values()]
         if any(value is not None for value in values):

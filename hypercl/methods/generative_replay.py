@@ -167,7 +167,8 @@ class HnetTirLearner(HnetLearner):
     ) -> tuple[State, Losses]:
         state, losses = super().step(state, context.anchor, batches, info)
         if info.task:
-            one_class = [(inputs, torch.zeros_like(labels)) for inputs, labels in batches]
+            samples = self.samples_axis + 1
+            one_class = [(inputs, inputs.new_zeros(inputs.shape[:samples], dtype=torch.int64)) for inputs, _ in batches]
             replayed = ReplayContext(None, context.generator)
             state["inference"], costs = self.inference.step(state["inference"], replayed, one_class, info)
             losses |= named("inference", costs)
@@ -189,10 +190,14 @@ class HnetTirLearner(HnetLearner):
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
         """One pass that infers tasks, then one per task seen, which decides for the samples inferred as its own."""
+        shape = self.spec.shape
         for infer in self.inference.task_inferences(state["inference"], met):
-            yield partial(_inferred, infer)
+            yield partial(_inferred, infer, shape.num_outputs if shape.regression else 0)
         for task, predict in enumerate(self.predictors(state, range(met))):
-            yield partial(_predicted, predict, task, self.spec.heads[task].start)
+            if shape.regression:
+                yield partial(_numbers_predicted, predict, task)
+            else:
+                yield partial(_predicted, predict, task, self.spec.heads[task].start)
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
         return self.generator.sample(state["generator"], task, count)
@@ -230,9 +235,11 @@ class InferenceNetwork(ReplayLearner):
         return [Replayed(inputs, 0, tasks.expand(*labels.shape[:-1], -1))]
 
 
-def _inferred(infer: TaskInference, inputs: Tensor, before: Decision | None) -> Decision:
-    """The inferred task of each sample; outputs are not decided yet."""
+def _inferred(infer: TaskInference, numbers: int, inputs: Tensor, before: Decision | None) -> Decision:
+    """The inferred task of each sample; outputs are not decided yet. `numbers`: outputs of a regression, else 0."""
     tasks = infer(inputs, before).outputs
+    if numbers:
+        return Decision(torch.zeros(*tasks.shape, numbers, device=tasks.device), tasks)
     return Decision(torch.zeros_like(tasks), tasks, confidence=torch.zeros(tasks.shape, device=tasks.device))
 
 
@@ -246,3 +253,12 @@ def _predicted(
     outputs, confidence = logits.argmax(-1) + first_output, confidence_of(logits)
     outputs = torch.where(own, outputs, before.outputs)
     return Decision(outputs, before.tasks, confidence=torch.where(own, confidence, before.confidence))
+
+
+def _numbers_predicted(
+    predict: Callable[[Tensor], Tensor], task: int, inputs: Tensor, before: Decision | None
+) -> Decision:
+    """A task's predictions of a regression for the samples inferred as its own."""
+    if before is None or before.tasks is None:
+        raise ValueError("tasks are inferred first")
+    return replace(before, outputs=torch.where((before.tasks == task).unsqueeze(-1), predict(inputs), before.outputs))

@@ -16,6 +16,7 @@ from hypercl.methods.hnet import AnyAnchor, HnetLearner
 from hypercl.methods.learner import AnyHypernetwork, Batch, LearnerSpec, Losses, State, StepInfo, TaskContext, TaskData
 from hypercl.methods.network_learner import NetworkLearner, at_least_float32
 from hypercl.methods.plain import plain_network
+from hypercl.methods.scale import restored, scale_of, standardized
 from hypercl.regularizers import DirectAnchor
 from hypercl.seeds import derive, generator
 from hypercl.targets import GeneratedModel, count_weights, weight_shapes
@@ -25,7 +26,7 @@ from hypercl.tensors import Tensors, copied
 
 @dataclass(frozen=True)
 class VariationalAutoencoder:
-    """Encoder to mean and log variance of a code; decoder from code and condition to pixels; pure functions of weights.
+    """Encoder to mean and log variance of a code; decoder from code and condition to inputs; pure functions of weights.
 
     Weights are arguments, (num_weights,), or (replicas, num_weights) with a leading replica axis everywhere. Random
     numbers are passed in as tensors.
@@ -34,7 +35,9 @@ class VariationalAutoencoder:
     encoder: GeneratedModel
     """(samples, *input_shape) -> (samples, 2 * latent)."""
     decoder: GeneratedModel
-    """(samples, latent + condition) -> logits (samples, pixels)."""
+    """(samples, latent + condition) -> (samples, pixels): logits, or means where there is a `deviation`."""
+    deviation: float | None = None
+    """Of the normal distribution of an input given its code; None where pixels are Bernoulli variables."""
 
     def costs(
         self,
@@ -44,13 +47,14 @@ class VariationalAutoencoder:
         condition: Tensor,
         labels: Tensor | None = None,
     ) -> Tensor:
-        """The negative evidence lower bound of each sample, divided by the number of pixels.
+        """The negative evidence lower bound of each sample, divided by the number of pixels, without constants.
 
-        Mean binary cross entropy of the pixels + KL / pixels, the code's prior being N(0, I).
+        Mean over the pixels of the binary cross entropy, or of (x - mean)^2 / (2 deviation^2), + KL / pixels, the
+        code's prior being N(0, I).
 
         Args:
             weights: of encoder and decoder, or of a decoder for each class, (classes, num_weights).
-            inputs: (samples, *input_shape), in 0 .. 1.
+            inputs: (samples, *input_shape), in 0 .. 1 without a deviation.
             noise: from N(0, I), (samples, latent).
             condition: the decoder's, (size,), or of each class, (classes, size).
             labels: class of each sample, int64, (samples,), where each class has a decoder.
@@ -62,15 +66,18 @@ class VariationalAutoencoder:
         mean, log_variance = _outputs(self.encoder, encoder, inputs).chunk(2, -1)
         code = mean + (log_variance / 2).exp() * noise
         if labels is None:
-            logits = _outputs(self.decoder, decoder, _conditioned(code, condition))
+            outputs = _outputs(self.decoder, decoder, _conditioned(code, condition))
         else:
-            logits = self._by_own_class(decoder, code, condition, labels)
-        pixels = inputs.flatten(-len(self.encoder.input_shape)).to(logits.dtype)
-        reconstruction = binary_cross_entropy_with_logits(logits, pixels, reduction="none").mean(-1)
-        return reconstruction + divergence(mean, log_variance) / logits.shape[-1]
+            outputs = self._by_own_class(decoder, code, condition, labels)
+        pixels = inputs.flatten(-len(self.encoder.input_shape)).to(outputs.dtype)
+        if self.deviation is None:
+            misfit = binary_cross_entropy_with_logits(outputs, pixels, reduction="none")
+        else:
+            misfit = (outputs - pixels).square() / (2 * self.deviation**2)
+        return misfit.mean(-1) + divergence(mean, log_variance) / outputs.shape[-1]
 
     def _by_own_class(self, decoders: Tensor, code: Tensor, conditions: Tensor, labels: Tensor) -> Tensor:
-        """Logits (samples, pixels), each sample's by the decoder of its class, of decoders (classes, num_weights).
+        """Outputs (samples, pixels), each sample's by the decoder of its class, of decoders (classes, num_weights).
 
         Every decoder decodes every code, so that shapes depend on no label.
         """
@@ -82,12 +89,13 @@ class VariationalAutoencoder:
 
     @torch.no_grad()
     def decode(self, decoder: Tensor, code: Tensor, condition: Tensor) -> Tensor:
-        """Inputs in 0 .. 1, (samples, *input_shape), for codes (samples, latent) and a condition (size,).
+        """The means of inputs, (samples, *input_shape), for codes (samples, latent) and a condition (size,).
 
-        With weights (decoders, num_weights) all have a leading axis of decoders.
+        In 0 .. 1 without a deviation. With weights (decoders, num_weights) all have a leading axis of decoders.
         """
-        logits = _outputs(self.decoder, decoder, _conditioned(code.to(decoder.dtype), condition))
-        return torch.unflatten(logits.sigmoid(), -1, self.encoder.input_shape)
+        outputs = _outputs(self.decoder, decoder, _conditioned(code.to(decoder.dtype), condition))
+        means = outputs.sigmoid() if self.deviation is None else outputs
+        return torch.unflatten(means, -1, self.encoder.input_shape)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -140,7 +148,10 @@ class GeneratorLearner(NetworkLearner):
         self.latent = config.latent
         encoder = MLP(hidden=config.encoder), spec.shape.input_shape, 2 * config.latent
         encoder_network, self.encoder_weights = plain_network(*encoder, spec.device, spec.experiment.method)
-        self.autoencoder = VariationalAutoencoder(encoder_network, network)
+        deviation = None
+        if isinstance(config, ReplayHypernet) and config.likelihood == "gaussian":
+            deviation = config.deviation
+        self.autoencoder = VariationalAutoencoder(encoder_network, network, deviation)
         self.conditions = self._conditions(config, network.input_shape[0] - config.latent)
         """(decoders, size), or (replicas, decoders, size)."""
 
@@ -158,7 +169,7 @@ class GeneratorLearner(NetworkLearner):
 
     @torch.no_grad()
     def sample(self, state: State, task: int, count: int) -> Tensor:
-        """Inputs of a task from the first replica as it is now: (count, *input_shape), in 0 .. 1.
+        """Inputs of a task from the first replica as it is now: (count, *input_shape).
 
         Of several decoders equally many each, one after the other.
         """
@@ -167,6 +178,8 @@ class GeneratorLearner(NetworkLearner):
         weights = self.spec.hypernet(state["theta"], state["embeddings"][..., rows, :])
         parts = zip(weights.unbind(-2), codes, self.conditions[..., rows, :].unbind(-2), strict=True)
         inputs = torch.cat([self.autoencoder.decode(*part) for part in parts], self.samples_axis)
+        if "scales" in state:
+            inputs = restored(inputs, state["scales"][..., rows.start, :, :])
         return inputs[0] if self.bundled else inputs
 
     def _task_gradients(
@@ -181,7 +194,7 @@ class GeneratorLearner(NetworkLearner):
         decoder = at_least_float32(weights).requires_grad_()
         encoder = state["encoder"]["weights"].detach().requires_grad_()
         (batch,) = batches
-        if not info.step:
+        if not info.step and self.autoencoder.deviation is None:
             low, high = (float(value) for value in batch[0].aminmax())
             if low < 0 or high > 1:
                 raise UserError(
@@ -247,10 +260,16 @@ class HnetGeneratorContext:
     """theta and the earlier embeddings before the task."""
     decoders: Tensor | None
     """Weights of the earlier decoders, (decoders, num_weights), if they fit `DECODERS_KEPT`."""
+    scales: Tensor | None = None
+    """Of the inputs of the earlier decoders' tasks, (decoders, 2, pixels), with likelihood gaussian."""
 
 
 class HnetGenerator(GeneratorLearner, HnetLearner):
-    """A decoder for each task, or class, generated by a separate hypernetwork with its own output regulariser."""
+    """A decoder for each task, or class, generated by a separate hypernetwork with its own output regulariser.
+
+    With likelihood gaussian it adds to the state `scales`, (decoders, 2, pixels): mean and deviation of the inputs of
+    the decoder's task over its first batch, by which encoder and decoder have them standardised.
+    """
 
     def __init__(self, spec: LearnerSpec) -> None:
         config = generator_of(spec.experiment.method)
@@ -263,8 +282,16 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         hypernet = build_hypernet(config.hypernet, decoder.num_weights, decoders, shapes, own.draw_weights)
         super().__init__(spec, [_generated(variant) for variant in spec.variants], (decoder, hypernet))
 
+    def init(self) -> State:
+        state = super().init()
+        return state if self.autoencoder.deviation is None else {**state, "scales": self._unit_scales(state)}
+
     def start_task(self, state: State, task: int) -> State:
         state = super().start_task(state, task)
+        if "scales" in state:  # of a stream of unknown length one for each embedding so far
+            scales = self._unit_scales(state)
+            scales[..., : state["scales"].shape[-3], :, :] = state["scales"]
+            state = {**state, "scales": scales}
         if not task or state["anchor"]:
             return state
         earlier = state["embeddings"][..., : self._rows(task).start, :].clone()
@@ -274,7 +301,9 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
     def task_context(self, state: State, task: int) -> HnetGeneratorContext:
         anchor = super().task_context(state, task)
         decoders = anchor.targets if isinstance(anchor, DirectAnchor) else None
-        context, earlier = HnetGeneratorContext(anchor, state["anchor"], decoders), self._rows(task).start
+        earlier = self._rows(task).start
+        scales = state["scales"][..., :earlier, :, :].clone() if "scales" in state else None
+        context = HnetGeneratorContext(anchor, state["anchor"], decoders, scales)
         if task and decoders is None and earlier <= self._decoders_kept:
             return replace(context, decoders=self._decoders(context, slice(0, earlier)))
         return context
@@ -295,7 +324,7 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
         """Samples of every earlier decoder as it was before the current task, determined by the step.
 
         Returns:
-            (decoders, count, *input_shape), with a leading replica axis if there are several; in 0 .. 1.
+            (decoders, count, *input_shape), with a leading replica axis if there are several.
         """
         earlier = self._rows(info.task).start
         shape = earlier, count, self.latent
@@ -309,7 +338,26 @@ class HnetGenerator(GeneratorLearner, HnetLearner):
             with self._autocast():
                 inputs = self.autoencoder.decode(weights.flatten(0, -2), code, conditions)
             blocks.append(torch.unflatten(inputs, 0, weights.shape[:-1]))
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=self.samples_axis)
+        drawn = blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=self.samples_axis)
+        return drawn if context.scales is None else restored(drawn, context.scales)
+
+    def _task_gradients(
+        self, state: State, context: TaskContext, batches: Sequence[Batch], info: StepInfo
+    ) -> tuple[Losses, Tensors, Tensor, dict[str, Tensors]]:
+        if "scales" not in state:
+            return super()._task_gradients(state, context, batches, info)
+        ((inputs, labels),) = batches
+        scales = state["scales"][..., self._rows(info.task), :, :]
+        if not info.step:
+            scales.copy_(scale_of(inputs, len(self.autoencoder.encoder.input_shape)).unsqueeze(-3))
+        return super()._task_gradients(state, context, [(standardized(inputs, scales[..., 0, :, :]), labels)], info)
+
+    def _unit_scales(self, state: State) -> Tensor:
+        """Mean 0 and deviation 1 for each embedding: (decoders, 2, pixels)."""
+        embeddings, pixels = state["embeddings"], prod(self.autoencoder.encoder.input_shape)
+        scale = embeddings.new_zeros(2, pixels)
+        scale[1] = 1
+        return scale.repeat(*embeddings.shape[:-1], 1, 1)
 
     @torch.no_grad()
     def _decoders(self, context: HnetGeneratorContext, rows: slice) -> Tensor:

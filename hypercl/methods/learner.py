@@ -61,13 +61,14 @@ class Decision:
     """Predictions for samples whose task is not given."""
 
     outputs: Tensor
-    """The predicted output of the target: int64, (samples,), or (replicas, samples)."""
+    """The predicted output of the target: int64, (samples,), or (replicas, samples); of a regression the numbers
+    predicted, floats, (samples, outputs of the task), or (replicas, samples, outputs)."""
     tasks: Tensor | None = None
-    """The inferred task, if the method infers one; shaped as `outputs`."""
+    """The inferred task, if the method infers one: (samples,), or (replicas, samples)."""
     entropy: Tensor | None = None
-    """Entropy of the prediction; a later pass overrides it only with a lower one. Shaped as `outputs`."""
+    """Entropy of the prediction; a later pass overrides it only with a lower one. Shaped as `tasks`."""
     confidence: Tensor | None = None
-    """Probability that the network gives the predicted output; None where it is not known. Shaped as `outputs`."""
+    """Probability that the network gives the predicted output; None where it is not known. Shaped as `tasks`."""
 
 
 def confidence_of(logits: Tensor) -> Tensor:
@@ -163,7 +164,7 @@ class Learner(ABC):
         raise NotImplementedError(f"{type(self).__name__} cannot predict without the task's identity")
 
     def replayed(self, state: State, task: int, count: int) -> Tensor | None:
-        """Inputs that the first replica would replay for a task: (count, *input_shape), in 0 .. 1.
+        """Inputs that the first replica would replay for a task: (count, *input_shape), as the stream has them.
 
         None if the method generates none. One that samples all tasks jointly returns its samples for task 0 only.
         """

@@ -197,14 +197,15 @@ class NetworkLearner(Learner):
         return Network(at_least_float32(weights).squeeze(-2), state["buffers"][self._buffers_of(task)])
 
     def task_inferences(self, state: State, met: int) -> Iterator[TaskInference]:
-        """One pass with the target's own weights: the largest output among those of all tasks seen so far."""
+        """One pass with the target's own weights: the largest output among those of all tasks seen so far; of a
+        regression the outputs, which all tasks share."""
         if not self.own_weights:
             yield from super().task_inferences(state, met)
         with torch.no_grad():
             weights = self.spec.hypernet(state["theta"], state["embeddings"][..., :1, :]).squeeze(-2)
         known = slice(0, max(head.stop for head in self.spec.heads[:met]))
         predict = partial(self._predict, weights, state["buffers"]["0"], known)
-        yield lambda inputs, _: _decided(predict(inputs))
+        yield lambda inputs, _: Decision(predict(inputs)) if self.spec.shape.regression else _decided(predict(inputs))
 
     def _predict(self, weights: Tensor, buffers: Tensors, head: slice, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self._autocast():

@@ -42,6 +42,11 @@ class Normalized:
         factor, shift = self._on(images.device)
         return images.to(torch.float32, memory_format=torch.channels_last) * factor - shift
 
+    def undo(self, inputs: Tensor) -> Tensor:
+        """The pixels of inputs, in 0 .. 1 where the inputs are of images."""
+        factor, shift = self._on(inputs.device)
+        return (inputs + shift) / (255 * factor)
+
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._constants:
             mean = torch.tensor(self.mean, dtype=torch.float64).reshape(-1, 1, 1)
@@ -106,11 +111,12 @@ class Permuted:
 
 
 def as_images(transform: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """The images of inputs in 0 .. 1, (n, *input_shape), with permuted pixels back in order.
+    """The images of inputs, (n, *input_shape), in 0 .. 1, with permuted pixels back in order and normalised ones as
+    they were.
 
     `transform` is `Task.inputs`.
     """
-    return transform.undo(inputs) if isinstance(transform, Permuted) else inputs
+    return transform.undo(inputs) if isinstance(transform, Permuted | Normalized) else inputs
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ class Shape:
 
     steps: int = 0
     """Last steps of a sequence that have a class each; 0 where an input as a whole has one, or numbers."""
+    regression: bool = False
+    """Whether the outputs are numbers to predict, and not classes."""
 
     def labelled(self, outputs: Tensor) -> Tensor:
         """The outputs of the steps that have classes: (..., all steps, outputs) -> (..., steps, outputs)."""
@@ -191,7 +193,8 @@ def shape_of(config: Stream) -> Shape:
     For a stream of unknown length it has a single task; `TaskStream.shape` covers all tasks read so far.
     """
     steps = config.length if isinstance(config, CopyTasks) else 0
-    return Shape(_input_shape(config), _classes(config), config.scenario, config.heads == "shared", steps)
+    shared = config.heads == "shared"
+    return Shape(_input_shape(config), _classes(config), config.scenario, shared, steps, config.regression)
 
 
 def _classes(config: Stream) -> tuple[int, ...]:

@@ -99,9 +99,9 @@ def accuracies(bundle: Bundle, state: State, what: Evaluation) -> Generator[None
 
 
 def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: int) -> Generator[None, None, Measured]:
-    """Each replica's accuracies where the task's identity is not given.
+    """Each replica's accuracies, or errors of a regression, where the task's identity is not given.
 
-    Every pass goes over all samples, so that a method holds the networks of few tasks at a time. A decision is right if
+    Every pass goes over all samples, so that a method holds the networks of few tasks at a time. A class is right if
     it is the output of the sample's own class: in scenario class among those of all tasks.
 
     Args:
@@ -126,18 +126,23 @@ def accuracies_of_unknown(bundle: Bundle, state: State, what: Evaluation, met: i
     for place in places:
         task, decisions = what.tasks[place], [decision for (at, _), decision in decided.items() if at == place]
         outputs = torch.cat([decision.outputs for decision in decisions], dim=1)
-        correct = outputs == what.splits[place].labels + task.head.start
-        right.append(correct.sum(dim=1))
-        confidences = [decision.confidence for decision in decisions if decision.confidence is not None]
-        if what.calibration and confidences:
-            gaps.append(_gaps(correct, torch.cat(confidences, dim=1)))
+        if what.regression:
+            right.append(_squared_errors(outputs, what.splits[place].labels))
+        else:
+            correct = outputs == what.splits[place].labels + task.head.start
+            right.append(correct.sum(dim=1))
+            confidences = [decision.confidence for decision in decisions if decision.confidence is not None]
+            if what.calibration and confidences:
+                gaps.append(_gaps(correct, torch.cat(confidences, dim=1)))
         tasks = [decision.tasks for decision in decisions if decision.tasks is not None]
         if tasks:
             inferred.append((torch.cat(tasks, dim=1) == task.index).sum(dim=1))
         elif what.scenario == "class":
             inferred.append(((outputs >= task.head.start) & (outputs < task.head.stop)).sum(dim=1))
-    calibration = _calibration(gaps, what) if gaps else None
-    return Measured(what.means(right), what.means(inferred) if inferred else None, calibration=calibration)
+    means, rates = what.means(right), what.means(inferred) if inferred else None
+    if what.regression:
+        return Measured(what.explained(means), rates, mse=means)
+    return Measured(means, rates, calibration=_calibration(gaps, what) if gaps else None)
 
 
 def _summed(
@@ -151,7 +156,7 @@ def _summed(
     for inputs, labels in what.batches(place, bundle.samples):
         outputs = predict(inputs)
         if what.regression:
-            total += (outputs - labels).square().mean(dim=2).sum(dim=1)
+            total += _squared_errors(outputs, labels)
         else:
             outputs, labels = outputs.flatten(1, -2), labels.flatten()  # steps with classes count one by one
             correct = outputs.argmax(dim=2) == labels
@@ -160,6 +165,11 @@ def _summed(
                 gaps += _gaps(correct, confidence_of(outputs))
         yield
     return total, gaps
+
+
+def _squared_errors(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The mean over a sample's outputs (replicas, samples, outputs), summed over the samples: (replicas,)."""
+    return (outputs - labels).square().mean(dim=2).sum(dim=1)
 
 
 BINS = 15

@@ -123,16 +123,16 @@ def write_samples(path: Path, rows: Sequence[Tensor]) -> None:
 
     Args:
         path: where to.
-        rows: each (columns, channels, height, width), grey or rgb, or (columns, height, width), in 0 .. 1.
+        rows: each (columns, channels, height, width), grey or rgb, or (columns, height, width); black is 0, white 1.
     """
-    from torchvision.utils import make_grid  # pyright: ignore[reportMissingTypeStubs]  # brings torch's compiler along: 2 to 5 s of a process that draws none
-
     images = torch.cat(list(rows)).detach().float().cpu()
     if images.dim() == 3:
         images = images.unsqueeze(1)
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         return
+    from torchvision.utils import make_grid  # pyright: ignore[reportMissingTypeStubs]  # brings torch's compiler along: 2 to 5 s of a process that draws none
+
     grid = make_grid(images, nrow=len(rows[0]), pad_value=0.5)
     content = BytesIO()
-    Image.fromarray((255 * grid).round().byte().permute(1, 2, 0).numpy()).save(content, "PNG")
+    Image.fromarray((255 * grid.clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()).save(content, "PNG")
     write_bytes(path, content.getvalue())

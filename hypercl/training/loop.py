@@ -10,7 +10,7 @@ from math import ceil, isnan, nan
 import torch
 
 from hypercl.config import Experiment, UserError, assign, at_task
-from hypercl.config.models import Imported, ImportedTarget
+from hypercl.config.models import Imported, ImportedTarget, Stream
 from hypercl.folder_lock import Fence
 from hypercl.machine import DataError
 from hypercl.methods import Batch, Losses, State, StepInfo
@@ -152,11 +152,11 @@ def write_measured(folder: RunFolder, measured: Mapping[str, Matrices]) -> dict[
     return written
 
 
-def draw(folder: RunFolder, learner: Bundle, state: State, met: Sequence[Task], regression: bool) -> None:
+def draw(folder: RunFolder, learner: Bundle, state: State, met: Sequence[Task], stream: Stream) -> None:
     """Writes pictures of what the first replica would replay, and the functions that a regression has learned."""
     picture_of_samples(folder.path / "samples" / f"after-task-{len(met)}.png", learner, state, met)
-    if regression:
-        write_functions(folder.path, learner, state, met)
+    if stream.regression:
+        write_functions(folder.path, learner, state, met, stream.scenario)
 
 
 @dataclass(frozen=True)
@@ -447,7 +447,7 @@ class Run:
             data = Samples(self.stream.task(task).to(self.device))
             run_state.state = self.learner.end_task(run_state.state, task, data)
             self.guard.check()
-            self._draw(run_state, mse)
+            self._draw(run_state)
             self._extend(run_state.matrices, found)
             self._extend(run_state.inferred, inferred)
             self._extend(run_state.mse, mse)
@@ -464,9 +464,9 @@ class Run:
         """Stores a report; returns it with its rows."""
         return run_state.tell(report)
 
-    def _draw(self, run_state: RunState, mse: Sequence[object]) -> None:
+    def _draw(self, run_state: RunState) -> None:
         """What is replayed of the tasks learned, as a picture; of a regression its functions."""
-        draw(self.folder, self.learner, run_state.state, self.tasks[: run_state.task + 1], bool(mse))
+        draw(self.folder, self.learner, run_state.state, self.tasks[: run_state.task + 1], self.experiment.tasks)
 
     def _finish(self, run_state: RunState, before: Finished | None) -> Generator[Progress, None, Finished]:
         """Summary and matrices; test data is read here and nowhere else. What was measured `before` on validation data

@@ -75,7 +75,7 @@ class TrainedModel:
         Raises:
             UserError: the task is needed and not given, or is not learned.
         """
-        if self.experiment.tasks.regression and task is not None:
+        if self.shape.regression and task is not None:
             return self.logits(inputs, task)
         if task is not None:
             start = self.shape.heads[task].start if self.shape.scenario == "class" else 0
@@ -84,14 +84,17 @@ class TrainedModel:
 
     def decide(self, inputs: Tensor, task: int | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """As `predict`, with the softmax probability of each class among those of its task, or where no task is given
-        and none inferred among all learned, and the task: given or inferred, (samples,), else None."""
-        classes = self.predict(inputs, task)
-        if task is not None:
-            tasks = torch.full((len(inputs),), task)
-        else:
-            inferred = [decision.tasks for decision in self._decisions(inputs)]
-            known = [own[self._replica] for own in inferred if own is not None]
-            tasks = torch.cat(known) if known else None
+        and none inferred among all learned, and the task: given or inferred, (samples,), else None.
+
+        Raises:
+            UserError: as `predict`, or the tasks are regression.
+        """
+        if self.shape.regression:
+            raise UserError(
+                f"tasks {self.experiment.tasks.name} are regression, whose predictions have no probability\n"
+                "    fix:     predict(inputs), and infer_task(inputs) for the tasks"
+            )
+        classes, tasks = self.predict(inputs, task), self.tasks_of(inputs, task)
         if tasks is None:
             heads = range(self.learned) if self.shape.scenario == "class" else range(1)
             scores = torch.cat([self.logits(inputs, one) for one in heads], dim=-1).softmax(-1)
@@ -147,11 +150,18 @@ class TrainedModel:
         Raises:
             UserError: the method infers no task.
         """
-        tasks = [decision.tasks for decision in self._decisions(inputs)]
-        found = [of[self._replica] for of in tasks if of is not None]
-        if not found:
+        tasks = self.tasks_of(inputs)
+        if tasks is None:
             raise UserError(f"method {self.experiment.method.name} infers no task")
-        return torch.cat(found)
+        return tasks
+
+    def tasks_of(self, inputs: Tensor, task: int | None = None) -> Tensor | None:
+        """The task of each input, given or inferred: int64, (samples,); None where the method infers none."""
+        if task is not None:
+            return torch.full((len(inputs),), task)
+        inferred = [decision.tasks for decision in self._decisions(inputs)]
+        known = [own[self._replica] for own in inferred if own is not None]
+        return torch.cat(known) if known else None
 
     def embedding(self, task: int) -> Tensor:
         """A task's embedding: (dim,).

@@ -294,13 +294,13 @@ class BundledRun(Run):
             member.reports.append(replace(member.untold, rows=()))
         return told
 
-    def _draw(self, run_state: RunState, mse: Sequence[object]) -> None:
-        if not mse and self.learner.replayed(run_state.state, 0, 1) is None:
+    def _draw(self, run_state: RunState) -> None:
+        if not self.experiment.tasks.regression and self.learner.replayed(run_state.state, 0, 1) is None:
             return
         met = self.tasks[: run_state.task + 1]
         for place, member in enumerate(self._members):
             alone = self.networks.bundle([member.experiment], [1])
-            draw(member.folder, alone, self.learner.alone(run_state.state, place), met, bool(mse))
+            draw(member.folder, alone, self.learner.alone(run_state.state, place), met, member.experiment.tasks)
 
     def _save(self, run_state: RunState) -> None:
         self._count_time()

@@ -164,3 +164,54 @@ def test_a_file_that_is_no_image_is_named(run: hypercl.Run, tmp_path: Path, caps
     (tmp_path / "text.png").write_text("no image")
     assert main(["predict", str(run.folder), str(tmp_path / "text.png"), "--task", "1"]) == 2
     assert "text.png cannot be read as an image" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> hypercl.Run:
+    generator = {"likelihood": "gaussian", "encoder": [6], "decoder": [6], "latent": 2, "condition_size": 2}
+    generator["hypernet"] = {"name": "full", "hidden": [4]}
+    experiment = {
+        "tasks": {"name": "gaussian_bumps", "scenario": "domain", "num_tasks": 2, "samples": 60},
+        "target": {"name": "mlp", "hidden": [6]},
+        "hypernet": {"name": "full", "hidden": [4]},
+        "method": {"name": "hnet_tir", "generator": generator},
+        "training": {"iterations": 15, "batch_size": 16, "threads": 1},
+    }
+    results = tmp_path_factory.mktemp("regression")
+    return hypercl.train({"experiment": experiment}, name="bumps", results=results, quiet=True)
+
+
+def test_numbers_are_predicted_as_the_model_does(
+    regression: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n-4,-4.5\n-4,0.25\n\n3,3\n")
+    model, inputs = hypercl.load(regression.folder), torch.tensor([[-4, -4.5], [-4, 0.25], [3, 3]])
+    for given, task in (([], None), (["--task", "2"], 1)):
+        assert main(["predict", str(regression.folder), str(tmp_path / "points.csv"), *given]) == 0
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert [row["row"] for row in rows] == ["1", "2", "3"]
+        predicted = model.predict(inputs, task).flatten().tolist()
+        assert [float(row["prediction"]) for row in rows] == pytest.approx(predicted, rel=1e-4)
+        tasks = [2, 2, 2] if task else (model.infer_task(inputs) + 1).tolist()
+        assert [int(row["task"]) for row in rows] == tasks
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2\n3\n", "points.csv: row 2 has 1 numbers, and an input of this run has 2"),
+        ("1,2\nx,y\n", "points.csv: row 2 is x,y; allowed: 2 numbers"),
+        ("x,y\n", "points.csv holds no row of numbers"),
+    ],
+)
+def test_a_file_without_the_inputs_of_a_regression_is_named(
+    regression: hypercl.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (tmp_path / "points.csv").write_text(text)
+    assert main(["predict", str(regression.folder), str(tmp_path / "points.csv")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_regression_has_no_probabilities(regression: hypercl.Run) -> None:
+    with pytest.raises(hypercl.UserError, match=r"gaussian_bumps are regression, .*\n.*infer_task"):
+        hypercl.load(regression.folder).decide(torch.zeros(2, 2))

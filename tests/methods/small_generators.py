@@ -15,6 +15,10 @@ OPTIONS = {
     "hnet_tir": ("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET),
     "hnet_replay, classes": ("method={name: hnet_replay}", "hypernet.name=none", *SMALL, *HYPERNET, *CLASSES),
     "hnet_tir, classes": ("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET, *CLASSES),
+    "gaussian": (
+        *("method={name: hnet_tir}", "tasks.scenario=class", *SMALL, *HYPERNET),
+        *("method.generator.likelihood=gaussian", "method.generator.deviation=0.3"),
+    ),
     "dgr": ("method={name: dgr}", "hypernet.name=none", *SMALL),
 }
 

@@ -42,6 +42,29 @@ def test_the_loss_is_cross_entropy_and_divergence_by_pixels(autoencoder: Variati
         torch.testing.assert_close(found[sample], misfit + apart / 16)
 
 
+def test_with_a_deviation_the_loss_is_the_density_of_a_normal_distribution_but_for_constants(
+    autoencoder: VariationalAutoencoder,
+) -> None:
+    normal = VariationalAutoencoder(autoencoder.encoder, autoencoder.decoder, deviation=0.2)
+    encoder, decoder = normal.encoder, normal.decoder
+    of_encoder, of_decoder, noise, condition, inputs = drawn(
+        (encoder.num_weights,), (decoder.num_weights,), (5, LATENT), (SIZE,), (5, *SHAPE)
+    )
+    found = normal.costs((of_encoder, of_decoder), 9 * inputs, noise, condition)
+    for sample in range(5):
+        moments, _ = encoder(of_encoder, {}, 9 * inputs[sample : sample + 1], training=False)
+        mean, deviation = moments[0, :LATENT], (moments[0, LATENT:] / 2).exp()
+        code = torch.cat([mean + deviation * noise[sample], condition])
+        outputs, _ = decoder(of_decoder, {}, code[None], training=False)
+        density = Normal(outputs[0], 0.2).log_prob(9 * inputs[sample].flatten()) - Normal(0.0, 0.2).log_prob(
+            torch.zeros(16, dtype=torch.float64)
+        )
+        apart = kl_divergence(Normal(mean, deviation), Normal(0.0, 1.0)).sum()
+        torch.testing.assert_close(found[sample], (apart - density.sum()) / 16)
+    means, _ = decoder(of_decoder, {}, torch.cat([noise, condition.expand(5, -1)], -1), training=False)
+    torch.testing.assert_close(normal.decode(of_decoder, noise, condition), means.reshape(5, *SHAPE))
+
+
 def test_a_code_of_the_prior_costs_nothing() -> None:
     assert divergence(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0, 0]
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from few_samples import FewSamples
 from small_generators import OPTIONS, generative
 from test_learners import batch, copied, learner, same, trained
 
 from hypercl.config import UserError
 from hypercl.methods import Learner, State, StepInfo
 
-NAMES = ("hnet_replay", "hnet_tir", "dgr", "hnet_replay, classes", "hnet_tir, classes")
+NAMES = ("hnet_replay", "hnet_tir", "gaussian", "dgr", "hnet_replay, classes", "hnet_tir, classes")
 NOW = StepInfo(2, 3, 1e-2)
 
 
@@ -53,7 +54,7 @@ def test_draws_are_new_at_each_step_and_of_the_seed(name: str) -> None:
     assert not torch.equal(drawn(generative(name, "training.seed=2"), state), first)
 
 
-@pytest.mark.parametrize("name", ["hnet_replay", "hnet_tir", "hnet_replay, classes"])
+@pytest.mark.parametrize("name", ["hnet_replay", "hnet_tir", "gaussian", "hnet_replay, classes"])
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_decoders_that_are_not_kept_draw_the_same(name: str, replicas: int, monkeypatch: pytest.MonkeyPatch) -> None:
     method: Any = generative(name, "method.generator.beta=0", f"training.replicas={replicas}")
@@ -190,3 +191,71 @@ def test_inputs_beyond_black_and_white_are_refused() -> None:
     context, negative = method.task_context(state, 0), inputs.index_fill(3, torch.tensor(0), -1)
     with pytest.raises(UserError, match=r"inputs lie in -1 \.\. .*a generator requires 0 \.\. 1"):
         method.step(state, context, [(negative, labels)], StepInfo(0, 0, 1e-2))
+
+
+def at_other_scales(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs, labels = batch(seed)
+    return 50 * inputs - 7, labels
+
+
+def test_likelihood_gaussian_takes_the_scale_of_a_tasks_first_batch_and_keeps_it() -> None:
+    method: Any = generative("gaussian")
+    generator = method.generator
+    state = generator.start_task(generator.init(), 0)
+    for step in range(3):
+        batches = [at_other_scales(step)]
+        state, _ = generator.step(state, generator.task_context(state, 0), batches, StepInfo(0, step, 1e-2))
+    later = generator.start_task(generator.end_task(state, 0, FewSamples(0)), 1)
+    later, _ = generator.step(later, generator.task_context(later, 1), [batch(9)], StepInfo(1, 0, 1e-2))
+    first, second = at_other_scales(0)[0].flatten(1), batch(9)[0].flatten(1)
+    for task, own in enumerate((first, second)):
+        expected = torch.stack([own.mean(0), own.std(0, correction=0)])
+        torch.testing.assert_close(later["scales"][task], expected)
+    assert later["scales"][2].tolist() == [[0.0] * 64, [1.0] * 64]
+    assert state["scales"][1].tolist() == [[0.0] * 64, [1.0] * 64]  # a start shares nothing with what it began from
+
+
+def test_likelihood_gaussian_learns_standardised_inputs_and_draws_them_at_their_scale() -> None:
+    """As without it, on inputs standardised by hand."""
+    method: Any = generative("gaussian")
+    generator = method.generator
+    state = generator.start_task(generator.init(), 0)
+    inputs, labels = at_other_scales(1)
+    mean, deviation = inputs.mean(0), inputs.std(0, correction=0)
+    weights = state["encoder"]["weights"], generator.spec.hypernet(state["theta"], state["embeddings"][:1])[0]
+    noise = generator._normal((16, 3), "latent", 0, 0)
+    costs = generator.autoencoder.costs(weights, (inputs - mean) / deviation, noise, generator.conditions[0])
+    state, losses = generator.step(state, generator.task_context(state, 0), [(inputs, labels)], StepInfo(0, 0, 1e-2))
+    torch.testing.assert_close(losses["task"], costs.mean())
+
+    state = generator.start_task(state, 1)
+    info = StepInfo(1, 3, 1e-2)
+    found = generator.draw(generator.task_context(state, 1), 5, info)
+    codes = generator._normal((1, 5, 3), "replayed", 1, 3)[0]
+    decoder = generator.spec.hypernet(state["theta"], state["embeddings"][:1])[0]
+    told = torch.eye(3, 4)[0].expand(5, -1)
+    means, _ = generator.spec.target(decoder, {}, torch.cat([codes, told], -1), training=False)
+    torch.testing.assert_close(found[0], mean + deviation * means.reshape(5, 1, 8, 8))
+    shown = generator.sample(state, 0, 4)
+    codes = generator._normal((4, 3), "shown", 0)
+    means, _ = generator.spec.target(decoder, {}, torch.cat([codes, told[:4]], -1), training=False)
+    torch.testing.assert_close(shown, mean + deviation * means.reshape(4, 1, 8, 8))
+
+
+def test_replayed_inputs_of_any_size_lie_where_the_tasks_do() -> None:
+    """Two tasks around -20 and 100, one narrow and one wide."""
+    method: Any = generative("gaussian", "method.generator.deviation=0.1")
+    generator, state = method.generator, method.generator.init()
+    spread = {0: (-20.0, 0.5), 1: (100.0, 9.0), 2: (0.0, 1.0)}
+    for task in (0, 1):
+        state = generator.start_task(state, task)
+        context, (mean, deviation) = generator.task_context(state, task), spread[task]
+        for step in range(150):
+            inputs = mean + deviation * torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+            state, _ = generator.step(state, context, [(inputs, batch(step)[1])], StepInfo(task, step, 1e-2))
+        state = generator.end_task(state, task, FewSamples(task))
+    state = generator.start_task(state, 2)
+    drawn_inputs = generator.draw(generator.task_context(state, 2), 200, NOW)
+    for task in (0, 1):
+        mean, deviation = spread[task]
+        assert abs(float(drawn_inputs[task].mean()) - mean) < 0.5 * deviation

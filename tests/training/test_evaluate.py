@@ -111,3 +111,34 @@ def test_decisions_without_confidence_have_no_calibration_error() -> None:
     task, split = a_task(0, 250)
     found = measured(accuracies_of_unknown(Deciding(sure=False), {}, Evaluation([task], [split], "class", True), 1))
     assert found.calibration is None
+
+
+class Regressing(Knowing):
+    """Two replicas predict 0 and 1 for everything; the first takes every sample for task 0."""
+
+    def task_inferences(self, state: None, met: int):
+        del state, met
+
+        def decide(inputs: Tensor, before: Decision | None) -> Decision:
+            assert before is None
+            outputs = torch.stack([torch.zeros(len(inputs), 2), torch.ones(len(inputs), 2)])
+            return Decision(outputs, torch.tensor([[0], [2]]).expand(2, len(inputs)))
+
+        yield decide
+
+
+def test_a_regression_of_unknown_tasks_has_errors_and_inferred_tasks() -> None:
+    pairs = [a_task(0, 10), a_task(2, 5)]
+    targets = [torch.randn(len(split), 2, generator=torch.Generator().manual_seed(1)) for _, split in pairs]
+    splits = [Split(split.images, split.rows, target) for (_, split), target in zip(pairs, targets, strict=True)]
+    what = Evaluation([task for task, _ in pairs], splits, "domain", calibration=True)
+    found = measured(accuracies_of_unknown(Regressing(), {}, what, 2))
+    assert found.mse is not None
+    for replica, value in enumerate((0.0, 1.0)):
+        errors = [float((target - value).square().mean()) for target in targets]
+        assert found.mse[replica] == pytest.approx(errors)
+        parts = zip(errors, targets, strict=True)
+        explained = [max(0, 1 - error / float(target.var(dim=0, correction=0).mean())) for error, target in parts]
+        assert found.accuracies[replica] == pytest.approx(explained)
+    assert found.inferred == [[1.0, 0.0], [0.0, 1.0]]
+    assert found.calibration is None

@@ -12,7 +12,7 @@ from test_run import equal, experiment, final_state, metrics, summary_of
 
 from hypercl.config import Experiment, loads
 from hypercl.tasks import as_images
-from hypercl.tasks.inputs import Permuted, Scaled
+from hypercl.tasks.inputs import IMAGENET, Permuted, Scaled
 from hypercl.training import RunFolders, Tick, run, sizes
 from hypercl.training.folder import write_samples
 
@@ -95,6 +95,22 @@ def test_permuted_inputs_are_shown_in_their_order(task: int) -> None:
     shown = as_images(permuted, permuted(images))
     assert torch.equal(shown, Permuted(0, 1, 42)(images))
     assert torch.equal(as_images(Scaled(255), shown), shown)
+
+
+def test_normalised_inputs_are_shown_as_they_were() -> None:
+    images = torch.randint(0, 256, (5, 3, 6, 6), dtype=torch.uint8)
+    torch.testing.assert_close(as_images(IMAGENET, IMAGENET(images)), images / 255)
+
+
+def test_what_is_brighter_than_white_is_shown_white(tmp_path: Path) -> None:
+    write_samples(tmp_path / "x.png", [torch.tensor([-3.0, 0.0, 1.0, 8.0]).reshape(4, 1, 1, 1).expand(4, 1, 4, 4)])
+    with Image.open(tmp_path / "x.png") as image:
+        assert [image.getpixel((4 + 6 * place, 4)) for place in range(4)] == [
+            (0,) * 3,
+            (0,) * 3,
+            (255,) * 3,
+            (255,) * 3,
+        ]
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 6), (3, 4, 6), (4, 6)])

@@ -1,6 +1,7 @@
 """Whole runs of a regression: what is measured, told, kept, and found again after an interruption."""
 
 import csv
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,116 @@ def test_a_density_in_the_plane_is_learned(tmp_path: Path) -> None:
         ("method={name: lwf}", "method lwf classifies"),
         ("training.label_smoothing=0.1", "a regression has none"),
         ("tasks.scenario=class", "task"),
+        ("method={name: dgr}", "method dgr classifies"),
     ],
 )
 def test_what_is_of_classes_is_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        experiment(override, *(["hypernet=none"] if "lwf" in override else []))
+        experiment(override, *(["hypernet=none"] if "name" in override else []))
+
+
+UNKNOWN = (
+    "tasks.scenario=domain",
+    "method={name: hnet_tir, beta: 0.005, generator: {likelihood: gaussian, encoder: [8], decoder: [8], latent: 3, "
+    "condition_size: 3, hypernet: {name: full, hidden: [6], task_embedding: 2}}}",
+)
+LEARNED = ("training.iterations=150", "training.optimizer.lr=0.03")
+
+
+def cells_of(path: Path) -> list[list[str]]:
+    with path.open() as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def inferring(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run of two replicas that infers the task, and its summary."""
+    folder = tmp_path_factory.mktemp("inferring")
+    return folder, finished(folder, *UNKNOWN, *LEARNED, "training.replicas=2")[1]
+
+
+def test_the_task_of_an_input_is_inferred(inferring: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = inferring
+    for data in ("validation", "test"):
+        assert summary[data]["task_inference_accuracy"] > 0.9  # a guess is right in a third
+        assert summary[data]["final_mse"] > 0
+    assert "task_inference_accuracy" not in summary["validation"]["why"]
+    for name in ("task_inference_matrix", "mse_matrix", "task_inference_matrix_test_replica_2"):
+        assert len(cells_of(folder / f"{name}.csv")) == 5
+
+
+def test_a_prediction_is_that_of_the_network_of_the_inferred_task(inferring: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = inferring
+    x = [torch.linspace(low, high, 50).unsqueeze(1) for low, high in ((-4, -2), (-1, 1), (2, 4))]
+    values = (x[0] + 3, 2 * x[1] ** 2 - 1, (x[2] - 3) ** 3)
+    for place, seed in enumerate((1, 2)):
+        model = TrainedModel(folder, seed)
+        rates, errors = [], []
+        for task, (inputs, targets) in enumerate(zip(x, values, strict=True)):
+            tasks, predictions = model.infer_task(inputs), model.predict(inputs)
+            assert predictions.shape == (50, 1)
+            own = torch.stack([model.predict(inputs, task=each) for each in range(3)])
+            torch.testing.assert_close(predictions, own[tasks, torch.arange(50)])
+            rates.append(float((tasks == task).float().mean()))
+            errors.append(float((predictions - targets).square().mean()))
+        test = summary["replicas"][place]["test"]
+        assert test["task_inference_accuracy"] == pytest.approx(sum(rates) / 3)
+        assert list(test["final_mse_per_task"].values()) == pytest.approx(errors, rel=1e-4)
+
+
+def test_functions_are_written_as_predicted_without_the_task(inferring: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = inferring
+    model = TrainedModel(folder)
+    rows = list(csv.DictReader((folder / "functions" / "after-task-3.csv").read_text().splitlines()))
+    inputs = torch.tensor([[float(row["x"])] for row in rows])
+    found = [float(row["prediction"]) for row in rows]
+    assert found == pytest.approx(model.predict(inputs).flatten().tolist(), abs=1e-4)
+    assert not (folder / "samples").exists()
+
+
+def test_its_network_is_trained_as_where_the_task_is_given(tmp_path: Path) -> None:
+    finished(tmp_path / "given", test=False)
+    finished(tmp_path / "unknown", *UNKNOWN, test=False)
+    given, unknown = TrainedModel(tmp_path / "given"), TrainedModel(tmp_path / "unknown")
+    for task in range(3):
+        for name, weights in given.weights(task).items():
+            assert torch.equal(unknown.weights(task)[name], weights)
+
+
+def test_a_run_that_infers_tasks_resumes_as_it_was(tmp_path: Path) -> None:
+    _, whole = finished(tmp_path / "whole", *UNKNOWN, "training.replicas=2")
+    for stop in (2, 5, 7):  # reports: amid the first task, at the second's first, amid it
+        folders = RunFolders(tmp_path / "cut", tmp_path / "cut")
+        with closing(run(experiment(*UNKNOWN, "training.replicas=2"), folders, test=True)) as progress:
+            for item in progress:
+                if isinstance(item, Report) and item.step >= stop:
+                    break
+    _, again = finished(tmp_path / "cut", *UNKNOWN, "training.replicas=2")
+    assert again["test"] == whole["test"]
+    assert again["replicas"] == whole["replicas"]
+
+
+@pytest.mark.parametrize("method", ["finetune", "joint", "{name: ewc, strength: 1}", "{name: si, strength: 0.1}"])
+def test_own_weights_predict_the_same_with_and_without_the_task(tmp_path: Path, method: str) -> None:
+    keys = ("tasks={name: gaussian_bumps, scenario: domain, num_tasks: 2, samples: 60}", "hypernet=none")
+    _, summary = finished(tmp_path, *keys, f"method={method}", test=False)
+    model, inputs = TrainedModel(tmp_path), torch.randn(9, 2)
+    assert torch.equal(model.predict(inputs), model.predict(inputs, task=1))
+    assert model.tasks_of(inputs) is None
+    assert summary["validation"]["task_inference_accuracy"] is None
+    assert summary["validation"]["final_mse"] > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("tasks.scenario=domain",), "method hnet cannot predict in scenario domain, .*use hnet_tir, or a baseline"),
+        (("tasks.scenario=domain", "method=hnet_ent"), "hnet_ent classifies, .*use hnet_tir, finetune, joint, ewc"),
+        (("tasks.scenario=domain", "method=hnet_tir"), "set method.generator.likelihood to gaussian"),
+        ((*UNKNOWN, "tasks.scenario=task"), "method hnet_tir cannot predict in scenario task"),
+        ((*UNKNOWN, "tasks.heads=own"), "heads applies to scenario task only: in scenario domain all tasks share"),
+    ],
+)
+def test_what_does_not_fit_an_unknown_task_is_refused(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        experiment(*overrides)

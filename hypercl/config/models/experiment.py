@@ -109,6 +109,8 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "Experiment":
         self._method_fits()
+        if self.tasks.regression:
+            self._regresses()
         self._new_classes_compete()
         self._has_buffers_to_share()
         self._each_class_has_a_share()
@@ -122,8 +124,6 @@ class Experiment(Section):
         self._nothing_before()
         self._more_than_one_sample()
         self._answers_where_asked()
-        if self.tasks.regression:
-            self._regresses()
         return self
 
     def _method_fits(self) -> None:
@@ -138,7 +138,8 @@ class Experiment(Section):
         if scenario not in method.scenarios:
             given = ", ".join(sorted(method.scenarios))
             raise ValueError(
-                f"method {method.name} cannot predict in scenario {scenario}, only in {given}: {_instead(scenario)}"
+                f"method {method.name} cannot predict in scenario {scenario}, only in {given}: "
+                f"{_instead(scenario, self.tasks.regression)}"
             )
         own = isinstance(method, ImportedMethod)  # which is asked itself, once it is there
         if scenario != "task" and generated and method.generated is None and not own:
@@ -183,7 +184,7 @@ class Experiment(Section):
         if generator is None:
             return
         outside = outside_unit_interval(self.tasks)
-        if outside:
+        if outside and not (isinstance(generator, ReplayHypernet) and generator.likelihood == "gaussian"):
             raise ValueError(f"method {self.method.name} replays inputs in 0 .. 1, and {outside}")
         if not isinstance(generator, ReplayHypernet):
             return
@@ -304,27 +305,34 @@ class Experiment(Section):
                 f"target.predicts each_step: tasks {self.tasks.name} have one class for a whole input: use last"
             )
         if self.tasks.labelled_steps and not self.method.regresses:
-            able = ", ".join(kind for kind, model in _METHODS.items() if model.regresses)
             raise ValueError(
                 f"method {self.method.name} has one class for a whole input, and tasks {self.tasks.name} have one at "
-                f"each of some steps: use {able}"
+                f"each of some steps: use {self._regressing}"
             )
 
     def _regresses(self) -> None:
         if not self.method.regresses:
-            able = ", ".join(kind for kind, model in _METHODS.items() if model.regresses)
             raise ValueError(
-                f"method {self.method.name} classifies, and tasks {self.tasks.name} are regression: use {able}"
+                f"method {self.method.name} classifies, and tasks {self.tasks.name} are regression: use "
+                f"{self._regressing}"
             )
         if self.training.label_smoothing:
             raise ValueError("training.label_smoothing is of classes, and a regression has none: leave it out")
+
+    @property
+    def _regressing(self) -> str:
+        """The methods that learn numbers, or a class at each step, in this scenario."""
+        scenario = self.tasks.scenario
+        return ", ".join(kind for kind, model in _METHODS.items() if model.regresses and scenario in model.scenarios)
 
     def _more_than_one_sample(self) -> None:
         if isinstance(self.target, MLP) and self.target.batch_norm and self.training.batch_size == 1:
             raise ValueError("target.batch_norm needs a training.batch_size of at least 2: one sample has no variance")
 
 
-def _instead(scenario: str) -> str:
+def _instead(scenario: str, regression: bool) -> str:
     if scenario == "task":
         return "where the task is given, use hnet"
+    if regression:
+        return "use hnet_tir, or a baseline"
     return "use hnet_ent, hnet_tir or hnet_replay, or a baseline"

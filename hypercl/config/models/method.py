@@ -124,7 +124,8 @@ class HnetEnt(HypernetMethod):
 class Autoencoder(Section):
     """A variational autoencoder whose decoder draws inputs of earlier tasks.
 
-    Loss: mean over pixels of the binary cross entropy + KL / pixels, so inputs have to lie in 0 .. 1.
+    Loss: mean over pixels of the negative log-likelihood, by default the binary cross entropy of inputs in 0 .. 1, +
+    KL / pixels.
     """
 
     encoder: tuple[Units, ...] = (400, 400)
@@ -156,8 +157,22 @@ class ReplayHypernet(Autoencoder):
     """Weight of the decoder's output regulariser. Source: von Oswald et al. (2020), Split MNIST."""
     lookahead: Flag = True
     """Evaluate the decoder's regulariser at the look-ahead parameters, as method hnet does."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Distribution of an input given its code: bernoulli for pixels in 0 .. 1; gaussian for numbers of any size, each
+    standardised by its mean and deviation over the first batch of its task."""
+    deviation: Positive = 0.1
+    """Standard deviation of likelihood gaussian, as a share of that of the task's inputs."""
     hypernet: AnyHypernet = ChunkedHypernet(activation="elu", chunk_size=50_000)
     """What generates the decoder. Source: von Oswald et al. (2020), Split MNIST."""
+
+    @model_validator(mode="after")
+    def _only_gaussian_deviates(self) -> "ReplayHypernet":
+        if self.likelihood != "gaussian" and self.deviation != type(self).model_fields["deviation"].default:
+            raise ValueError(
+                f"deviation {self.deviation} would have no effect with likelihood {self.likelihood}: leave it out, or "
+                "use gaussian"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_generated(self) -> "ReplayHypernet":
@@ -191,6 +206,7 @@ class HnetTir(HypernetMethod, OwnNetworks):
     """HNET+TIR: a plain network of the target's kind, trained with replay, tells which task a sample is from."""
 
     name: Literal["hnet_tir"] = "hnet_tir"
+    regresses: ClassVar[bool] = True
     scenarios: ClassVar[Scenarios] = UNKNOWN
     generator: ReplayHypernet = ReplayHypernet(decoder=(50, 150))
     """Replays the inputs of earlier tasks. Source: von Oswald et al. (2020), Split MNIST."""

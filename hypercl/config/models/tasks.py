@@ -71,7 +71,7 @@ class Stream(Section):
 
     @model_validator(mode="after")
     def _heads_of_the_scenario(self) -> Self:
-        if self.heads == "shared" and self.scenario != "task":
+        if self.heads != type(self).model_fields["heads"].default and self.scenario != "task":
             always = "all tasks share outputs" if self.scenario == "domain" else "classes of all tasks are told apart"
             raise ValueError(f"heads applies to scenario task only: in scenario {self.scenario} {always}")
         return self
@@ -259,10 +259,10 @@ class ToyRegression(Stream):
 
     regression: ClassVar[bool] = True
     name: Literal["toy_regression"] = "toy_regression"
-    scenario: Literal["task"] = "task"  # pyright: ignore[reportIncompatibleVariableOverride]
-    """The task is known at test time."""
+    scenario: Literal["task", "domain"] = "task"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Whether the task is known at test time (task) or not (domain)."""
     heads: Literal["own", "shared"] = "shared"
-    """One output for all tasks, or one for each."""
+    """One output for all tasks, or, with scenario task, one for each."""
     num_tasks: Annotated[Whole, Field(ge=1, le=3)] = 3
     """Number of polynomials."""
     samples: Annotated[Whole, Field(ge=4), at_most(1_000_000)] = 200
@@ -288,10 +288,10 @@ class GaussianBumps(Stream):
 
     regression: ClassVar[bool] = True
     name: Literal["gaussian_bumps"] = "gaussian_bumps"
-    scenario: Literal["task"] = "task"  # pyright: ignore[reportIncompatibleVariableOverride]
-    """The task is known at test time."""
+    scenario: Literal["task", "domain"] = "task"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Whether the task is known at test time (task) or not (domain)."""
     heads: Literal["own", "shared"] = "shared"
-    """One output for all tasks, or one for each."""
+    """One output for all tasks, or, with scenario task, one for each."""
     num_tasks: Annotated[Whole, Field(ge=1, le=9)] = 9
     """Number of means."""
     width: Positive = 0.5
@@ -462,6 +462,8 @@ def outside_unit_interval(config: Tasks) -> str:
         return "those of an image folder are normalised in mode rgb: use mode grey"
     if isinstance(config, TorchvisionSplit) and config.mode == "rgb":
         return "those of this stream are normalised in mode rgb: use mode grey"
+    if config.regression:
+        return f"those of {config.name} are numbers of any size: set method.generator.likelihood to gaussian"
     return ""
 
 

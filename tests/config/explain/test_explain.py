@@ -133,6 +133,7 @@ NEEDED = {
     "tasks image_folder": ["tasks.path=photos", "tasks.num_tasks=2", "tasks.classes_per_task=2"],
     "hypernet.compression_ratio": ["hypernet.chunk_size=auto"],
     "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
+    "method.generator.deviation": ["method.generator.likelihood=gaussian"],
     "method.share_buffers": ["target.batch_norm=true"],
     "method.new_classes": ["tasks.scenario=class"],
     "method.regularizer.fisher_": ["method.regularizer.importance=fisher"],

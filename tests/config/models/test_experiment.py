@@ -44,6 +44,10 @@ DIGITS = "tasks: {name: split_digits, scenario: class}"
             "tasks: {name: split_digits}, method: {name: hnet_replay, generator: {hypernet: {name: none}}}",
             "give chunked or full, or use the method dgr",
         ),
+        (
+            "tasks: {name: split_digits}, method: {name: hnet_replay, generator: {deviation: 0.3}}",
+            "deviation 0.3 would have no effect with likelihood bernoulli: leave it out, or use gaussian",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_fix(text: str, message: str) -> None:
@@ -55,6 +59,11 @@ def test_what_does_not_fit_is_refused_with_the_fix(text: str, message: str) -> N
 @pytest.mark.parametrize("name", ["ewc", "online_ewc", "si", "lwf", "dgr", "er", "stored_real", "hnet_replay"])
 def test_methods_without_a_hypernetwork_need_not_say_so(name: str) -> None:
     assert experiment(f"{DIGITS}, method: {{name: {name}}}").hypernet.name == "none"
+
+
+def test_inputs_of_any_size_are_replayed_by_a_gaussian_decoder() -> None:
+    method = "method: {name: hnet_replay, generator: {likelihood: gaussian, deviation: 0.3}}"
+    assert experiment(f"tasks: {{name: split_cifar}}, {method}").tasks.name == "split_cifar"
 
 
 def test_gaussian_conditions_tell_any_number_of_tasks_apart() -> None:
