@@ -23,10 +23,19 @@ def command(folder: Path, name: str) -> list[str]:
     return [sys.executable, "-m", "hypercl", "train", "file.yaml", "--results", str(folder / "results"), "--name", name]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "file.yaml").write_text(FILE)
+    subprocess.run(command(folder, "whole"), cwd=folder, capture_output=True, check=True)
+    return folder / "results" / "whole" / "runs" / "seed-1"
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "file.yaml").write_text(FILE)
     with subprocess.Popen(command(tmp_path, "cut"), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as begun:
         assert begun.stdout is not None
@@ -41,8 +50,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(number: int, code: int, 
         assert "task 3/3" not in rest
     resumed = subprocess.run(command(tmp_path, "cut"), cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "resumes after step" in resumed.stdout
-    subprocess.run(command(tmp_path, "whole"), cwd=tmp_path, capture_output=True, check=True)
-    cut, whole = (tmp_path / "results" / name / "runs" / "seed-1" for name in ("cut", "whole"))
+    cut = tmp_path / "results" / "cut" / "runs" / "seed-1"
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (cut, whole)]
     assert summaries[0]["validation"] == summaries[1]["validation"]
     assert (cut / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()

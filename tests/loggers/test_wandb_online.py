@@ -96,7 +96,7 @@ from test_wandb_online import begun
 folder = Path(sys.argv[1])
 begun(folder, started(folder / "results" / "run"), *reports()[:3])
 if len(sys.argv) > 2:
-    import time; time.sleep(float(sys.argv[2]))
+    import signal; signal.pause()
 os.kill(os.getpid(), 9)
 """
 
@@ -105,12 +105,16 @@ os.kill(os.getpid(), 9)
 @pytest.mark.parametrize("mode", ["online", "offline"])
 @pytest.mark.parametrize("arrived", [False, True])
 def test_a_killed_run_is_resumed_without_a_step_twice(tmp_path, server, mode, arrived):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), *(["20"] if arrived else [])]
+    command = [sys.executable, "-c", KILLED, str(tmp_path), *(["once rows have arrived"] if arrived else [])]
     alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-    killed = subprocess.run(command, cwd=Path(__file__).parent, env=alone, capture_output=True, check=False)
-    assert killed.returncode == -9, killed.stderr
-    if arrived:
-        assert steps_of(server.runs["study-7"])
+    with subprocess.Popen(command, cwd=Path(__file__).parent, env=alone, stderr=subprocess.PIPE) as killed:
+        while arrived and not ("study-7" in server.runs and steps_of(server.runs["study-7"])):
+            assert killed.poll() is None
+            time.sleep(0.1)
+        if arrived:
+            killed.kill()
+        _, said = killed.communicate()
+    assert killed.returncode == -9, said
     assert str(sync_hint(tmp_path / "results")).startswith("W&B lacks 1 run")
     whole(tmp_path, after=3, mode=mode)
     if sync_hint(tmp_path / "results") is not None:

@@ -2,16 +2,17 @@
 
 With FAKE_FINAL in its environment it has a final step, with FAKE_ADDRESS it runs on that Ray cluster. With FAKE_JOIN
 it joins a study that was begun elsewhere; FAKE_LEASE is how long other drivers of a study may be silent. With
-FAKE_GPU_HOURS it stops after these. With FAKE_RAY it trains in its own process.
+FAKE_GPU_HOURS it stops after these. With FAKE_RAY, a class of in_this_process.py, it trains in its own process. It
+draws no figures, which would take most of its time.
 """
 
 import os
 import sys
 from pathlib import Path
 
+import in_this_process
 import pytest
 from fake_training import FakeEngine
-from in_this_process import InThisProcess, without_ray
 
 from hypercl.config import UserError, load
 from hypercl.sweep import SweepOptions, driver, sweep
@@ -40,8 +41,9 @@ def main() -> int:
     driver.SECONDS_TO_STOP = float(os.environ.get("FAKE_SECONDS_TO_STOP", driver.SECONDS_TO_STOP))
     drivers.LEASE = float(os.environ.get("FAKE_LEASE", drivers.LEASE))
     drivers.BEAT = drivers.LEASE / 8
-    if "FAKE_RAY" in os.environ:
-        without_ray(pytest.MonkeyPatch(), InThisProcess())
+    driver.write_report = lambda *_: []
+    if sessions := os.environ.get("FAKE_RAY"):
+        in_this_process.without_ray(pytest.MonkeyPatch(), getattr(in_this_process, sessions)())
     try:
         result = sweep(load(file), options, FakeEngine())
     except UserError as error:

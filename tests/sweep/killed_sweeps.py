@@ -18,6 +18,8 @@ from hypercl.sweep.study.journal import open_journal
 HERE = Path(__file__).parent
 LIMIT = 300
 TRIALS = 5
+WITHOUT_RAY = {"FAKE_RAY": "TrainedHere"}
+"""Trains in the driver's own process: for what is about the files of a sweep, which Ray neither writes nor reads."""
 
 
 def low_memory(room: int) -> dict[str, str]:

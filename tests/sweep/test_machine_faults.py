@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_training import FAULT, SECONDS, TEXT
-from killed_sweeps import TRIALS, Sweeps, check_whole, low_memory
+from killed_sweeps import TRIALS, WITHOUT_RAY, Sweeps, check_whole, low_memory
 from optuna.trial import TrialState
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
@@ -47,7 +47,7 @@ def test_a_sweep_whose_ray_is_killed_stops_with_one_reason_and_is_resumed(sweeps
     assert "(raylet)" not in out + err
     assert all(trial.state == TrialState.RUNNING for trial in sweeps.trials() if not trial.user_attrs.get("outcome"))
     assert not any(trial.state == TrialState.FAIL for trial in sweeps.trials())
-    code, text = sweeps.run()
+    code, text = sweeps.run(**WITHOUT_RAY)
     assert code == 0, text
     check_whole(sweeps)
 
@@ -72,7 +72,7 @@ def test_trials_that_do_not_answer_are_ended_after_one_signal(sweeps: Sweeps) ->
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert not any(alive(pid) for number in (0, 1) for pid in sweeps.starts(number))
-    code, text = sweeps.run()
+    code, text = sweeps.run(**WITHOUT_RAY)
     assert code == 0, text
     check_whole(sweeps)
 
@@ -82,7 +82,7 @@ def test_a_missing_device_stops_the_sweep_and_fails_no_trial(sweeps: Sweeps) -> 
     assert code == 74, text
     assert "there is no device 'cuda:7'" in text
     assert all(trial.state != TrialState.FAIL for trial in sweeps.trials())
-    code, text = sweeps.run()
+    code, text = sweeps.run(**WITHOUT_RAY)
     assert code == 0, text
     check_whole(sweeps)
 
@@ -112,7 +112,7 @@ def test_a_full_disk_stops_the_sweep_with_one_reason_and_every_trial_can_be_resu
     assert "Traceback" not in out + err
     assert all(trial.state != TrialState.FAIL for trial in sweeps.trials())
     filler.unlink()
-    code, text = sweeps.run()
+    code, text = sweeps.run(**WITHOUT_RAY)
     assert code == 0, text
     check_whole(sweeps)
 

@@ -60,7 +60,7 @@ def test_two_drivers_share_a_search_and_one_that_is_killed_is_taken_over(
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     monkeypatch.setenv("FAKE_LEASE", "20")
-    monkeypatch.setenv("FAKE_RAY", "1")
+    monkeypatch.setenv("FAKE_RAY", "InThisProcess")
     text = TEXT.replace("trials: 6", f"trials: {TRIALS}") + f"study: {{storage: '{database}'}}\n"
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
