@@ -22,15 +22,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def swept(folder: Path) -> Iterator[SweepResult]:
+    """Trial 1 fails, two run at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv(FAULT, "raise_first")
         yield sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=folder, data_dir=folder), FakeEngine())
 
 
-def test_the_budget_is_trained(swept: SweepResult) -> None:
+def test_the_budget_is_trained_and_a_trial_that_failed_is_replaced(swept: SweepResult) -> None:
     assert swept.exit_code == 0
     assert swept.counts["trained"] == 6
-    assert swept.counts["failed"] == swept.counts["running"] == 0
+    assert (swept.counts["failed"], swept.counts["running"]) == (1, 0)
     assert "best.yaml" in swept.message
 
 
@@ -48,7 +50,7 @@ def test_the_folder_holds_what_people_need_and_nothing_of_rays(swept: SweepResul
         "final",
     }
     rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
-    assert len(rows) == 6 + swept.counts["infeasible"]
+    assert len(rows) == 6 + swept.counts["failed"] + swept.counts["infeasible"]
     assert load(folder / "best.yaml").experiment.method.beta == swept.table[0]["method.beta"]
 
 
@@ -61,10 +63,24 @@ def test_the_best_is_the_first_of_the_table(swept: SweepResult) -> None:
     assert (swept.best, swept.best_value) == (swept.table[0]["trial"], swept.table[0]["value"])
 
 
+def starts(folder: Path) -> dict[str, list[str]]:
+    """The processes that each trial was started in, by its number."""
+    return {path.name: (path / "starts.txt").read_text().split() for path in (folder / "trials").iterdir()}
+
+
 def test_each_trial_was_started_once(swept: SweepResult, folder: Path) -> None:
-    trained = list((folder / "trials").iterdir())
-    assert len(trained) == swept.counts["trained"]
-    assert all(len((path / "starts.txt").read_text().split()) == 1 for path in trained)
+    started = starts(folder)
+    assert len(started) == swept.counts["trained"] + swept.counts["failed"]
+    assert all(len(processes) == 1 for processes in started.values())
+
+
+@pytest.mark.usefixtures("swept")
+def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(folder: Path) -> None:
+    assert "broken on purpose" in (folder / "trials" / "1" / "error.txt").read_text()
+    (failed,) = starts(folder)["1"]
+    others = [process for number, (process,) in starts(folder).items() if number != "1"]
+    assert len(set(others)) < len(others)
+    assert failed not in others
 
 
 def test_a_ray_that_does_not_start_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,23 +93,6 @@ def test_a_ray_that_does_not_start_is_the_machines_fault(tmp_path: Path, monkeyp
     result = sweep(loads(TEXT, "test.yaml"), SweepOptions(folder=tmp_path / "r", data_dir=tmp_path), FakeEngine())
     assert result.exit_code == 74
     assert "Ray could not be started: The current node timed out during startup.\n" in result.message
-
-
-def test_a_process_is_kept_for_the_next_trial_but_not_after_a_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.setenv(FAULT, "raise_first")
-    text = TEXT.replace("trials: 6", "trials: 4").replace("name: asha", "name: none")
-    given = SweepOptions(folder=tmp_path / "results", data_dir=tmp_path, max_concurrent=1, final="no")
-    result = sweep(loads(text, "test.yaml"), given, FakeEngine())
-    assert (result.exit_code, result.counts["failed"], result.counts["complete"]) == (0, 1, 4)
-    folders = sorted((tmp_path / "results" / "trials").iterdir(), key=lambda path: int(path.name))
-    pids = [(path / "starts.txt").read_text().split() for path in folders]
-    (first,), *others = pids
-    (second,) = others[1]
-    assert pids == [[first]] * 2 + [[second]] * 3
-    assert first != second
 
 
 def test_the_same_command_again_trains_nothing_and_starts_no_ray(
