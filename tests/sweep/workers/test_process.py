@@ -57,7 +57,6 @@ def test_what_only_cycles_hold_is_freed() -> None:
         assert there() is None
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget a peak")
@@ -70,7 +69,6 @@ def test_the_peak_of_memory_is_the_trials_own() -> None:
     assert peak() >= before + 100
     risen = peak()
     clean.restore()
-    gc.unfreeze()
     assert peak() <= risen - 100
 
 
@@ -97,7 +95,6 @@ def test_a_trial_in_a_used_process_ends_with_the_numbers_of_the_first(
             found.append(_metrics(trainable))
     finally:
         trainable.cleanup()
-        gc.unfreeze()
     assert found[2] == found[0]
     assert found[1] != found[0]
     assert torch.get_num_threads() == threads
