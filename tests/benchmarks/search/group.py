@@ -19,6 +19,8 @@ OTHERS = (
     Strategy("not confirmed"),
     Strategy("decided by a paired t test", confirm=Confirm(by="test")),
     Strategy("pruned by ASHA", pruner="asha", confirm=Confirm()),
+    Strategy("pruned by Wilcoxon's test", pruner="wilcoxon", confirm=Confirm()),
+    Strategy("a further seed for the incumbent with each challenger", intensify=True),
     Strategy("the largest value", choose="value"),
     Strategy("alpha 0.1", confirm=Confirm(alpha=0.1)),
     Strategy("one challenger", confirm=Confirm(challengers=1)),

@@ -13,10 +13,14 @@ from hypercl.analysis.racing import Plan
 from hypercl.config import SweepFile
 from hypercl.config.models import Confirm as Shipped
 from hypercl.config.models import Search
-from hypercl.config.models.pruner import ASHA, NoPruner
+from hypercl.config.models.pruner import ASHA, ImportedPruner, NoPruner
 from tests.benchmarks.search.engine import Searched, Tried, fresh_values
 
-PRUNERS = {"asha": ASHA(), "none": NoPruner()}
+PRUNERS = {
+    "asha": ASHA(),
+    "none": NoPruner(),
+    "wilcoxon": ImportedPruner.model_validate({"import": "optuna.pruners:WilcoxonPruner"}),
+}
 SHIPPED = Shipped()
 
 
@@ -52,6 +56,8 @@ class Strategy:
     choose: Literal["value", "posterior"] = "posterior"
     """What the best of the search goes by, where nothing is confirmed."""
     confirm: Confirm | None = None
+    intensify: bool = False
+    """Whether each challenger is raced against the incumbent as it comes, in place of confirming."""
 
     def file(self, problem: SweepFile, seed: int) -> SweepFile:
         """A problem as this strategy searches it."""
@@ -83,6 +89,8 @@ def decided(strategy: Strategy, whole: Searched, budget: float) -> Decision:
         whole: its search, carried on until at least the budget was spent.
         budget: in trainings of one seed to the end, what is confirmed included.
     """
+    if strategy.intensify:
+        return intensified(whole, budget)
     confirm = strategy.confirm
     plan = halving_plan(int(budget * confirm.share), confirm.challengers, True, confirm.alpha) if confirm else None
     found = whole.until(budget - trainings(plan, confirm.challengers) if plan and confirm else budget)
@@ -97,6 +105,54 @@ def decided(strategy: Strategy, whole: Searched, budget: float) -> Decision:
     believed = evidence.posterior()
     best = int(np.argmax(believed.mean))
     return Decision(evidence.params[best], float(believed.mean[best]), float(believed.sd[best]))
+
+
+def intensified(whole: Searched, budget: float) -> Decision:
+    """SMAC's race (Hutter et al., 2011): each challenger gives the incumbent one more seed; the challenger gets twice
+    as many as before while it is no worse on the seeds that both have, and takes the title once it has as many.
+
+    It begins with the setting as written. What was begun within the budget is carried to its end.
+    """
+    incumbent, seeds, spent = whole.written, _Seeds(whole), 0.0
+    for trial in whole.complete:
+        if spent >= budget:
+            break
+        spent += 1
+        if _key(trial.params) == _key(incumbent):
+            continue
+        known, own = seeds.count(incumbent) + 1, 1
+        spent += 1
+        while np.mean(seeds.values(trial.params, own)) >= np.mean(seeds.values(incumbent, own)):
+            if own == known:
+                incumbent = trial.params
+                break
+            more = min(2 * own, known)
+            spent, own = spent + more - own, more
+        seeds.values(incumbent, known)
+    values = seeds.values(incumbent, seeds.count(incumbent))
+    sd = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    return Decision(incumbent, float(np.mean(values)), sd)
+
+
+class _Seeds:
+    """The values of settings, the search's first and then those of further seeds, as many as were asked for.
+
+    Args:
+        found: the search.
+    """
+
+    def __init__(self, found: Searched) -> None:
+        self._world = found.world
+        self._of = {_key(trial.params): [*trial.values] for trial in reversed(found.complete)}
+
+    def count(self, params: Mapping[str, Any]) -> int:
+        return len(self._of.get(_key(params), ()))
+
+    def values(self, params: Mapping[str, Any], count: int) -> list[float]:
+        """The first ones."""
+        own = self._of.setdefault(_key(params), [])
+        own += fresh_values(self._world, params, range(len(own), count)).tolist()
+        return own[:count]
 
 
 def trainings(plan: Plan, challengers: int) -> int:

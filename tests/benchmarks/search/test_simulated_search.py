@@ -1,6 +1,7 @@
 """The simulated sweeps: that they are what they say, on small pieces of the recorded tables."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from hypercl.analysis.confirming import halving_plan
 from hypercl.config import SweepFile, assign
 from tests.benchmarks.options import Options
-from tests.benchmarks.search import group, landscape, record, simulate
-from tests.benchmarks.search.engine import fresh_values, searched
+from tests.benchmarks.search import group, landscape, record, simulate, strategies
+from tests.benchmarks.search.engine import Searched, Tried, fresh_values, searched
 from tests.benchmarks.search.landscape import Landscape, World
 from tests.benchmarks.search.problems import AS_WRITTEN, PROBLEMS, blocks, sweep_file, table_path
 from tests.benchmarks.search.simulate import sweep
-from tests.benchmarks.search.strategies import Confirm, Strategy, decided, trainings
+from tests.benchmarks.search.strategies import Confirm, Strategy, decided, intensified, trainings
 from tests.benchmarks.search.training import train
 
 
@@ -152,3 +153,24 @@ def test_the_group_has_rows_of_each_problem_and_of_each_other_strategy(monkeypat
 
 def _with(file: SweepFile, changes: dict[str, object]) -> SweepFile:
     return file.model_copy(update={"experiment": assign(file.experiment, changes)})
+
+
+def test_an_incumbent_is_replaced_by_one_that_is_no_worse_on_as_many_seeds(monkeypatch):
+    written, worse, better = {"a": 0}, {"a": 1}, {"a": 2}
+    means = {0: 0.5, 1: 0.4, 2: 0.6}
+    trained: Counter[int] = Counter()
+
+    def fresh(_world, params, seeds):
+        trained[params["a"]] += len(seeds)
+        return np.full(len(seeds), means[params["a"]])
+
+    monkeypatch.setattr(strategies, "fresh_values", fresh)
+    trials = [
+        Tried(number, params, (means[params["a"]],), np.zeros(1), number + 1.0)
+        for number, params in enumerate((written, worse, better))
+    ]
+    whole = Searched(SimpleNamespace(land=SimpleNamespace(as_written=written)), trials)  # pyright: ignore
+    decision = intensified(whole, 40)
+    assert (decision.params, decision.promised) == (better, 0.6)
+    assert trained == {0: 2, 1: 0, 2: 2}
+    assert intensified(whole, 1).params == written
