@@ -116,10 +116,10 @@ def _add_predict(commands: Commands) -> None:
     parser = _bare_command(commands, "predict", purpose)
     parser.add_argument("results", type=path, metavar="RUN", help="folder of a run, a trial or a sweep")
     parser.add_argument(
-        "images",
+        "files",
         nargs="+",
         type=path,
-        metavar="IMAGES",
+        metavar="FILES",
         help="image files, or folders of them; for a regression CSV files, a row an input",
     )
     parser.add_argument(

@@ -35,9 +35,9 @@ def predict_command(args: argparse.Namespace) -> int:
     if task is None and model.shape.scenario == "task":
         raise UserError("tasks.scenario is task: the task of the inputs must be known\n    fix:     --task 1")
     if model.shape.regression:
-        _predict_numbers(model, args.images, task)
+        _predict_numbers(model, args.files, task)
         return 0
-    form, files = form_of(config), list(_files(args.images))
+    form, files = form_of(config), list(_files(args.files))
     names = _names(model, args)
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(COLUMNS)

@@ -17,6 +17,7 @@ from hypercl.methods.learner import (
     TaskData,
     TaskInference,
     confidence_of,
+    last_decision,
 )
 from hypercl.methods.network_learner import Network, NetworkLearner, Protection
 from hypercl.methods.plain import own_weights

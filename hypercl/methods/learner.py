@@ -1,7 +1,7 @@
 """The interface of a method: how a learner starts a task, takes a step, ends a task and predicts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -78,6 +78,15 @@ def confidence_of(logits: Tensor) -> Tensor:
 
 TaskInference = Callable[[Tensor, Decision | None], Decision]
 """Maps inputs (samples, *input_shape) and the previous pass's decision on them to a decision."""
+
+
+def last_decision(passes: Iterable[TaskInference], inputs: Tensor) -> Decision:
+    """The decision of the last of some passes over inputs (samples, *input_shape)."""
+    decision: Decision | None = None
+    for infer in passes:
+        decision = infer(inputs, decision)
+    assert decision is not None, "task_inferences yields no pass; at least one is required, since the last one decides"
+    return decision
 
 
 class TaskData(Protocol):

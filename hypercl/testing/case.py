@@ -13,7 +13,7 @@ from torch import Tensor
 from hypercl.config import Experiment, assign, loads
 from hypercl.config.models import ALL, ImportedMethod, Method, kind_of, models_in
 from hypercl.config.reading import dump
-from hypercl.methods import Batch, Decision, Learner, State, StepInfo, imported_class
+from hypercl.methods import Batch, Decision, Learner, State, StepInfo, imported_class, last_decision
 from hypercl.tasks import BundledBatches, Samples, Task, TaskStream, open_stream
 from hypercl.tensors import random_state_kept
 from hypercl.testing.guard import OwnData, copied, is_exact, non_tensors, require_seen
@@ -169,8 +169,4 @@ class Case:
 
 def decided(learner: Learner, state: State, met: int, inputs: Tensor) -> Decision:
     """The decision of a learner's last pass."""
-    decision = None
-    for decide in learner.task_inferences(state, met):
-        decision = decide(inputs, decision)
-    assert decision is not None, "task_inferences yields no pass; at least one is required, since the last one decides"
-    return decision
+    return last_decision(learner.task_inferences(state, met), inputs)

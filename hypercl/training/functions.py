@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hypercl.files import write_text
-from hypercl.methods import Decision, State
+from hypercl.methods import State, last_decision
 from hypercl.tasks import Task
 from hypercl.tensors import numbers
 from hypercl.training.bundle import Bundle
@@ -43,8 +43,4 @@ def write_functions(folder: Path, bundle: Bundle, state: State, met: Sequence[Ta
 
 def _decided(bundle: Bundle, state: State, met: int, inputs: Tensor) -> Tensor:
     """Predictions without the task's identity: (replicas, samples, outputs)."""
-    decision: Decision | None = None
-    for decide in bundle.task_inferences(state, met):
-        decision = decide(inputs, decision)
-    assert decision is not None
-    return decision.outputs
+    return last_decision(bundle.task_inferences(state, met), inputs).outputs

@@ -30,7 +30,6 @@ MOST_TASKS = 10
 TASKS = {"permuted_mnist_250": 34}
 """In place of `MOST_TASKS`: a step compares 32 earlier ones."""
 BATCH = 4
-REPORTS_PER_TASK = 4
 EVALUATED = ("split_mnist", "split_mnist_ent", "split_mnist_tir", "permuted_mnist")
 """Whose evaluation is counted, too; that of convolutions takes minutes."""
 
@@ -99,7 +98,7 @@ def step_counted(experiment: Experiment, gpu: PretendedGpu) -> None:
 def report_share(setting: str, kernels: int) -> Row:
     """A report's kernels over those of the steps before it, of so many each."""
     experiment = _last_task(setting)
-    steps = (experiment.training.iterations or 0) // REPORTS_PER_TASK
+    steps = (experiment.training.iterations or 0) // load(SETTINGS / f"{setting}.yaml").pruner.reports_per_task
     what = f"kernels of a report, {setting}, over those of the {steps} steps before it"
     return share(what, "<= 0.05", "kernels", report_counted(experiment), steps * kernels)
 

@@ -45,7 +45,7 @@ SURFACE = {
     "list": "folder",
     "dashboard": "file",
     "upload": "folder",
-    "predict": "results images --task --device --data-dir --offline --trust",
+    "predict": "results files --task --device --data-dir --offline --trust",
     "report": "results --together --top --prefer --to --html",
     "schema": "--write",
     "tail": "results trial --lines",

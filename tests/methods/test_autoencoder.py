@@ -7,7 +7,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy
 
 from hypercl.config.models.target import MLP
-from hypercl.methods.generator import VariationalAutoencoder, divergence
+from hypercl.methods.autoencoder import VariationalAutoencoder, divergence
 from hypercl.targets import build_target
 
 LATENT, SIZE, SHAPE = 3, 2, (1, 4, 4)
