@@ -282,6 +282,7 @@ def _end_service() -> None:
     service = connection and connection._proc
     if service is not None:
         service._process.kill()
+        service._process.wait()  # as W&B does not where the service can no longer be told
     with suppress(Exception, SystemExit):  # it can no longer be told, and its exit code is taken for this process's
         wandb.teardown()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wandb
@@ -14,7 +15,7 @@ from read_wandb import WandbFile, read
 from hypercl.config import assign, resolved
 from hypercl.config.models import Logging, Wandb
 from hypercl.loggers import Loggers, LoggerSpec, build, sync_hint
-from hypercl.loggers.wandb import WandbLogger, _setting
+from hypercl.loggers.wandb import WandbLogger, _end_service, _setting
 from hypercl.testing import LoggerContract
 from hypercl.testing.logged_run import TASKS, experiment, finished, reports, resumed, started
 
@@ -270,3 +271,17 @@ def test_all_seeds_of_a_setting_share_its_name_whether_trained_alone_or_together
 
     assert setting(seed=7) == setting(seed=9, replicas=3)
     assert setting(seed=7) != setting(seed=7, batch_size=3)
+
+
+def test_a_service_that_can_no_longer_be_told_to_end_is_waited_for(monkeypatch):
+    """Else its `Popen` says at some later time that it is still running, in whichever test that is."""
+    connection: Any = wandb.setup().ensure_service()
+    closed = connection._client.close
+
+    async def lost() -> None:
+        await closed()
+        raise ConnectionResetError
+
+    monkeypatch.setattr(connection._client, "close", lost)
+    _end_service()
+    assert connection._proc._process.returncode is not None
