@@ -44,9 +44,10 @@ def predict_command(args: argparse.Namespace) -> int:
     for part in (files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)):
         inputs = inputs_of(config, task or 0)(read_files(part, form))
         classes, probabilities, tasks = model.decide(inputs, task)
-        of: list[int | None] = [None] * len(part) if tasks is None else tasks.tolist()
-        for file, found, probability, one in zip(part, classes.tolist(), probabilities.tolist(), of, strict=True):
-            out.writerow([file, names.get((one, found), found), f"{probability:.4f}", "" if one is None else one + 1])
+        assert probabilities is not None  # of classes
+        each = zip(part, classes.tolist(), probabilities.tolist(), _each(tasks, len(part)), strict=True)
+        for file, found, probability, one in each:
+            out.writerow([file, names.get((one, found), found), f"{probability:.4f}", _counted(one)])
     return 0
 
 
@@ -56,11 +57,20 @@ def _predict_numbers(model: TrainedModel, files: list[Path], task: int | None) -
     out.writerow(["file", "row", "prediction", "task"])
     for file in files:
         inputs = _inputs(file, model.shape.input_shape)
-        tasks = model.tasks_of(inputs, task)
-        of: list[int | None] = [None] * len(inputs) if tasks is None else tasks.tolist()
-        for number, (values, one) in enumerate(zip(model.predict(inputs, task).tolist(), of, strict=True), start=1):
-            prediction = " ".join(f"{value:.6g}" for value in values)
-            out.writerow([file, number, prediction, "" if one is None else one + 1])
+        found, _, tasks = model.decide(inputs, task)
+        each = zip(found.tolist(), _each(tasks, len(inputs)), strict=True)
+        for number, (values, one) in enumerate(each, start=1):
+            out.writerow([file, number, " ".join(f"{value:.6g}" for value in values), _counted(one)])
+
+
+def _each(tasks: Tensor | None, inputs: int) -> list[int | None]:
+    """The task of each input, where there is one."""
+    return [None] * inputs if tasks is None else tasks.tolist()
+
+
+def _counted(task: int | None) -> str:
+    """A task as people count, from 1."""
+    return "" if task is None else str(task + 1)
 
 
 def _inputs(file: Path, shape: tuple[int, ...]) -> Tensor:
@@ -86,9 +96,17 @@ def _inputs(file: Path, shape: tuple[int, ...]) -> Tensor:
 
 
 def run_of(folder: Path) -> Path:
-    """The folder of a run, or of the best trial of a sweep."""
+    """The folder of a run: this one, the best trial of a sweep's, or the one run that `hypercl train` wrote into it.
+
+    Raises:
+        UserError: no trial is complete yet, or several runs are in it.
+    """
     if not (folder / "sweep.yaml").is_file():
-        return folder
+        runs = [] if (folder / "config.yaml").is_file() else sorted(folder.glob("runs/*/config.yaml"))
+        if len(runs) > 1:
+            allowed = ", ".join(str(run.parent) for run in runs)
+            raise UserError(f"{folder} holds {len(runs)} runs\n    allowed: {allowed}")
+        return runs[0].parent if runs else folder
     from hypercl.sweep.study import read_sweep
 
     record = read_sweep(folder)

@@ -80,21 +80,20 @@ class TrainedModel:
         if task is not None:
             start = self.shape.heads[task].start if self.shape.scenario == "class" else 0
             return self.logits(inputs, task).argmax(-1) + start
-        return torch.cat([decision.outputs[self._replica] for decision in self._decisions(inputs)])
+        return self._inferred(inputs)[0]
 
-    def decide(self, inputs: Tensor, task: int | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    def decide(self, inputs: Tensor, task: int | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """As `predict`, with the softmax probability of each class among those of its task, or where no task is given
-        and none inferred among all learned, and the task: given or inferred, (samples,), else None.
+        and none inferred among all learned, and the task: given or inferred, (samples,), else None. Predictions of a
+        regression have no probability (None).
 
         Raises:
-            UserError: as `predict`, or the tasks are regression.
+            UserError: as `predict`.
         """
+        known = (self.predict(inputs, task), torch.full((len(inputs),), task)) if task is not None else None
+        classes, tasks = known or self._inferred(inputs)
         if self.shape.regression:
-            raise UserError(
-                f"tasks {self.experiment.tasks.name} are regression, whose predictions have no probability\n"
-                "    fix:     predict(inputs), and infer_task(inputs) for the tasks"
-            )
-        classes, tasks = self.predict(inputs, task), self.tasks_of(inputs, task)
+            return classes, None, tasks
         if tasks is None:
             heads = range(self.learned) if self.shape.scenario == "class" else range(1)
             scores = torch.cat([self.logits(inputs, one) for one in heads], dim=-1).softmax(-1)
@@ -150,18 +149,10 @@ class TrainedModel:
         Raises:
             UserError: the method infers no task.
         """
-        tasks = self.tasks_of(inputs)
+        tasks = self._inferred(inputs)[1]
         if tasks is None:
             raise UserError(f"method {self.experiment.method.name} infers no task")
         return tasks
-
-    def tasks_of(self, inputs: Tensor, task: int | None = None) -> Tensor | None:
-        """The task of each input, given or inferred: int64, (samples,); None where the method infers none."""
-        if task is not None:
-            return torch.full((len(inputs),), task)
-        inferred = [decision.tasks for decision in self._decisions(inputs)]
-        known = [own[self._replica] for own in inferred if own is not None]
-        return torch.cat(known) if known else None
 
     def embedding(self, task: int) -> Tensor:
         """A task's embedding: (dim,).
@@ -227,15 +218,17 @@ class TrainedModel:
             raise UserError(f"method {self.experiment.method.name} is your own: only predictions can be asked of it")
         return learner, state, place
 
-    def _decisions(self, inputs: Tensor) -> Iterator[Decision]:
-        """Of each part of the inputs, after all passes."""
+    def _inferred(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The method's decision on each input after all passes: its outputs, and its task if it infers one."""
         if self.shape.scenario == "task":
             raise UserError("tasks.scenario is task: name the task of the inputs, predict(inputs, task=0)")
         parts = list(self._parts(inputs))
         decisions: list[Decision | None] = [None] * len(parts)
         for infer in self._bundle.task_inferences(self._state, self.learned):
             decisions = [infer(part, decision) for part, decision in zip(parts, decisions, strict=True)]
-        return (decision for decision in decisions if decision is not None)
+        made = [decision for decision in decisions if decision is not None]
+        tasks = [decision.tasks[self._replica] for decision in made if decision.tasks is not None]
+        return torch.cat([decision.outputs[self._replica] for decision in made]), torch.cat(tasks) if tasks else None
 
     def _parts(self, inputs: Tensor) -> Iterator[Tensor]:
         """As many inputs at once as are quick to predict."""

@@ -50,6 +50,15 @@ def test_it_learns_further_tasks_as_if_it_had_been_asked_for_them_at_first(
     assert torch.equal(again.logits(inputs, 4), longer.logits(inputs, 4))
 
 
+def test_it_is_found_in_the_folder_of_its_results_if_it_is_the_only_run_there(tmp_path: Path) -> None:
+    short = {"training.iterations": 2, "tasks.num_tasks": 2}
+    hypercl.train(FILE, set=short, name="own", results=tmp_path, quiet=True)
+    assert hypercl.load(tmp_path / "own").folder == tmp_path / "own" / "runs" / "seed-1"
+    hypercl.train(FILE, set=short | {"training.seed": 2}, name="own", results=tmp_path, quiet=True)
+    with pytest.raises(hypercl.UserError, match=r"own holds 2 runs\n.*runs/seed-1, .*runs/seed-2"):
+        hypercl.load(tmp_path / "own")
+
+
 def test_it_does_not_learn_on_where_the_target_has_no_outputs(tmp_path: Path) -> None:
     own = {"tasks": {"name": "split_digits", "scenario": "task", "num_tasks": 2}, "method": {"name": "hnet"}}
     file = {"experiment": FILE["experiment"] | own}
@@ -213,5 +222,9 @@ def test_a_file_without_the_inputs_of_a_regression_is_named(
 
 
 def test_a_regression_has_no_probabilities(regression: hypercl.Run) -> None:
-    with pytest.raises(hypercl.UserError, match=r"gaussian_bumps are regression, .*\n.*infer_task"):
-        hypercl.load(regression.folder).decide(torch.zeros(2, 2))
+    model, inputs = hypercl.load(regression.folder), torch.randn(5, 2)
+    predictions, probabilities, tasks = model.decide(inputs)
+    assert probabilities is None
+    assert tasks is not None
+    assert torch.equal(predictions, model.predict(inputs))
+    assert torch.equal(tasks, model.infer_task(inputs))

@@ -215,7 +215,9 @@ def test_own_weights_predict_the_same_with_and_without_the_task(tmp_path: Path, 
     _, summary = finished(tmp_path, *keys, f"method={method}", test=False)
     model, inputs = TrainedModel(tmp_path), torch.randn(9, 2)
     assert torch.equal(model.predict(inputs), model.predict(inputs, task=1))
-    assert model.tasks_of(inputs) is None
+    predictions, probabilities, tasks = model.decide(inputs)
+    assert torch.equal(predictions, model.predict(inputs))
+    assert (probabilities, tasks) == (None, None)
     assert summary["validation"]["task_inference_accuracy"] is None
     assert summary["validation"]["final_mse"] > 0
 
