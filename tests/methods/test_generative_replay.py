@@ -14,7 +14,7 @@ from hypercl.methods import Decision, Learner, State, StepInfo
 from hypercl.tasks import BundledBatches, open_stream
 from hypercl.training import build_bundle, build_learner
 
-NAMES = ("hnet_replay", "hnet_tir", "gaussian", "dgr", "hnet_replay, classes", "hnet_tir, classes")
+NAMES = tuple(OPTIONS)
 NOW = StepInfo(2, 3, 1e-2)
 
 

@@ -11,7 +11,7 @@ from test_learners import batch, copied, learner, same, trained
 from hypercl.config import UserError
 from hypercl.methods import Learner, State, StepInfo
 
-NAMES = ("hnet_replay", "hnet_tir", "gaussian", "dgr", "hnet_replay, classes", "hnet_tir, classes")
+NAMES = tuple(OPTIONS)
 NOW = StepInfo(2, 3, 1e-2)
 
 
