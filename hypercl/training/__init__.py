@@ -8,7 +8,7 @@ from hypercl.faces import lazy
 if TYPE_CHECKING:
     from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix, read_matrices
     from hypercl.training.checkpoint import BrokenFile, Checkpoints, read, write
-    from hypercl.training.device import available_cpus, available_gpus
+    from hypercl.training.device import available_cpus, available_gpus, imitated
     from hypercl.training.flops import two_steps
     from hypercl.training.folder import RunFolders
     from hypercl.training.loop import run

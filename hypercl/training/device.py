@@ -1,5 +1,6 @@
 """Where a run computes, and with how many threads."""
 
+import logging
 import os
 import platform
 from collections.abc import Generator
@@ -12,6 +13,8 @@ from hypercl.config import Experiment, UserError, assign
 from hypercl.config.models import Training
 from hypercl.machine import MachineError
 from hypercl.training.memory import keep_freed_memory
+
+LOG = logging.getLogger(__name__)
 
 
 def choose_device(wish: str) -> str:
@@ -70,6 +73,8 @@ def resolve(experiment: Experiment) -> Experiment:
     threads = available_cpus() if training.threads == "auto" else training.threads
     device = choose_device(training.device)
     _require_precision(training.precision, device)
+    if device == "cpu" and (slow := imitated(training.precision)):
+        LOG.warning("training.precision: %s", slow)
     return assign(experiment, {"training.device": device, "training.threads": threads})
 
 
@@ -87,6 +92,13 @@ def _require_precision(precision: str, device: str) -> None:
             "training.precision: bf16 is for cpu and cuda, and the device is mps\n"
             "    fix:     --set training.precision=fp32"
         )
+
+
+def imitated(precision: str) -> str | None:
+    """What to say where this processor has no instructions for a precision and imitates them."""
+    if precision != "bf16" or (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        return None
+    return "this processor has no instructions for bf16 and is slower with it; --set training.precision=fp32"
 
 
 @contextmanager

@@ -18,10 +18,23 @@ experiment:
   training: {iterations: 60, batch_size: 16, optimizer: {name: adam, lr: 1e-2}, threads: 1, device: cpu}
 """
 
+FIX = "--set training.precision=fp32"
+
 
 def test_tf32_is_refused_where_there_is_none() -> None:
     with pytest.raises(UserError, match=r"the device is cpu[\s\S]*training.precision=fp32"):
         resolve(loads(TEXT, "x", ["training.precision=tf32"]).experiment)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_bf16_is_warned_of_where_the_processor_imitates_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, has: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has)
+    for precision in ("bf16", "fp32"):
+        resolve(loads(TEXT, "x", [f"training.precision={precision}"]).experiment)
+    said = ["training.precision: this processor has no instructions for bf16 and is slower with it; " + FIX]
+    assert [record.getMessage() for record in caplog.records] == ([] if has else said)
 
 
 def test_tf32_is_refused_on_a_gpu_that_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from hypercl.config import Distribution, SweepFile, UserError, assign, lookup
 from hypercl.config.checks import conditions_in_words
-from hypercl.config.models import LENGTHS, VARYING, HypernetMethod, key_of
+from hypercl.config.models import LENGTHS, VARYING, HypernetMethod, Training, key_of
 from hypercl.config.reading import value_in_words
 from hypercl.formatting import shown
 from hypercl.sweep.options import SweepOptions
@@ -211,7 +211,16 @@ def _resources(file: SweepFile, given: SweepOptions) -> Rows:
     slots = fit_slots(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
     given.gpu_budget.require_gpus(slots.gpus)
     gpu_hours = _gpu_hours(given) if slots.gpus else []
-    return [resources_row(slots), *[("note", note) for note in slots.notes], *gpu_hours]
+    notes = [*slots.notes, *_precision(file.experiment.training, slots)]
+    return [resources_row(slots), *[("note", note) for note in notes], *gpu_hours]
+
+
+def _precision(training: Training, slots: Slots) -> list[str]:
+    """What is said of a precision that the trials' processor has to imitate."""
+    from hypercl.training import imitated
+
+    slow = imitated(training.precision) if training.device in ("auto", "cpu") and not slots.gpus else None
+    return [f"training.precision: {slow}"] if slow else []
 
 
 def _gpu_hours(given: SweepOptions) -> Rows:

@@ -93,6 +93,14 @@ def test_the_plan_says_when_the_experiment_itself_is_out_of_bounds(sweep_file: F
     assert "compression_ratio 0.8 is above 0.5" in rows["note"]
 
 
+def test_the_plan_warns_of_bf16_where_the_processor_imitates_it(
+    sweep_file: Files, given: SweepOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypercl.training.imitated", lambda precision: "slow" if precision == "bf16" else None)
+    notes = [dict(plan_rows(sweep_file(f"training.precision={one}"), given, FakeEngine())) for one in ("bf16", "fp32")]
+    assert [rows.get("note") for rows in notes] == ["training.precision: slow", None]
+
+
 def test_the_plan_tells_what_a_resume_takes_up(sweep_file: Files, given: SweepOptions) -> None:
     given.folder.mkdir(parents=True)
     study = SweepStudy(given.folder / "study.journal", "test", sweep_file(), 1)
