@@ -96,7 +96,7 @@ def _inputs(file: Path, shape: tuple[int, ...]) -> Tensor:
 
 
 def run_of(folder: Path) -> Path:
-    """The folder of a run: this one, the best trial of a sweep's, or the one run that `hypercl train` wrote into it.
+    """The folder of a run: this one, that of a sweep's best trial, or the one run that `hypercl train` wrote into it.
 
     Raises:
         UserError: no trial is complete yet, or several runs are in it.

@@ -90,8 +90,10 @@ class TrainedModel:
         Raises:
             UserError: as `predict`.
         """
-        known = (self.predict(inputs, task), torch.full((len(inputs),), task)) if task is not None else None
-        classes, tasks = known or self._inferred(inputs)
+        if task is None:
+            classes, tasks = self._inferred(inputs)
+        else:
+            classes, tasks = self.predict(inputs, task), torch.full((len(inputs),), task)
         if self.shape.regression:
             return classes, None, tasks
         if tasks is None:
