@@ -1,6 +1,6 @@
 """What the noisy values of a search say about the settings they belong to: a Gaussian process over the space."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,19 +22,49 @@ class Posterior:
     sd: np.ndarray
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What settings with several values say about the noise of one seed."""
+
+    squares: float = 0.0
+    """Sum of the squared distances of the values from their setting's mean."""
+    freedom: int = 0
+    """Values beyond the first of each setting."""
+
+
+def spread_of(settings: Iterable[Sequence[tuple[float, int]]]) -> Spread:
+    """The spread within settings, pooled over them.
+
+    Args:
+        settings: the values of each; a value that is a mean over seeds stands there with their number.
+    """
+    squares, freedom = 0.0, 0
+    for values in settings:
+        if values:
+            own, weights = np.transpose(values)
+            squares += float(weights @ (own - np.average(own, weights=weights)) ** 2)
+            freedom += len(values) - 1
+    return Spread(squares, freedom)
+
+
 def posterior_of(
-    points: np.ndarray, values: Sequence[float] | np.ndarray, seeds: Sequence[float] | np.ndarray | None = None
+    points: np.ndarray,
+    values: Sequence[float] | np.ndarray,
+    seeds: Sequence[float] | np.ndarray | None = None,
+    spread: Spread = Spread(),
 ) -> Posterior:
     """The posterior at the settings that were tried, averaged over lengths and noises by their likelihood.
 
     A Gaussian process with an unknown constant mean and unknown variance (both integrated out; Rasmussen and Williams
     2006, section 2.7), a Matérn 5/2 kernel of one length for all coordinates, and independent noise. With few values a
-    grid of lengths and noises under weak priors is steadier than the likeliest of them.
+    grid of lengths and noises under weak priors is steadier than the likeliest of them. Means with their spread tell
+    the process as much as the single values would.
 
     Args:
         points: `(settings, coordinates)`, in the unit cube; choices one-hot. A setting tried twice stands there twice.
         values: one a setting, the mean over its seeds.
         seeds: of each value; one where left out.
+        spread: of the single values around their means, where there are several of a setting.
     """
     y = np.asarray(values, dtype=float)
     noise = np.ones(len(y)) if seeds is None else 1 / np.asarray(seeds, dtype=float)
@@ -43,9 +73,9 @@ def posterior_of(
     if len(y) > MOST:
         few = np.linspace(0, len(y) - 1, MOST).astype(int)
         part = distances[np.ix_(few, few)]
-        fits = [_fit(part, y[few], noise[few], *pair)[0] for pair in pairs]
+        fits = [_fit(part, y[few], noise[few], spread, *pair)[0] for pair in pairs]
         pairs = [pairs[int(np.argmax(fits))]]
-    fits = [_fit(distances, y, noise, *pair) for pair in pairs]
+    fits = [_fit(distances, y, noise, spread, *pair) for pair in pairs]
     evidence = np.array([fit[0] for fit in fits])
     weights = np.exp(evidence - evidence.max())
     weights /= weights.sum()
@@ -55,10 +85,10 @@ def posterior_of(
 
 
 def _fit(
-    distances: np.ndarray, y: np.ndarray, noise: np.ndarray, length: float, ratio: float
+    distances: np.ndarray, y: np.ndarray, noise: np.ndarray, spread: Spread, length: float, ratio: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Of one length and noise: the logarithm of its likelihood and prior, the posterior's means and variances."""
-    count = len(y)
+    count, freedom = len(y), len(y) - 1 + spread.freedom
     prior = _matern(distances / length)
     factor = np.linalg.cholesky(prior + np.diag(ratio * noise + 1e-9))
     solved = np.linalg.solve(factor, np.column_stack([np.ones(count), y, prior]))
@@ -66,8 +96,9 @@ def _fit(
     precision = ones @ ones
     centre = ones @ scaled / precision
     rest = scaled - centre * ones
-    variance = (rest @ rest + 1e-12) / max(count - 1, 1)
-    evidence = -(count - 1) / 2 * np.log(variance) - np.log(np.diag(factor)).sum() - np.log(precision) / 2
+    variance = (rest @ rest + spread.squares / ratio + 1e-12) / max(freedom, 1)
+    evidence = -freedom / 2 * np.log(variance) - np.log(np.diag(factor)).sum() - np.log(precision) / 2
+    evidence -= spread.freedom / 2 * np.log(ratio)
     evidence -= (np.log(length / 1.2) / np.log(2)) ** 2 / 2 + (np.log(ratio) / np.log(4.5)) ** 2 / 2
     unsure = 1 - kernel.T @ ones
     variances = variance * (1 - (kernel**2).sum(axis=0) + unsure**2 / precision)

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import NORMAL, posterior_of
+from hypercl.analysis import NORMAL, posterior_of, spread_of
 from hypercl.config import SweepFile
 from hypercl.config.models import StabilityDecay
 from hypercl.sweep.study.outcome import is_complete
@@ -51,19 +51,24 @@ def beliefs_of(
         return {}
     more: Mapping[int, Sequence[float]] = {} if further is None or file.fidelity else further
     seeds = file.experiment.training.replicas
-    counts = tuple(seeds + len(more.get(trial.number, ())) for trial in complete)
-    sums = [seeds * float(trial.values[0]) + sum(more.get(trial.number, ())) for trial in complete]
-    values = tuple(total / count for total, count in zip(sums, counts, strict=True))
-    means, sds = _posterior(_points(complete), values, counts)
+    settings = tuple(
+        ((float(trial.values[0]), seeds), *((value, 1) for value in more.get(trial.number, ()))) for trial in complete
+    )
+    means, sds = _posterior(_points(complete), settings)
     return {trial.number: Belief(*pair) for trial, *pair in zip(complete, means, sds, strict=True)}
 
 
 @lru_cache(maxsize=8)
 def _posterior(
-    points: tuple[tuple[float, ...], ...], values: tuple[float, ...], seeds: tuple[int, ...]
+    points: tuple[tuple[float, ...], ...], settings: tuple[tuple[tuple[float, int], ...], ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Kept for who asks for the same trials again: the table, best.yaml, the final step."""
-    found = posterior_of(np.reshape(points, (len(values), -1)), values, seeds)
+    """Of settings with their values and each value's number of seeds. Kept for who asks for the same trials again: the
+    table, best.yaml, the final step."""
+    seeds = [sum(count for _, count in own) for own in settings]
+    means = [
+        sum(value * count for value, count in values) / total for values, total in zip(settings, seeds, strict=True)
+    ]
+    found = posterior_of(np.reshape(points, (len(settings), -1)), means, seeds, spread_of(settings))
     return tuple(found.mean.tolist()), tuple(found.sd.tolist())
 
 
