@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hypercl.analysis import posterior
-from hypercl.analysis.posterior import posterior_of
+from hypercl.analysis.confirming import p_no_better
+from hypercl.analysis.posterior import posterior_of, spread_of
 
 
 def test_one_lucky_value_is_drawn_towards_its_neighbours() -> None:
@@ -51,3 +52,46 @@ def test_more_seeds_are_believed_more() -> None:
     values[4] = 0.3
     few = posterior_of(points, values, np.ones(12)).mean[4]
     assert posterior_of(points, values, np.where(np.arange(12) == 4, 20, 1)).mean[4] > few
+
+
+def test_means_with_their_spread_say_what_the_single_values_say() -> None:
+    rng = np.random.default_rng(7)
+    points = rng.random((9, 2))
+    settings = [
+        [(float(value), 1) for value in point[0] + rng.normal(0, 0.1, 1 + number % 3)]
+        for number, point in enumerate(points)
+    ]
+    single = posterior_of(
+        np.repeat(points, [len(own) for own in settings], axis=0), [x for own in settings for x, _ in own]
+    )
+    means, counts = [np.mean([x for x, _ in own]) for own in settings], [len(own) for own in settings]
+    found = posterior_of(points, means, counts, spread_of(settings))
+    first = np.cumsum([0, *counts[:-1]])
+    assert found.mean == pytest.approx(single.mean[first], abs=1e-5)
+    assert found.sd == pytest.approx(single.sd[first], abs=1e-5)
+
+
+def test_the_spread_of_a_mean_over_seeds_counts_them() -> None:
+    found = spread_of([[(0.5, 4), (0.9, 1)], [(0.2, 1)], []])
+    assert found.freedom == 1
+    assert found.squares == pytest.approx(4 * 0.08**2 + 0.32**2)
+
+
+def test_a_setting_that_is_better_with_every_seed_is_believed_where_a_search_had_few_trials() -> None:
+    """A real sweep, ten permutations of MNIST: 6.7 points better with each of four seeds, and yet nothing better was
+    found, since the noise was taken from the six settings alone."""
+    points = np.array([[0.37, 0.4, 0.5, 0.0], [0.23, 0.6, 0.3, 1.0], [0.48, 0.7, 0.3, 1.0], [0.1, 0.3, 0.4, 0.0]])
+    settings = [
+        [(0.8766, 1), (0.8923, 1), (0.8706, 1), (0.8441, 1)],
+        [(0.9428, 1), (0.9382, 1), (0.9294, 1), (0.9394, 1)],
+        [(0.8550, 1)],
+        [(0.8742, 1)],
+    ]
+    means, counts = [np.mean([x for x, _ in own]) for own in settings], [len(own) for own in settings]
+    found = posterior_of(points, means, counts, spread_of(settings))
+    before = posterior_of(points, means, counts)
+    expected, earlier = (
+        {place: (float(each.mean[place]), float(each.sd[place])) for place in (0, 1)} for each in (found, before)
+    )
+    assert p_no_better(1, 0, expected) < 0.01
+    assert p_no_better(1, 0, earlier) > 0.05

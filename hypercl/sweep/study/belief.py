@@ -65,9 +65,7 @@ def _posterior(
     """Of settings with their values and each value's number of seeds. Kept for who asks for the same trials again: the
     table, best.yaml, the final step."""
     seeds = [sum(count for _, count in own) for own in settings]
-    means = [
-        sum(value * count for value, count in values) / total for values, total in zip(settings, seeds, strict=True)
-    ]
+    means = [sum(value * count for value, count in own) / total for own, total in zip(settings, seeds, strict=True)]
     found = posterior_of(np.reshape(points, (len(settings), -1)), means, seeds, spread_of(settings))
     return tuple(found.mean.tolist()), tuple(found.sd.tolist())
 
