@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hypercl.analysis.how_sure import another_sweep, foretold
     from hypercl.analysis.matrix import matrix_figure, write_matrix_png
     from hypercl.analysis.optimism import Joined, joined_optimism, optimism_figure, write_optimism
-    from hypercl.analysis.posterior import Posterior, Spread, posterior_of, spread_of
+    from hypercl.analysis.posterior import Posterior, posterior_of
     from hypercl.analysis.race import draw_race, race_markdown, race_table
     from hypercl.analysis.race_record import RaceRecord, race_record_of
     from hypercl.analysis.racing import Plan, Round, level_of, p_worse

@@ -1,6 +1,6 @@
 """What the noisy values of a search say about the settings they belong to: a Gaussian process over the space."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,52 +22,37 @@ class Posterior:
     sd: np.ndarray
 
 
+Value = tuple[float, int]
+"""A mean over seeds, and their number."""
+
+
 @dataclass(frozen=True)
-class Spread:
+class _Spread:
     """What settings with several values say about the noise of one seed."""
 
-    squares: float = 0.0
-    """Sum of the squared distances of the values from their setting's mean."""
-    freedom: int = 0
+    squares: float
+    """Sum of the squared distances of the values from their setting's mean, each times its seeds."""
+    freedom: int
     """Values beyond the first of each setting."""
 
 
-def spread_of(settings: Iterable[Sequence[tuple[float, int]]]) -> Spread:
-    """The spread within settings, pooled over them.
-
-    Args:
-        settings: the values of each; a value that is a mean over seeds stands there with their number.
-    """
-    squares, freedom = 0.0, 0
-    for values in settings:
-        if values:
-            own, weights = np.transpose(values)
-            squares += float(weights @ (own - np.average(own, weights=weights)) ** 2)
-            freedom += len(values) - 1
-    return Spread(squares, freedom)
-
-
-def posterior_of(
-    points: np.ndarray,
-    values: Sequence[float] | np.ndarray,
-    seeds: Sequence[float] | np.ndarray | None = None,
-    spread: Spread = Spread(),
-) -> Posterior:
+def posterior_of(points: np.ndarray, settings: Sequence[Sequence[Value]]) -> Posterior:
     """The posterior at the settings that were tried, averaged over lengths and noises by their likelihood.
 
     A Gaussian process with an unknown constant mean and unknown variance (both integrated out; Rasmussen and Williams
     2006, section 2.7), a Matérn 5/2 kernel of one length for all coordinates, and independent noise. With few values a
-    grid of lengths and noises under weak priors is steadier than the likeliest of them. Means with their spread tell
-    the process as much as the single values would.
+    grid of lengths and noises under weak priors is steadier than the likeliest of them. Several values of a setting
+    count as their mean and their spread around it, which tells the process all that they say.
 
     Args:
-        points: `(settings, coordinates)`, in the unit cube; choices one-hot. A setting tried twice stands there twice.
-        values: one a setting, the mean over its seeds.
-        seeds: of each value; one where left out.
-        spread: of the single values around their means, where there are several of a setting.
+        points: `(settings, coordinates)`, in the unit cube; choices one-hot. A setting may stand there twice.
+        settings: the values of each, one or more.
     """
-    y = np.asarray(values, dtype=float)
-    noise = np.ones(len(y)) if seeds is None else 1 / np.asarray(seeds, dtype=float)
+    seeds = np.array([sum(count for _, count in own) for own in settings], dtype=float)
+    y = np.array([sum(value * count for value, count in own) for own in settings]) / seeds
+    squares = sum(count * (value - mean) ** 2 for own, mean in zip(settings, y, strict=True) for value, count in own)
+    spread = _Spread(float(squares), sum(len(own) - 1 for own in settings))
+    noise = 1 / seeds
     distances = np.sqrt(np.maximum(_squared_distances(points), 0.0))
     pairs = [(length, ratio) for length in LENGTHS for ratio in NOISES]
     if len(y) > MOST:
@@ -85,7 +70,7 @@ def posterior_of(
 
 
 def _fit(
-    distances: np.ndarray, y: np.ndarray, noise: np.ndarray, spread: Spread, length: float, ratio: float
+    distances: np.ndarray, y: np.ndarray, noise: np.ndarray, spread: _Spread, length: float, ratio: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Of one length and noise: the logarithm of its likelihood and prior, the posterior's means and variances."""
     count, freedom = len(y), len(y) - 1 + spread.freedom

@@ -10,7 +10,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from hypercl.analysis import NORMAL, posterior_of, spread_of
+from hypercl.analysis import NORMAL, posterior_of
 from hypercl.config import SweepFile
 from hypercl.config.models import StabilityDecay
 from hypercl.sweep.study.outcome import is_complete
@@ -64,9 +64,7 @@ def _posterior(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Of settings with their values and each value's number of seeds. Kept for who asks for the same trials again: the
     table, best.yaml, the final step."""
-    seeds = [sum(count for _, count in own) for own in settings]
-    means = [sum(value * count for value, count in own) / total for own, total in zip(settings, seeds, strict=True)]
-    found = posterior_of(np.reshape(points, (len(settings), -1)), means, seeds, spread_of(settings))
+    found = posterior_of(np.reshape(points, (len(settings), -1)), settings)
     return tuple(found.mean.tolist()), tuple(found.sd.tolist())
 
 

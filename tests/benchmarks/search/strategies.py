@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hypercl.analysis.confirming import confirming_round, halving_plan
-from hypercl.analysis.posterior import Posterior, posterior_of, spread_of
+from hypercl.analysis.posterior import Posterior, posterior_of
 from hypercl.analysis.racing import Plan
 from hypercl.config import SweepFile
 from hypercl.config.models import Confirm as Shipped
@@ -196,12 +196,7 @@ class Evidence:
         """The posterior at the settings; a setting without a value is at minus infinity."""
         rows = [[*search, *since] for search, since in zip(self.values, self.further, strict=True)]
         has = np.array([bool(row) for row in rows])
-        known = posterior_of(
-            self._points[has],
-            [float(np.mean(row)) for row in rows if row],
-            [len(row) for row in rows if row],
-            spread_of([(value, 1) for value in row] for row in rows),
-        )
+        known = posterior_of(self._points[has], [[(value, 1) for value in row] for row in rows if row])
         mean, sd = np.full(len(rows), -np.inf), np.zeros(len(rows))
         mean[has], sd[has] = known.mean, known.sd
         return Posterior(mean, sd)
