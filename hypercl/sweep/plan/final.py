@@ -70,7 +70,7 @@ def final_row(asked: SweepFile, given: SweepOptions) -> tuple[str, str]:
     text = f"{best}, the experiment as written{scratch}: {size}{few}"
     if given.final in ("no", "when asked"):
         return "final step", f"when you ask for it (hypercl final), which opens test data: {text}"
-    return "final step", f"{text}; test data is opened once"
+    return "final step", f"{text}; it opens test data"
 
 
 def final_step_row(asked: SweepFile, slots: Slots, run: float | None) -> tuple[str, str]:

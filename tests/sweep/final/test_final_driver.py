@@ -139,7 +139,7 @@ def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     said = dict(plan_rows(file(), options, FakeEngine()))["final step"]
     assert said == (
         "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs (too few for a p below 0.0625); "
-        "test data is opened once"
+        "it opens test data"
     )
     asked = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1, final="when asked")
     said = dict(plan_rows(file(), asked, FakeEngine()))["final step"]
