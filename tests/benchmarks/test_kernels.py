@@ -5,14 +5,7 @@ from _pytest.mark import ParameterSet
 
 from tests.benchmarks.kernels import Counts, counts_of, report_share, shipped, written
 
-ALIKE = {
-    "split_mnist_front",
-    "split_mnist_stability",
-    "split_mnist_ent",
-    "permuted_mnist_ent",
-    "cifar_cl3",
-    "cifar_fast",
-}
+ALIKE = {"split_mnist_front", "split_mnist_stability", "split_mnist_ent", "permuted_mnist_ent", "cifar_cl3"}
 """They make the step of a setting that is counted here."""
 LARGE = ("cifar", *(f"permuted_mnist_{each}" for each in ("100", "250", "tir", "replay", "dgr", "lwf")))
 """How the names of settings with large networks begin."""

@@ -253,3 +253,12 @@ def test_a_full_hypernetwork_has_one_chunk_whose_term_is_zero():
     of_tasks, of_chunks = hypernet.first_layer_terms(theta, embeddings)
     assert of_tasks.shape == (2, 6)
     assert torch.equal(of_chunks, torch.zeros(1, 6).double())
+
+
+def test_tasks_of_a_linear_hypernetwork_differ_by_one_vector_that_all_chunks_share():
+    hypernet = Hypernetwork(40, chunk_size=10, hidden=(), task_embedding=3, chunk_embedding=2)
+    weights = hypernet(parameters(hypernet), torch.randn(2, 3, generator=generator(2)).double())
+    first, second = weights.unflatten(1, (4, 10))
+    difference = second - first
+    torch.testing.assert_close(difference, difference[:1].expand(4, 10))
+    assert difference.abs().min() > 0
