@@ -31,8 +31,8 @@ class FinalPlan:
         return -(-self.runs // concurrent) * a_bundle * run
 
     def in_words(self) -> str:
-        """`4 settings x 10 seeds in 4 runs`."""
-        return f"{self.settings} settings x {self.seeds} seeds in {self.runs} runs"
+        """`at most 4 settings x 10 seeds in 4 runs`."""
+        return f"at most {self.settings} settings x {self.seeds} seeds in {self.runs} runs"
 
 
 def final_plan(asked: SweepFile, slots: Slots) -> FinalPlan:

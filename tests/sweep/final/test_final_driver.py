@@ -138,14 +138,14 @@ def test_the_plan_says_what_the_final_step_will_train(tmp_path: Path) -> None:
     options = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1)
     said = dict(plan_rows(file(), options, FakeEngine()))["final step"]
     assert said == (
-        "the best setting, the experiment as written: 2 settings x 5 seeds in 2 runs (too few for a p below 0.0625); "
-        "it opens test data"
+        "the best setting, the experiment as written: at most 2 settings x 5 seeds in 2 runs "
+        "(too few for a p below 0.0625); it opens test data"
     )
     asked = SweepOptions(folder=tmp_path / "x", data_dir=tmp_path, max_concurrent=1, final="when asked")
     said = dict(plan_rows(file(), asked, FakeEngine()))["final step"]
     assert said == (
         "when you ask for it (hypercl final), which opens test data: the best setting, the experiment as written: "
-        "2 settings x 5 seeds in 2 runs (too few for a p below 0.0625)"
+        "at most 2 settings x 5 seeds in 2 runs (too few for a p below 0.0625)"
     )
 
 
@@ -153,8 +153,11 @@ def test_a_dry_run_says_how_long_it_takes_at_most() -> None:
     slots = Slots(1.0, 0.0, 4)
     given = file("final={settings: 3, seeds: 10}")
     assert final_plan(given, slots).runs == 4
-    assert final_step_row(given, slots, 60.0) == ("final step", "4 settings x 10 seeds in 4 runs, at most about 10 min")
+    assert final_step_row(given, slots, 60.0) == (
+        "final step",
+        "at most 4 settings x 10 seeds in 4 runs, at most about 10 min",
+    )
     text = "experiment: {tasks: {name: permuted_mnist, num_tasks: 3}}\nspace: {method.beta: {log_uniform: [0.1, 1]}}"
     assert final_step_row(loads(text, "p.yaml"), slots, 60.0)[1] == (
-        "4 settings x 10 seeds in 40 runs, at most about 10 min"
+        "at most 4 settings x 10 seeds in 40 runs, at most about 10 min"
     )
