@@ -18,6 +18,7 @@
   const range = count => [...Array(count).keys()];
   const known = values => values.filter(value => value !== null && value !== undefined);
   const percent = value => `${(100 * value).toFixed(1)} %`;
+  const brief = given => typeof given === "number" && !Number.isInteger(given) ? +given.toPrecision(4) : given;  // a whole number is whole
   const show = (value, goal) => value === undefined || value === null ? "" : goal.fraction ? percent(value) : `${+value.toPrecision(4)}`;
   const WORDS = {
     complete: "complete", learned: "learned one task", pruned: "pruned", infeasible: "out of bounds", diverged: "diverged",
@@ -67,7 +68,7 @@
     sweep.goals.forEach((goal, place) => trial.goals && lines.push(`${esc(goal.words)} ${show(trial.goals[place], goal)}`));
     sweep.parameters.forEach((one, place) => {
       const given = trial.values[place];
-      if (given !== null) lines.push(`${esc(one.name)} ${esc(typeof given === "number" ? +given.toPrecision(4) : given)}`);
+      if (given !== null) lines.push(`${esc(one.name)} ${esc(brief(given))}`);
     });
     return lines.join("<br>");
   };
@@ -294,8 +295,8 @@
 
   const settingTable = (sweep, trial) => {
     const rows = sweep.parameters.map((one, place) => {
-      const given = trial.values[place], text = given === null ? "–" : typeof given === "number" ? `${+given.toPrecision(4)}` : given, base = one.written === null ? "–" : one.written;
-      const same = given === null || (typeof given === "number" ? Math.abs(given - Number(base)) <= 1e-3 * Math.abs(given) : text === base);
+      const given = trial.values[place], text = given === null ? "–" : `${brief(given)}`, base = one.written === null ? "–" : one.written;
+      const same = given === null || text === base || (!Number.isInteger(given) && Math.abs(given - Number(base)) <= 1e-3 * Math.abs(given));
       const row = el("tr", { className: same ? "" : "changed" }, el("th", { scope: "row" }, ...breakable(one.path)), el("td", { textContent: text }), el("td", { textContent: base }));
       return row;
     });

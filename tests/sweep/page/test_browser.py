@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_sweep import TEXT, made_sweep
+from made_sweep import SMALL, TEXT, made_sweep
 from PIL import Image
 
 from hypercl.sweep.page import Shown, page_of
@@ -109,6 +109,20 @@ def test_a_click_on_a_pruned_trial_shows_how_it_trained(sweep: Path) -> None:
     pruned = [one.number for one in read_sweep(sweep / "made").trials if state_of(one) == "pruned"]
     assert int(told["chosen"]) in pruned
     assert {kind for kind, drawn in told["drawn"] if drawn} >= {"matrix", "stream", "loss"}
+
+
+WHOLE = """drawAll();
+const cells = [...document.querySelectorAll('[data-part="setting"] td')].map(one => one.textContent);
+if (!cells.some(text => /^1234[5-9]$/.test(text))) errors.push(cells.join(" "));"""
+
+
+def test_a_whole_number_of_the_best_setting_is_not_rounded(tmp_path: Path) -> None:
+    made_sweep(
+        tmp_path / "made",
+        complete=5,
+        text=SMALL.replace("space: {", "space: {hypernet.chunk_size: {int: [12345, 12349]}, "),
+    )
+    assert opened(written(tmp_path, "made"), WHOLE)["errors"] == []
 
 
 def test_a_front_and_what_is_replayed_are_drawn(tmp_path: Path) -> None:
