@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hypercl.analysis import BASE, NORMAL, FinalResult, counterpart, label_in_words, leading, p_of
+from hypercl.config.reading import value_in_short
 from hypercl.formatting import is_fraction, percent, typed
 from hypercl.sweep.planner import planner_of
 from hypercl.sweep.race import gain_interval, race_in_words
@@ -162,8 +163,12 @@ def _edges(record: StudyRecord, found: Sequence[Importance]) -> Iterator[str]:
         if "log" in distribution.kind:
             place = log(value / low) / log(high / low)
         if not EDGE <= place <= 1 - EDGE:
-            end, way = (f"lower end {low:g}", "down") if place < EDGE else (f"upper end {high:g}", "up")
+            end, way = (
+                (f"lower end {value_in_short(low)}", "down")
+                if place < EDGE
+                else (f"upper end {value_in_short(high)}", "up")
+            )
             yield (
-                f"{one.path} matters, and its best value {value:.3g} lies at the {end} of its range: "
+                f"{one.path} matters, and its best value {value_in_short(value)} lies at the {end} of its range: "
                 f"widen the range {way}wards in a new sweep."
             )

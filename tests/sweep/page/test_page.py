@@ -11,6 +11,7 @@ from made_sweep import SMALL, TEXT, made_sweep
 
 from hypercl.cli import main
 from hypercl.sweep.page import Shown, page_of
+from hypercl.sweep.page.answer import next_steps
 from hypercl.sweep.page.courses import Courses, course_of
 from hypercl.sweep.results import read_sweeps
 from hypercl.sweep.results.importance import Importance
@@ -195,3 +196,15 @@ def test_page_of_500_trials_stays_below_six_megabytes(tmp_path: Path) -> None:
     text, found = page(tmp_path / "made")
     each = len(json.dumps(found.sweeps[0]["trials"])) / 40
     assert len(text) + 460 * each + 4 * 400_000 + 400_000 * 4 / 3 < 6e6
+
+
+def test_a_best_value_at_an_end_of_its_range_is_told_with_all_digits_of_a_whole_number(tmp_path: Path) -> None:
+    space = "hypernet.chunk_size: {int: [60001, 60002]}"
+    made_sweep(tmp_path / "made", complete=6, text=SMALL.replace("space: {", f"space: {{{space}, "))
+    record = read_sweep(tmp_path / "made")
+    best = record.best()
+    assert best is not None
+    size = best.params["hypernet.chunk_size"]
+    steps = next_steps(record, "done", None, [Importance("hypernet.chunk_size", 0.9, 0.1)])
+    end = {60001: "lower", 60002: "upper"}[size]
+    assert any(f"its best value {size} lies at the {end} end {size} of its range" in text for text, _ in steps)
