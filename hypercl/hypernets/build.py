@@ -86,15 +86,17 @@ class OwnWeights:
 
 @dataclass(frozen=True)
 class ChunkCosts:
-    """Parameters as a function of the chunk size D: fixed + D (h + 1) + ceil(N / D) n_c.
+    """Parameters as a function of the chunk size D: fixed + D (h + 1) + ceil(N / D) n_c, of N generated weights.
 
     They fall and then rise with D: the head grows, the chunk embeddings become fewer.
     """
 
     num_weights: int
-    """N, weights of the target."""
+    """N, weights that are generated."""
+    target_weights: int
+    """Weights of the target, of which the parameters are a ratio: N, and those that are not generated."""
     fixed: int
-    """Parameters of trunk and task embeddings."""
+    """Parameters of trunk and task embeddings, and those of the weights that are not generated."""
     per_row: int
     """h + 1, size of a row of the head."""
     per_chunk: int
@@ -103,7 +105,7 @@ class ChunkCosts:
     def ratio(self, size: int) -> float:
         """Compression ratio with this chunk size, task embeddings included."""
         chunks = -(-self.num_weights // size)
-        return (self.fixed + size * self.per_row + chunks * self.per_chunk) / self.num_weights
+        return (self.fixed + size * self.per_row + chunks * self.per_chunk) / self.target_weights
 
     def largest(self, ratio: float) -> int | None:
         """The largest chunk size, at most N, whose compression ratio does not exceed `ratio`; None if all do.
@@ -141,8 +143,8 @@ class ChunkCosts:
 
     def _budget(self, ratio: float) -> int:
         """The largest number of parameters whose ratio, as a float, does not exceed `ratio`."""
-        budget = floor(ratio * self.num_weights) + 1
-        while budget / self.num_weights > ratio:
+        budget = floor(ratio * self.target_weights) + 1
+        while budget / self.target_weights > ratio:
             budget -= 1
         return budget
 
@@ -169,10 +171,15 @@ def build_hypernet(
         OutOfReach: no chunk size has a compression ratio as small as required.
         UserError: a part of a composition names no weight of the target, or a weight is in no part.
     """
-    if isinstance(config, PartialHypernet | ModulationHypernet):
+    compose = partial(
+        composed, shapes=target_shapes, draw_weights=draw_weights, build=partial(build_hypernet, num_tasks=num_tasks)
+    )
+    if isinstance(config, PartialHypernet):
+        return _partial(config, compose, num_weights, num_tasks)
+    if isinstance(config, ModulationHypernet):
         config = config.composed
     if isinstance(config, ComposedHypernet):
-        return composed(config, target_shapes, draw_weights, partial(build_hypernet, num_tasks=num_tasks))
+        return compose(config)
     whole = Hypernetwork(
         num_weights=num_weights,
         chunk_size=num_weights,
@@ -218,6 +225,22 @@ def _of_images(config: SelfAttentionHypernet, whole: Hypernetwork) -> SelfAttent
     return SelfAttentionHypernetwork(whole.num_weights, first, (channels, height, width), *layers)
 
 
+def _partial(
+    config: PartialHypernet,
+    compose: Callable[[ComposedHypernet], CompositeHypernetwork],
+    num_weights: int,
+    num_tasks: int,
+) -> CompositeHypernetwork:
+    """Chunks of the generated weights beside those that are not."""
+    if isinstance(config.chunk_size, int):
+        return compose(config.composed(config.chunk_size))
+    whole = compose(config.composed(num_weights))
+    (generated,) = whole.generated
+    parameters = whole.num_parameters + num_tasks * whole.embedding_size
+    per_chunk = config.chunk_embedding * (num_tasks if config.own_chunks else 1)
+    return compose(config.composed(_solved(config, generated, parameters, per_chunk, num_weights)))
+
+
 def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hypernetwork:
     """Chunks of a given size, or of the largest that keeps to a compression ratio."""
     num_weights, task_chunks = whole.num_weights, isinstance(config, TaskChunkedHypernet)
@@ -225,21 +248,42 @@ def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hy
     chunked = replace(whole, chunk_embedding=config.chunk_embedding, task_chunks=task_chunks, perturbation=perturbation)
     if isinstance(config.chunk_size, int):
         return replace(chunked, chunk_size=min(config.chunk_size, num_weights))
-    per_row, per_chunk = chunked.shapes["head"][1], config.chunk_embedding * (num_tasks if task_chunks else 1)
-    trunk = chunked.num_parameters - num_weights * per_row - (0 if task_chunks else per_chunk)  # of a single chunk
-    costs = ChunkCosts(num_weights, trunk + num_tasks * config.task_embedding, per_row, per_chunk)
+    parameters = chunked.num_parameters + num_tasks * chunked.embedding_size
+    per_chunk = config.chunk_embedding * (num_tasks if task_chunks else 1)
+    return replace(chunked, chunk_size=_solved(config, chunked, parameters, per_chunk, num_weights))
+
+
+def _solved(
+    config: ChunkedHypernet,
+    whole: Hypernetwork | SelfAttentionHypernetwork,
+    parameters: int,
+    per_chunk: int,
+    target_weights: int,
+) -> int:
+    """The largest chunk size that keeps to the compression ratio.
+
+    Args:
+        config: has the ratio.
+        whole: the hypernetwork with a single chunk.
+        parameters: with that chunk, all that count.
+        per_chunk: parameters of each further chunk.
+        target_weights: of which the ratio is.
+    """
+    num_weights, per_row = whole.num_weights, whole.shapes["head"][1]
+    costs = ChunkCosts(num_weights, target_weights, parameters - num_weights * per_row - per_chunk, per_row, per_chunk)
     required = config.compression_ratio or 0.0
     size = costs.largest(required)
     if size is None:
         best = costs.least()
         least = costs.ratio(best)
+        others = " and of weights that are not generated" if target_weights > num_weights else ""
         raise OutOfReach(
             f"hypernet.compression_ratio: {required:g} is not achievable; the minimum is {least:.4g}, with "
             f"chunk_size {best}\n"
-            f"    why:     {costs.fixed:,} parameters of trunk and task embeddings, {costs.per_row} per weight of a "
-            f"chunk, {costs.per_chunk} per chunk, for {costs.num_weights:,} weights\n"
+            f"    why:     {costs.fixed:,} parameters of trunk and task embeddings{others}, {per_row} per weight of a "
+            f"chunk, {per_chunk} per chunk, for {target_weights:,} weights\n"
             "    fix:     raise it, or make the trunk or the embeddings smaller",
             constraint="compression_ratio",
             violation=least / required - 1,
         )
-    return replace(chunked, chunk_size=size)
+    return size

@@ -1,14 +1,15 @@
 """From the parts of a composition, which name layers of the target, to a hypernetwork of several."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from hypercl.config import UserError
+from hypercl.config import UserError, did_you_mean
 from hypercl.config.models import ComposedHypernet, ComposedPart, SharedWeights, TaskWeights
 from hypercl.config.models import FrozenWeights as FrozenConfig
 from hypercl.hypernets import not_generated
@@ -117,8 +118,11 @@ def _assigned(parts: Sequence[ComposedPart], shapes: Shapes) -> list[list[int]]:
     for number, part in enumerate(parts):
         unused = next((pattern for pattern in part.weights if not any(_fits(name, pattern) for name in names)), None)
         if unused is not None:
+            layers = _layers(names)
+            hint = did_you_mean(unused, layers)
             raise UserError(
-                f"hypernet: '{unused}' names no layer or weight of the target\n    allowed: {', '.join(_layers(names))}"
+                f"hypernet: '{unused}' names no layer or weight of the target\n    allowed: {', '.join(layers)}"
+                + (f"\n    fix:     {hint}" if hint else "")
             )
         if not places[number]:
             earlier = "an earlier part names all weights of" if number else "no weight is in"
@@ -130,5 +134,9 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
 
 
-def _layers(names: Sequence[Any]) -> list[str]:
-    return list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+def _layers(names: Sequence[str]) -> list[str]:
+    """The layers, those that differ by a number alone as one pattern: blocks.*.conv1."""
+    layers = dict.fromkeys(name.rpartition(".")[0] or name for name in names)
+    patterns = {layer: re.sub(r"(?<=\.)\d+(?=\.)", "*", layer) for layer in layers}
+    alike = Counter(patterns.values())
+    return list(dict.fromkeys(pattern if alike[pattern] > 1 else layer for layer, pattern in patterns.items()))

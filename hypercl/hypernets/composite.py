@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from hypercl.config.models import Initialization
 from hypercl.hypernets.hypernetwork import Hypernetwork
-from hypercl.hypernets.not_generated import FrozenWeights, TaskWeights
+from hypercl.hypernets.not_generated import FrozenWeights, SharedWeights, TaskWeights
 from hypercl.hypernets.self_attention import SelfAttentionHypernetwork
 from hypercl.tensors import Tensors
 
@@ -56,8 +56,14 @@ class CompositeHypernetwork:
 
     @property
     def chunk_size(self) -> int:
-        """That of the part with the largest chunks."""
-        return max(part.net.chunk_size for part in self.parts)
+        """That of the generated part with the largest chunks."""
+        return max(net.chunk_size for net in self.generated)
+
+    @property
+    def generated(self) -> list[Hypernetwork | SelfAttentionHypernetwork]:
+        """The hypernetworks of the parts that are generated."""
+        nets = [part.net for part in self.parts]
+        return [net for net in nets if not isinstance(net, SharedWeights | TaskWeights | FrozenWeights)]
 
     @property
     def embedding_size(self) -> int:

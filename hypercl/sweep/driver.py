@@ -127,7 +127,7 @@ class _Session:
         if given.time_limit_s is not None:
             self.control.seconds_after_deadline = room_to_stop(given.time_limit_s)
             self.control.deadline = self.began + given.time_limit_s - self.control.seconds_after_deadline
-        self.bounds = Bounds(self.file, engine.sizes, given.import_paths)
+        self.bounds = Bounds(self.file, engine.sizes, given.import_paths, self.asked)
 
     def run(self) -> SweepResult:
         check_same(self.folder, self.asked)

@@ -3,17 +3,19 @@
 import time
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypercl.config import OutOfReach
-from hypercl.config.models.hypernet import ChunkedHypernet
+from hypercl.config.models.hypernet import ChunkedHypernet, PartialHypernet
 from hypercl.hypernets import build_hypernet
 from hypercl.hypernets.build import ChunkCosts
 
 costs = st.builds(
     ChunkCosts,
     num_weights=st.integers(1, 400),
+    target_weights=st.integers(400, 900),
     fixed=st.integers(0, 300),
     per_row=st.integers(2, 40),
     per_chunk=st.integers(1, 40),
@@ -62,6 +64,33 @@ def test_an_empty_trunk_pays_for_all_its_inputs() -> None:
     assert hypernet.num_parameters + 3 * 6 <= 5_000 < hypernet.num_parameters + 3 * 6 + 11
 
 
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(("others", "wanted"), [("task", 0.9), ("shared", 0.7), ("frozen", 0.2), ("frozen", 5.0)])
+def test_weights_that_are_not_generated_count_in_the_ratio(others: str, wanted: float, own: bool) -> None:
+    shapes = [("body.weight", (300, 100)), ("head.weight", (50, 100)), ("head.bias", (50,))]
+    tasks, weights = 4, 300 * 100 + 50 * 100 + 50
+    settings = {"hidden": (), "task_embedding": 6, "chunk_embedding": 4, "compression_ratio": wanted}
+    config = PartialHypernet(generated=("body",), others=others, own_chunks=own, chunk_size="auto", **settings)
+
+    def counted(size: int | str) -> float:
+        ratio = wanted if size == "auto" else None
+        part = config.model_copy(update={"chunk_size": size, "compression_ratio": ratio})
+        net = build_hypernet(part, weights, tasks, shapes, torch.zeros)
+        return (net.num_parameters + tasks * net.embedding_size) / weights
+
+    size = build_hypernet(config, weights, tasks, shapes, torch.zeros).chunk_size
+    assert counted("auto") == counted(size) <= wanted
+    assert size == 30_000 or counted(size + 1) > wanted
+
+
+def test_the_least_ratio_counts_weights_that_are_not_generated() -> None:
+    shapes = [("body.weight", (300, 100)), ("head.weight", (50, 100))]
+    config = PartialHypernet(generated=("body",), others="task", hidden=(), chunk_size="auto", compression_ratio=0.5)
+    with pytest.raises(OutOfReach, match="and of weights that are not generated") as refusal:
+        build_hypernet(config, 35_000, 4, shapes, torch.zeros)
+    assert 0.5 * (1 + refusal.value.violation) > 4 * 5_000 / 35_000
+
+
 def test_a_ratio_that_no_size_has_is_refused_with_the_least_one() -> None:
     config = ChunkedHypernet(hidden=(10,), chunk_size="auto", compression_ratio=0.01, chunk_embedding=8)
     with pytest.raises(OutOfReach) as refusal:
@@ -81,7 +110,7 @@ def test_a_ratio_that_no_size_has_is_refused_with_the_least_one() -> None:
 
 def test_ten_million_weights_are_solved_at_once() -> None:
     began = time.perf_counter()
-    cost = ChunkCosts(10_000_000, 5_000, 65, 32)
+    cost = ChunkCosts(10_000_000, 10_000_000, 5_000, 65, 32)
     least = cost.ratio(cost.least())
     for share in (1 - 1e-6, 1.0, 1.0001, 2.0, 100.0):
         cost.largest(least * share)
@@ -90,5 +119,5 @@ def test_ten_million_weights_are_solved_at_once() -> None:
 
 @pytest.mark.timeout(5)
 def test_a_ratio_beyond_all_sizes_is_met_by_one_chunk() -> None:
-    costs = ChunkCosts(num_weights=2885058, fixed=100, per_row=11, per_chunk=5)
+    costs = ChunkCosts(num_weights=2885058, target_weights=2885058, fixed=100, per_row=11, per_chunk=5)
     assert costs.largest(9.951030701015468e17) == 2885058

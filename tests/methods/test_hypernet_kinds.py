@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "shared": CHUNKS | {"chunk_size": 7, "generated": ("0", "norm.bias")},
         "frozen": CHUNKS | {"chunk_size": 7, "generated": ("head",), "others": "frozen"},
         "task": CHUNKS | {"chunk_size": 7, "generated": ("1.*",), "others": "task"},
+        "own chunks": CHUNKS | {"hidden": (), "chunk_size": 7, "generated": ("0", "1"), "own_chunks": True},
     },
     "self_attention": {
         "": CHUNKS
@@ -229,6 +230,20 @@ def test_weights_that_are_not_generated_start_as_the_targets_own() -> None:
     first, second = task.init_embeddings(2, generator(4))[:, task.parts[1].columns]
     assert not torch.equal(first, second)
     assert first.std() > 0.5
+
+
+def test_the_chunk_size_of_several_parts_is_that_of_a_generated_one() -> None:
+    assert built("partial", "frozen").chunk_size == 7
+
+
+def test_layers_that_differ_by_a_number_are_offered_as_one_pattern() -> None:
+    shapes = [(f"blocks.{number}.{layer}.weight", (2, 2)) for number in range(12) for layer in ("conv", "norm")]
+    config: Any = MODELS["partial"].model_validate({"generated": ["blocks.3.convs"]})
+    with pytest.raises(UserError) as refusal:
+        build_hypernet(config, 96, 3, shapes)
+    assert str(refusal.value).endswith(
+        "allowed: blocks.*.conv, blocks.*.norm\n    fix:     did you mean 'blocks.*.conv'?"
+    )
 
 
 def test_a_perturbed_hypernetwork_adds_noise_in_training_alone() -> None:

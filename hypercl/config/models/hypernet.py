@@ -105,6 +105,15 @@ def _require_visible_chunks(section: Hypernet) -> None:
         )
 
 
+def _require_shared_chunks(section: Hypernet, other: str) -> None:
+    """A chunk's variance is set by the size of its embedding, which must be known before a task is learned."""
+    if isinstance(section.init, HyperfanIn | HyperfanOut):
+        raise ValueError(
+            f"init {section.init.name} sets the variance of a chunk's weights by the size of its embedding, which "
+            f"is here each task's own: use xavier or normal, or {other}"
+        )
+
+
 class ChunkedHypernet(Hypernet):
     """Generates the weights chunk by chunk: the input is a task embedding and a chunk embedding."""
 
@@ -147,11 +156,7 @@ class TaskChunkedHypernet(ChunkedHypernet):
 
     @model_validator(mode="after")
     def _variance_of_embeddings(self) -> "TaskChunkedHypernet":
-        if isinstance(self.init, HyperfanIn | HyperfanOut):
-            raise ValueError(
-                f"init {self.init.name} sets the variance of a chunk's weights by the size of its embedding, which "
-                "is here each task's own: use xavier or normal, or hypernet chunked"
-            )
+        _require_shared_chunks(self, "hypernet chunked")
         return self
 
 
@@ -264,34 +269,33 @@ def _others(kind: Others) -> SharedWeights | FrozenWeights | TaskWeights:
 Patterns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
 
 
-class PartialHypernet(Hypernet):
-    """Generates the weights of chosen layers chunk by chunk; the other layers are shared, frozen or each task's own."""
+class PartialHypernet(ChunkedHypernet):
+    """As chunked, for the weights of chosen layers; the other layers are shared, frozen or each task's own."""
 
-    name: Literal["partial"] = "partial"
+    name: Literal["partial"] = "partial"  # pyright: ignore[reportIncompatibleVariableOverride]
     generated: Patterns = Field(examples=[["head", "blocks.1.*"]])
     """Layers or tensors of the target to generate, by their names in the module, where * stands for anything."""
     others: Others = "shared"
     """The weights that are not generated. shared: one set for all tasks, trained along and held fixed by the output
     regulariser. frozen: as the target initialises them from a fixed seed, in every run alike. task: each task's own,
     trained with its task embedding, of which they count as a part."""
-    chunk_size: Count = 42_000
-    """Weights per chunk; the last chunk is cut."""
-    chunk_embedding: Units = 96
-    """Size of a chunk embedding; chunk embeddings are shared by all tasks."""
+    own_chunks: Flag = False
+    """Whether each task has chunk embeddings of its own, as with task_chunked."""
 
     @model_validator(mode="after")
-    def _variance_of_chunks(self) -> "PartialHypernet":
-        _require_visible_chunks(self)
+    def _variance_of_embeddings(self) -> "PartialHypernet":
+        if self.own_chunks:
+            _require_shared_chunks(self, "own_chunks false")
         return self
 
-    @property
-    def composed(self) -> "ComposedHypernet":
-        """The same as a composition."""
-        generating = {key: getattr(self, key) for key in ChunkedHypernet.model_fields if key in type(self).model_fields}
-        chunked = ChunkedHypernet.model_validate({**generating, "name": "chunked"})
+    def composed(self, chunk_size: int) -> "ComposedHypernet":
+        """The same as a composition, with chunks of this size."""
+        generating = {key: getattr(self, key) for key in ChunkedHypernet.model_fields}
+        kind, name = (TaskChunkedHypernet, "task_chunked") if self.own_chunks else (ChunkedHypernet, "chunked")
+        chunked = {**generating, "name": name, "chunk_size": chunk_size, "compression_ratio": None}
         return ComposedHypernet(
             parts=(
-                ComposedPart(weights=self.generated, net=chunked),
+                ComposedPart(weights=self.generated, net=kind.model_validate(chunked)),
                 ComposedPart(weights=("*",), net=_others(self.others)),
             )
         )
@@ -390,8 +394,9 @@ AnyHypernet = Annotated[
 
 def has_task_weights(config: Section) -> bool:
     """Whether some weights are each task's own."""
-    composed = config.composed if isinstance(config, PartialHypernet | ModulationHypernet) else config
-    return isinstance(composed, ComposedHypernet) and any(isinstance(part.net, TaskWeights) for part in composed.parts)
+    if isinstance(config, PartialHypernet | ModulationHypernet):
+        return config.others == "task"
+    return isinstance(config, ComposedHypernet) and any(isinstance(part.net, TaskWeights) for part in config.parts)
 
 
 def without_gram_form(config: Section) -> bool:

@@ -3,14 +3,23 @@
 import random
 from collections.abc import Callable
 
-from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, lookup, resolved
+from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, lookup
 from hypercl.config.models import task_count
 from hypercl.formatting import duration
 from hypercl.sweep.options import SweepOptions
 from hypercl.sweep.plan.final import final_step_row, race_time
 from hypercl.sweep.plan.plan import Rows, resources_row
 from hypercl.sweep.planner import planner_of
-from hypercl.sweep.study import Bounds, Verdict, draw, final_config, full_config, priced, search_config
+from hypercl.sweep.study import (
+    Bounds,
+    Verdict,
+    draw,
+    final_config,
+    full_config,
+    priced,
+    search_config,
+    tasks_left_out,
+)
 from hypercl.sweep.workers import Engine, Slots, fit_slots, this_machine
 
 SETTINGS = 20
@@ -39,7 +48,7 @@ def dry_run_rows(
     check_sweep(file, given.source)
     asked, file = file, search_config(file)
     engine = engine or Engine()
-    bounds = Bounds(file, engine.sizes, given.import_paths)
+    bounds = Bounds(file, engine.sizes, given.import_paths, asked)
     verdicts = sampled(file, bounds)
     experiments = [verdict.experiment for verdict in verdicts if verdict.feasible and verdict.experiment is not None]
     if not experiments:
@@ -48,13 +57,13 @@ def dry_run_rows(
     largest = max(experiments, key=lambda one: engine.sizes(one, given.import_paths).parameters)
     if largest.training.threads == "auto":
         largest = assign(largest, {"training.threads": slots.threads})
-    sizes, measured = engine.sizes(largest, given.import_paths), measure or _two_steps(given)
+    at_full = _at_full_length(largest, asked)
+    sizes, measured = engine.sizes(at_full, given.import_paths), measure or _two_steps(given)
     planner, seconds = planner_of(file), measured(largest)
     tasks, part = (task_count(largest.tasks), " (one task)") if planner.one_task else (1, "")
     steps = steps_of(largest, given) // tasks
     trials = planner.most_trials
     rounds = -(-trials // slots.concurrent)
-    at_full = _at_full_length(largest, asked)
     full_seconds = measured(at_full) if at_full.tasks != largest.tasks else seconds
     full_trial = full_seconds * steps_of(at_full, given) / tasks
     saved = f", instead of {duration(full_trial * rounds)} at full length" if asked.fidelity else ""
@@ -90,7 +99,7 @@ def _at_full_length(trial: Experiment, asked: SweepFile) -> Experiment:
     """The experiment of a trial, as what is selected from the trials is trained."""
     full = full_config(asked).experiment
     lengths = {path: lookup(full, path) for path in asked.fidelity if path != "tasks.num_tasks"}
-    return assign(trial, {"tasks": resolved(full.tasks), **lengths}) if asked.fidelity else trial
+    return assign(trial, {**tasks_left_out(asked), **lengths}) if asked.fidelity else trial
 
 
 def _final_step(asked: SweepFile, slots: Slots, seconds: float, given: SweepOptions) -> tuple[str, str]:

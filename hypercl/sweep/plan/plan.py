@@ -47,7 +47,7 @@ def plan_rows(file: SweepFile, given: SweepOptions, engine: Engine | None = None
     check_preference(file, given.prefer)
     given.gpu_budget.check()
     asked, file = file, search_config(file)
-    bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths)
+    bounds = Bounds(file, (engine or Engine()).sizes, given.import_paths, asked)
     tasks = asked.experiment.tasks
     return [
         ("stream", f"{tasks.name}, {tasks.num_tasks} tasks"),

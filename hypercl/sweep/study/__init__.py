@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         protocol_in_words,
         race_config,
         search_config,
+        tasks_left_out,
     )
     from hypercl.sweep.study.pruners import pruner_in_words, pruner_of
     from hypercl.sweep.study.ranking import (

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hypercl.config import ConfigError, Experiment, OutOfReach
+from hypercl.config import ConfigError, Experiment, OutOfReach, assign
 from hypercl.config.models import Bound, OwnWeights, SweepFile
 from hypercl.formatting import first_line
+from hypercl.sweep.study.protocols import tasks_left_out
 from hypercl.sweep.study.space import Params, draw, experiment_of
 
 
@@ -48,10 +49,20 @@ class Verdict:
 
 
 class Bounds:
-    """Judges suggestions by the file's `constraints`."""
+    """Judges suggestions by the file's `constraints`.
 
-    def __init__(self, file: SweepFile, sizes: SizesOf, import_paths: tuple[Path, ...] = ()) -> None:
+    Args:
+        file: as from `search_config`, whose experiments are judged.
+        sizes: of an experiment's networks.
+        import_paths: folders in which a user's own target is looked for.
+        asked: the file as written. Where its trials learn some of the tasks alone, bounds are on the networks of all.
+    """
+
+    def __init__(
+        self, file: SweepFile, sizes: SizesOf, import_paths: tuple[Path, ...] = (), asked: SweepFile | None = None
+    ) -> None:
         self._file, self._sizes, self._import_paths = file, sizes, import_paths
+        self._all_tasks = {} if asked is None else tasks_left_out(asked)
 
     def judge(self, params: Params) -> Verdict:
         """Builds the experiment of a suggestion and compares its sizes with the bounds; reads no data."""
@@ -72,7 +83,8 @@ class Bounds:
         wanted = getattr(experiment.hypernet, "compression_ratio", None)
         if bounds or wanted is not None:
             try:
-                sizes = self._sizes(experiment, self._import_paths)
+                whole = assign(experiment, self._all_tasks) if self._all_tasks else experiment
+                sizes = self._sizes(whole, self._import_paths)
             except OutOfReach as error:
                 return Verdict({**violations, error.constraint: error.violation}, first_line(error), experiment)
             if wanted is not None:

@@ -50,6 +50,18 @@ def full_config(file: SweepFile) -> SweepFile:
     return file.model_copy(update={"experiment": assign(experiment, changes)}) if changes else file
 
 
+def tasks_left_out(file: SweepFile) -> dict[str, Any]:
+    """Key path -> value that puts back the tasks which `search.fidelity` takes from the trials; {} where it takes none.
+
+    Args:
+        file: as written.
+    """
+    if "tasks.num_tasks" not in file.fidelity:
+        return {}
+    tasks = resolved(full_config(file).experiment.tasks)
+    return {f"tasks.{key}": tasks[key] for key in ("num_tasks", "classes_per_task") if key in tasks}
+
+
 def _first_tasks(experiment: Experiment, count: int) -> dict[str, Any]:
     listed = getattr(experiment.tasks, "classes_per_task", None)
     changes: dict[str, Any] = {"tasks.num_tasks": count}

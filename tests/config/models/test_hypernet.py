@@ -42,6 +42,12 @@ def experiment(*overrides: str) -> Experiment:
             "tasks instead of pairs",
         ),
         (["hypernet={name: partial}"], "generated"),
+        (["hypernet={name: partial, generated: [x], own_chunks: true, init: hyperfan_in}"], "or own_chunks false"),
+        (["hypernet={name: partial, generated: [x], chunk_size: auto}"], "needs a compression_ratio"),
+        (
+            ["hypernet={name: partial, generated: [x], compression_ratio: 0.5}"],
+            "would have no effect beside chunk_size",
+        ),
         (
             ["hypernet={name: partial, generated: [x], others: task}", "method.train_earlier_embeddings=true"],
             "own weights of earlier tasks",
@@ -67,6 +73,7 @@ def test_what_would_do_nothing_is_refused(overrides: list[str], words: str) -> N
     "overrides",
     [
         ["hypernet.chunk_size=auto", "hypernet.compression_ratio=0.5"],
+        ["hypernet={name: partial, generated: [x], others: task, chunk_size: auto, compression_ratio: 0.5}"],
         ["hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid"],
         ["hypernet.name=full", "hypernet.init.name=hyperfan_in", "hypernet.activation=sigmoid", "hypernet.dropout=0.1"],
         ["hypernet.name=full", "hypernet.init.name=hyperfan_in", "hypernet.normalization=layer"],

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from hypercl.config import loads
+from hypercl.config import SweepFile, loads
 from hypercl.sweep.study.constraints import Bounds
+from hypercl.sweep.study.protocols import search_config
 from hypercl.sweep.study.space import draw
 from hypercl.training import sizes
 
@@ -57,3 +58,21 @@ def test_every_draw_of_a_ratio_gets_a_verdict() -> None:
     rng, bounds = random.Random(1), Bounds(file, sizes)
     verdicts = [bounds.judge(draw(file.space, rng)) for _ in range(40)]
     assert {verdict.feasible for verdict in verdicts} == {True, False}
+
+
+@pytest.mark.parametrize("counts", ["2", "[2, 2, 2, 2, 2]"])
+def test_bounds_are_on_the_networks_of_all_tasks_where_trials_learn_some(counts: str) -> None:
+    size = "hypernet={hidden: [], chunk_size: 40, task_embedding: 100, chunk_embedding: 8}"
+    written = ["search.fidelity={tasks.num_tasks: 0.4}", size, f"tasks.classes_per_task={counts}"]
+
+    def asked(*more: str) -> SweepFile:
+        return loads(TEXT.partition("space")[0], "x", [*written, *more])
+
+    trial, parameters = search_config(asked()).experiment, sizes(asked().experiment).parameters
+    assert parameters - sizes(trial).parameters >= 3 * 100
+    bounded = asked(f"constraints.parameters.max={parameters - 1}")
+    verdict = Bounds(search_config(bounded), sizes, asked=bounded).of(trial)
+    assert not verdict.feasible
+    assert verdict.experiment == trial
+    bounded = asked(f"constraints.parameters.max={parameters}")
+    assert Bounds(search_config(bounded), sizes, asked=bounded).of(trial).feasible
