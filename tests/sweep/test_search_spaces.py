@@ -45,6 +45,7 @@ METHODS = {
     "permuted_mnist_100_dgr_distill": "dgr",
     "permuted_mnist_100_tir": "hnet_tir",
     "permuted_mnist_100_small": "hnet",
+    "permuted_mnist_100_own_chunks": "hnet",
     "permuted_mnist_250": "hnet",
     "cifar_zenke_soft": "hnet",
     "cifar_zenke_si": "si",

@@ -127,6 +127,7 @@ NEEDED = {
     "hypernet.init.per_tensor": ["hypernet.name=full"],
     "method.generator.hypernet.init.per_tensor": ["method.generator.hypernet.name=full"],
     "method.generator.hypernet.others": ["method.generator.hypernet.generated=[head]"],
+    "method.generator.hypernet.own_chunks": ["method.generator.hypernet.generated=[head]"],
     "method hnet_ent": ["tasks.scenario=class"],
     "method hnet_tir": ["tasks.scenario=class"],
     "tasks copy": ["target={name: lstm, predicts: each_step}"],
