@@ -4,4 +4,5 @@
 from hypercl.hypernets.build import OwnWeights, build_hypernet
 from hypercl.hypernets.composite import CompositeHypernetwork, Part, tensors_of_part
 from hypercl.hypernets.hypernetwork import Hypernetwork
+from hypercl.hypernets.not_generated import SharedWeights
 from hypercl.hypernets.self_attention import SelfAttentionHypernetwork

@@ -17,10 +17,7 @@ Draw = Callable[[int], Tensor]
 
 @dataclass(frozen=True)
 class SharedWeights(Hypernetwork):
-    """One set of weights for all tasks: the bias of a linear head without inputs, which starts as the target's own.
-
-    So the output regulariser holds them, in either form, like generated weights.
-    """
+    """One set of weights for all tasks: the bias of a linear head without inputs, which starts as the target's own."""
 
     draw_weights: Draw = torch.zeros
 

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from hypercl.config.models import Regularizer
-from hypercl.hypernets import CompositeHypernetwork, Hypernetwork, Part, SelfAttentionHypernetwork, tensors_of_part
+from hypercl.hypernets import (
+    CompositeHypernetwork,
+    Hypernetwork,
+    Part,
+    SelfAttentionHypernetwork,
+    SharedWeights,
+    tensors_of_part,
+)
 from hypercl.methods.theta import ThetaForm
 from hypercl.regularizers import (
     DirectAnchor,
@@ -20,6 +27,8 @@ from hypercl.regularizers import (
     HeadMask,
     Point,
     Quadratic,
+    SharedAnchor,
+    SharedForm,
     StepAnchor,
     StepForm,
     Strength,
@@ -71,7 +80,7 @@ class CheaperForm:
 class CompositeAnchor:
     """An anchor of each part."""
 
-    parts: Sequence[GramAnchor | DirectAnchor]
+    parts: Sequence[GramAnchor | DirectAnchor | SharedAnchor]
 
     def of_replica(self, index: int) -> "CompositeAnchor":
         return CompositeAnchor([part.of_replica(index) for part in self.parts])
@@ -80,13 +89,14 @@ class CompositeAnchor:
 class CompositeForm:
     """R of a hypernetwork of several parts: the sum of theirs, since each generates other weights.
 
-    Each part has the form that costs less for it. Weights that are frozen or a task's own stay as they are.
+    Each part has the form that costs less for it, shared weights one of their own. Weights that are frozen or a
+    task's own stay as they are.
     """
 
     def __init__(
         self, hypernet: CompositeHypernetwork, mask: HeadMask | None, config: Regularizer, recorded: bool = False
     ) -> None:
-        self.parts: list[tuple[int, Part, CheaperForm | GeneratedForm]] = []
+        self.parts: list[tuple[int, Part, CheaperForm | GeneratedForm | SharedForm]] = []
         for number, part in enumerate(hypernet.parts):
             if isinstance(part.net, Hypernetwork | SelfAttentionHypernetwork):
                 own = None if mask is None else mask.of(part.weights, hypernet.num_weights)
@@ -94,7 +104,7 @@ class CompositeForm:
 
     def anchor(self, theta: Tensors, embeddings: Tensor, importance: Tensor | None = None) -> CompositeAnchor:
         """As `DirectForm.anchor`."""
-        anchors: list[GramAnchor | DirectAnchor] = []
+        anchors: list[GramAnchor | DirectAnchor | SharedAnchor] = []
         for number, part, form in self.parts:
             own = part.of(importance) if importance is not None and importance.shape[-1] > 1 else importance
             anchors.append(form.anchor(tensors_of_part(number, theta), embeddings[..., part.columns], own))
@@ -146,14 +156,16 @@ def of_replica(index: int, tensors: Tensors) -> Tensors:
 
 def _of_outputs(
     hypernet: Hypernetwork | SelfAttentionHypernetwork, mask: HeadMask | None, config: Regularizer, recorded: bool
-) -> CheaperForm | GeneratedForm:
+) -> CheaperForm | GeneratedForm | SharedForm:
+    if isinstance(hypernet, SharedWeights):
+        return SharedForm(hypernet.num_weights, mask)
     if isinstance(hypernet, Hypernetwork):
         return CheaperForm(hypernet, mask, config, recorded)
     return GeneratedForm(hypernet, mask, store=config.tasks is None)
 
 
-AnyForm = CheaperForm | GeneratedForm | CompositeForm | StepForm | ThetaForm
-AnyAnchor = GramAnchor | DirectAnchor | CompositeAnchor | StepAnchor | Quadratic
+AnyForm = CheaperForm | GeneratedForm | SharedForm | CompositeForm | StepForm | ThetaForm
+AnyAnchor = GramAnchor | DirectAnchor | SharedAnchor | CompositeAnchor | StepAnchor | Quadratic
 
 
 def add_gradient_(

@@ -10,5 +10,6 @@ from hypercl.regularizers.masks import HeadMask
 from hypercl.regularizers.optimizers import Optimizer, Rate, build_optimizer, clip_norm
 from hypercl.regularizers.output import DirectAnchor, DirectForm, Strength, draw_subset
 from hypercl.regularizers.quadratic import LayerByLayer, Quadratic, diagonal_fisher, layer_by_layer, quickest
+from hypercl.regularizers.shared import SharedAnchor, SharedForm
 from hypercl.regularizers.step_back import step_back
 from hypercl.regularizers.step_forms import FirstOrder, StepAnchor, StepForm, ValuePreserving
