@@ -9,7 +9,7 @@ from pathlib import Path
 from hypercl.config import ConfigError, Experiment, UserError, did_you_mean, difference_line, differences, load
 from hypercl.reproduce.table import Cell, Reproduction, cells_of, settings_of
 from hypercl.shipped_files import folder as shipped_folder
-from hypercl.training import SUMMARY, seeds_name
+from hypercl.training import RunSummary, seeds_name
 
 ENDS = (".yaml", ".yml")
 
@@ -25,8 +25,9 @@ class Job:
 
     @property
     def state(self) -> str:
-        """Whether there is anything left to do."""
-        if (self.folder / SUMMARY).exists():
+        """Whether there is anything left to do: to train, or to open test data."""
+        summary = RunSummary.read(self.folder)
+        if summary is not None and "test" in summary.metrics:
             return "done"
         return "to resume" if (self.folder / "config.yaml").exists() else "to do"
 

@@ -1,6 +1,7 @@
 """`hypercl reproduce`: a table of published results, reproduced."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -81,6 +82,16 @@ def test_a_finished_cell_is_not_run_again(place: Path, monkeypatch: pytest.Monke
     assert list(numbers(place)["cell"].unique()) == CELLS
     assert list(numbers(place)["note"]) == ["", "", "not begun", "", ""]
     assert "hnet-task   1-2    99.80 %    done" in capsys.readouterr().out
+
+
+def test_the_test_data_of_a_run_that_was_trained_without_is_opened(place: Path) -> None:
+    cell = place / "results" / "digits" / "hnet-task"
+    cell.mkdir(parents=True)
+    assert main(["train", "small.yaml", "--set", "training.replicas=2", "--name", "earlier"]) == 0
+    (run,) = (place / "results" / "earlier" / "runs").iterdir()
+    shutil.copytree(run, cell / run.name)
+    assert main([*COMMAND, "--only", "hnet"]) == 0
+    assert numbers(place).query("cell == 'hnet-task'")["accuracy"].between(0, 1).all()
 
 
 def test_an_interrupted_table_goes_on_to_the_same_numbers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
