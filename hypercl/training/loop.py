@@ -2,18 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, isnan, nan
 
 import torch
 
-from hypercl.config import Experiment, UserError, assign, at_task
-from hypercl.config.models import Imported, ImportedTarget, Stream
+from hypercl.config import Experiment, UserError, at_task
+from hypercl.config.models import ImportedTarget
 from hypercl.folder_lock import Fence
-from hypercl.machine import DataError
-from hypercl.methods import Batch, Losses, State, StepInfo
+from hypercl.methods import Batch, State, StepInfo
 from hypercl.tasks import (
     BundledBatches,
     Samples,
@@ -21,32 +19,26 @@ from hypercl.tasks import (
     Task,
     TaskStream,
     TestDataGuard,
-    guard_test_data,
-    open_leaking,
-    open_stream,
-    open_with_test,
     steps_in_epochs,
 )
 from hypercl.tensors import copied, numbers
-from hypercl.training.accuracy_matrix import MATRIX_FILES, AccuracyMatrix
 from hypercl.training.bundle import Bundle, in_halves
 from hypercl.training.capture import capturing, rate_on
 from hypercl.training.checkpoint import Checkpoints
-from hypercl.training.device import computing, resolve
-from hypercl.training.divergence import DivergenceDetector
-from hypercl.training.evaluate import Evaluation, Measured, accuracies, accuracies_of_unknown
+from hypercl.training.evaluate import Evaluation, Measured
 from hypercl.training.flops import step_
-from hypercl.training.folder import RunFolder, RunFolders, picture_of_samples
-from hypercl.training.functions import write_functions
+from hypercl.training.folder import RunFolder, RunFolders
 from hypercl.training.kept import KeptStates
-from hypercl.training.memory import halved, keep_to_share
+from hypercl.training.measuring import draw, extend, held_out, measuring, of_those_left, row_of_measured, write_measured
+from hypercl.training.memory import halved
 from hypercl.training.own_metric import OwnMetric
-from hypercl.training.parts import Networks, require_buildable, seeds_of, sizes
+from hypercl.training.parts import Networks, seeds_of, sizes
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started, Tick
 from hypercl.training.replicas import mean, rows, without
 from hypercl.training.run_state import RunState
 from hypercl.training.summary import Matrices, matrices_of, summary_of
 from hypercl.training.unchanged import digest, require_unchanged
+from hypercl.training.unread_losses import UnreadLosses
 from hypercl.training.validation_monitor import ValidationMonitor, lr_factor
 
 LOG = logging.getLogger(__name__)
@@ -55,119 +47,12 @@ SECONDS_PER_TICK = 1.0
 SECONDS_PER_CHECKPOINT = 120.0
 
 
-def run(
-    experiment: Experiment,
-    place: RunFolders,
-    *,
-    test: bool = False,
-    keep: bool = False,
-    leak: bool = False,
-    reports_per_task: int = 4,
-    processes: int = 1,
-    fewer_at_once: bool = False,
-    metrics: Sequence[Imported] = (),
-) -> Generator[Progress, None, None]:
-    """Trains an experiment, from where its folder says it was left.
-
-    Closing the generator writes a checkpoint first. The same seed on the same machine gives the same numbers, whether
-    interrupted or not.
-
-    Args:
-        experiment: what to train.
-        place: where data lies and where the run's folder is.
-        test: open the test data at the end and measure on it. A run without it has none, and while it lasts nothing in
-            this process can open any. The call that ends the run decides, or a later one after `keep`.
-        keep: keep what was known after each task, so that test data can be opened once the run is finished.
-        leak: take test data as validation data: a sweep's protocol `test_leak` alone.
-        reports_per_task: reports for each task, the last one when it is learned.
-        processes: that share the device, and its memory.
-        fewer_at_once: compute with half as many replicas at once as before, or as planned: memory did not suffice.
-        metrics: of the user's own, computed at the end beside the others.
-
-    Yields:
-        `Started`, then `Tick`s and `Report`s, then `Finished`.
-
-    Raises:
-        Diverged: a loss or a weight is no longer finite, of every replica.
-        UserError: missing data, another experiment in the folder, a device that is not there, a target or a
-            method that cannot be built, a compression ratio that is not achievable, `test` after a run that did not
-            `keep` what it needs.
-        Superseded: another process has begun to train in the folder.
-    """
-    folder = RunFolder(place)
-    opener = open_with_test if test else open_leaking if leak else open_stream
-    with guard_test_data() if opener is open_stream else nullcontext(TestDataGuard()) as guard:
-        experiment = resolve(as_begun(experiment, folder))
-        folder.require_same(experiment)
-        require_buildable(experiment, place.import_paths)
-        with computing(experiment.training) as device:
-            keep_to_share(processes, device)
-            stream = opened(opener, experiment, place)
-            folder.begin(experiment)  # once nothing of the user's is known to be missing or wrong
-            own = [OwnMetric(one, place.import_paths) for one in metrics]
-            running = Run(experiment, place, folder, device, reports_per_task, stream, test, keep, guard, own)
-            yield from running.progress(processes, fewer_at_once)
-
-
 def report_steps(steps: int, reports: int) -> dict[int, int]:
     """After which steps of a task to report: step -> the report's index within the task, 1 .. reports.
 
     A task of fewer steps than reports skips indices, never the last.
     """
     return {ceil(steps * index / reports): index for index in range(1, reports + 1)}
-
-
-def opened(opener: Callable[..., TaskStream], experiment: Experiment, place: RunFolders) -> TaskStream:
-    """The stream of an experiment; what is wrong with it is the machine's: no setting that a sweep varies decides on
-    data."""
-    try:
-        return opener(experiment.tasks, place.data_dir, place.offline, place.import_paths)
-    except UserError as error:
-        raise DataError(str(error)) from error
-
-
-def as_begun(experiment: Experiment, folder: RunFolder) -> Experiment:
-    """Thread count and device are part of a run: what is `auto` stays as it was when the run began."""
-    stored = folder.stored()
-    if stored is None:
-        return experiment
-    keep = {
-        f"training.{key}": getattr(stored.training, key)
-        for key in ("device", "threads")
-        if getattr(experiment.training, key) == "auto"
-    }
-    return assign(experiment, keep)
-
-
-def write_measured(folder: RunFolder, measured: Mapping[str, Matrices]) -> dict[str, AccuracyMatrix]:
-    """Writes the matrices of each data set; returns those of accuracies."""
-    written: dict[str, AccuracyMatrix] = {}
-    for data, matrices in measured.items():
-        file = MATRIX_FILES[data]
-        written[data] = folder.write_matrices(matrices.accuracies, file)
-        if matrices.inferred:
-            folder.write_matrices(matrices.inferred, file.replace("accuracy", "task_inference"))
-        if matrices.mse:
-            folder.write_matrices(matrices.mse, file.replace("accuracy", "mse"), instead=None)
-    return written
-
-
-def draw(folder: RunFolder, learner: Bundle, state: State, met: Sequence[Task], stream: Stream) -> None:
-    """Writes pictures of what the first replica would replay, and the functions that a regression has learned."""
-    picture_of_samples(folder.path / "samples" / f"after-task-{len(met)}.png", learner, state, met)
-    if stream.regression:
-        write_functions(folder.path, learner, state, met, stream.scenario)
-
-
-@dataclass(frozen=True)
-class _LossRow:
-    """Losses on the device, for which the host has not waited yet."""
-
-    row: Row
-    losses: Losses
-    lr: float
-    gone: set[int]
-    """Replicas that had diverged."""
 
 
 class Run:
@@ -230,7 +115,7 @@ class Run:
         try:
             if not run_state.matrices:
                 limit = self.experiment.training.report_samples
-                untrained = self._held_out(len(self.tasks), limit)
+                untrained = held_out(self.tasks, limit)
                 found = yield from self._measure(run_state, run_state.state, untrained, len(self.tasks))
                 run_state.matrices = [[row] for row in found.accuracies]
                 run_state.inferred = [[row] for row in found.inferred or []]
@@ -310,20 +195,20 @@ class Run:
             return [batch(step) for batch in batches]
 
         captured = capturing(self.learner, self.experiment, batches_at, self.device, run_state.capture)
-        divergence, unread = DivergenceDetector(len(self.seeds), run_state.diverged), list[_LossRow]()
+        unread = UnreadLosses(len(self.seeds), run_state.diverged)
         while run_state.task == task:
             if monitor.due(run_state.step):
-                self._read(run_state, divergence, unread)
+                self._read(run_state, unread)
                 yield from self._check(run_state, monitor)
                 continue
             if self._evaluation_is_due(run_state, steps):
-                self._read(run_state, divergence, unread)
+                self._read(run_state, unread)
                 yield from self._evaluate(run_state)
                 continue
             due = self.reports_per_task if monitor.stopped else reports.get(run_state.step, 0)
             if due and self.reports_per_task * task + due > run_state.reported:
                 finite = self.learner.finite(self.learner.inference_state(run_state.state))
-                self._read(run_state, divergence, unread, finite)
+                self._read(run_state, unread, finite)
                 yield from self._report(run_state, due)
                 if self._regrouped(run_state):
                     return
@@ -337,34 +222,24 @@ class Run:
                 self.learner.blank_(run_state.state, run_state.diverged)
             run_state.step += 1
             run_state.iteration += 1
-            divergence.see(losses, run_state.iteration)
+            unread.see(losses, run_state.iteration)
             if run_state.step in reports or run_state.step % every == 0 or monitor.due(run_state.step):
-                unread.append(_LossRow(self._row(run_state), losses, lr, set(run_state.diverged)))
+                unread.keep(self._row(run_state), losses, lr)
             if time.monotonic() - self.saved > SECONDS_PER_CHECKPOINT:
-                self._read(run_state, divergence, unread)
+                self._read(run_state, unread)
                 self._save(run_state)
             if self._tick_is_due():
-                self._read(run_state, divergence, unread)
+                self._read(run_state, unread)
                 yield Tick(task, run_state.step, run_state.iteration)
 
-    def _read(
-        self,
-        run_state: RunState,
-        divergence: DivergenceDetector,
-        unread: list[_LossRow],
-        finite: torch.Tensor | None = None,
-    ) -> None:
+    def _read(self, run_state: RunState, unread: UnreadLosses, finite: torch.Tensor | None = None) -> None:
         """Waits for the device: losses since the last reading become rows, replicas that diverged are set to zero.
 
         Raises:
             Diverged: none is left.
         """
-        news = divergence.check(run_state.task, finite, run_state.iteration)
-        for each in unread:
-            gone = each.gone | {one.replica for one in news if one.iteration <= each.row["iteration"]}
-            measured = {f"loss/{name}": without(numbers(values), gone, nan) for name, values in each.losses.items()}
-            run_state.rows.append(each.row | rows(measured) | {"lr": each.lr})
-        unread.clear()
+        found, news = unread.read(run_state.task, finite, run_state.iteration)
+        run_state.rows += found
         self._freeze(run_state, news)
 
     def _freeze(self, run_state: RunState, news: Sequence[Divergence]) -> None:
@@ -403,9 +278,9 @@ class Run:
         """A further point of the curves inside tasks, unless it is there already."""
         if run_state.is_evaluated:
             return
-        met = self._held_out(run_state.task + 1, self.experiment.training.report_samples)
+        met = held_out(self.tasks[: run_state.task + 1], self.experiment.training.report_samples)
         measured = yield from self._measure(run_state, run_state.state, met, len(met))
-        found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
+        found = of_those_left(measured, run_state.diverged).accuracies
         run_state.points.append({"task": run_state.task, "step": run_state.step, "accuracies": found})
         if not run_state.rows or run_state.rows[-1]["iteration"] < run_state.iteration:
             run_state.rows.append(self._row(run_state))
@@ -420,37 +295,29 @@ class Run:
             run_state.state = {**run_state.state, **run_state.best}
         if learned and self.experiment.training.evaluate_every is not None:
             yield from self._evaluate(run_state)
-        met = self._held_out(task + 1, None if learned else self.experiment.training.report_samples)
+        met = held_out(self.tasks[: task + 1], None if learned else self.experiment.training.report_samples)
         measured = yield from self._measure(run_state, run_state.state, met, len(met), calibration=learned)
-        found = without(measured.accuracies, run_state.diverged, [nan] * len(met))
-        inferred = without(measured.inferred or [], run_state.diverged, [nan] * len(met))
-        mse = without(measured.mse or [], run_state.diverged, [nan] * len(met))
-        progress = [sum(accuracies) / len(self.tasks) for accuracies in found]
+        found = of_those_left(measured, run_state.diverged)
+        progress = [sum(accuracies) / len(self.tasks) for accuracies in found.accuracies]
         report = Report(
             step=self.reports_per_task * task + index,
             value=mean(progress, instead=0.0),
             task=task,
             iteration=run_state.iteration,
-            accuracies=tuple(mean(each, instead=0.0) for each in zip(*found, strict=True)),
+            accuracies=tuple(mean(each, instead=0.0) for each in zip(*found.accuracies, strict=True)),
             learned=learned,
             seconds=time.monotonic() - self.began,
-            replicas=tuple(map(tuple, found)) if len(found) > 1 else (),
+            replicas=tuple(map(tuple, found.accuracies)) if len(progress) > 1 else (),
             diverged=tuple(run_state.diverged.values()),
             flops=run_state.flops,
         )
-        by_task = {f"validation/task_{number}": each for number, each in enumerate(zip(*found, strict=True), start=1)}
-        by_task |= {"validation/task_inference": [sum(each) / len(met) for each in inferred]} if inferred else {}
-        errors = {f"validation/mse_task_{number}": each for number, each in enumerate(zip(*mse, strict=True), start=1)}
-        run_state.rows[-1] |= {"step": report.step} | rows({"progress": progress, **by_task}, instead=0.0)
-        run_state.rows[-1] |= rows(errors) if errors else {}
+        run_state.rows[-1] |= {"step": report.step} | rows({"progress": progress}, instead=0.0) | row_of_measured(found)
         if learned:
             data = Samples(self.stream.task(task).to(self.device))
             run_state.state = self.learner.end_task(run_state.state, task, data)
             self.guard.check()
             self._draw(run_state)
-            self._extend(run_state.matrices, found)
-            self._extend(run_state.inferred, inferred)
-            self._extend(run_state.mse, mse)
+            extend((run_state.matrices, run_state.inferred, run_state.mse), found, len(self.tasks))
             run_state.calibration = without(measured.calibration or [], run_state.diverged, nan)
             run_state.spent.append(run_state.step)
             run_state.task, run_state.step, run_state.best = task + 1, 0, None
@@ -500,20 +367,8 @@ class Run:
             found = yield from self._measure(run_state, state, splits, len(splits), calibration=last)
             matrices.calibration = found.calibration or []
             gone = [place for place, known in enumerate(run_state.matrices) if isnan(known[after][0])]
-            self._extend(matrices.accuracies, without(found.accuracies, gone, [nan] * len(splits)))
-            self._extend(matrices.inferred, without(found.inferred or [], gone, [nan] * len(splits)))
-            self._extend(matrices.mse, without(found.mse or [], gone, [nan] * len(splits)))
+            extend((matrices.accuracies, matrices.inferred, matrices.mse), of_those_left(found, gone), len(self.tasks))
         return matrices
-
-    def _extend(self, matrices: Sequence[list[list[float]]], found: Sequence[Sequence[float]]) -> None:
-        """A further row of each replica's matrix, nan for the tasks not measured."""
-        for matrix, row in zip(matrices, found, strict=True):
-            matrix.append([*row, *[nan] * (len(self.tasks) - len(row))])
-
-    def _held_out(self, tasks: int, limit: int | None) -> dict[int, Split]:
-        """Validation data of the first tasks, at most `limit` samples each."""
-        splits = {task.index: task.validation for task in self.tasks[:tasks]}
-        return {index: split.first(limit, seed=0) for index, split in splits.items()} if limit else splits
 
     def _measure(
         self, run_state: RunState, state: State, splits: Mapping[int, Split], met: int, calibration: bool = False
@@ -521,13 +376,10 @@ class Run:
         """Each replica's accuracy on a split of some tasks, by the tasks' places, among `met` tasks."""
         tasks, scenario = [self.tasks[index] for index in splits], self.stream.shape.scenario
         what = Evaluation(tasks, list(splits.values()), scenario, calibration)
-        if what.scenario == "task":
-            measuring = accuracies(self.learner, state, what)
-        else:
-            measuring = accuracies_of_unknown(self.learner, state, what, met)
+        steps = measuring(self.learner, state, what, met)
         while True:
             try:
-                next(measuring)
+                next(steps)
             except StopIteration as end:
                 return end.value
             if self._tick_is_due():

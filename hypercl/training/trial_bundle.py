@@ -17,12 +17,14 @@ from hypercl.training.bundle import Bundle, together
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.device import computing, resolve
 from hypercl.training.folder import RunFolder, RunFolders
-from hypercl.training.loop import Run, as_begun, draw, opened, run, write_measured
+from hypercl.training.loop import Run
+from hypercl.training.measuring import draw, write_measured
 from hypercl.training.memory import even_groups, keep_to_share
 from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import require_buildable
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started
 from hypercl.training.replicas import joined_rows, row_of
+from hypercl.training.run import as_begun, opened, run
 from hypercl.training.run_state import RunState, measured_of_all
 from hypercl.training.run_summary import SUMMARY
 from hypercl.training.summary import matrices_of, summary_of

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from hypercl.config.models.tasks import Stream
+from hypercl.config.models.stream import Stream
 from hypercl.tasks import NoTestData, Split, Task, TaskStream, open_stream, open_with_test, shape_of
 
 

@@ -1,7 +1,9 @@
 """What a run and a sweep are: one pydantic model for each section of a file."""
 # pyright: reportUnusedImport=false
 
+from hypercl.config.models.any_method import ALL, AnyMethod
 from hypercl.config.models.by_task import at_task
+from hypercl.config.models.drawn_tasks import CopyTasks, GaussianBumps, ToyRegression
 from hypercl.config.models.experiment import Experiment, with_fitting_hypernet, with_method
 from hypercl.config.models.expression import ExpressionError, expression
 from hypercl.config.models.hypernet import (
@@ -28,13 +30,9 @@ from hypercl.config.models.hypernet import (
 )
 from hypercl.config.models.imported import Imported
 from hypercl.config.models.method import (
-    ALL,
     DGR,
     ER,
     SI,
-    AnyMethod,
-    Autoencoder,
-    DistillingMethod,
     Ewc,
     Finetune,
     Hnet,
@@ -48,8 +46,6 @@ from hypercl.config.models.method import (
     Method,
     OnlineEwc,
     OwnNetworks,
-    ReplayHypernet,
-    ReplayMethod,
     Scratch,
     StoredReal,
     generator_of,
@@ -67,6 +63,7 @@ from hypercl.config.models.pruner import (
     ThresholdRule,
 )
 from hypercl.config.models.regularizer import Proximal, Regularizer
+from hypercl.config.models.replay import Autoencoder, DistillingMethod, ReplayHypernet, ReplayMethod
 from hypercl.config.models.search import LENGTHS, SAMPLER_SETTINGS, SETTINGS_OF, VARYING, Search, shortened
 from hypercl.config.models.section import (
     Kinds,
@@ -86,6 +83,7 @@ from hypercl.config.models.section import (
 )
 from hypercl.config.models.space import KINDS, Distribution, key_of, label_of
 from hypercl.config.models.space_of_methods import METHOD
+from hypercl.config.models.stream import ClassTasks, SplitTasks, Stream
 from hypercl.config.models.sweep import Logging, Resources, SweepFile, Wandb, imports_of
 from hypercl.config.models.target import (
     LSTM,
@@ -99,9 +97,6 @@ from hypercl.config.models.target import (
     ZenkeNet,
 )
 from hypercl.config.models.tasks import (
-    ClassTasks,
-    CopyTasks,
-    GaussianBumps,
     ImageFolder,
     ImportedStream,
     PermutedFashionMNIST,
@@ -113,10 +108,7 @@ from hypercl.config.models.tasks import (
     SplitDigits,
     SplitFashionMNIST,
     SplitMNIST,
-    SplitTasks,
-    Stream,
     TorchvisionSplit,
-    ToyRegression,
     task_count,
 )
 from hypercl.config.models.training import (

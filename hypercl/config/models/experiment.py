@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from hypercl.config.models.any_method import AnyMethod
 from hypercl.config.models.by_task import checked
 from hypercl.config.models.hypernet import (
     AnyHypernet,
@@ -20,8 +21,6 @@ from hypercl.config.models.hypernet import (
 )
 from hypercl.config.models.method import (
     ER,
-    AnyMethod,
-    DistillingMethod,
     Finetune,
     Hnet,
     HnetEnt,
@@ -29,10 +28,10 @@ from hypercl.config.models.method import (
     HypernetMethod,
     ImportedMethod,
     Method,
-    ReplayHypernet,
     Scratch,
     generator_of,
 )
+from hypercl.config.models.replay import DistillingMethod, ReplayHypernet
 from hypercl.config.models.section import Number, Section, is_mapping, kind_of, models_in, name_in
 from hypercl.config.models.target import LSTM, MLP, LeNet, Target, Transformer, ZenkeNet
 from hypercl.config.models.tasks import Tasks, classes_of, outside_unit_interval

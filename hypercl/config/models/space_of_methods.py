@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hypercl.config.models.method import AnyMethod, ImportedMethod, Method
+from hypercl.config.models.any_method import AnyMethod
+from hypercl.config.models.method import ImportedMethod, Method
 from hypercl.config.models.section import is_list, is_mapping, kind_of, models_in, name_in
 from hypercl.config.models.space import key_of, label_of
 
