@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from hypercl.training.parts import Networks, build_bundle, build_learner, require_buildable, sizes
     from hypercl.training.progress import Diverged, Finished, Progress, Report, Row, Started, Tick
     from hypercl.training.replicas import WORST, seeds_name
-    from hypercl.training.run import run
     from hypercl.training.run_state import RunState
     from hypercl.training.run_summary import SUMMARY, RunSummary, SeedResult
+    from hypercl.training.running import run
     from hypercl.training.trial_bundle import run_together
 
 __all__, __getattr__ = lazy(__name__, __file__)

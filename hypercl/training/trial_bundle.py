@@ -24,9 +24,9 @@ from hypercl.training.own_metric import OwnMetric
 from hypercl.training.parts import require_buildable
 from hypercl.training.progress import Diverged, Divergence, Finished, Progress, Report, Row, Started
 from hypercl.training.replicas import joined_rows, row_of
-from hypercl.training.run import as_begun, opened, run
 from hypercl.training.run_state import RunState, measured_of_all
 from hypercl.training.run_summary import SUMMARY
+from hypercl.training.running import as_begun, opened, run
 from hypercl.training.summary import matrices_of, summary_of
 
 

@@ -10,6 +10,7 @@ from test_run import equal, final_state, metrics, summary_of
 
 from hypercl.config import Experiment
 from hypercl.training import RunFolders, Tick, run
+from hypercl.training.loop import Run
 
 
 def assert_interruptions_change_nothing(setting: Experiment, folder: Path, ticks_each: int = 17) -> None:
@@ -17,7 +18,7 @@ def assert_interruptions_change_nothing(setting: Experiment, folder: Path, ticks
     whole, cut, parts = RunFolders(folder / "whole", folder), RunFolders(folder / "cut", folder), 0
     expected = summary_of(run(setting, whole))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+        patch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
         while not (cut.folder / "summary.json").exists():
             parts += 1
             with closing(run(setting, cut)) as progress:

@@ -14,6 +14,7 @@ from hypercl.config import Experiment
 from hypercl.methods import StepInfo
 from hypercl.training import Report, RunFolders, Tick, run
 from hypercl.training.flops import counted_step, step_
+from hypercl.training.loop import Run
 from hypercl.training.run_state import RunState
 
 NOW = StepInfo(0, 0, 0.1)
@@ -121,7 +122,7 @@ def test_an_error_of_the_method_itself_is_still_raised() -> None:
 def test_counting_changes_no_number(options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = experiment(*options, *SHORT, "tasks.num_tasks=2")
     with_counter = trained(setting, tmp_path / "with")
-    monkeypatch.setattr(sys.modules[run.__module__], "step_", uncounted)
+    monkeypatch.setattr(sys.modules[Run.__module__], "step_", uncounted)
     without = trained(setting, tmp_path / "without")
     assert with_counter["flops"] > 0
     assert without["flops"] is None
@@ -139,7 +140,7 @@ def test_a_resumed_run_has_cost_what_an_uninterrupted_one_has(tmp_path: Path, mo
     setting, cut = experiment("training.iterations=6"), RunFolders(tmp_path / "cut", tmp_path)
     items = list(run(setting, RunFolders(tmp_path / "whole", tmp_path), reports_per_task=2))
     told = [item.flops or 0 for item in items if isinstance(item, Report)]
-    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
     while not (cut.folder / "summary.json").exists():
         with closing(run(setting, cut, reports_per_task=2)) as progress:
             ticks = 0

@@ -19,7 +19,7 @@ from hypercl.loggers import JsonLines
 from hypercl.tasks import NoTestData, open_stream
 from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
 from hypercl.training.checkpoint import Checkpoints, write
-from hypercl.training.loop import report_steps
+from hypercl.training.loop import Run, report_steps
 
 ITERATIONS = 24
 
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> RunFolders:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step, so that a run can be interrupted anywhere."""
-    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
 
 
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:

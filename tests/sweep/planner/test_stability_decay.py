@@ -21,6 +21,7 @@ from hypercl.sweep.study.study import PLANNED
 from hypercl.sweep.workers.trainable import RunTrainable
 from hypercl.training import RunFolders, run, sizes
 from hypercl.training.checkpoint import Checkpoints
+from hypercl.training.loop import Run
 
 ITERATIONS = 8
 TEXT = f"""
@@ -72,7 +73,7 @@ class Session(Bridge):
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step, at which a worker looks for the stop file."""
-    monkeypatch.setattr(sys.modules[run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
 
 
 def weights(folder: Path) -> Any:
