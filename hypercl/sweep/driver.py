@@ -5,23 +5,23 @@ import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from hypercl.config import Experiment, SweepFile, UserError, assign, check_sweep, resolved
+from hypercl.config import Experiment, SweepFile, UserError, check_sweep
 from hypercl.config.models import imports_of
 from hypercl.control import AtOnce, Control
 from hypercl.exit_codes import ExitCode
 from hypercl.files import remove_partials
 from hypercl.folder_lock import folder_lock
 from hypercl.formatting import data_option, shown, typed
-from hypercl.loggers import LoggerSpec, Mode, decide_mode, sync_hint
+from hypercl.loggers import Mode, decide_mode, sync_hint
 from hypercl.machine import machine_fault
 from hypercl.sweep.checks import check_disk, check_own_code, check_reachable
 from hypercl.sweep.ending import ending_of, progress_of
 from hypercl.sweep.final import FinalStep, check_final
+from hypercl.sweep.jobs import STOP_FILE, WANDB_OFFLINE, Jobs
 from hypercl.sweep.options import SweepOptions, SweepResult
 from hypercl.sweep.page import PAGE, LivePage
 from hypercl.sweep.planner import planner_of
@@ -55,7 +55,6 @@ from hypercl.sweep.study import (
     earlier_of,
     final_config,
     keep_earlier,
-    leaks,
     mend_journal,
     note_gpus,
     pareto_front,
@@ -67,7 +66,6 @@ from hypercl.sweep.workers import (
     Machine,
     Nodes,
     Slots,
-    TrialJob,
     attached_ray,
     fit_slots,
     local_ray,
@@ -76,9 +74,9 @@ from hypercl.sweep.workers import (
 from hypercl.user_code import keep_code
 
 if TYPE_CHECKING:
-    from hypercl.sweep.workers import Heartbeat, PlannedRun, RunSession
+    from hypercl.sweep.workers import Heartbeat, RunSession
 
-STOP_FILE, RAY_FOLDER, WANDB_OFFLINE = ".stop", ".ray", ".wandb-offline"
+RAY_FOLDER = ".ray"
 SECONDS_TO_STOP = 30.0
 """How long trials may take to write their checkpoints after a first signal."""
 SECONDS_AT_ONCE = 10.0
@@ -190,6 +188,7 @@ class _Session:
         return slots
 
     def _open(self, slots: Slots) -> None:
+        self.slots = slots
         for note in slots.notes:
             self.listener.said(note)
         write_sweep(self.folder, self.asked, self.name, self.given.command)
@@ -274,7 +273,7 @@ class _Session:
         until = self.file.search.model_copy(update={"trials": trials})
         file = self.file.model_copy(update={"search": until})
         searcher = StudySearcher(
-            file, self.study, self.planner, self.bounds, self.control, self.listener, self._job,
+            file, self.study, self.planner, self.bounds, self.control, self.listener, self._jobs.of_trial,
             lambda: self.slots.room, self.slots.enlarge,
         )  # fmt: skip
         scheduler = StudyScheduler(self.file, self.study, searcher, self.listener)
@@ -331,39 +330,16 @@ class _Session:
         search, storage = self.file.search, self.folder / RAY_FOLDER
         heartbeat, trainable = self._heartbeat(), self.engine.trainable()
         return RunSession(
-            what, trainable, self.slots, self.control, self.listener, heartbeat, self._run_job, storage,
+            what, trainable, self.slots, self.control, self.listener, heartbeat, self._jobs.of_run, storage,
             search.retries, search.max_failed, self.stored.bring,
         )  # fmt: skip
 
-    def _run_job(self, run: "PlannedRun") -> TrialJob:
-        """The job of a run beside the study: as a trial's, without number."""
-        job = self._job(0, run.experiment)
-        name = f"{self.name[:40]}-{run.label}-{run.folder.name}"
-        kind = "final" if run.data == "report" else stage_kind(self.file)
-        loggers = self._loggers(kind, f"{run.label}-{run.folder.name}")
-        return replace(job, number=None, name=name, folder=run.folder, loggers=loggers, data=run.data)
-
-    def _job(self, number: int, experiment: Experiment) -> TrialJob:
-        threads = {"training.threads": self.study.threads} if experiment.training.threads == "auto" else {}
-        return TrialJob(
-            number=number,
-            name=f"{self.name[:65]}-trial-{number}",
-            experiment=resolved(assign(experiment, threads)),
-            folder=self.folder / "trials" / str(number),
-            stop_file=self.folder / STOP_FILE,
-            data_dir=self.given.data_dir,
-            offline=self.given.offline,
-            import_paths=self.import_paths,
-            reports_per_task=self.file.pruner.reports_per_task,
-            takes=self.slots.of_ray,
-            cluster=self.nodes is not None,
-            processes=self.slots.sharing,
-            stall_timeout=None if self.file.search.stall_timeout == "auto" else self.file.search.stall_timeout,
-            loggers=self._loggers("trial", str(number)),
-            data="leak" if leaks(self.file) else "tune",
-            metrics=self.file.objective.own,
-            store=self.stored.store,
-        )
+    @property
+    def _jobs(self) -> Jobs:
+        return Jobs(
+            self.file, self.given, self.name, self.study, self.stored, self.slots, self.import_paths,
+            on_nodes=self.nodes is not None, logged=self.logged,
+        )  # fmt: skip
 
     def _logged(self) -> Mode:
         """Whether W&B is online, asked once; disabled without W&B."""
@@ -373,21 +349,6 @@ class _Session:
         mode, why = decide_mode(wandb, self.given.offline)
         self.listener.said(why)
         return mode
-
-    def _loggers(self, kind: Literal["trial", "race", "confirm", "final"], which: str) -> LoggerSpec:
-        own = which if kind == "trial" else f"{kind}-{which}"
-        return LoggerSpec(
-            logging=self.file.logging,
-            mode=self.logged,
-            group=self.name,
-            run_id=f"{self.study.uid}-{own}",
-            run_name=f"{self.name}-{own}",
-            kind=kind,
-            results=self.folder,
-            offline_file=self.folder / WANDB_OFFLINE,
-            import_paths=self.import_paths,
-            beside_others=kind == "trial" and self.file.search.bundle > 1,
-        )
 
     def _tidy(self) -> None:
         """Removes what only a running session needs."""
@@ -454,7 +415,7 @@ class _Session:
     def _tell_wandb(self, code: ExitCode, message: str, best_file: Path | None) -> list[str]:
         record = self.study.record()
         best = record.best()
-        spec = self._loggers("trial", str(best.number if best is not None else 0))
+        spec = self._jobs.loggers("trial", str(best.number if best is not None else 0))
         return give_best(record, spec, best_file, code, message)
 
     def _drawn(self, code: ExitCode) -> list[str]:
