@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -119,7 +120,7 @@ def _place(rng: random.Random, data: Any) -> Place:
 
 def _other_value(rng: random.Random, data: Any) -> None:
     node, key = _place(rng, data)
-    node[key] = rng.choice(ODD)
+    node[key] = deepcopy(rng.choice(ODD))
 
 
 def _other_key(rng: random.Random, data: Any) -> None:
@@ -154,9 +155,9 @@ def _added(rng: random.Random, data: Any) -> None:
     node, key = _place(rng, data)
     if isinstance(node, dict):
         names = [str(name) for _, name in _places(data)]
-        node[rng.choice([*names, "include", "space", "search", "by_task", "x"])] = rng.choice(ODD)
+        node[rng.choice([*names, "include", "space", "search", "by_task", "x"])] = deepcopy(rng.choice(ODD))
     elif isinstance(node, list):
-        node.insert(key, rng.choice(ODD))
+        node.insert(key, deepcopy(rng.choice(ODD)))
 
 
 _OF_VALUES: tuple[Callable[[random.Random, Any], None], ...] = (
