@@ -46,7 +46,7 @@
     return { tickvals: inside, ticktext: inside.map(text) };
   };
   const valueAxis = (goal, more = {}) =>
-    axis(esc(goal.words), goal.fraction ? { tickformat: ".0%", ...more } : more);
+    axis(esc(goal.words), goal.fraction ? { tickformat: "~%", ...more } : more);  // as many digits as tell ticks apart
   const layout = (height, more = {}) => {
     const c = colours();
     return { height, margin: { l: 10, r: 14, t: 12, b: 10 }, paper_bgcolor: c.card, plot_bgcolor: c.card, hovermode: "closest",
@@ -109,7 +109,7 @@
     const written = sweep.written !== null && trialOf(sweep, sweep.written);
     const shapes = written && written.goals ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: value(written), y1: value(written), line: { color: c.soft, dash: "dash", width: 1 } }] : [];
     const annotations = shapes.length ? [{ xref: "paper", x: 1, xanchor: "right", y: value(written), yanchor: "bottom", text: "as written", showarrow: false, font: { color: c.soft, size: 11 } }] : [];
-    return traces.length && { traces, layout: layout(380, { shapes, annotations, xaxis: axis(byTime ? `${unitName} since the first trial began` : "trial"), yaxis: valueAxis(goal, { range: [span.low, span.high] }) }) };
+    return traces.length && { traces, layout: layout(380, { shapes, annotations, xaxis: axis(byTime ? `${unitName} since the first trial began` : "trial", !byTime && sweep.trials.length < 12 ? { dtick: 1 } : {}), yaxis: valueAxis(goal, { range: [span.low, span.high] }) }) };
   }
 
   function front(sweep) {

@@ -146,7 +146,9 @@ def _head(name: str, one: Shown) -> str:
     record = one.record
     tasks, method = record.asked.experiment.tasks, record.asked.experiment.method
     counts = counts_in_words(record.counts())
-    stream = f"{tasks.name}, {record.file.experiment.tasks.num_tasks} tasks, {SCENARIOS[tasks.scenario]}"
+    learned, every = record.file.experiment.tasks.num_tasks, tasks.num_tasks
+    count = f"{learned} tasks" if learned == every else f"{learned} of {every} tasks"
+    stream = f"{tasks.name}, {count}, {SCENARIOS[tasks.scenario]}"
     how = f"{record.trained} of {record.file.search.trials} trials trained" + (f": {counts}" if counts else "")
     leak = f"{LEAK}: this sweep was tuned on test data. It measures what that does, and is no result to report."
     return (

@@ -125,6 +125,18 @@ def test_a_whole_number_of_the_best_setting_is_not_rounded(tmp_path: Path) -> No
     assert opened(written(tmp_path, "made"), WHOLE)["errors"] == []
 
 
+TICKS = """drawAll();
+const labels = kind => [...document.querySelectorAll(`[data-figure="history"] .${kind} text`)];
+const [values, trials] = ["ytick", "xtick"].map(kind => labels(kind).map(one => one.textContent));
+if (values.length < 3 || new Set(values).size < values.length) errors.push(values.join(" "));
+if (trials.join(" ") !== "0 1 2") errors.push(trials.join(" "));"""
+
+
+def test_the_ticks_of_a_few_trials_alike_are_told_apart(tmp_path: Path) -> None:
+    made_sweep(tmp_path / "made", complete=3, text=SMALL.replace("[1e-4, 10]", "[0.099, 0.101]"))
+    assert opened(written(tmp_path, "made"), TICKS)["errors"] == []
+
+
 def test_a_front_and_what_is_replayed_are_drawn(tmp_path: Path) -> None:
     goals = "objective: {maximize: validation/final_accuracy, minimize: validation/forgetting}"
     file = made_sweep(tmp_path / "made", complete=8, text=f"{TEXT}{goals}\n")

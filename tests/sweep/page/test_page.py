@@ -66,6 +66,15 @@ def test_page_of_a_sweep_answers_first_and_has_a_place_for_each_figure(tmp_path:
     assert {"One trial", "Pruning", "Failures", "Protocol, data, cost"} <= set(found.headings)
 
 
+def test_page_says_how_many_of_the_tasks_trials_learn(tmp_path: Path) -> None:
+    for name, fidelity, words in (
+        ("all", "", "digits, 5 tasks,"),
+        ("some", ", fidelity: {tasks.num_tasks: 0.4}", "2 of 5"),
+    ):
+        made_sweep(tmp_path / name, complete=1, text=SMALL.replace("trials: 40", f"trials: 40{fidelity}"))
+        assert words in page_of({name: Shown(read_sweep(tmp_path / name), "done", ())})
+
+
 def test_page_loads_nothing_from_anywhere(tmp_path: Path) -> None:
     made_sweep(tmp_path / "made", complete=3, text=SMALL)
     text, found = page(tmp_path / "made")
