@@ -236,53 +236,49 @@ def _partial(
         return compose(config.composed(config.chunk_size))
     whole = compose(config.composed(num_weights))
     (generated,) = whole.generated
-    parameters = whole.num_parameters + num_tasks * whole.embedding_size
-    per_chunk = config.chunk_embedding * (num_tasks if config.own_chunks else 1)
-    return compose(config.composed(_solved(config, generated, parameters, per_chunk, num_weights)))
+    assert isinstance(generated, Hypernetwork), "it is chunked"
+    return compose(config.composed(_solved(config, generated, whole, num_tasks)))
 
 
 def _chunked(config: ChunkedHypernet, whole: Hypernetwork, num_tasks: int) -> Hypernetwork:
     """Chunks of a given size, or of the largest that keeps to a compression ratio."""
-    num_weights, task_chunks = whole.num_weights, isinstance(config, TaskChunkedHypernet)
+    task_chunks = isinstance(config, TaskChunkedHypernet)
     perturbation = config.perturbation if isinstance(config, PerturbedHypernet) else 0.0
     chunked = replace(whole, chunk_embedding=config.chunk_embedding, task_chunks=task_chunks, perturbation=perturbation)
-    if isinstance(config.chunk_size, int):
-        return replace(chunked, chunk_size=min(config.chunk_size, num_weights))
-    parameters = chunked.num_parameters + num_tasks * chunked.embedding_size
-    per_chunk = config.chunk_embedding * (num_tasks if task_chunks else 1)
-    return replace(chunked, chunk_size=_solved(config, chunked, parameters, per_chunk, num_weights))
+    solved = isinstance(config.chunk_size, str)
+    size = _solved(config, chunked, chunked, num_tasks) if solved else config.chunk_size
+    return replace(chunked, chunk_size=min(size, whole.num_weights))
 
 
 def _solved(
-    config: ChunkedHypernet,
-    whole: Hypernetwork | SelfAttentionHypernetwork,
-    parameters: int,
-    per_chunk: int,
-    target_weights: int,
+    config: ChunkedHypernet, generated: Hypernetwork, whole: Hypernetwork | CompositeHypernetwork, num_tasks: int
 ) -> int:
     """The largest chunk size that keeps to the compression ratio.
 
     Args:
         config: has the ratio.
-        whole: the hypernetwork with a single chunk.
-        parameters: with that chunk, all that count.
-        per_chunk: parameters of each further chunk.
-        target_weights: of which the ratio is.
+        generated: the hypernetwork, with a single chunk.
+        whole: the same beside weights that are not generated, which count; where there are none, the same.
+        num_tasks: of which each has an embedding.
     """
-    num_weights, per_row = whole.num_weights, whole.shapes["head"][1]
-    costs = ChunkCosts(num_weights, target_weights, parameters - num_weights * per_row - per_chunk, per_row, per_chunk)
+    num_weights, per_row = generated.num_weights, generated.shapes["head"][1]
+    per_chunk = config.chunk_embedding * (num_tasks if generated.task_chunks else 1)
+    fixed = whole.num_parameters + num_tasks * whole.embedding_size - num_weights * per_row - per_chunk
+    costs = ChunkCosts(num_weights, whole.num_weights, fixed, per_row, per_chunk)
     required = config.compression_ratio or 0.0
     size = costs.largest(required)
     if size is None:
         best = costs.least()
         least = costs.ratio(best)
-        others = " and of weights that are not generated" if target_weights > num_weights else ""
+        partly = whole.num_weights > num_weights
         raise OutOfReach(
             f"hypernet.compression_ratio: {required:g} is not achievable; the minimum is {least:.4g}, with "
             f"chunk_size {best}\n"
-            f"    why:     {costs.fixed:,} parameters of trunk and task embeddings{others}, {per_row} per weight of a "
-            f"chunk, {per_chunk} per chunk, for {target_weights:,} weights\n"
-            "    fix:     raise it, or make the trunk or the embeddings smaller",
+            f"    why:     {fixed:,} parameters of trunk and task embeddings"
+            f"{' and of weights that are not generated' if partly else ''}, {per_row} per weight of a chunk, "
+            f"{per_chunk} per chunk, for {whole.num_weights:,} weights\n"
+            f"    fix:     raise it, {'generate more layers, ' if partly else ''}or make the trunk or the embeddings "
+            "smaller",
             constraint="compression_ratio",
             violation=least / required - 1,
         )

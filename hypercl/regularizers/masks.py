@@ -25,7 +25,7 @@ class HeadMask:
         self.outputs = output_of[self.span].clone()
         """The outputs of the span's weights, -1 for weights outside the head: (weights of the span,)."""
         self.heads = heads
-        self._outputs_there = torch.arange(int(output_of.max()) + 1 if owned else 0, device=output_of.device)
+        self._every_output = torch.arange(int(output_of.max()) + 1 if owned else 0, device=output_of.device)
 
     def of(self, weights: Sequence[slice], num_weights: int) -> "HeadMask | None":
         """The mask of some ranges of all weights, one after the other; None where they hold no weight of the head."""
@@ -48,7 +48,7 @@ class HeadMask:
     def counting(self, tasks: Tensor | slice, num_weights: int) -> Tensor:
         """For how many of some tasks each of all weights counts: int64, (num_weights,)."""
         first, end = self.heads[tasks].unsqueeze(-1).unbind(-2)
-        owners = ((self._outputs_there >= first) & (self._outputs_there < end)).sum(0)
+        owners = ((self._every_output >= first) & (self._every_output < end)).sum(0)
         found = torch.full((num_weights,), len(first), device=self.outputs.device)
         if len(owners):
             found[self.span] = torch.where(self.outputs >= 0, owners[self.outputs.clamp(min=0)], len(first))

@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from hypercl.config.models.hypernet import ChunkedHypernet, FullHypernet, Xavier
+from hypercl.config.models.hypernet import ChunkedHypernet, FullHypernet
+from hypercl.config.models.initialization import Xavier
 from hypercl.hypernets import build_hypernet
 
 

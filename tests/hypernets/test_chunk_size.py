@@ -84,11 +84,18 @@ def test_weights_that_are_not_generated_count_in_the_ratio(others: str, wanted: 
 
 
 def test_the_least_ratio_counts_weights_that_are_not_generated() -> None:
-    shapes = [("body.weight", (300, 100)), ("head.weight", (50, 100))]
-    config = PartialHypernet(generated=("body",), others="task", hidden=(), chunk_size="auto", compression_ratio=0.5)
+    shapes = [("body.weight", (30, 100)), ("head.weight", (5, 100))]
+    settings = {"generated": ("body",), "others": "task", "hidden": (), "task_embedding": 3, "chunk_embedding": 2}
+    tasks, weights = 4, 3_500
+
+    def ratio(size: int) -> float:
+        net = build_hypernet(PartialHypernet(**settings, chunk_size=size), weights, tasks, shapes, torch.zeros)
+        return (net.num_parameters + tasks * net.embedding_size) / weights
+
+    config = PartialHypernet(**settings, chunk_size="auto", compression_ratio=0.01)
     with pytest.raises(OutOfReach, match="and of weights that are not generated") as refusal:
-        build_hypernet(config, 35_000, 4, shapes, torch.zeros)
-    assert 0.5 * (1 + refusal.value.violation) > 4 * 5_000 / 35_000
+        build_hypernet(config, weights, tasks, shapes, torch.zeros)
+    assert 0.01 * (1 + refusal.value.violation) == pytest.approx(min(map(ratio, range(1, 3_001))))
 
 
 def test_a_ratio_that_no_size_has_is_refused_with_the_least_one() -> None:

@@ -11,11 +11,8 @@ from hypercl.config.models.hypernet import (
     AnyHypernet,
     ChunkedHypernet,
     FullHypernet,
-    HyperfanIn,
-    HyperfanOut,
-    Normal,
-    Xavier,
 )
+from hypercl.config.models.initialization import HyperfanIn, HyperfanOut, Normal, Xavier
 from hypercl.hypernets import Hypernetwork, build_hypernet
 from hypercl.hypernets.initialize import chunk_variances, tensors_of
 

@@ -12,12 +12,8 @@ from hypercl.config.models.hypernet import (
     ComposedHypernet,
     ComposedPart,
     FrozenWeights,
-    HyperfanIn,
-    HyperfanOut,
     Hypernet,
-    Initialization,
     ModulationHypernet,
-    Normal,
     OwnWeights,
     PartialHypernet,
     PerturbedHypernet,
@@ -26,9 +22,9 @@ from hypercl.config.models.hypernet import (
     StructuredHypernet,
     TaskChunkedHypernet,
     TaskWeights,
-    Xavier,
 )
 from hypercl.config.models.imported import Imported
+from hypercl.config.models.initialization import HyperfanIn, HyperfanOut, Initialization, Normal, Xavier
 from hypercl.config.models.method import (
     DGR,
     ER,

@@ -4,49 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from hypercl.config.models.initialization import HyperfanIn, HyperfanOut, Normal, Xavier
 from hypercl.config.models.section import Count, Flag, Fraction, Kinds, Positive, Section, Units, Whole, at_most
 from hypercl.config.models.target import Activation
-
-
-class Xavier(Section):
-    """Weights uniform with variance 2 / (inputs + outputs), biases zero (Glorot and Bengio, 2010)."""
-
-    name: Literal["xavier"] = "xavier"
-    per_tensor: Flag = False
-    """Of hypernet full: count the outputs of the last layer by generated tensor, as if each had a layer of its own.
-    Source: von Oswald et al. (2020), toy regression."""
-
-
-class Normal(Section):
-    """Weights N(0, std^2), biases zero."""
-
-    name: Literal["normal"] = "normal"
-    std: Positive = 0.02
-    """Standard deviation of the weights of trunk and head."""
-
-
-class _Hyperfan(Section):
-    gain: Positive = 2.0
-    """Makes up for the target's activation: 2 for ReLU (He et al., 2015), 1 for linear layers and tanh."""
-
-
-class HyperfanIn(_Hyperfan):
-    """The generated weights begin with the variance gain / fan-in that a plain target would be given.
-
-    Chunked after hypnettorch. Source: Chang, Flokas and Lipson, 'Principled weight initialization for hypernetworks'
-    (ICLR 2020).
-    """
-
-    name: Literal["hyperfan_in"] = "hyperfan_in"
-
-
-class HyperfanOut(_Hyperfan):
-    """As hyperfan_in with fan-out, which keeps the size of gradients rather than that of activations."""
-
-    name: Literal["hyperfan_out"] = "hyperfan_out"
-
-
-Initialization = Xavier | Normal | HyperfanIn | HyperfanOut
 
 
 class Hypernet(Section):
@@ -279,6 +239,8 @@ class PartialHypernet(ChunkedHypernet):
     """The weights that are not generated. shared: one set for all tasks, trained along and held fixed by the output
     regulariser. frozen: as the target initialises them from a fixed seed, in every run alike. task: each task's own,
     trained with its task embedding, of which they count as a part."""
+    chunk_embedding: Units = 96
+    """Size of a chunk embedding; chunk embeddings are shared by all tasks, or with own_chunks each task's own."""
     own_chunks: Flag = False
     """Whether each task has chunk embeddings of its own, as with task_chunked."""
 
