@@ -8,7 +8,8 @@ from fake_training import FakeEngine
 from in_this_process import InThisProcess, TrainedHere, in_this_process, without_ray
 
 from hypercl.config import SweepFile, UserError, load, loads
-from hypercl.sweep import SweepOptions, SweepResult, sweep
+from hypercl.sweep import SweepOptions, SweepResult, dry_run_rows, plan_rows, sweep
+from hypercl.training import sizes
 
 TEXT = """
 experiment:
@@ -60,6 +61,21 @@ def test_trials_are_short_and_the_final_step_is_not(tmp_path: Path, monkeypatch:
     assert swept(tmp_path, loads(TEXT, "short.yaml")).final == result.final
     with pytest.raises(UserError, match=r"search.fidelity.training.iterations: 0.25 -> 0.5"):
         swept(tmp_path, loads(TEXT, "short.yaml", ["search.fidelity.training.iterations=0.5"]))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_bounds_on_sizes_are_those_of_all_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, whole = (sizes(loads(TEXT, "x", [f"tasks.num_tasks={tasks}"]).experiment).parameters for tasks in (2, 4))
+    file = loads(TEXT, "x", [f"constraints.parameters.max={(short + whole) // 2}", "search.confirm=false"])
+    given = SweepOptions(folder=tmp_path / "short", data_dir=tmp_path, offline=True)
+    rows = dict(plan_rows(file, given))
+    assert "about 0% of the space is feasible" in rows["bounds"]
+    assert rows["note"].startswith("the experiment as written is out of bounds")
+    with pytest.raises(UserError, match="none of 21 settings drawn at random is within the bounds"):
+        dry_run_rows(file, given, measure=lambda _: 0.1)
+    trained = without_ray(monkeypatch, TrainedHere())
+    assert swept(tmp_path, file).counts["infeasible"] > 2
+    assert not trained.jobs
 
 
 @pytest.mark.usefixtures("quiet")

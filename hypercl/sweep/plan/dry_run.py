@@ -54,7 +54,7 @@ def dry_run_rows(
     if not experiments:
         raise UserError(f"none of {len(verdicts)} settings drawn at random is within the bounds: {verdicts[-1].why}")
     slots = fit_slots(file.resources, this_machine(given.cpus, given.gpus), given.max_concurrent)
-    largest = max(experiments, key=lambda one: engine.sizes(one, given.import_paths).parameters)
+    largest = max(experiments, key=lambda one: engine.sizes(_at_full_length(one, asked), given.import_paths).parameters)
     if largest.training.threads == "auto":
         largest = assign(largest, {"training.threads": slots.threads})
     at_full = _at_full_length(largest, asked)
