@@ -1,7 +1,6 @@
 """Runs interrupted again and again."""
 
 import json
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -9,8 +8,7 @@ import pytest
 from test_run import equal, final_state, metrics, summary_of
 
 from hypercl.config import Experiment
-from hypercl.training import RunFolders, Tick, run
-from hypercl.training.loop import Run
+from hypercl.training import RunFolders, Tick, loop, run
 
 
 def assert_interruptions_change_nothing(setting: Experiment, folder: Path, ticks_each: int = 17) -> None:
@@ -18,7 +16,7 @@ def assert_interruptions_change_nothing(setting: Experiment, folder: Path, ticks
     whole, cut, parts = RunFolders(folder / "whole", folder), RunFolders(folder / "cut", folder), 0
     expected = summary_of(run(setting, whole))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+        patch.setattr(loop, "SECONDS_PER_TICK", -1.0)
         while not (cut.folder / "summary.json").exists():
             parts += 1
             with closing(run(setting, cut)) as progress:

@@ -18,10 +18,9 @@ from hypercl.config import Experiment, assign
 from hypercl.methods import StepInfo
 from hypercl.tasks import BundledBatches, Task, open_stream
 from hypercl.tensors import leaves
-from hypercl.training import Finished, Report, RunFolders, run, run_together
+from hypercl.training import Finished, Report, RunFolders, loop, run, run_together
 from hypercl.training.bundle import Bundle
 from hypercl.training.capture import CapturedSteps, capturing, rate_on
-from hypercl.training.loop import Run
 from hypercl.training.parts import Networks, seeds_of
 from hypercl.training.recorder import RECORDERS
 from tests.every_step import CASES, EAGER, NONE, REPLAY, experiment
@@ -244,7 +243,7 @@ def test_a_run_is_the_same_recorded_eager_and_interrupted(
     recorded, eager, cut = (RunFolders(tmp_path / name, tmp_path) for name in ("recorded", "eager", "cut"))
     *_, whole = run(setting, recorded)
     *_, plain = run(assign(setting, {"training.capture": False}), eager)
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
     for stop in (3, 8):
         with closing(run(setting, cut)) as progress:
             _stopped_at(progress, stop)

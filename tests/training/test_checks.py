@@ -1,7 +1,6 @@
 """Early stopping and the plateau schedule inside a run."""
 
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import pairwise
@@ -12,11 +11,9 @@ import pytest
 import torch
 
 from hypercl.config import ConfigError, Experiment, loads
-from hypercl.training import Finished, Report, RunFolders, Tick, run
+from hypercl.training import Finished, Report, RunFolders, Tick, loop, measuring, run, running
 from hypercl.training.checkpoint import Checkpoints
 from hypercl.training.evaluate import Evaluation
-from hypercl.training.loop import Run
-from hypercl.training.measuring import measuring
 
 ITERATIONS = 40
 STOPPING = "training.early_stopping={patience: 2, checks: 10}"
@@ -41,7 +38,7 @@ def place(tmp_path: Path) -> RunFolders:
 
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
 
 
 def reports_of(items: Iterable[Any]) -> list[Report]:
@@ -166,17 +163,15 @@ def test_a_plateau_lowers_the_rate_and_each_task_starts_anew(place: RunFolders) 
 def test_checks_read_so_many_validation_samples_and_no_test_data(
     place: RunFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules[measuring.__module__]
     read: list[int] = []
-    original = module.accuracies
+    original = measuring.accuracies
 
     def counted(learner: Any, state: Any, what: Evaluation) -> Any:
         read.extend(map(len, what.splits))
         return original(learner, state, what)
 
-    monkeypatch.setattr(module, "accuracies", counted)
-    opening = sys.modules[run.__module__]
-    monkeypatch.setattr(opening, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
+    monkeypatch.setattr(measuring, "accuracies", counted)
+    monkeypatch.setattr(running, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
     limited = (PLATEAU, "training.report_samples=7", "tasks.num_tasks=1")
     list(run(experiment(*limited), place, reports_per_task=1))
     assert read[0] == 7

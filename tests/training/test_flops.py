@@ -1,6 +1,5 @@
 """What training costs in floating-point operations, counted without changing a number."""
 
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from hypercl.config import Experiment
 from hypercl.methods import StepInfo
-from hypercl.training import Report, RunFolders, Tick, run
+from hypercl.training import Report, RunFolders, Tick, loop, run
 from hypercl.training.flops import counted_step, step_
-from hypercl.training.loop import Run
 from hypercl.training.run_state import RunState
 
 NOW = StepInfo(0, 0, 0.1)
@@ -122,7 +120,7 @@ def test_an_error_of_the_method_itself_is_still_raised() -> None:
 def test_counting_changes_no_number(options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = experiment(*options, *SHORT, "tasks.num_tasks=2")
     with_counter = trained(setting, tmp_path / "with")
-    monkeypatch.setattr(sys.modules[Run.__module__], "step_", uncounted)
+    monkeypatch.setattr(loop, "step_", uncounted)
     without = trained(setting, tmp_path / "without")
     assert with_counter["flops"] > 0
     assert without["flops"] is None
@@ -140,7 +138,7 @@ def test_a_resumed_run_has_cost_what_an_uninterrupted_one_has(tmp_path: Path, mo
     setting, cut = experiment("training.iterations=6"), RunFolders(tmp_path / "cut", tmp_path)
     items = list(run(setting, RunFolders(tmp_path / "whole", tmp_path), reports_per_task=2))
     told = [item.flops or 0 for item in items if isinstance(item, Report)]
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
     while not (cut.folder / "summary.json").exists():
         with closing(run(setting, cut, reports_per_task=2)) as progress:
             ticks = 0

@@ -17,9 +17,9 @@ from hypercl.config import Experiment, UserError, loads
 from hypercl.folder_lock import Superseded
 from hypercl.loggers import JsonLines
 from hypercl.tasks import NoTestData, open_stream
-from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
+from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, loop, run, running, two_steps
 from hypercl.training.checkpoint import Checkpoints, write
-from hypercl.training.loop import Run, report_steps
+from hypercl.training.loop import report_steps
 
 ITERATIONS = 24
 
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> RunFolders:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step, so that a run can be interrupted anywhere."""
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
 
 
 def summary_of(items: Iterator[Any]) -> dict[str, Any]:
@@ -237,11 +237,10 @@ def test_what_diverges_says_where(place: RunFolders) -> None:
 
 
 def test_a_run_without_test_cannot_reach_test_data(place: RunFolders, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules[run.__module__]
     opened = []
-    original = module.open_stream
-    monkeypatch.setattr(module, "open_stream", lambda *args: opened.append(original(*args)) or opened[-1])
-    monkeypatch.setattr(module, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
+    original = running.open_stream
+    monkeypatch.setattr(running, "open_stream", lambda *args: opened.append(original(*args)) or opened[-1])
+    monkeypatch.setattr(running, "open_with_test", lambda *_: pytest.fail("the test data was opened"))
     assert "test" not in summary_of(run(experiment(), place, test=False))
     with pytest.raises(NoTestData):
         opened[0].test(0)

@@ -13,9 +13,8 @@ from test_run import equal, experiment, final_state, metrics, summary_of
 from hypercl.config import Experiment, loads
 from hypercl.tasks import as_images
 from hypercl.tasks.inputs import IMAGENET, Permuted, Scaled
-from hypercl.training import RunFolders, Tick, run, sizes
+from hypercl.training import RunFolders, Tick, loop, run, sizes
 from hypercl.training.folder import write_samples
-from hypercl.training.loop import Run
 
 SMALL = "encoder: [12], decoder: [12], latent: 4"
 HYPERNET = "{name: chunked, hidden: [6], chunk_size: 500, task_embedding: 4, chunk_embedding: 3}"
@@ -41,7 +40,7 @@ def height(tasks: int) -> int:
 def test_an_interrupted_run_equals_an_uninterrupted_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
     setting = experiment(*METHODS[name], "training.iterations=6")
     whole, cut = RunFolders(tmp_path / "whole", tmp_path), RunFolders(tmp_path / "cut", tmp_path)
     summary = summary_of(run(setting, whole, test=True, reports_per_task=2))

@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from hypercl.config import ConfigError, Experiment, check_sweep, loads
-from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, run, two_steps
+from hypercl.training import Diverged, Finished, Report, RunFolders, Started, Tick, loop, run, two_steps
 from hypercl.training.bundle import Bundle
 from hypercl.training.checkpoint import Checkpoints
-from hypercl.training.loop import Run
 
 ITERATIONS, SEEDS = 16, (4, 5, 6)
 BROKEN_AT = 21
@@ -44,7 +43,7 @@ def place(tmp_path: Path) -> RunFolders:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step, so that a run can be interrupted anywhere."""
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from hypercl.config import Experiment, assign, loads
-from hypercl.training import Diverged, Finished, Progress, Report, RunFolders, Started, Tick, run, run_together
+from hypercl.training import Diverged, Finished, Progress, Report, RunFolders, Started, Tick, loop, run, run_together
 from hypercl.training.bundle import Bundle
 from hypercl.training.checkpoint import Checkpoints
-from hypercl.training.loop import Run
 from tests.every_step import NONE, REPLAY
 
 ITERATIONS = 12
@@ -86,7 +85,7 @@ def files_in(folder: Path) -> list[str]:
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step."""
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from hypercl.sweep.planner.stability_decay import StabilityDecayPlanner, attempt
 from hypercl.sweep.results.files import ranked_rows, write_trials
 from hypercl.sweep.study.study import PLANNED
 from hypercl.sweep.workers.trainable import RunTrainable
-from hypercl.training import RunFolders, run, sizes
+from hypercl.training import RunFolders, loop, run, sizes
 from hypercl.training.checkpoint import Checkpoints
-from hypercl.training.loop import Run
 
 ITERATIONS = 8
 TEXT = f"""
@@ -73,7 +71,7 @@ class Session(Bridge):
 @pytest.fixture
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick after every step, at which a worker looks for the stop file."""
-    monkeypatch.setattr(sys.modules[Run.__module__], "SECONDS_PER_TICK", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_TICK", -1.0)
 
 
 def weights(folder: Path) -> Any:
