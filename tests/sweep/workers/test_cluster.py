@@ -105,15 +105,25 @@ def test_a_driver_removes_the_folder_of_one_that_was_killed_and_none_of_one_aliv
 def test_a_process_of_the_ray_of_a_killed_driver_is_ended_and_none_of_one_alive(tmp_path: Path) -> None:
     with own_folder(tmp_path) as alive:
         left, kept = (
-            subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], "RAY_AUTH_TOKEN_PATH": str(token)})
+            subprocess.Popen(
+                ["sh", "-c", "echo started; read line"],
+                env={"PATH": os.environ["PATH"], "RAY_AUTH_TOKEN_PATH": str(token)},
+                stdin=PIPE,
+                stdout=PIPE,
+                text=True,
+            )
             for token in (tmp_path / "hcl-killed" / "token", alive / "token")
         )
-        (tmp_path / "hcl-killed").mkdir()
-        (tmp_path / "hcl-killed" / "owner").touch()
-        with left, kept, own_folder(tmp_path):
-            assert left.wait(timeout=60) == -signal.SIGKILL
-            assert kept.poll() is None
-            kept.kill()
+        with left, kept:
+            for process in (left, kept):  # Linux shows no environment of a program that is still being loaded
+                assert process.stdout is not None
+                assert process.stdout.readline() == "started\n"
+            (tmp_path / "hcl-killed").mkdir()
+            (tmp_path / "hcl-killed" / "owner").touch()
+            with own_folder(tmp_path):
+                assert left.wait(timeout=60) == -signal.SIGKILL
+                assert kept.poll() is None
+            kept.communicate("\n", timeout=60)
 
 
 @pytest.fixture(scope="module")
