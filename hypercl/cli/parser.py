@@ -170,7 +170,7 @@ def _add_final(commands: Commands) -> None:
 
 def _add_reproduce(commands: Commands) -> None:
     purpose = "Reproduce a table of published results. Rerun the same command to resume."
-    what = "split_mnist, permuted_mnist, or a table of your own (YAML)"
+    what = "a shipped table, such as split_mnist or cifar, or one of your own (YAML)"
     parser = command(commands, "reproduce", purpose, what=what)
     parser.add_argument("--only", nargs="+", metavar="CELL", help="cells such as ewc-class, whole rows, or scenarios")
     parser.add_argument("--seeds", type=count, metavar="N", help="number of seeds per cell (training.replicas)")

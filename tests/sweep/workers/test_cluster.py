@@ -206,15 +206,16 @@ def test_a_ray_that_listens_elsewhere_is_refused() -> None:
 
 def _descendants(pid: int) -> Iterator[int]:
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in listed.read_text().split():
-            yield int(child)
-            yield from _descendants(int(child))
+        with suppress(OSError):  # it ended meanwhile
+            for child in listed.read_text().split():
+                yield int(child)
+                yield from _descendants(int(child))
 
 
 def _listening(pids: Iterable[int]) -> Iterator[tuple[str, int]]:
     """Address, as the kernel writes it, and port of each listening socket of some processes."""
     sockets = set()
-    for descriptor in (file for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir()):
+    for descriptor in (file for pid in pids for file in Path(f"/proc/{pid}/fd").glob("*")):
         with suppress(OSError):
             sockets.add(os.readlink(descriptor))
     for table in ("tcp", "tcp6"):
