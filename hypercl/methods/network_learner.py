@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hypercl.config import Experiment
-from hypercl.config.models import Hypernet
+from hypercl.config.models import Hypernet, OneNetwork
 from hypercl.hypernets import OwnWeights
 from hypercl.methods.learner import (
     AnyHypernetwork,
@@ -73,16 +73,18 @@ class Network:
 class NetworkLearner(Learner):
     """A target whose weights for task t are h(e_t, theta), or its own; the base of all built-in methods.
 
-    Own weights are one theta for all tasks: then there is one set of buffers, embeddings are empty, and a task's loss
-    covers all outputs in scenario domain, the classes of all tasks seen in scenario class. A generated network is
-    trained on its own task's classes only, in every scenario (von Oswald et al., 2020).
+    Own weights are one theta for all tasks: then there is one set of buffers unless `method.task_buffers` is true,
+    embeddings are empty, and a task's loss covers all outputs in scenario domain, the classes of all tasks seen in
+    scenario class. A generated network is trained on its own task's classes only, in every scenario (von Oswald et
+    al., 2020).
 
     With one seed no tensor has a replica axis; with several, each replica equals a single run of its seed.
 
     State:
         theta: the hypernetwork's parameters, chunk embeddings included; or the target's weights.
         embeddings: (tasks, dim).
-        buffers: the target's buffers, such as running statistics, for each task; own weights have those of task 0.
+        buffers: the target's buffers, such as running statistics, for each task; own weights have those of task 0
+            unless `method.task_buffers` is true.
         optimizer: states of the optimisers of theta and of the trained embeddings, reset at each task; theta's
             continues if `training.optimizer.renew` is false.
     """
@@ -233,7 +235,9 @@ class NetworkLearner(Learner):
 
     def _buffers_of(self, task: int) -> str:
         """The key of a task's buffers in the state."""
-        return "0" if self.own_weights else str(task)
+        method = self.spec.experiment.method
+        own = isinstance(method, OneNetwork) and method.task_buffers
+        return str(task) if own or not self.own_weights else "0"
 
     def _trained_outputs(self, task: int, info: StepInfo) -> slice:
         """The outputs that a task's loss covers during this step."""

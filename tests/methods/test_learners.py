@@ -222,10 +222,43 @@ def test_finetuning_generated_weights_shares_running_statistics_where_asked() ->
     assert all(found.isfinite().all() for found in outputs)
 
 
+@pytest.mark.parametrize("name", ["finetune", "si", "ewc", "online_ewc"])
+def test_one_network_keeps_running_statistics_for_each_task_where_asked(name: str) -> None:
+    norm = ("target.name=import", "target.path=small_nets:NormNet", "target.kwargs={width: 5}", "hypernet=none")
+    inputs, _ = batch(3)
+
+    def learned(task_buffers: str) -> tuple[State, list[Tensor]]:
+        method = learner(*norm, f"method={{name: {name}, task_buffers: {task_buffers}}}")
+        first = trained(method, 1)
+        state = trained(method, 2, state=first, first=1)
+        with_first = {**state, "buffers": first["buffers"]}
+        return state, [method.predictor(each, 0)(inputs) for each in (state, with_first)]
+
+    own, (now, before) = learned("true")
+    assert own["buffers"].keys() == {"0", "1", "2"}
+    assert torch.equal(now, before)  # the second task changed weights, no statistics of the first
+    shared, (now, before) = learned("false")
+    assert shared["buffers"].keys() == {"0"}
+    assert not torch.equal(now, before)
+
+
 @pytest.mark.parametrize("change", ["hypernet.name=none", "target={name: lenet}", "target={name: mlp}"])
 def test_sharing_statistics_is_refused_where_it_would_have_no_effect(change: str) -> None:
     with pytest.raises(UserError, match=r"share_buffers would have no effect"):
         experiment("method={name: finetune, share_buffers: true}", change)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("hypernet.name=chunked", "would have no effect with a hypernetwork, whose tasks each have their own"),
+        ("target={name: mlp}", "would have no effect: target mlp has no batch normalisation here"),
+        ("tasks.scenario=domain", "needs the task at test time, which scenario domain does not tell"),
+    ],
+)
+def test_statistics_of_each_task_are_refused_where_they_cannot_be(change: str, why: str) -> None:
+    with pytest.raises(UserError, match=f"method.task_buffers {why}"):
+        experiment("method={name: finetune, task_buffers: true}", "hypernet=none", "target={name: resnet32}", change)
 
 
 def test_dropout_is_the_same_for_the_same_seed() -> None:

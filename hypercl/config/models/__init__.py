@@ -40,6 +40,7 @@ from hypercl.config.models.method import (
     Joint,
     LwF,
     Method,
+    OneNetwork,
     OnlineEwc,
     OwnNetworks,
     Scratch,

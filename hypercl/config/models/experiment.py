@@ -28,6 +28,7 @@ from hypercl.config.models.method import (
     HypernetMethod,
     ImportedMethod,
     Method,
+    OneNetwork,
     Scratch,
     generator_of,
 )
@@ -111,7 +112,7 @@ class Experiment(Section):
         if self.tasks.regression:
             self._regresses()
         self._new_classes_compete()
-        self._has_buffers_to_share()
+        self._has_buffers()
         self._each_class_has_a_share()
         self._replay_fits()
         self._has_the_gram_form()
@@ -155,18 +156,26 @@ class Experiment(Section):
                 "hold no new classes: leave it out"
             )
 
-    def _has_buffers_to_share(self) -> None:
-        if not isinstance(self.method, Finetune) or not self.method.share_buffers:
+    def _has_buffers(self) -> None:
+        method, own = self.method, isinstance(self.hypernet, OwnWeights)
+        if isinstance(method, Finetune) and method.share_buffers:
+            key, idle = "share_buffers", "hypernet none, whose tasks share all" if own else ""
+        elif isinstance(method, OneNetwork) and method.task_buffers:
+            key, idle = "task_buffers", "" if own else "a hypernetwork, whose tasks each have their own"
+            if self.tasks.scenario != "task":
+                raise ValueError(
+                    f"method.task_buffers needs the task at test time, which scenario {self.tasks.scenario} does not "
+                    "tell: leave it out"
+                )
+        else:
             return
-        if isinstance(self.hypernet, OwnWeights):
-            raise ValueError(
-                "method.share_buffers would have no effect with hypernet none, whose tasks share all: leave it out"
-            )
+        if idle:
+            raise ValueError(f"method.{key} would have no effect with {idle}: leave it out")
         if isinstance(self.target, LeNet | ZenkeNet | LSTM | Transformer) or (
             isinstance(self.target, MLP) and not self.target.batch_norm
         ):
             raise ValueError(
-                f"method.share_buffers would have no effect: target {self.target.name} has no batch normalisation here"
+                f"method.{key} would have no effect: target {self.target.name} has no batch normalisation here"
             )
 
     def _each_class_has_a_share(self) -> None:

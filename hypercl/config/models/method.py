@@ -148,15 +148,23 @@ class HnetReplay(DistillingMethod, OwnNetworks):
         return self.targets == "hard"
 
 
-class Finetune(AnyMethod):
+class OneNetwork(AnyMethod):
+    """One network of its own weights, trained on from task to task."""
+
+    regresses: ClassVar[bool] = True
+    task_buffers: Flag = False
+    """With own weights: each task has its own buffers (the running statistics of batch normalisation), which needs the
+    task at test time; otherwise all share one set, as it is after the last task."""
+
+
+class Finetune(OneNetwork):
     """Plain fine-tuning without protection: the lower baseline."""
 
     name: Literal["finetune"] = "finetune"
-    regresses: ClassVar[bool] = True
     generated: ClassVar[bool | None] = None
     share_buffers: Flag = False
-    """With a hypernetwork: one set of buffers (the running statistics of batch normalisation) for all tasks, as own
-    weights have; otherwise each task has its own. Source: von Oswald et al. (2020), fine-tuning on Split CIFAR."""
+    """With a hypernetwork: one set of buffers (the running statistics of batch normalisation) for all tasks; otherwise
+    each task has its own. Source: von Oswald et al. (2020), fine-tuning on Split CIFAR."""
 
 
 class Scratch(AnyMethod):
@@ -176,8 +184,7 @@ class Joint(AnyMethod):
     generated: ClassVar[bool | None] = None
 
 
-class _Fisher(AnyMethod):
-    regresses: ClassVar[bool] = True
+class _Fisher(OneNetwork):
     strength: NotNegative = 1e7
     """Weight of the penalty, lambda. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     fisher_labels: Literal["predicted", "given"] = "predicted"
@@ -209,14 +216,13 @@ class OnlineEwc(_Fisher):
     """
 
 
-class SI(AnyMethod):
+class SI(OneNetwork):
     """Synaptic intelligence: weights are held by their share in lowering earlier losses.
 
     Source: Zenke et al. (2017).
     """
 
     name: Literal["si"] = "si"
-    regresses: ClassVar[bool] = True
     strength: NotNegative = 50.0
     """Weight of the penalty, c. Source: van de Ven and Tolias (2019), Split MNIST, scenario task."""
     damping: Positive = 0.1
