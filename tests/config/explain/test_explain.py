@@ -136,6 +136,7 @@ NEEDED = {
     "method.generator.hypernet.compression_ratio": ["method.generator.hypernet.chunk_size=auto"],
     "method.generator.deviation": ["method.generator.likelihood=gaussian"],
     "method.share_buffers": ["target.batch_norm=true"],
+    "method.task_buffers": ["hypernet=none", "target={name: resnet32}"],
     "method.new_classes": ["tasks.scenario=class"],
     "method.regularizer.fisher_": ["method.regularizer.importance=fisher"],
     "method.proximal.steps": ["method.proximal.weight=1"],
