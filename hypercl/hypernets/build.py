@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from hypercl.config import OutOfReach
+from hypercl.config import OutOfReach, UserError
 from hypercl.config.models import (
     ChunkedHypernet,
     ComposedHypernet,
@@ -21,7 +21,7 @@ from hypercl.config.models import (
     StructuredHypernet,
     TaskChunkedHypernet,
 )
-from hypercl.hypernets.compose import DrawWeights, composed
+from hypercl.hypernets.compose import DrawWeights, composed, names_all
 from hypercl.hypernets.composite import CompositeHypernetwork, Part
 from hypercl.hypernets.hypernetwork import Hypernetwork
 from hypercl.hypernets.initialize import Shapes, tensors_of
@@ -169,12 +169,19 @@ def build_hypernet(
 
     Raises:
         OutOfReach: no chunk size has a compression ratio as small as required.
-        UserError: a part of a composition names no weight of the target, or a weight is in no part.
+        UserError: a part of a composition names no weight of the target, or a weight is in no part; a partial
+            hypernetwork generates all.
     """
     compose = partial(
         composed, shapes=target_shapes, draw_weights=draw_weights, build=partial(build_hypernet, num_tasks=num_tasks)
     )
     if isinstance(config, PartialHypernet):
+        if names_all(config.generated, target_shapes):
+            raise UserError(
+                "hypernet.generated: this names all layers, and a partial hypernetwork leaves some out\n"
+                f"    given:   {list(config.generated)}\n"
+                "    fix:     give hypernet.name chunked, or name fewer layers"
+            )
         return _partial(config, compose, num_weights, num_tasks)
     if isinstance(config, ModulationHypernet):
         config = config.composed

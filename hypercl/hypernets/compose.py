@@ -102,6 +102,11 @@ def _not_generated(config: SharedWeights | FrozenConfig | TaskWeights, count: in
     return kind(count, draw)
 
 
+def names_all(patterns: Sequence[str], shapes: Shapes) -> bool:
+    """Whether each tensor is named by one of the patterns."""
+    return all(any(_fits(name, pattern) for pattern in patterns) for name, _ in shapes)
+
+
 def _assigned(parts: Sequence[ComposedPart], shapes: Shapes) -> list[list[int]]:
     """The tensors of each part, in the order of the flat vector.
 
@@ -125,8 +130,10 @@ def _assigned(parts: Sequence[ComposedPart], shapes: Shapes) -> list[list[int]]:
                 + (f"\n    fix:     {hint}" if hint else "")
             )
         if not places[number]:
-            earlier = "an earlier part names all weights of" if number else "no weight is in"
-            raise UserError(f"hypernet: {earlier} {list(part.weights)}: leave that part out, or name other layers")
+            raise UserError(
+                f"hypernet: an earlier part names all weights of {list(part.weights)}: leave that part out, or name "
+                "other layers"
+            )
     return places
 
 

@@ -269,6 +269,12 @@ def test_parts_that_do_not_fit_the_target_are_refused(parts: list[tuple[str, str
         build_hypernet(config, NUM_WEIGHTS, 3, SHAPES)
 
 
+def test_a_partial_hypernetwork_that_leaves_nothing_out_is_refused() -> None:
+    config: Any = MODELS["partial"].model_validate({"generated": ["*"]})
+    with pytest.raises(UserError, match=r"hypernet.generated: this names all layers"):
+        build_hypernet(config, NUM_WEIGHTS, 3, SHAPES)
+
+
 SMALL = {"hidden": [6], "chunk_size": 200, "task_embedding": 4, "chunk_embedding": 3}
 PARTS = [{"weights": ["layers.0.bias"], "net": "shared"}, {"weights": ["layers.0"], "net": "frozen"}]
 _HYPERNETS: dict[str, dict[str, Any]] = {

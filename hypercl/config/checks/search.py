@@ -141,7 +141,9 @@ def _fraction(file: SweepFile, path: str) -> Problem | None:
         return Problem(where, message, share, fix="shorten training.iterations or training.epochs instead")
     if tasks and short == 1:
         message = "one task is left, in which nothing can be forgotten"
-        return Problem(where, message, share, f"at least {2 / full:.3g}")
+        if full > 2:
+            return Problem(where, message, share, f"at least {2 / full:.3g}")
+        return Problem(where, message, share, fix="shorten training.iterations or training.epochs instead")
     if short == full:
         return Problem(where, f"rounded, this is the full length of {full}", share, fix="give a smaller fraction")
     return None

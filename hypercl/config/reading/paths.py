@@ -80,8 +80,11 @@ def _keys(path: str) -> list[str]:
 
 
 def drop_rivals(node: dict[str, Any], section: str, key: str, value: Any) -> list[str]:
-    """Takes from a section what cannot stand beside a new value of one of its keys; returns what was taken."""
-    rivals: set[str] = {_RIVALS[section, key]} if (section, key) in _RIVALS else set()
+    """Takes from a section what cannot stand beside a new value of one of its keys; returns what was taken.
+
+    Null, which takes a key away, can stand beside all.
+    """
+    rivals: set[str] = {_RIVALS[section, key]} if value is not None and (section, key) in _RIVALS else set()
     if (section, key) == ("search", "sampler"):
         rivals |= SAMPLER_SETTINGS - set(SETTINGS_OF.get(str(value), {}))
     taken = sorted(rivals & set(node))

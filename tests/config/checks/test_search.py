@@ -67,6 +67,15 @@ def test_a_fraction_that_shortens_nothing_or_cannot_be_is_refused(path: str, sha
     assert [problem.path for problem in caught.value.problems] == [f"search.fidelity.{path}"]
 
 
+def test_two_tasks_cannot_be_fewer_and_no_share_is_offered() -> None:
+    overrides = ["tasks.num_tasks=2", "search.fidelity={tasks.num_tasks: 0.5}"]
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(loads(BASE, "file.yaml", overrides), "file.yaml")
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.allowed) == ("search.fidelity.tasks.num_tasks", "")
+    assert problem.fix == "shorten training.iterations or training.epochs instead"
+
+
 @pytest.mark.parametrize("given", ["0.1", "fast", "[0.1]", "{training.iterations: 1}", "{training.iterations: 0}"])
 def test_what_is_no_fraction_is_refused(given: str) -> None:
     with pytest.raises(ConfigError) as caught:

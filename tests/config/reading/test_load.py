@@ -91,6 +91,13 @@ def test_iterations_and_epochs_exclude_each_other_but_an_override_wins() -> None
     assert (changed.experiment.training.iterations, changed.experiment.training.epochs) == (7, None)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_taking_a_length_away_leaves_the_other_whichever_comes_first(order: int) -> None:
+    overrides = ["training.iterations=7", "training.epochs=null"][::order]
+    training = loads("experiment: {tasks: split_digits}", "x", overrides).experiment.training
+    assert (training.iterations, training.epochs) == (7, None)
+
+
 def test_an_override_of_a_kind_keeps_the_keys_that_the_new_kind_knows() -> None:
     kinds = "method: {name: hnet, beta: 3}, hypernet: {chunk_size: 9, hidden: [3]}"
     text = f"experiment: {{tasks: {{name: split_digits}}, {kinds}}}"
