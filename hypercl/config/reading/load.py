@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypercl.config.models import Experiment, Section, SweepFile, is_mapping, with_fitting_hypernet, with_method
-from hypercl.config.problems import MOST_PROBLEMS, ConfigError, Location, Problem
+from hypercl.config.problems import MOST_PROBLEMS, ConfigError, Location, Problem, did_you_mean
 from hypercl.config.reading.include import content_of, text_of
 from hypercl.config.reading.paths import remove, resolved, set_value
 from hypercl.config.reading.validation import validated
@@ -127,7 +127,11 @@ def _overridden(
         except ConfigError:
             problems.append(Problem(f"--set {path}", "the value is not valid YAML", text))
             continue
-        path = f"experiment.{path}" if path.split(".")[0] in SECTIONS else path
+        first, known = path.split(".")[0], sorted({*SECTIONS, *SweepFile.model_fields})
+        if first not in known and (meant := did_you_mean(first, known)):
+            problems.append(Problem(f"--set {path}", "unknown key", first, ", ".join(known), meant))
+            continue
+        path = f"experiment.{path}" if first in SECTIONS else path
         problem = set_value(data, path, value)
         problems += [problem] if problem else []
         kept = {key: place for key, place in locations.items() if not f"{key}.".startswith(f"{path}.")}

@@ -121,6 +121,16 @@ def test_a_wrong_override_is_a_problem(override: str) -> None:
     assert problems_of(SMALLEST, override)
 
 
+def test_a_misspelt_section_of_an_override_is_told_the_nearest_of_the_file_and_of_the_experiment() -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads(SMALLEST, "x", ["trainin.iterations=5", "serch.trials=3"])
+    found = [(problem.path, problem.value, problem.fix) for problem in caught.value.problems]
+    assert found == [
+        ("--set trainin.iterations", "trainin", "did you mean 'training'?"),
+        ("--set serch.trials", "serch", "did you mean 'search'?"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
