@@ -83,10 +83,13 @@ class Checkpoints:
         folder: where they are.
         keep: number of newest ones kept.
         allowed: raises where this process must write no more.
+        set_aside: whether a broken one is renamed, as a run does that goes on from the one before it.
     """
 
-    def __init__(self, folder: Path, keep: int = 2, allowed: Callable[[], None] = lambda: None) -> None:
-        self.folder, self.keep, self._allowed = folder, keep, allowed
+    def __init__(
+        self, folder: Path, keep: int = 2, allowed: Callable[[], None] = lambda: None, set_aside: bool = True
+    ) -> None:
+        self.folder, self.keep, self._allowed, self._set_aside = folder, keep, allowed, set_aside
 
     def save(self, step: int, content: Any) -> None:
         """Writes a checkpoint, then sweeps away what is older than the newest `keep` and what a kill left over."""
@@ -137,7 +140,8 @@ class Checkpoints:
             return self._parsed(path, device, parsed)
         except BrokenFile as error:
             LOG.warning("%s; using the checkpoint before it", error)
-            path.replace(path.with_suffix(".broken"))
+            if self._set_aside:
+                path.replace(path.with_suffix(".broken"))
             return None
 
     def _parsed(self, path: Path, device: torch.device | str, parsed: Callable[[Any], Any]) -> Any:

@@ -46,7 +46,11 @@ class TrainedModel:
         self.experiment = load_config(path).experiment
         self.device = torch.device(device)
         bring_checkpoints(folder)
-        content = Checkpoints(folder / "checkpoints").newest(self.device)
+        checkpoints = Checkpoints(folder / "checkpoints", set_aside=False)
+        content = checkpoints.newest(self.device)
+        if content is None and checkpoints.steps:
+            fix = "put them back from a copy; `hypercl doctor` lists all that is damaged in a results folder"
+            raise UserError(f"{checkpoints.folder}: no checkpoint is sound\n    fix:     {fix}")
         run = RunState.of(content) if content else None
         if run is None or not run.spent:
             raise UserError(f"{folder}: no task has been learned yet\n    fix:     train it (further), then load it")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_it_is_found_in_the_folder_of_its_results_if_it_is_the_only_run_there(tm
     hypercl.train(FILE, set=short | {"training.seed": 2}, name="own", results=tmp_path, quiet=True)
     with pytest.raises(hypercl.UserError, match=r"own holds 2 runs\n.*runs/seed-1, .*runs/seed-2"):
         hypercl.load(tmp_path / "own")
+
+
+def test_damaged_checkpoints_are_told_and_stay_as_they_are(run: hypercl.Run, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run.folder, tmp_path / "copy"))
+    files = sorted((copy / "checkpoints").iterdir())
+    files[-1].write_bytes(files[-1].read_bytes()[:100])
+    assert hypercl.load(copy).learned == 2  # as the checkpoint before it
+    for file in files:
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(hypercl.UserError, match=r"checkpoints: no checkpoint is sound\n    fix:     put them back"):
+        hypercl.load(copy)
+    assert sorted((copy / "checkpoints").iterdir()) == files
 
 
 def test_it_does_not_learn_on_where_the_target_has_no_outputs(tmp_path: Path) -> None:
