@@ -1,6 +1,7 @@
 """What a sweep will do, before it does it."""
 
 from contextlib import suppress
+from itertools import chain
 
 import optuna
 from optuna.trial import TrialState
@@ -126,7 +127,14 @@ def fidelity_rows(asked: SweepFile) -> Rows:
     pairs = [(lookup(file.experiment, path), lookup(full, path), LENGTHS[path]) for path in asked.fidelity]
     text = " and ".join(f"{short:,} of {long:,} {unit}" for short, long, unit in pairs)
     later = "the final step trains" if stage_of(file) is None else "what follows the search trains"
-    return [("fidelity", f"trials are trained for {text}; {later} at full length")] if pairs else []
+    if not pairs:
+        return []
+    rows = [("fidelity", f"trials are trained for {text}; {later} at full length")]
+    sizes = [one.values for path, one in asked.space.items() if key_of(path) == "hypernet.chunk_size"]
+    if "tasks.num_tasks" in asked.fidelity and "auto" in (getattr(full.hypernet, "chunk_size", 0), *chain(*sizes)):
+        note = "chunk_size auto is solved for the tasks that a trial learns; at full length the chunks are smaller"
+        rows.append(("note", note))
+    return rows
 
 
 def feasible_rows(file: SweepFile, bounds: Bounds) -> Rows:

@@ -74,6 +74,20 @@ def test_the_plan_says_how_short_trials_are(sweep_file: Files, given: SweepOptio
     assert rows["objective"].endswith(" after 10 % of the iterations and 60 % of the tasks")
 
 
+@pytest.mark.parametrize("searched", [False, True])
+def test_the_plan_says_that_chunks_of_fewer_tasks_are_larger(
+    sweep_file: Files, given: SweepOptions, searched: bool
+) -> None:
+    auto = ["hypernet.chunk_size=auto", "hypernet.compression_ratio=2"]
+    if searched:
+        ratio = "{choice: [2], when: {hypernet.chunk_size: auto}}"
+        auto = [f"space={{hypernet.chunk_size: {{choice: [100, auto]}}, hypernet.compression_ratio: {ratio}}}"]
+    for fidelity, told in (("{tasks.num_tasks: 0.6}", True), ("{training.iterations: 0.1}", False)):
+        file = sweep_file(f"search.fidelity={fidelity}", "training.iterations=3000", *auto)
+        notes = [text for name, text in plan_rows(file, given, FakeEngine()) if name == "note"]
+        assert any("at full length the chunks are smaller" in note for note in notes) == told
+
+
 def test_the_dry_run_says_what_short_trials_save(sweep_file: Files, given: SweepOptions) -> None:
     def rows(*overrides: str) -> dict[str, str]:
         file, engine = sweep_file("training.iterations=3000", "search.race=true", *overrides), FakeEngine()
