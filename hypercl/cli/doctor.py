@@ -35,10 +35,28 @@ def doctor_command(args: argparse.Namespace) -> int:
     folder = args.results.resolve()
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
+    _require_results(folder)
     if not args.fix:
         return _checked(folder, console)
     with folder_lock(folder):
         return _mended(folder, console)
+
+
+def _require_results(folder: Path) -> None:
+    """Raises a UserError for a folder that holds no results, or a sweep among others."""
+    from hypercl.sweep.study import JOURNAL, SWEEP_YAML
+
+    if any((folder / name).exists() for name in (SWEEP_YAML, JOURNAL)):
+        return
+    if sweeps := sorted(file.parent for file in folder.glob(f"*/{SWEEP_YAML}")):
+        raise UserError(
+            f"{folder} holds {len(sweeps)} sweep(s), and each is checked by itself\n"
+            f"    fix:     hypercl doctor {shown(sweeps[0])}"
+        )
+    if not any(folder.rglob("config.yaml")):
+        raise UserError(
+            f"{folder} holds no results: neither a sweep nor a run\n    fix:     hypercl list says what there is"
+        )
 
 
 def _checked(folder: Path, console: Console) -> ExitCode:

@@ -125,6 +125,17 @@ def test_report_prints_where_it_cannot_write(folder: Path, capsys: pytest.Captur
     assert "nothing is written" in printed
 
 
+def test_a_folder_of_no_results_or_of_several_is_not_called_sound(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["doctor", str(empty)]) == 2
+    assert "holds no results: neither a sweep nor a run" in capsys.readouterr().err
+    assert main(["doctor", str(folder.parent)]) == 2
+    assert f"fix:     hypercl doctor {folder}" in capsys.readouterr().err
+
+
 def test_without_a_folder_the_installation_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,8 @@ from hypercl.sweep.workers import PlannedRun, RanRun, as_begun
 if TYPE_CHECKING:
     from hypercl.sweep.workers import RunSession
 
+_GONE = "its folder is gone"
+
 
 @dataclass(frozen=True)
 class FinalStep:
@@ -79,7 +81,11 @@ class FinalStep:
 
     @property
     def result(self) -> FinalResult | None:
-        """The result of the last opening; None until it is finished."""
+        """The result of the last opening; None until it is finished.
+
+        Raises:
+            UserError: neither what was written of it nor any of its runs is there any more.
+        """
         last = self._last
         if last is None or not last.finished:
             return None
@@ -87,7 +93,13 @@ class FinalStep:
             found = read_final(self.folder / FOLDER)
         except UserError:
             found = None
-        found = found or self._write(last, _as_left(self._runs(last)))
+        left = _as_left(self._runs(last))
+        if found is None and all(one.why == _GONE for one in left):
+            raise UserError(
+                f"{self.folder / FOLDER}: the runs of the final step are gone\n    fix:     put them back from a copy; "
+                f"or hypercl final {shown(self.folder)} --again opens test data once more"
+            )
+        found = found or self._write(last, left)
         return with_later(self.folder / FOLDER, found, later_in_words(self.study.record(), last))
 
     def go(self, session: "RunSession", check: Callable[[Experiment], object]) -> None:
@@ -200,7 +212,7 @@ class FinalStep:
 def _as_left(runs: Sequence[PlannedRun]) -> list[RanRun]:
     """Runs of a step that is finished."""
     found = [RanRun(run, run.summary, run.lost) for run in runs]
-    return [one if one.ended else replace(one, why="its folder is gone") for one in found]
+    return [one if one.ended else replace(one, why=_GONE) for one in found]
 
 
 def _beware(result: FinalResult) -> str:

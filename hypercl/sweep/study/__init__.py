@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from hypercl.sweep.study.constraints import METRIC_OF, Bounds, Sized, Verdict, beyond, violations_of
     from hypercl.sweep.study.cost import TuningCost, cost_of, cost_of_runs, note_gpus, tuning_cost
     from hypercl.sweep.study.database import (
-        MEMBER,
         begun_by,
         check_study,
         database_fault,
@@ -87,7 +86,7 @@ if TYPE_CHECKING:
         ranked_trials,
     )
     from hypercl.sweep.study.record import Promise, StudyRecord, decided, progress_of, read_sweep, state_of, trials_in
-    from hypercl.sweep.study.resume_check import SWEEP_YAML, check_same
+    from hypercl.sweep.study.resume_check import MEMBER, SWEEP_YAML, check_same
     from hypercl.sweep.study.run_folders import (
         ENDED,
         RUN_FOLDERS,

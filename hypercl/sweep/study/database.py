@@ -15,10 +15,8 @@ from hypercl.config import SweepFile, UserError, loads
 from hypercl.config.models import StabilityDecay
 from hypercl.files import write_text
 from hypercl.sweep.study.journal import JOURNAL
-from hypercl.sweep.study.resume_check import check_joined
+from hypercl.sweep.study.resume_check import MEMBER, check_joined
 
-MEMBER = "study.json"
-"""In the results folder of a sweep whose study is in a database: the study's name, and this folder's driver."""
 BEGUN_BY, ASKED = "begun_by", "sweep"
 """The study's user attributes with the driver that began it, and with its file."""
 SECONDS_TO_CONNECT = 20

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypercl.config import SweepFile, UserError, difference_line, differences, load, resolved
+from hypercl.sweep.study.journal import JOURNAL
 
 SWEEP_YAML = "sweep.yaml"
+MEMBER = "study.json"
+"""In the results folder of a sweep whose study is in a database: the study's name, and this folder's driver."""
 
 MAY_CHANGE = (
     "name",
@@ -38,9 +41,17 @@ def check_same(folder: Path, file: SweepFile) -> None:
     """Compares a file with the `sweep.yaml` of the folder, if there is one.
 
     Raises:
-        UserError: something else than budget, resources or logging differs; shows old and new of each key.
+        UserError: something else than budget, resources or logging differs; shows old and new of each key. Or there are
+            trials without what they were asked by, or without their study.
     """
     path = folder / SWEEP_YAML
+    kept = (path.exists(), any((folder / name).exists() for name in (JOURNAL, MEMBER)))
+    if not all(kept) and any(folder.glob("trials/*/metrics.jsonl")):
+        lost = " and ".join(name for name, there in zip((SWEEP_YAML, JOURNAL), kept, strict=True) if not there)
+        raise UserError(
+            f"{folder} holds trials, and no {lost}: a new sweep in it would mix its trials with theirs\n"
+            "    fix:     restore that from a copy, or give another --name"
+        )
     if not path.exists():
         return
     if changed := _changed(load(path), file, MAY_NOT):

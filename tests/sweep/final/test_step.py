@@ -1,6 +1,7 @@
 """The final step: opened once, gone on with, written; without Ray."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,6 +254,18 @@ def test_tables_are_made_anew_from_the_runs(step: Callable[..., FinalStep], tmp_
         path.write_text("{")
     assert step().result is not None
     assert (tmp_path / "final" / "final.md").read_text() == before
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_final_step_whose_runs_are_gone_is_told_and_can_be_done_again(
+    step: Callable[..., FinalStep], tmp_path: Path
+) -> None:
+    go(step())
+    shutil.rmtree(tmp_path / "final")
+    with pytest.raises(UserError, match="the runs of the final step are gone\n    fix:     put them back from a copy"):
+        _ = step().result
+    go(step("again"))
+    assert step().result is not None
 
 
 def test_nothing_is_opened_where_nobody_wishes_it_or_nothing_is_complete(

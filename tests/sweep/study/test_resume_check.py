@@ -58,3 +58,29 @@ def test_what_makes_trials_incomparable_is_refused_and_shown(
 
 def test_a_new_folder_is_anyones(sweep_file: Files, tmp_path: Path) -> None:
     check_same(tmp_path, sweep_file())
+
+
+@pytest.mark.parametrize(
+    ("left", "lost"),
+    [
+        (("study.journal",), "sweep.yaml"),
+        (("sweep.yaml",), "study.journal"),
+        ((), "sweep.yaml and study.journal"),
+        (("sweep.yaml", "study.journal"), ""),
+        (("sweep.yaml", "study.json"), ""),
+    ],
+)
+def test_trials_without_their_file_or_their_study_are_not_gone_on_with(
+    sweep_file: Files, tmp_path: Path, left: tuple[str, ...], lost: str
+) -> None:
+    (tmp_path / "trials" / "0").mkdir(parents=True)
+    (tmp_path / "trials" / "0" / "metrics.jsonl").touch()
+    if "sweep.yaml" in left:
+        write_sweep(tmp_path, sweep_file(), "test")
+    for name in set(left) - {"sweep.yaml"}:
+        (tmp_path / name).touch()
+    if not lost:
+        check_same(tmp_path, sweep_file())
+        return
+    with pytest.raises(UserError, match=f"holds trials, and no {lost}: .*\n    fix:     restore"):
+        check_same(tmp_path, sweep_file())
