@@ -1,13 +1,13 @@
 """From a function's arguments to a command's options."""
 
-from argparse import Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypercl.cli import parsed
+from hypercl.cli import commands_of, parsed, parser_of_all
 from hypercl.config import UserError
 from hypercl.config.reading import dump
 
@@ -26,7 +26,7 @@ def options_of(command: str, source: Source, set: Mapping[str, Any] | None, **gi
         given: options of the command; None leaves the default.
 
     Raises:
-        UserError: the mapping holds something that a file could not.
+        UserError: the mapping holds something that a file could not, or the command refuses a value.
     """
     with TemporaryDirectory(prefix="hypercl-") as folder:
         path = Path(folder) / f"{given.get('name') or command}.yaml"
@@ -37,7 +37,20 @@ def options_of(command: str, source: Source, set: Mapping[str, Any] | None, **gi
                 raise UserError(f"the mapping cannot be written as YAML: {error}") from None
         options = parsed([command, "--", str(path if isinstance(source, Mapping) else source)])
         options.overrides = [f"{key}={dump(value)}" for key, value in (set or {}).items()]
-        vars(options).update({name: value for name, value in given.items() if value is not None})
-        for name in ("results", "data_dir"):
-            setattr(options, name, Path(getattr(options, name)).expanduser())
+        parser = commands_of(parser_of_all())[command]
+        checked = {name: _checked(parser, name, value) for name, value in given.items() if value is not None}
+        vars(options).update(checked)
         yield options
+
+
+def _checked(parser: ArgumentParser, name: str, value: Any) -> Any:
+    """A value as the command would read it."""
+    action = next(action for action in parser._actions if action.dest == name)
+    if action.type is None:
+        return value
+    try:
+        return parser._get_value(action, str(value))
+    except ArgumentError as error:
+        raise UserError(
+            f"{name}={value!r}: {error.message}\n    fix:     leave {name} out, or give what is allowed ({action.help})"
+        ) from None

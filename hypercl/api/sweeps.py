@@ -128,7 +128,7 @@ def sweep(
     data_dir: str | Path | None = None,
     offline: bool | None = None,
     final: bool | None = None,
-    time: float | None = None,
+    time: float | str | None = None,
     cpus: float | None = None,
     gpus: float | None = None,
     max_concurrent: int | None = None,
@@ -149,7 +149,7 @@ def sweep(
         data_dir: folder of the data sets (`$HYPERCL_DATA`, else `data`).
         offline: use no network.
         final: begin the final step, which opens the test data, when the search is over; None: as `final.auto` says.
-        time: time limit in seconds.
+        time: time limit in seconds, or as `--time`: `"1h30m"`.
         cpus: maximum total number of CPUs.
         gpus: maximum total number of GPUs.
         max_concurrent: maximum number of trials at once.

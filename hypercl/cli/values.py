@@ -8,7 +8,10 @@ from pathlib import Path
 
 def count(text: str) -> int:
     """A number of 1 or more."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
     return value
@@ -24,7 +27,10 @@ def amount(text: str) -> float:
 
 def amount_or_none(text: str) -> float:
     """A number of 0 or more."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a number") from None
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
     return value
