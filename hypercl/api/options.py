@@ -26,8 +26,13 @@ def options_of(command: str, source: Source, set: Mapping[str, Any] | None, **gi
         given: options of the command; None leaves the default.
 
     Raises:
-        UserError: the mapping holds something that a file could not, or the command refuses a value.
+        UserError: the mapping holds something that a file could not, `set` is no mapping, or the command refuses a
+            value.
     """
+    if not isinstance(set, Mapping | None):
+        raise UserError(
+            f'set={set!r}; allowed: a mapping from key path to value\n    fix:     set={{"method.beta": 0.1}}'
+        )
     with TemporaryDirectory(prefix="hypercl-") as folder:
         path = Path(folder) / f"{given.get('name') or command}.yaml"
         if isinstance(source, Mapping):

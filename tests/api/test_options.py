@@ -38,3 +38,9 @@ def test_a_value_that_the_command_refuses_is_refused(given: dict[str, Any], says
 def test_a_time_is_text_as_on_the_command_line_or_a_number_of_seconds(time: str | float, seconds: float) -> None:
     with options_of("sweep", FILE, None, time=time) as options:
         assert options.time == seconds
+
+
+@pytest.mark.parametrize("given", ["method.beta=1", ["method.beta=1"], ""])
+def test_keys_to_set_that_are_no_mapping_are_refused_with_an_example(given: Any) -> None:
+    with pytest.raises(hypercl.UserError, match=r"allowed: a mapping .*\n    fix:     set=\{\"method\.beta\": 0\.1\}"):
+        hypercl.train(FILE, set=given)
