@@ -189,16 +189,22 @@ def sweep(
 
 
 def open_results(folder: str | Path) -> Sweep | Run:
-    """The sweep or the run in a results folder, finished or not.
+    """The sweep in a results folder, or the one run that `hypercl train` wrote into it, finished or not; a run's own
+    folder is its run.
 
     Raises:
-        UserError: there is neither.
+        UserError: there is neither, or several runs.
     """
+    from hypercl.cli import run_of
     from hypercl.sweep.study import SWEEP_YAML
 
     path = Path(folder).expanduser().resolve()
     if (path / SWEEP_YAML).is_file():
         return Sweep(path)
-    if (path / "config.yaml").is_file():
-        return Run(path)
-    raise UserError(f"{path} holds neither a sweep ({SWEEP_YAML}) nor a run (config.yaml)")
+    run = run_of(path)
+    if (run / "config.yaml").is_file():
+        return Run(run)
+    raise UserError(
+        f"{path} holds neither a sweep ({SWEEP_YAML}) nor a run (config.yaml)\n"
+        "    fix:     name a results folder, such as results/quickstart; `hypercl list` shows those in ./results"
+    )

@@ -47,6 +47,15 @@ def test_a_run_is_measured_on_validation_data_alone_unless_asked(run: hypercl.Ru
     assert hypercl.open(run.folder) == run
 
 
+def test_a_results_folder_is_opened_as_the_only_run_in_it(run: hypercl.Run, tmp_path: Path) -> None:
+    assert hypercl.open(run.folder.parents[1]) == run
+    for seed in (1, 2):
+        (tmp_path / "runs" / f"seed-{seed}").mkdir(parents=True)
+        (tmp_path / "runs" / f"seed-{seed}" / "config.yaml").touch()
+    with pytest.raises(hypercl.UserError, match=r"holds 2 runs\n.*runs/seed-1, .*runs/seed-2"):
+        hypercl.open(tmp_path)
+
+
 def test_called_again_it_returns_what_is_finished(run: hypercl.Run) -> None:
     before = run.summary
     again = hypercl.train(FILE, name="small", results=run.folder.parents[2], quiet=True)
@@ -108,7 +117,7 @@ def test_what_a_model_cannot_say_is_refused(run: hypercl.Run, question, says: st
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(hypercl.UserError, match="neither a sweep"):
+    with pytest.raises(hypercl.UserError, match=r"neither a sweep .*\n    fix:     name a results folder"):
         hypercl.open(tmp_path)
     with pytest.raises(hypercl.UserError, match="holds no run"):
         hypercl.load(tmp_path)
