@@ -82,8 +82,8 @@ class TrainedModel:
         if self.shape.regression and task is not None:
             return self.logits(inputs, task)
         if task is not None:
-            start = self.shape.heads[task].start if self.shape.scenario == "class" else 0
-            return self.logits(inputs, task).argmax(-1) + start
+            classes = self.logits(inputs, task).argmax(-1)
+            return classes + (self.shape.heads[task].start if self.shape.scenario == "class" else 0)
         return self._inferred(inputs)[0]
 
     def decide(self, inputs: Tensor, task: int | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -196,16 +196,18 @@ class TrainedModel:
         of torch.export that gives the task's logits for any number of samples) or `.onnx` (the same for ONNX).
 
         Raises:
-            UserError: another suffix, a target that cannot be traced, or `.onnx` without its packages.
+            UserError: the task is not learned, another suffix, a target that cannot be traced, or `.onnx` without its
+                packages.
 
         Example:
             model.export(0, "task-1.pt2")
             logits = torch.export.load("task-1.pt2").module()(inputs)
         """
+        target = self.target(task)
         about = {"task": task, "classes": self.shape.classes[task], "scenario": self.shape.scenario}
         about |= {"target": self.experiment.target.model_dump(mode="json")}
         place = Path(path).expanduser()
-        write_target(self.target(task), self.shape.heads[task], self.shape.input_shape, about, place)
+        write_target(target, self.shape.heads[task], self.shape.input_shape, about, place)
         return place
 
     def _target_state(self, task: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -236,8 +238,13 @@ class TrainedModel:
         tasks = [decision.tasks[self._replica] for decision in made if decision.tasks is not None]
         return torch.cat([decision.outputs[self._replica] for decision in made]), torch.cat(tasks) if tasks else None
 
-    def _parts(self, inputs: Tensor) -> Iterator[Tensor]:
+    def _parts(self, inputs: object) -> Iterator[Tensor]:
         """As many inputs at once as are quick to predict."""
+        if not isinstance(inputs, Tensor):
+            raise UserError(
+                f"inputs are a {type(inputs).__name__}; allowed: a torch.Tensor\n"
+                "    fix:     torch.as_tensor(inputs, dtype=torch.float32)"
+            )
         if tuple(inputs.shape[1:]) != self.shape.input_shape:
             raise UserError(
                 f"inputs have shape {tuple(inputs.shape)}; allowed: (samples, "
