@@ -93,13 +93,14 @@ class FinalStep:
             found = read_final(self.folder / FOLDER)
         except UserError:
             found = None
-        left = _as_left(self._runs(last))
-        if found is None and all(one.why == _GONE for one in left):
-            raise UserError(
-                f"{self.folder / FOLDER}: the runs of the final step are gone\n    fix:     put them back from a copy; "
-                f"or hypercl final {shown(self.folder)} --again opens test data once more"
-            )
-        found = found or self._write(last, left)
+        if found is None:
+            left = _as_left(self._runs(last))
+            if all(one.why == _GONE for one in left):
+                raise UserError(
+                    f"{self.folder / FOLDER}: the runs of the final step are gone\n    fix:     put them back from a "
+                    f"copy; or hypercl final {shown(self.folder)} --again opens test data once more"
+                )
+            found = self._write(last, left)
         return with_later(self.folder / FOLDER, found, later_in_words(self.study.record(), last))
 
     def go(self, session: "RunSession", check: Callable[[Experiment], object]) -> None:
