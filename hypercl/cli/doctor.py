@@ -43,19 +43,19 @@ def doctor_command(args: argparse.Namespace) -> int:
 
 
 def _require_results(folder: Path) -> None:
-    """Raises a UserError for a folder that holds no results, or a sweep among others."""
+    """Raises a UserError for a folder without results, or one that contains results folders."""
     from hypercl.sweep.study import JOURNAL, SWEEP_YAML
 
     if any((folder / name).exists() for name in (SWEEP_YAML, JOURNAL)):
         return
     if sweeps := sorted(file.parent for file in folder.glob(f"*/{SWEEP_YAML}")):
         raise UserError(
-            f"{folder} holds {len(sweeps)} sweep(s), and each is checked by itself\n"
+            f"{folder} contains results folders; check them one at a time\n"
             f"    fix:     hypercl doctor {shown(sweeps[0])}"
         )
     if not any(folder.rglob("config.yaml")):
         raise UserError(
-            f"{folder} holds no results: neither a sweep nor a run\n    fix:     hypercl list says what there is"
+            f"{folder} contains neither a sweep nor a run\n    fix:     run `hypercl list` to see your results folders"
         )
 
 

@@ -131,7 +131,7 @@ def test_a_folder_of_no_results_or_of_several_is_not_called_sound(
     empty = tmp_path / "empty"
     empty.mkdir()
     assert main(["doctor", str(empty)]) == 2
-    assert "holds no results: neither a sweep nor a run" in capsys.readouterr().err
+    assert "contains neither a sweep nor a run" in capsys.readouterr().err
     assert main(["doctor", str(folder.parent)]) == 2
     assert f"fix:     hypercl doctor {folder}" in capsys.readouterr().err
 
