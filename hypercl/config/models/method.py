@@ -149,7 +149,7 @@ class HnetReplay(DistillingMethod, OwnNetworks):
 
 
 class OneNetwork(AnyMethod):
-    """One network of its own weights, trained on from task to task."""
+    """Trains on from task to task; with own weights, all tasks share one network."""
 
     regresses: ClassVar[bool] = True
     task_buffers: Flag = False
